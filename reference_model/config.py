@@ -1,0 +1,145 @@
+"""All sizes of the model in one place, as strict records: an unknown key is an error, never ignored."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from reference_model.errors import ReferenceModelError
+
+
+class ConfigError(ReferenceModelError):
+    """A config file or an override that cannot be used."""
+
+
+@dataclass(frozen=True)
+class VAEConfig:
+    """4 frames x 4x4 px become one latent site of `latent_channels` values."""
+
+    width: int = 48
+    latent_channels: int = 8
+    blocks: int = 2
+    kl_weight: float = 1e-5
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    width: int = 128
+    depth: int = 3
+    heads: int = 4
+    max_tokens: int = 48
+
+
+@dataclass(frozen=True)
+class DiTConfig:
+    width: int = 128
+    depth: int = 8
+    heads: int = 4
+    rope_split: tuple[int, int, int] = (8, 12, 12)  # of the head width, for t, y, x
+    rope_base: float = 100.0
+    pack_tokens: int = 256
+    channels: int = 8  # of the latent
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """Defaults of generation; chosen by velocity error on held-out prompts."""
+
+    num_inference_steps: int = 20
+    guidance_scale: float = 2.0
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    seed: int = 0
+    clips: int = 12000
+    sizes: tuple[tuple[int, int], ...] = ((32, 32), (24, 40), (40, 24), (48, 48))  # height x width
+    frames: int = 17
+    vae_steps: int = 2800
+    vae_batch: int = 16
+    vae_lr: float = 1.5e-3
+    dit_steps: int = 5000
+    dit_packs: int = 8
+    dit_lr: float = 1e-3
+    early_fraction: float = 0.1
+    text_dropout: float = 0.1
+    ema_decay: float = 0.999
+    clip_steps: int = 1500
+    clip_batch: int = 128
+    clip_lr: float = 1e-3
+    save_every: int = 250
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    vae: VAEConfig = field(default_factory=VAEConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    dit: DiTConfig = field(default_factory=DiTConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+
+PRESETS: dict[str, ModelConfig] = {
+    "tiny": ModelConfig(
+        vae=VAEConfig(width=8, blocks=1),
+        text=TextConfig(width=32, depth=1, heads=2),
+        dit=DiTConfig(width=32, depth=2, heads=2, rope_split=(4, 6, 6), pack_tokens=128),
+        sampling=SamplingConfig(num_inference_steps=4),
+        train=TrainConfig(clips=16, vae_steps=20, vae_batch=2, dit_steps=20, dit_packs=2, clip_steps=4, clip_batch=8,
+                          save_every=5),  # fmt: skip
+    ),
+    "base": ModelConfig(),
+    "large": ModelConfig(
+        vae=VAEConfig(width=96),
+        text=TextConfig(width=384, depth=6, heads=12),
+        dit=DiTConfig(width=384, depth=12, heads=12, pack_tokens=1024),
+        train=TrainConfig(clips=100000, vae_steps=30000, vae_batch=32, dit_steps=60000, dit_packs=16, dit_lr=5e-4),
+    ),
+}
+
+T = TypeVar("T")
+
+
+def from_dict(cls: type[T], data: dict[str, Any], where: str = "config") -> T:
+    """Build a config record strictly. Raises ConfigError naming the nearest known key or the expected type."""
+    hints = get_type_hints(cls)
+    known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for key, value in data.items():
+        if key not in known:
+            near = get_close_matches(key, known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
+            raise ConfigError(f"{where}: unknown key {key!r}{hint}")
+        values[key] = _convert(hints[key], value, f"{where}.{key}")
+    return cls(**values)
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    if is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise ConfigError(f"{where}: found {value!r}, expected a table")
+        return from_dict(hint, value, where)  # type: ignore[arg-type]
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint in (int, float, str, bool):
+        if type(value) is not hint:
+            raise ConfigError(f"{where}: found {value!r}, expected {hint.__name__}")
+        return value
+    return tuple(tuple(v) if isinstance(v, list) else v for v in value)
+
+
+def load_config(path: Path) -> ModelConfig:
+    """Read a config file written by `ModelConfig.save`."""
+    try:
+        data = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist; a checkpoint folder holds config.json beside its weights") from None
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{path} is not JSON: {error}") from error
+    return from_dict(ModelConfig, data, str(path))

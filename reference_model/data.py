@@ -1,0 +1,117 @@
+"""Training data on disk: world clips of every size, made once, and their latents."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from reference_model.config import TrainConfig
+from reference_model.world import Event, Facts, FactsError, Scene, make_clip, sample_caption, sample_facts
+
+Size = tuple[int, int]
+CHUNK = 50  # clips a work item of `collect`
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of a training clip."""
+
+    scene: Scene
+    events: tuple[Event, ...]
+
+    def caption(self, rng: np.random.Generator, num_frames: int) -> str:
+        """A caption of the first `num_frames` frames: contacts that come later are not told."""
+        events = tuple(e for e in self.events if e.frame < num_frames)
+        return sample_caption(self.scene.facts, rng, still=num_frames == 1, scene=self.scene, events=events)
+
+    def to_json(self) -> dict:
+        s = self.scene
+        return {
+            "facts": s.facts.to_json(),
+            "size": [s.height, s.width],
+            "starts": s.starts,
+            "occluder_x": s.occluder_x,
+            "events": [[e.frame, e.kind, list(e.objects)] for e in self.events],
+        }
+
+    @staticmethod
+    def from_json(data: dict) -> Record:
+        starts = tuple((float(x), float(y)) for x, y in data["starts"])
+        scene = Scene(Facts.from_json(data["facts"]), *data["size"], starts, data["occluder_x"])
+        return Record(scene, tuple(Event(f, k, tuple(o)) for f, k, o in data["events"]))
+
+
+def _make_chunk(job: tuple[int, Size, int, int, int]) -> tuple[npt.NDArray, npt.NDArray, list[dict]]:
+    seed, (height, width), frames, start, count = job
+    video = np.empty((count, frames, height, width, 3), np.uint8)
+    coverage = np.empty((count, frames, height, width), np.uint8)
+    records = []
+    for i in range(count):
+        rng = np.random.default_rng([seed, height, width, start + i])
+        while True:
+            try:
+                clip = make_clip(sample_facts(rng), height, width, frames, rng)
+                break
+            except FactsError:  # three large objects do not fit every frame: draw other facts
+                continue
+        video[i], coverage[i] = clip.frames, clip.coverage
+        records.append(Record(clip.scene, clip.trajectory.events).to_json())
+    return video, coverage, records
+
+
+def _name(size: Size) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def collect(config: TrainConfig, folder: Path, workers: int = 2) -> Iterator[int]:
+    """Render the training clips into `folder`; yields the number of clips done. A finished size is not made again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    each = max(config.clips // len(config.sizes), 1)
+    with ProcessPoolExecutor(workers) as pool:
+        for index, size in enumerate(config.sizes):
+            target = folder / f"{_name(size)}.jsonl"
+            if not target.exists():
+                jobs = [(config.seed, size, config.frames, s, min(CHUNK, each - s)) for s in range(0, each, CHUNK)]
+                videos, coverages, records = [], [], []
+                for video, coverage, rows in pool.map(_make_chunk, jobs):
+                    videos.append(video)
+                    coverages.append(coverage)
+                    records += rows
+                    yield index * each + len(records)
+                np.save(folder / f"{_name(size)}.video.npy", np.concatenate(videos))
+                np.save(folder / f"{_name(size)}.coverage.npy", np.concatenate(coverages))
+                partial = target.with_suffix(".part")
+                partial.write_text("".join(json.dumps(r) + "\n" for r in records))
+                partial.rename(target)  # last: its presence says that the size is whole
+            yield (index + 1) * each
+
+
+@dataclass(frozen=True)
+class SizeData:
+    """The clips of one size: `video` (N, T, H, W, 3) and `coverage` (N, T, H, W) uint8, memory-mapped."""
+
+    size: Size
+    video: npt.NDArray[np.uint8]
+    coverage: npt.NDArray[np.uint8]
+    records: list[Record]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+def load(config: TrainConfig, folder: Path) -> list[SizeData]:
+    """Open what `collect` made."""
+    out = []
+    for size in config.sizes:
+        stem = folder / _name(size)
+        with stem.with_suffix(".jsonl").open() as lines:
+            records = [Record.from_json(json.loads(line)) for line in lines]
+        video = np.load(f"{stem}.video.npy", mmap_mode="r")
+        out.append(SizeData(size, video, np.load(f"{stem}.coverage.npy", mmap_mode="r"), records))
+    return out

@@ -1,0 +1,191 @@
+"""Training as one pipeline: collect -> vae -> latents -> dit (with its text encoder) -> clip. Each stage restarts."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor, nn
+
+from reference_model import data, flow, patchify
+from reference_model.config import ModelConfig
+from reference_model.dit import DiT
+from reference_model.errors import ReferenceModelError
+from reference_model.loop import fit, save_atomic
+from reference_model.text import TextEncoder, tokenize
+from reference_model.vae import VAE, vae_loss
+
+STAGES = ("collect", "vae", "latents", "dit", "clip")
+
+
+class Denoiser(nn.Module):
+    """The DiT and the text encoder that is trained with it."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.text = TextEncoder(config.text)
+        self.dit = DiT(config.dit, config.text)
+
+
+def train(config: ModelConfig, folder: Path, stages: tuple[str, ...] = STAGES) -> None:
+    """Run the stages that are not finished yet in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config_file = folder / "config.json"
+    if config_file.exists():
+        from reference_model.config import load_config
+
+        if load_config(config_file) != config:
+            raise ReferenceModelError(f"{config_file} differs from the configuration asked for; use the same one, or "
+                                      "another --out folder")  # fmt: skip
+    config.save(config_file)
+    console = Console(stderr=True)
+    for stage in stages:
+        started = time.perf_counter()
+        console.print(f"[bold]{stage}[/bold]")
+        _RUN[stage](config, folder)
+        with (folder / "stages.jsonl").open("a") as log:
+            log.write(json.dumps({"stage": stage, "seconds": round(time.perf_counter() - started, 1)}) + "\n")
+
+
+def _collect(config: ModelConfig, folder: Path) -> None:
+    total = config.train.clips
+    bar = track(data.collect(config.train, folder / "data"), "clips", total=total, console=Console(stderr=True))
+    for _ in bar:
+        pass
+
+
+def _vae(config: ModelConfig, folder: Path) -> None:
+    torch.manual_seed(config.train.seed)
+    vae = VAE(config.vae).to(memory_format=torch.channels_last)  # 1.3x on CPU
+    if (folder / "vae.pt").exists():
+        return
+    sets = data.load(config.train, folder / "data")
+    t = config.train
+
+    def step(_: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        clips = sets[rng.integers(len(sets))]
+        frames = 1 + 4 * int(rng.integers(0, (t.frames - 1) // 4 + 1))
+        rows = np.sort(rng.integers(0, len(clips), t.vae_batch))
+        first = int(rng.integers(0, t.frames - frames + 1))
+        video = to_video(clips.video[rows, first : first + frames])
+        cover = torch.from_numpy(clips.coverage[rows, first : first + frames]).float()[:, None] / 255  # (B, 1, T, H, W)
+        height, width = clips.size
+        noise = torch.randn(t.vae_batch, config.vae.latent_channels, 1 + (frames - 1) // 4, height // 4, width // 4)
+        return vae_loss(vae, video, cover, noise)
+
+    fit("vae", vae, step, steps=t.vae_steps, lr=t.vae_lr, folder=folder, seed=t.seed, save_every=t.save_every)
+
+
+def to_video(frames: npt.NDArray[np.uint8]) -> Tensor:
+    """uint8 (..., T, H, W, 3) to (..., 3, T, H, W) in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(frames)).float().div(127.5).sub(1.0).movedim(-1, -4)
+
+
+def load_vae(config: ModelConfig, folder: Path) -> VAE:
+    """The trained VAE, with the latent statistics once `latents` has run."""
+    vae = VAE(config.vae)
+    path = folder / ("vae-final.pt" if (folder / "vae-final.pt").exists() else "vae.pt")
+    if not path.exists():
+        raise ReferenceModelError(f"{path} does not exist: run the stage 'vae' first")
+    vae.load_state_dict(torch.load(path, weights_only=True))
+    return vae.eval()
+
+
+def _latents(config: ModelConfig, folder: Path) -> None:
+    """Encode all clips once. Prefixes of a clip need no pass of their own: the VAE is causal."""
+    if (folder / "vae-final.pt").exists():
+        return
+    vae = load_vae(config, folder).to(memory_format=torch.channels_last)
+    sets = data.load(config.train, folder / "data")
+    raw: list[Tensor] = []
+    with torch.inference_mode():
+        for clips in sets:
+            starts = range(0, len(clips), 32)
+            bar = track(starts, f"latents {clips.size[0]}x{clips.size[1]}", console=Console(stderr=True))
+            raw.append(torch.cat([vae.moments(to_video(clips.video[i : i + 32]))[0] for i in bar]))
+        flat = torch.cat([r.movedim(1, 0).flatten(1) for r in raw], 1)  # (z, everything)
+        vae.latent_mean.copy_(flat.mean(1).view(-1, 1, 1, 1))
+        vae.latent_std.copy_(flat.std(1).view(-1, 1, 1, 1))
+        for clips, latent in zip(sets, raw, strict=True):
+            normal = (latent - vae.latent_mean) / vae.latent_std
+            np.save(folder / "data" / f"{clips.size[0]}x{clips.size[1]}.latent.npy", normal.numpy())
+    save_atomic({k: v.contiguous() for k, v in vae.state_dict().items()}, folder / "vae-final.pt")
+
+
+def _dit(config: ModelConfig, folder: Path) -> None:
+    t = config.train
+    torch.manual_seed(t.seed + 1)
+    model = Denoiser(config)
+    if (folder / "dit.pt").exists():
+        return
+    sets = data.load(t, folder / "data")
+    latents = [np.load(folder / "data" / f"{c.size[0]}x{c.size[1]}.latent.npy", mmap_mode="r") for c in sets]
+
+    def step(_: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        return denoising_loss(config, model, sets, latents, rng)
+
+    fit("dit", model, step, steps=t.dit_steps, lr=t.dit_lr, folder=folder, seed=t.seed + 1, save_every=t.save_every,
+        ema_decay=t.ema_decay, keep_at=max(int(t.dit_steps * t.early_fraction), 1))  # fmt: skip
+
+
+def denoising_loss(config: ModelConfig, model: Denoiser, sets: list[data.SizeData], latents: list[npt.NDArray],
+                   rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:  # fmt: skip
+    """Velocity error of one batch of packs: mean over a clip's tokens, then over clips."""
+    t, capacity = config.train, config.dit.pack_tokens
+    values, prompts, grids = [], [], []
+    total = 0
+    # Enough clips to fill the packs; the few that open one pack too many are left for another step.
+    while total < capacity * t.dit_packs:
+        which = int(rng.integers(len(sets)))
+        row = int(rng.integers(len(sets[which])))
+        groups = int(rng.choice([1, 2, 3, 4, 5], p=[0.1, 0.1, 0.15, 0.15, 0.5])) if t.frames == 17 else 1
+        latent = latents[which][row, :, :groups]
+        grids.append((groups, latent.shape[2] // 2, latent.shape[3] // 2))
+        values.append(patchify.patchify(latent))
+        text = sets[which].records[row].caption(rng, 1 + 4 * (groups - 1))
+        prompts.append("" if rng.random() < t.text_dropout else text)
+        total += len(values[-1])
+    kept = patchify.best_fit([len(v) for v in values], capacity)[: t.dit_packs]
+    order = [c for group in kept for c in group]
+    groups_of, start = [], 0
+    for group in kept:
+        groups_of.append(list(range(start, start + len(group))))
+        start += len(group)
+    values, prompts, grids = ([column[c] for c in order] for column in (values, prompts, grids))
+
+    ids, lengths = tokenize(prompts, config.text.max_tokens)
+    packs = patchify.pack(grids, lengths.tolist(), ids.shape[1], groups_of, pad_to=capacity)
+    time_ = flow.logit_normal_times(rng, len(values))
+    noise = [rng.standard_normal(v.shape, dtype=np.float32) for v in values]
+    noisy = [(1 - s) * v + s * e for v, e, s in zip(values, noise, time_, strict=True)]
+    target = [e - v for v, e in zip(values, noise, strict=True)]
+    weight = [np.full((len(v), 1), 1.0 / (len(v) * len(values)), np.float32) for v in values]
+
+    text, pooled = model.text(torch.from_numpy(ids))
+    out = model.dit(*map(torch.from_numpy, (packs.gather(noisy), packs.clip, packs.position, time_,
+                                            np.array(grids, np.int64))),
+                    text, pooled, torch.from_numpy(packs.text_index), torch.from_numpy(packs.text_clip))  # fmt: skip
+    error = F.mse_loss(out, torch.from_numpy(packs.gather(target)), reduction="none").mean(-1, keepdim=True)
+    loss = (error * torch.from_numpy(packs.gather(weight))).sum()
+    with torch.no_grad():
+        per_token = error.squeeze(-1).numpy()
+        token_time = np.where(packs.clip >= 0, time_[packs.clip], np.nan)
+        bins = {f"t{i}": float(np.mean(per_token[(token_time >= i / 4) & (token_time < (i + 1) / 4)]))
+                for i in range(4) if ((token_time >= i / 4) & (token_time < (i + 1) / 4)).any()}  # fmt: skip
+    return loss, {"loss": loss.item(), "padding": packs.padding, "tokens": float((packs.clip >= 0).sum()), **bins}
+
+
+def _clip(config: ModelConfig, folder: Path) -> None:
+    from reference_model import clip
+
+    clip.train(config, folder)
+
+
+_RUN = {"collect": _collect, "vae": _vae, "latents": _latents, "dit": _dit, "clip": _clip}
