@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -39,6 +40,72 @@ def train(
     if threads:
         torch.set_num_threads(threads)
     run(PRESETS[preset], out or Path("work") / preset, chosen)
+
+
+@app.command(epilog="Example: python -m reference_model sample 'a red circle falls' --size 32x32 --out falls.gif")
+def sample(
+    prompts: Annotated[list[str], typer.Argument(help="What to show; several prompts share packs.")],
+    checkpoint: Annotated[str, typer.Option(help="A shipped name or a folder.")] = "base",
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT in px, multiples of 8.")] = "32x32",
+    frames: Annotated[int, typer.Option(help="1 + a multiple of 4.")] = 17,
+    seed: Annotated[int, typer.Option()] = 0,
+    steps: Annotated[int | None, typer.Option(help="Euler steps.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="1 is no guidance.")] = None,
+    backend: Annotated[str, typer.Option(help="onnx or torch.")] = "onnx",
+    out: Annotated[Path, typer.Option(help="A .gif, or a .png of the frames side by side.")] = Path("sample.gif"),
+) -> None:
+    """Make clips from prompts and write them as one picture, a row a prompt."""
+    import numpy as np
+    from PIL import Image
+
+    from reference_model.pipeline import Pipeline, Request
+
+    width, _, height = size.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise ReferenceModelError(f"--size {size!r} is not WIDTHxHEIGHT, for example 40x24")
+    if out.suffix not in (".gif", ".png"):
+        raise ReferenceModelError(f"--out {out} should end in .gif or .png")
+    requests = [Request(p, int(width), int(height), frames, seed, steps, guidance) for p in prompts]
+    samples = Pipeline.load(checkpoint, backend).generate(requests)
+    video = np.concatenate([s.frames for s in samples], 1)  # (T, N*H, W, 3)
+    big = video.repeat(4, 1).repeat(4, 2)
+    if out.suffix == ".gif":
+        pictures = [Image.fromarray(f) for f in big]
+        pictures[0].save(out, save_all=True, append_images=pictures[1:], duration=125, loop=0)
+    else:
+        Image.fromarray(np.concatenate(list(big[:: max(len(big) // 9, 1)]), 1)).save(out)
+    print(f"wrote {out}")
+
+
+@app.command(epilog="Example: python -m reference_model export --source work/base --out reference_model/checkpoints")
+def export(
+    source: Annotated[Path, typer.Option(help="The working folder of `train`.")] = Path("work/base"),
+    out: Annotated[Path, typer.Option(help="Gets base/, early/, vae/ and clip/.")] = Path("work/checkpoints"),
+) -> None:
+    """Write trained networks as ONNX, checked against torch, with a record of how they were made."""
+    import json
+    import platform
+
+    import torch
+
+    from reference_model import clip
+    from reference_model.config import load_config
+    from reference_model.export import export as run
+
+    stages = [json.loads(line) for line in (source / "stages.jsonl").read_text().splitlines()] if (
+        source / "stages.jsonl").exists() else []  # fmt: skip
+    record = {
+        "command": "python -m reference_model train, then export",
+        "stage_seconds": {s["stage"]: s["seconds"] for s in stages},
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, no GPU",
+        "torch": torch.__version__,
+    }
+    worst = run(load_config(source / "config.json"), source, out, record)
+    if (source / "clip.pt").exists():
+        clip.export(source, out / "clip")
+    for checkpoint, parts in worst.items():
+        for part, difference in parts.items():
+            print(f"{checkpoint}/{part}: largest difference from torch {difference:.1e}")
 
 
 @app.callback()

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor, nn
 
 from reference_model.config import TextConfig
@@ -28,10 +28,13 @@ class PromptError(ReferenceModelError):
 
 @cache
 def tokenizer() -> Tokenizer:
-    """Lower-cased words and punctuation over the closed vocabulary."""
+    """Lower-cased words and punctuation over the closed vocabulary, between a start and an end mark."""
     result = Tokenizer(models.WordLevel({word: i for i, word in enumerate(VOCABULARY)}, unk_token=PAD))
     result.normalizer = normalizers.Lowercase()
     result.pre_tokenizer = pre_tokenizers.Split(Regex(r"\w+|[^\w\s]"), "removed", invert=True)
+    result.post_processor = processors.TemplateProcessing(
+        single=f"{START} $0 {END}", special_tokens=[(START, 1), (END, len(VOCABULARY) - 1)]
+    )
     return result
 
 
@@ -49,11 +52,12 @@ def tokenize(prompts: Sequence[str], max_tokens: int = 48) -> tuple[npt.NDArray[
                 near = get_close_matches(word.lower(), WORDS, 1, 0.5)
                 hint = f"; nearest known word: {near[0]!r}" if near else ""
                 raise PromptError(f"prompt {prompt!r}: the reference model does not know the word {word!r}{hint}")
-        if len(encoding.ids) > max_tokens - 2:
+        if len(encoding.ids) > max_tokens:
             raise PromptError(
-                f"prompt {prompt[:60]!r}... has {len(encoding.ids)} words; at most {max_tokens - 2} are read: shorten it"
+                f"prompt {prompt[:60]!r}... has {len(encoding.ids) - 2} words; at most {max_tokens - 2} are read: "
+                "shorten it"
             )
-        rows.append([VOCABULARY.index(START), *encoding.ids, len(VOCABULARY) - 1])
+        rows.append(encoding.ids)
     lengths = np.array([len(row) for row in rows], np.int64)
     ids = np.zeros((len(rows), lengths.max()), np.int64)
     for i, row in enumerate(rows):

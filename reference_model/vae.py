@@ -11,25 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reference_model.config import VAEConfig
-from reference_model.errors import ReferenceModelError
-
-TIME_STRIDE = 4
-SPACE_STRIDE = 4
-
-
-class ShapeError(ReferenceModelError):
-    """A clip whose size the model cannot take."""
-
-
-def check_shape(num_frames: int, height: int, width: int, multiple: int = 8) -> None:
-    """Raise ShapeError unless T = 1 + 4k and both sides are multiples of `multiple`; the message names the nearest."""
-    if num_frames < 1 or (num_frames - 1) % TIME_STRIDE:
-        low = 1 + max(num_frames - 1, 0) // TIME_STRIDE * TIME_STRIDE
-        raise ShapeError(f"frames = {num_frames} is not 1 + a multiple of 4; nearest valid: {low}, {low + TIME_STRIDE}")
-    for name, side in (("height", height), ("width", width)):
-        if side < multiple or side % multiple:
-            low = max(side // multiple, 1) * multiple
-            raise ShapeError(f"{name} = {side} is not a multiple of {multiple}; nearest valid: {low}, {low + multiple}")
+from reference_model.shapes import SPACE_STRIDE, TIME_STRIDE
 
 
 class RMSNorm(nn.Module):

@@ -1,0 +1,24 @@
+"""Which clips the model can take."""
+
+from __future__ import annotations
+
+from reference_model.errors import ReferenceModelError
+
+TIME_STRIDE = 4  # frames a latent frame
+SPACE_STRIDE = 4  # px a latent site
+MULTIPLE = 8  # px a token, and so of both sides
+
+
+class ShapeError(ReferenceModelError):
+    """A clip whose size the model cannot take."""
+
+
+def check_shape(num_frames: int, height: int, width: int) -> None:
+    """Raise ShapeError unless T = 1 + 4k and both sides are multiples of 8; the message names the nearest."""
+    if num_frames < 1 or (num_frames - 1) % TIME_STRIDE:
+        low = 1 + max(num_frames - 1, 0) // TIME_STRIDE * TIME_STRIDE
+        raise ShapeError(f"frames = {num_frames} is not 1 + a multiple of 4; nearest valid: {low}, {low + TIME_STRIDE}")
+    for name, side in (("height", height), ("width", width)):
+        if side < MULTIPLE or side % MULTIPLE:
+            low = max(side // MULTIPLE, 1) * MULTIPLE
+            raise ShapeError(f"{name} = {side} is not a multiple of {MULTIPLE}; nearest valid: {low}, {low + MULTIPLE}")
