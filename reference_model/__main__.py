@@ -19,7 +19,9 @@ app = typer.Typer(
 
 @app.command(epilog="Example: python -m reference_model train --preset tiny --out work/tiny")
 def train(
-    preset: Annotated[str, typer.Option(help="tiny (seconds), base (shipped; about an hour of 2 cores) or large.")] = "base",
+    preset: Annotated[
+        str, typer.Option(help="tiny (seconds), base (shipped; about an hour of 2 cores) or large.")
+    ] = "base",
     out: Annotated[Path | None, typer.Option(help="Working folder; started again, it goes on where it was.")] = None,
     stages: Annotated[str, typer.Option(help="Comma-separated: collect,vae,latents,dit,clip.")] = "",
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves it to torch.")] = 0,
@@ -106,6 +108,23 @@ def export(
     for checkpoint, parts in worst.items():
         for part, difference in parts.items():
             print(f"{checkpoint}/{part}: largest difference from torch {difference:.1e}")
+
+
+@app.command(epilog="Example: python -m reference_model prompts --count 32 --seed 7 --out suites/prompts/quick.jsonl")
+def prompts(
+    out: Annotated[Path, typer.Option(help="A .jsonl file.")],
+    count: Annotated[int, typer.Option(min=1)] = 32,
+    seed: Annotated[int, typer.Option()] = 0,
+    fold: Annotated[str, typer.Option(help="train, or held_out for combinations never trained on.")] = "train",
+) -> None:
+    """Draw a prompt list with facts from the world's grammar."""
+    import json
+
+    from reference_model.world.prompts import sample_prompts
+
+    rows = sample_prompts(count, seed, fold)
+    out.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    print(f"wrote {len(rows)} prompts to {out}")
 
 
 @app.callback()

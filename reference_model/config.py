@@ -91,8 +91,9 @@ PRESETS: dict[str, ModelConfig] = {
         text=TextConfig(width=32, depth=1, heads=2),
         dit=DiTConfig(width=32, depth=2, heads=2, rope_split=(4, 6, 6), pack_tokens=128),
         sampling=SamplingConfig(num_inference_steps=4),
-        train=TrainConfig(clips=16, vae_steps=20, vae_batch=2, dit_steps=20, dit_packs=2, clip_steps=4, clip_batch=8,
-                          save_every=5),  # fmt: skip
+        train=TrainConfig(
+            clips=16, vae_steps=20, vae_batch=2, dit_steps=20, dit_packs=2, clip_steps=4, clip_batch=8, save_every=5
+        ),  # fmt: skip
     ),
     "base": ModelConfig(),
     "large": ModelConfig(

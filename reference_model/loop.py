@@ -87,7 +87,13 @@ def fit(name: str, module: nn.Module, step_function: StepFunction, *, steps: int
         ema.state, first = state["ema"], state["step"]
 
     console = Console(stderr=True)
-    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    columns = (
+        TextColumn(name),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
     log = (folder / f"{name}.jsonl").open("a")
     module.train()
     with log, Progress(*columns, console=console, disable=not console.is_terminal) as progress:

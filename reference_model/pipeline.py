@@ -91,7 +91,9 @@ class Pipeline:
         grids = [requests[i].grid for i in owner]
         capacity = self.config.dit.pack_tokens
         sizes = [n * patchify.tokens_of(r.grid) for n, r in zip(twins, requests, strict=True)]
-        groups = [[first[i] + k for i in group for k in range(twins[i])] for group in patchify.best_fit(sizes, capacity)]
+        groups = [
+            [first[i] + k for i in group for k in range(twins[i])] for group in patchify.best_fit(sizes, capacity)
+        ]
         packs = patchify.pack(grids, lengths[rows].tolist(), ids.shape[1], groups)
         extent = np.array(grids, np.int64)
         values = 4 * self.config.dit.channels

@@ -117,7 +117,9 @@ def vae_loss(vae: VAE, video: Tensor, coverage: Tensor, noise: Tensor) -> tuple[
     error = (out - video).abs()
     pixels = (error * weight).mean()
     diff = out - video
-    gradients = (diff.diff(dim=-1).abs() * weight[..., 1:]).mean() + (diff.diff(dim=-2).abs() * weight[..., 1:, :]).mean()
+    gradients = (diff.diff(dim=-1).abs() * weight[..., 1:]).mean() + (
+        diff.diff(dim=-2).abs() * weight[..., 1:, :]
+    ).mean()
     kl = 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar).mean()
     loss = pixels + 0.5 * gradients + vae.config.kl_weight * kl
     with torch.no_grad():

@@ -12,14 +12,42 @@ LEVELS = ("short", "medium", "dense")
 MAX_WORDS = 46  # with its two marks a caption fits the 48 tokens of the text encoder
 _ROWS, _COLUMNS = ("top", "middle", "bottom"), ("left", "center", "right")
 
-_GRAMMAR_WORDS = (
-    "a an the and with on in at to of behind , . it they bar scene floor wall background hits collide "
-    "floats still moves falls bounces slides rests is thrown lands"
-).split()
+_GRAMMAR_WORDS = [
+    "a",
+    "an",
+    "the",
+    "and",
+    "with",
+    "on",
+    "in",
+    "at",
+    "to",
+    "of",
+    "behind",
+    ",",
+    ".",
+    "it",
+    "they",
+    "bar",
+    "scene",
+    "floor",
+    "wall",
+    "background",
+    "hits",
+    "collide",
+    "floats",
+    "still",
+    "moves",
+    "falls",
+    "bounces",
+    "slides",
+    "rests",
+    "is",
+    "thrown",
+    "lands",
+]
 WORDS: tuple[str, ...] = tuple(
-    dict.fromkeys(
-        [*_GRAMMAR_WORDS, *COLOURS, *BACKGROUNDS, *SHAPES, *SIZES, *SPEEDS, *DIRECTIONS, *_ROWS, *_COLUMNS]
-    )
+    dict.fromkeys([*_GRAMMAR_WORDS, *COLOURS, *BACKGROUNDS, *SHAPES, *SIZES, *SPEEDS, *DIRECTIONS, *_ROWS, *_COLUMNS])
 )
 
 

@@ -21,7 +21,7 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "blue": (30, 30, 230),
     "magenta": (230, 30, 230),
 }
-BACKGROUNDS: dict[str, int] = {"black": 10, "gray": 128, "white": 245}  # noqa: RUF012  (a grey level)
+BACKGROUNDS: dict[str, int] = {"black": 10, "gray": 128, "white": 245}
 SHAPES = ("circle", "square", "triangle")
 SIZES: dict[str, float] = {"small": 3.5, "large": 5.0}  # radius in px of the circle of equal area
 SPEEDS: dict[str, float] = {"slowly": 0.75, "quickly": 1.5}  # px/frame

@@ -69,7 +69,7 @@ def simulate(scene: Scene, num_frames: int) -> Trajectory:
 
     space.on_collision(begin=on_contact)
     positions = np.empty((num_frames, len(bodies), 2))
-    for frame in range(num_frames):  # noqa: B007  (on_contact reads it)
+    for frame in range(num_frames):
         if frame:
             for _ in range(SUBSTEPS):
                 space.step(1.0 / SUBSTEPS)

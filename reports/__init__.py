@@ -1,0 +1,1 @@
+"""Reports: read runs and comparisons, render them. Never computes a score."""

@@ -1,0 +1,61 @@
+"""Pictures: contact sheets of clips."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+
+from sora_eval.clip import Clip, read_clip
+from sora_eval.compare import label_of
+from sora_eval.errors import ClipError
+from sora_eval.runs import RunFolder
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+FRAMES = 7  # a row
+
+
+def contact_sheet(runs: Sequence[RunFolder], path: Path, count: int = 12) -> None:
+    """A PNG: for each of `count` cases its prompt and, a row a run, evenly spaced frames."""
+    samples = [{r["id"]: r for r in run.rows("samples")} for run in runs]
+    ids = list(samples[0])
+    chosen = [ids[i] for i in np.unique(np.linspace(0, len(ids) - 1, min(count, len(ids))).round().astype(int))]
+    rows = len(chosen) * len(runs)
+    figure, axes = plt.subplots(rows, FRAMES, figsize=(1.15 * FRAMES + 3.2, 1.2 * rows), squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    for i, case in enumerate(chosen):
+        for j, run in enumerate(runs):
+            line = axes[i * len(runs) + j]
+            row = samples[j].get(case)
+            title = (row or samples[0][case])["prompt"] or case
+            text = "\n".join(textwrap.wrap(title.replace("$", r"\$"), 34)) if j == 0 else ""
+            text += f"\n[{label_of(run)}]" if len(runs) > 1 else ""
+            line[0].text(-0.15, 0.5, text, transform=line[0].transAxes, ha="right", va="center", fontsize=7)
+            pictures = _frames(run, row)
+            if isinstance(pictures, str):
+                line[0].text(0, 0.5, textwrap.shorten(pictures, 90), fontsize=7, color="tab:red", va="center")
+                continue
+            for ax, picture in zip(line, pictures, strict=False):
+                ax.imshow(picture, interpolation="nearest")
+    figure.subplots_adjust(left=0.3, right=0.995, top=0.995, bottom=0.005, wspace=0.04, hspace=0.06)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _frames(run: RunFolder, row: dict[str, object] | None) -> npt.NDArray[np.uint8] | str:
+    if row is None:
+        return "not in this run"
+    if row["status"] != "ok":
+        return str(row["error"])
+    try:
+        clip: Clip = read_clip(run.path / str(row["clip"]))
+    except ClipError as error:
+        return str(error)
+    return clip.frames[np.unique(np.linspace(0, clip.num_frames - 1, FRAMES).round().astype(int))]

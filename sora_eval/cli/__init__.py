@@ -1,0 +1,42 @@
+"""The command line: one verb a file, each thin over the package."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from sora_eval.cli import compare, listing, report, run, score, validate, weights
+from sora_eval.errors import SoraEvalError
+
+EXIT_USAGE, EXIT_INCOMPLETE, EXIT_INTERRUPTED = 2, 12, 130
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Evaluate, compare and report text-to-video generators.\n\nStart with: [bold]sora-eval run quick[/bold]",
+    epilog="Exit codes: 0 done, 2 usage or input, 12 the run is incomplete, 130 interrupted (resume it), 1 a bug.",
+)  # fmt: skip
+app.command(name="run", epilog=run.EXAMPLES)(run.run)
+app.command(name="score", epilog=score.EXAMPLES)(score.score)
+app.command(name="compare", epilog=compare.EXAMPLES)(compare.compare)
+app.command(name="report", epilog=report.EXAMPLES)(report.report)
+app.command(name="list", epilog=listing.EXAMPLES)(listing.listing)
+app.command(name="validate", epilog=validate.EXAMPLES)(validate.validate)
+app.add_typer(weights.app, name="weights")
+
+
+def main() -> None:
+    """Entry point of `sora-eval`. What a user can mend is one message and exit code 2; a traceback is a bug."""
+    # A hub that cannot be reached must fail at once, not after minutes of retries.
+    os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "10")
+    try:
+        app()
+    except SoraEvalError as error:
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        sys.exit(EXIT_USAGE)
+    except KeyboardInterrupt:
+        print("interrupted; go on with: sora-eval run --resume latest", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)

@@ -1,0 +1,62 @@
+"""`sora-eval list`."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLES = "Example: sora-eval list metrics"
+
+
+class What(str, Enum):
+    suites = "suites"
+    metrics = "metrics"
+    generators = "generators"
+    weights = "weights"
+    runs = "runs"
+
+
+def listing(
+    what: Annotated[What | None, typer.Argument(help="What to list; left out, all but runs.")] = None,
+    root: Annotated[Path, typer.Option(help="Where run folders are.")] = Path("runs"),
+) -> None:
+    """List suites, metrics, generators, weights or runs."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for kind in [what] if what else [w for w in What if w is not What.runs]:
+        rows, columns = _rows(kind, root)
+        table = Table(*columns, title=kind.value, title_justify="left", box=None, header_style="bold")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+
+
+def _rows(kind: What, root: Path) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
+    if kind is What.suites:
+        from sora_eval.suite import load_suite, shipped
+
+        suites = [load_suite(name) for name in shipped()]
+        return [(s.suite.id, str(len(s.cases)), s.suite.description) for s in suites], ("name", "cases", "about")
+    if kind is What.metrics:
+        from sora_eval.metrics import REGISTRY
+
+        return [(n, i.family, i.kind, i.about) for n, i in REGISTRY.items()], ("name", "family", "kind", "about")
+    if kind is What.generators:
+        from sora_eval.generators import GENERATORS
+
+        return [(i.usage.replace("[", r"\["), i.about) for i in GENERATORS.values()], ("usage", "about")
+    if kind is What.weights:
+        from sora_eval.weights import WEIGHTS
+
+        return [(w.name, "present" if w.present else "not fetched", w.licence, w.about) for w in WEIGHTS.values()], (
+            "name", "state", "licence", "about")  # fmt: skip
+    from sora_eval.compare import label_of
+    from sora_eval.runs import find_runs
+
+    return [(r.path.name, r.head["suite"]["id"], label_of(r), r.head["status"], r.head["started"])
+            for r in find_runs(root)], ("run", "suite", "generator", "status", "started")  # fmt: skip

@@ -1,0 +1,87 @@
+"""Distances between sets of feature vectors, from their joint Gram matrix. Pure numpy, float64.
+
+Once the Gram matrix of all vectors is known, the distance of any two subsets costs nothing that depends on the
+feature width: permutations, leave-one-out values and split halves are cheap.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+Index = npt.NDArray[np.intp]
+
+
+def gram(*sets: npt.ArrayLike) -> tuple[Array, list[Index]]:
+    """Joint Gram matrix of sets of vectors (n_i, D), and the rows that belong to each."""
+    arrays = [_vectors(s) for s in sets]
+    if len({a.shape[1] for a in arrays}) > 1:
+        raise ValueError(f"sets differ in width: {', '.join(str(a.shape) for a in arrays)}")
+    joint = np.concatenate(arrays)
+    ends = np.cumsum([len(a) for a in arrays])
+    return joint @ joint.T, [np.arange(end - len(a), end) for a, end in zip(arrays, ends, strict=True)]
+
+
+def _vectors(values: npt.ArrayLike) -> Array:
+    array = np.asarray(values, np.float64)
+    if array.ndim != 2:
+        raise ValueError(f"expected vectors of shape (n, D), found {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError("features hold NaN or infinite values")
+    return array
+
+
+def frechet_from_gram(k: Array, a: Index, b: Index, ddof: int = 1) -> float:
+    """Fréchet distance of two Gaussians fitted to rows `a` and `b`: |mu_a - mu_b|^2 + tr(Sa + Sb - 2 sqrt(Sa Sb)).
+
+    With centred matrices scaled by 1/sqrt(n - ddof), tr sqrt(Sa Sb) is the nuclear norm of A B^T, whose singular values
+    a Gram block gives: no matrix square root and nothing added to a covariance. At least two vectors a set.
+    """
+    if min(len(a), len(b)) < 2:
+        raise ValueError(f"a Fréchet distance needs at least 2 vectors a set, found {len(a)} and {len(b)}")
+    kaa, kbb, kab = k[np.ix_(a, a)], k[np.ix_(b, b)], k[np.ix_(a, b)]
+    mean = kaa.mean() + kbb.mean() - 2 * kab.mean()
+    spread_a = (np.trace(kaa) - len(a) * kaa.mean()) / (len(a) - ddof)
+    spread_b = (np.trace(kbb) - len(b) * kbb.mean()) / (len(b) - ddof)
+    centred = kab - kab.mean(0) - kab.mean(1, keepdims=True) + kab.mean()
+    overlap = np.linalg.svd(centred, compute_uv=False).sum() / np.sqrt((len(a) - ddof) * (len(b) - ddof))
+    return float(max(mean + spread_a + spread_b - 2 * overlap, 0.0))  # rounding alone can pass below 0
+
+
+def frechet_distance(a: npt.ArrayLike, b: npt.ArrayLike, ddof: int = 1) -> float:
+    """Fréchet distance (Dowson & Landau 1982; Heusel et al. 2017) of vectors (n, D) and (m, D); squared units, >= 0."""
+    first, second = _vectors(a), _vectors(b)
+    if min(len(first), len(second)) <= first.shape[1]:
+        centre = np.concatenate([first, second]).mean(0)  # the distance does not see it, and rounding is smaller
+        k, (rows_a, rows_b) = gram(first - centre, second - centre)
+        return frechet_from_gram(k, rows_a, rows_b, ddof)
+    # More vectors than dimensions: the symmetric eigenvalue form is smaller. Rounding below 0 is clipped, never
+    # added to.
+    sa, sb = (np.atleast_2d(np.cov(x, rowvar=False, ddof=ddof)) for x in (first, second))
+    values, vectors = np.linalg.eigh(sa)
+    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    overlap = np.sqrt(np.clip(np.linalg.eigvalsh(root @ sb @ root), 0, None)).sum()
+    mean = np.square(first.mean(0) - second.mean(0)).sum()
+    return float(max(mean + np.trace(sa) + np.trace(sb) - 2 * overlap, 0.0))
+
+
+def mmd_from_gram(k: Array, a: Index, b: Index, width: int) -> float:
+    """Unbiased MMD^2 with the cubic kernel (x.y / width + 1)^3 (Binkowski et al. 2018); may be negative.
+
+    The cubic kernel sees a common shift, so `k` must hold inner products of the vectors as they are.
+    """
+    if min(len(a), len(b)) < 2:
+        raise ValueError(f"a kernel distance needs at least 2 vectors a set, found {len(a)} and {len(b)}")
+    kernel = (k / width + 1.0) ** 3
+    kaa, kbb, kab = kernel[np.ix_(a, a)], kernel[np.ix_(b, b)], kernel[np.ix_(a, b)]
+    n, m = len(a), len(b)
+    within_a = (kaa.sum() - np.trace(kaa)) / (n * (n - 1))
+    within_b = (kbb.sum() - np.trace(kbb)) / (m * (m - 1))
+    return float(within_a + within_b - 2 * kab.mean())
+
+
+def kernel_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
+    """Kernel video distance: unbiased MMD^2 of vectors (n, D) and (m, D). Unbiased: 0 on average for equal sources."""
+    k, (rows_a, rows_b) = gram(a, b)
+    return mmd_from_gram(k, rows_a, rows_b, np.shape(a)[1])

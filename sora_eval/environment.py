@@ -1,0 +1,55 @@
+"""Where a run was made: repository, machine, versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from sora_eval import __version__
+
+
+def git_state() -> dict[str, Any]:
+    """Commit of the working folder and whether it has uncommitted changes; None outside a repository."""
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = git("rev-parse", "HEAD")
+    return {"commit": commit, "dirty": bool(git("status", "--porcelain")) if commit else None}
+
+
+def hardware() -> dict[str, Any]:
+    """What ran it."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        cpu = next((line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line), cpu)
+    return {"cpu": cpu, "cores": os.cpu_count(), "memory_bytes": psutil.virtual_memory().total,
+            "platform": platform.system()}  # fmt: skip
+
+
+def software() -> dict[str, str]:
+    """Versions that numbers depend on."""
+    packages = ("torch", "torchmetrics", "open_clip_torch", "numpy", "scipy", "opencv-python-headless", "av")
+    return {"sora_eval": __version__, "python": platform.python_version(), **{p: version(p) for p in packages}}
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has held so far."""
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)

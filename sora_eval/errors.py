@@ -1,0 +1,25 @@
+"""Errors that a user can mend. The command line prints the message, without a traceback, and exits with 2."""
+
+
+class SoraEvalError(Exception):
+    """Says what was found, what was expected and how to mend it."""
+
+
+class SuiteError(SoraEvalError):
+    """A suite file that cannot be used."""
+
+
+class GeneratorError(SoraEvalError):
+    """A generator that is unknown, cannot be opened, or broke its protocol."""
+
+
+class ClipError(SoraEvalError):
+    """A clip file that cannot be read, or frames that are no clip."""
+
+
+class WeightsError(SoraEvalError):
+    """Network weights that are missing, damaged or not the pinned ones."""
+
+
+class RunError(SoraEvalError):
+    """A run folder that is missing, damaged or of another schema."""

@@ -1,0 +1,124 @@
+"""The way of a run: plan -> generate -> score -> summarise. Every stage goes on from what is on disk."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from sora_eval import throughput
+from sora_eval.environment import git_state, hardware, software
+from sora_eval.errors import RunError, SoraEvalError, SuiteError
+from sora_eval.generating import generate
+from sora_eval.generators import BringsClips, Generator, open_generator, shape_problems
+from sora_eval.progress import track
+from sora_eval.runs import RunFolder, now
+from sora_eval.scoring import score
+from sora_eval.suite import Case, Suite
+from sora_eval.summary import summarise
+
+
+def run(suite: Suite, spec: str, out: Path, *, limit: int | None = None, reference: str | None = None) -> RunFolder:
+    """Run a suite against a generator, from nothing. Returns the finished run."""
+    if reference is not None:
+        suite = with_reference(suite, reference)
+    generator = open_generator(spec)
+    cases = plan(suite, generator)
+    head = {
+        "status": "started", "partial": limit is not None and limit < len(cases), "limit": limit,
+        "suite": {"id": suite.suite.id, "version": suite.suite.version, "fingerprint": suite.fingerprint},
+        "generator": {"spec": spec, "name": generator.name, "checkpoint": generator.checkpoint,
+                      "fingerprint": generator.fingerprint()},
+        "git": git_state(), "hardware": hardware(), "software": software(),
+        "started": now(), "finished": None, "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    }  # fmt: skip
+    folder = RunFolder.create(out, head)
+    (folder.path / "suite.json").write_text(json.dumps(suite.to_json(), indent=2) + "\n")
+    return _stages(folder, suite, generator, cases[:limit])
+
+
+def resume(folder: RunFolder) -> RunFolder:
+    """Go on with a run that was killed. Raises RunError if the generator is not the one that started it."""
+    head = folder.head
+    suite = stored_suite(folder)
+    generator = open_generator(head["generator"]["spec"])
+    if generator.fingerprint() != head["generator"]["fingerprint"]:
+        raise RunError(f"{folder.path}: the weights or files of {head['generator']['spec']} have changed since this run "
+                       "started; a resumed run would mix two generators: start a new one")  # fmt: skip
+    folder.repair()
+    folder.update_head(status="started")
+    return _stages(folder, suite, generator, plan(suite, generator)[: head["limit"]])
+
+
+def rescore(folder: RunFolder) -> RunFolder:
+    """Score the clips of a run again, from disk, and rebuild its summary."""
+    suite = stored_suite(folder)
+    generator = open_generator(folder.head["generator"]["spec"])
+    cases = plan(suite, generator)[: folder.head["limit"]]
+    folder.replace("scores", [])
+    score(folder, suite, cases, generator if isinstance(generator, BringsClips) else None)
+    summarise(folder, suite, cases)
+    return folder
+
+
+def stored_suite(folder: RunFolder) -> Suite:
+    """The suite as it was when the run started."""
+    path = folder.path / "suite.json"
+    try:
+        return Suite.from_json(json.loads(path.read_text()), path)
+    except (OSError, json.JSONDecodeError, KeyError) as error:
+        raise RunError(f"{path} cannot be read: {error!r}") from error
+
+
+def with_reference(suite: Suite, spec: str) -> Suite:
+    """The same suite against another reference set."""
+    data = suite.to_json()
+    data["declared"]["reference"] = {**(data["declared"]["reference"] or {}), "generator": spec}
+    return Suite.from_json(data, suite.path)
+
+
+def plan(suite: Suite, generator: Generator) -> list[Case]:
+    """The cases of a run. Raises SuiteError for shapes that the generator cannot make, with the nearest it can."""
+    problems = []
+    if suite.axes is not None:
+        sizes = [(c.width or 0, c.height or 0, c.num_frames or 0) for c in suite.cases]
+        problems += [f"[axes].{p}" for p in shape_problems(sizes, generator.capabilities)]
+    if suite.throughput is not None:
+        problems += [f"[throughput].{p}" for p in shape_problems(suite.throughput.sizes, generator.capabilities)]
+    if problems:
+        raise SuiteError("\n".join(f"{suite.path}: {p}" for p in problems))
+    if suite.axes is not None or not suite.metrics:
+        return suite.cases
+    if not isinstance(generator, BringsClips):
+        raise SuiteError(f"{suite.path} has no [prompts]: it scores clips that exist, and {generator.name!r} makes clips; "
+                         "use --generator folder:PATH")  # fmt: skip
+    return generator.cases()
+
+
+def _stages(folder: RunFolder, suite: Suite, generator: Generator, cases: list[Case]) -> RunFolder:
+    try:
+        if not isinstance(generator, BringsClips) or suite.axes is not None:
+            generate(folder, suite, generator, cases)
+        if suite.metrics:
+            score(folder, suite, cases, generator if isinstance(generator, BringsClips) else None)
+        if suite.throughput is not None and not isinstance(generator, BringsClips):
+            sweep(folder, suite, generator)
+        summarise(folder, suite, cases)
+    except KeyboardInterrupt:
+        folder.update_head(status="cancelled", finished=now())
+        raise
+    except SoraEvalError as error:
+        folder.update_head(status="error", error=str(error), finished=now())
+        raise
+    folder.update_head(status="success", finished=now())
+    return folder
+
+
+def sweep(folder: RunFolder, suite: Suite, generator: Generator) -> None:
+    """Time the shapes that have not been timed yet; a shape's repeats are appended together."""
+    assert suite.throughput is not None
+    done = {row["id"] for row in folder.rows("timings")}
+    shapes = throughput.measure(suite, generator, done)
+    left = sum(s not in done for s in suite.throughput.shapes)
+    for rows in track(shapes, "throughput", left):
+        folder.append("timings", rows)

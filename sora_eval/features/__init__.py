@@ -1,0 +1,1 @@
+"""Frozen networks and measurements of one clip, behind one protocol and one cache."""

@@ -1,0 +1,82 @@
+"""What an extractor is, and a view of one clip on which every extractor runs at most once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from sora_eval.clip import Clip
+from sora_eval.suite import Case
+from sora_eval.weights import cache_folder
+
+Array = npt.NDArray[Any]
+
+
+class Undefined(Exception):
+    """A score that has no value on this clip; the message is the reason of its row."""
+
+
+class Extractor(Protocol):
+    """A pure function of a clip's frames. `signature` names protocol and weights; equal signatures, equal values."""
+
+    signature: str
+    cached: bool  # worth keeping on disk
+
+    def __call__(self, clip: Clip) -> Array:
+        """Features of one clip. Raises Undefined where the protocol does not cover the clip."""
+        ...
+
+
+class FeatureCache:
+    """Features on disk by content: frames, protocol and weights. A changed one of these never meets an old value."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or cache_folder() / "features"
+
+    def _path(self, clip: Clip, extractor: Extractor) -> Path:
+        key = hashlib.sha256(f"{clip.sha256}|{clip.fps}|{extractor.signature}".encode()).hexdigest()
+        return self.folder / key[:2] / f"{key}.npy"
+
+    def get(self, clip: Clip, extractor: Extractor) -> Array:
+        """The features of a clip, from disk when they are known."""
+        if not extractor.cached:
+            return extractor(clip)
+        path = self._path(clip, extractor)
+        if path.exists():
+            try:
+                return np.load(path, allow_pickle=False)
+            except (ValueError, EOFError, OSError):
+                path.unlink(missing_ok=True)  # torn by a full disk: it is only a cache
+        value = extractor(clip)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+            np.save(file, value, allow_pickle=False)
+        os.replace(file.name, path)
+        return value
+
+
+class ClipView:
+    """A decoded clip with its case. Metrics ask it for features; each is computed once, whoever asks."""
+
+    def __init__(self, clip: Clip, case: Case, cache: FeatureCache | None = None) -> None:
+        self.clip, self.case, self._cache = clip, case, cache
+        self._known: dict[str, Array | Undefined] = {}
+
+    def features(self, extractor: Extractor) -> Array:
+        """The value of an extractor on this clip. Raises Undefined like the extractor itself."""
+        known = self._known.get(extractor.signature)
+        if known is None:
+            try:
+                known = extractor(self.clip) if self._cache is None else self._cache.get(self.clip, extractor)
+            except Undefined as reason:
+                known = reason
+            self._known[extractor.signature] = known
+        if isinstance(known, Undefined):
+            raise known
+        return known

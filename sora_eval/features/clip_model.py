@@ -1,0 +1,115 @@
+"""CLIP image and text towers through open_clip: a pretrained tag, a local folder, or the shipped `world` model."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import open_clip
+import torch
+from PIL import Image
+from tokenizers import Tokenizer
+
+from sora_eval.clip import Clip
+from sora_eval.errors import WeightsError
+from sora_eval.features.base import Array, Undefined
+from sora_eval.weights import sha256_file, world_clip
+
+Floats = npt.NDArray[np.float32]
+
+
+class ClipModel:
+    """One open_clip model with its own image transform and tokenizer, on the CPU, in evaluation mode.
+
+    `spec` is `world`, `ARCHITECTURE:PRETRAINED` (a tag of open_clip or a weights file), or a folder in open_clip's
+    format (`open_clip_config.json` and weights; a `tokenizer.json` in it takes the place of the BPE tokenizer).
+    """
+
+    def __init__(self, spec: str) -> None:
+        folder = world_clip() if spec == "world" else Path(spec)
+        try:
+            if spec == "world" or folder.is_dir():
+                if not (folder / "open_clip_config.json").is_file():
+                    raise WeightsError(f"CLIP model {spec!r}: {folder} has no open_clip_config.json")
+                self.model, self.transform = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
+                weights = [p for p in folder.iterdir() if p.suffix in (".safetensors", ".bin", ".pt")]
+                identity = sha256_file(sorted(weights)[0])[:12]
+            else:
+                architecture, _, pretrained = spec.partition(":")
+                if architecture not in open_clip.list_models() or not pretrained:
+                    raise WeightsError(
+                        f"CLIP model {spec!r} is neither 'world', a folder in open_clip's format, nor "
+                        "ARCHITECTURE:PRETRAINED such as 'ViT-B-32:laion2b_s34b_b79k'"
+                    )
+                self.model, self.transform = open_clip.create_model_from_pretrained(architecture, pretrained)
+                identity = sha256_file(Path(pretrained))[:12] if Path(pretrained).is_file() else self._state_hash()
+        except (OSError, RuntimeError, FileNotFoundError, IndexError, ValueError) as error:
+            raise WeightsError(
+                f"CLIP model {spec!r} could not be loaded ({_first_line(error)}). Without a network, give a local folder "
+                "or ARCHITECTURE:FILE as the metric's 'model'"
+            ) from error
+        self.model.eval()
+        own = folder / "tokenizer.json"
+        self._words = Tokenizer.from_file(str(own)) if own.is_file() else None
+        self._bpe = None if self._words else open_clip.get_tokenizer(spec.partition(":")[0])
+        name = "world" if spec == "world" else Path(spec).name if folder.is_dir() else spec.replace("/", "_")
+        self.signature = f"open_clip:{name}|weights:{identity}"
+
+    def _state_hash(self) -> str:
+        import hashlib
+
+        digest = hashlib.sha256()
+        for key, value in sorted(self.model.state_dict().items()):
+            digest.update(key.encode() + value.contiguous().numpy().tobytes())
+        return digest.hexdigest()[:12]
+
+    @torch.inference_mode()
+    def embed_images(self, frames: npt.NDArray[np.uint8]) -> Floats:
+        """Unit vectors (n, D) of frames (n, H, W, 3); one frame at a time, so no batch size can change them."""
+        out = [self.model.encode_image(self.transform(Image.fromarray(f))[None], normalize=True)[0] for f in frames]
+        return torch.stack(out).float().numpy()
+
+    @torch.inference_mode()
+    def embed_text(self, text: str) -> Floats:
+        """Unit vector (D,) of a prompt; a longer one than the context is cut, as open_clip does it.
+
+        Raises Undefined when the closed vocabulary of a word tokenizer lacks a word.
+        """
+        length = self.model.context_length
+        if self._words is None:
+            assert self._bpe is not None
+            ids = self._bpe([text])
+        else:
+            encoding = self._words.encode(text)
+            unknown = [text[a:b] for t, (a, b) in zip(encoding.ids, encoding.offsets, strict=True) if t == 0]
+            if unknown:
+                words = ", ".join(dict.fromkeys(unknown))
+                raise Undefined(f"the model's closed vocabulary lacks: {words}; choose another CLIP model")
+            ids = torch.tensor([(encoding.ids + [0] * length)[:length]])
+        return self.model.encode_text(ids, normalize=True)[0].float().numpy()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+@cache
+def load(spec: str) -> ClipModel:
+    """A model by its spec; loaded once a process. Raises WeightsError."""
+    return ClipModel(spec)
+
+
+class FrameEmbeddings:
+    """Unit CLIP vectors (n, D) of at most `frames` frames, evenly spaced from the first to the last."""
+
+    cached = True
+
+    def __init__(self, spec: str, frames: int) -> None:
+        self.model, self.frames = load(spec), frames
+        self.signature = f"{self.model.signature}|frames:{frames}-even"
+
+    def __call__(self, clip: Clip) -> Array:
+        chosen = np.unique(np.linspace(0, clip.num_frames - 1, min(self.frames, clip.num_frames)).round().astype(int))
+        return self.model.embed_images(clip.frames[chosen])

@@ -1,0 +1,99 @@
+"""Optical flow by OpenCV's DIS (Kroeger et al. 2016; no weights), and what is measured with it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from sora_eval.clip import Clip
+from sora_eval.features.base import Array, Undefined
+
+# Flow runs on a canvas whose short side is between these; DIS needs some 50 px, and large frames cost without gain.
+SHORT_MIN, SHORT_MAX = 96, 256
+CANVAS = f"flow:dis-medium|canvas:short{SHORT_MIN}-{SHORT_MAX}"
+DYNAMIC_FPS = 8.0
+
+Floats = npt.NDArray[np.float32]
+
+
+def canvas(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """A frame on the canvas; its aspect ratio stays."""
+    height, width = frame.shape[:2]
+    short = min(height, width)
+    scale = min(max(short, SHORT_MIN), SHORT_MAX) / short
+    if scale == 1:
+        return frame
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    resized = cv2.resize(frame, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    return np.asarray(resized, np.uint8)
+
+
+class Flow:
+    """Dense flow between two canvas frames, in px; state-free, so no pair sees another one."""
+
+    def __init__(self) -> None:
+        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+
+    def __call__(self, a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Floats:
+        gray = [cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in (a, b)]
+        return np.asarray(self._dis.calc(gray[0], gray[1], None), np.float32)  # type: ignore[call-overload]
+
+
+def warp(image: Floats, flow: Floats) -> Floats:
+    """Sample `image` at x + flow(x), bilinear."""
+    height, width = flow.shape[:2]
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    mapped = cv2.remap(image, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(mapped, np.float32)
+
+
+def occlusion_free(forward: Floats, backward: Floats) -> npt.NDArray[np.bool_]:
+    """Where the way there and back meets (Sundaram et al. 2010): |f + b|^2 < 0.01 (|f|^2 + |b|^2) + 0.5."""
+    back = warp(backward, forward)
+    loop = np.square(forward + back).sum(-1)
+    return loop < 0.01 * (np.square(forward).sum(-1) + np.square(back).sum(-1)) + 0.5
+
+
+class PairWarping:
+    """For each pair of frames: masked mean squared difference to the warped next frame, and the share not occluded."""
+
+    cached = True
+    signature = f"pair-warping|{CANVAS}|occlusion:forward-backward"
+
+    def __call__(self, clip: Clip) -> Array:
+        if clip.num_frames < 2:
+            raise Undefined("1 frame; a temporal metric needs at least 2")
+        flow = Flow()
+        out = np.empty((clip.num_frames - 1, 2))
+        last = canvas(clip.frames[0])
+        for i in range(1, clip.num_frames):
+            frame = canvas(clip.frames[i])
+            forward = flow(last, frame)
+            mask = occlusion_free(forward, flow(frame, last))
+            error = np.square(warp(frame.astype(np.float32) / 255, forward) - last.astype(np.float32) / 255).mean(-1)
+            out[i - 1] = (error[mask].mean() if mask.any() else np.nan), mask.mean()
+            last = frame
+        return out
+
+
+class PairMotion:
+    """For each pair of frames at about 8 fps: mean of the largest 5 % of flow magnitudes, in shares of the short side."""
+
+    cached = True
+    signature = f"pair-motion|{CANVAS}|fps:{DYNAMIC_FPS:g}|top5%"
+
+    def __call__(self, clip: Clip) -> Array:
+        step = max(round(clip.fps / DYNAMIC_FPS), 1)
+        frames = clip.frames[::step]
+        if len(frames) < 2:
+            raise Undefined(f"{clip.num_frames} frames at {clip.fps:g} fps; motion needs at least two at about 8 fps")
+        flow = Flow()
+        out = np.empty(len(frames) - 1)
+        last = canvas(frames[0])
+        for i, frame in enumerate(map(canvas, frames[1:])):
+            magnitude = np.hypot(*np.moveaxis(flow(last, frame), -1, 0)).ravel()
+            top = np.sort(magnitude)[-max(int(0.05 * magnitude.size), 1) :]
+            out[i] = top.mean() / min(frame.shape[:2])
+            last = frame
+        return out

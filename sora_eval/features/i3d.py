@@ -1,0 +1,186 @@
+"""I3D Kinetics-400 (Carreira & Zisserman 2017), the network of FVD (Unterthiner et al. 2018), in ONNX Runtime.
+
+The feature is the 400 averaged logits, before the softmax. The torch module exists to be exported and to be compared
+against; scoring runs the exported graph.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from sora_eval.clip import Clip
+from sora_eval.features.base import Array, Undefined
+from sora_eval.weights import I3D_SHA256, cache_folder, load_i3d
+
+SIDE = 224
+MIN_FRAMES = 10  # fewer leave nothing for the average pool over two steps of time
+FRAME_LIMIT = 300  # conv 1 alone needs 3.2 MB a frame
+BATCH_NORM_EPS = (
+    1e-3  # of the TensorFlow original; ports with 1e-5 give 151.76 instead of 151.39 on black against white
+)
+
+
+def build_i3d(arrays: Mapping[str, npt.NDArray[np.float32]]) -> Any:
+    """The network as a torch module: (N, 3, T, 224, 224) in [-1, 1] to logits (N, 400)."""
+    import torch
+    import torch.nn.functional as F
+    from torch import Tensor, nn
+
+    def same(x: Tensor, kernel: tuple[int, int, int], stride: tuple[int, int, int]) -> Tensor:
+        """TensorFlow's SAME padding, the extra one at the end. Zeros serve the max-pools too: inputs are >= 0 there."""
+        pads: list[Any] = []
+        for size, k, s in zip(reversed(x.shape[2:]), reversed(kernel), reversed(stride), strict=True):
+            total = ((size + s - 1) // s - 1) * s + k - size
+            pads += [total // 2, total - total // 2]
+        return F.pad(x, pads)
+
+    class Unit(nn.Module):
+        """Convolution with its batch norm folded in, in float64, then ReLU."""
+
+        def __init__(self, name: str, stride: int = 1) -> None:
+            super().__init__()
+            kernel = arrays[f"params/{name}/Conv_0/kernel"].astype(np.float64)  # (T, H, W, in, out)
+            norm = f"{name}/BatchNorm_0"
+            scale = 1.0 / np.sqrt(arrays[f"batch_stats/{norm}/var"].astype(np.float64).ravel() + BATCH_NORM_EPS)
+            bias = arrays[f"params/{norm}/bias"].ravel() - arrays[f"batch_stats/{norm}/mean"].ravel() * scale
+            self.kernel: tuple[int, int, int] = kernel.shape[:3]
+            self.stride = (stride, stride, stride)
+            self.conv = nn.Conv3d(kernel.shape[3], kernel.shape[4], self.kernel, self.stride)
+            with torch.no_grad():
+                self.conv.weight.copy_(torch.from_numpy((kernel * scale).transpose(4, 3, 0, 1, 2)))
+                self.conv.bias.copy_(torch.from_numpy(bias))  # type: ignore[union-attr]
+            if stride == 1:  # SAME is symmetric then, and the convolution can pad by itself
+                self.conv.padding = tuple(k // 2 for k in self.kernel)  # type: ignore[assignment]
+                self.conv._reversed_padding_repeated_twice = [k // 2 for k in reversed(self.kernel) for _ in range(2)]
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = same(x, self.kernel, self.stride) if self.stride[0] > 1 else x
+            return F.relu(self.conv(x))
+
+    class Mixed(nn.Module):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+
+            def units(branch: int) -> nn.Sequential:
+                prefix = f"params/{name}/Branch_{branch}/"
+                found = sorted({k.split("/")[3] for k in arrays if k.startswith(prefix)})
+                return nn.Sequential(*(Unit(f"{name}/Branch_{branch}/{unit}") for unit in found))
+
+            self.branches = nn.ModuleList(units(b) for b in range(4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            pooled = F.max_pool3d(x, 3, 1, 1)
+            return torch.cat([b(pooled if i == 3 else x) for i, b in enumerate(self.branches)], 1)
+
+    class I3D(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv1 = Unit("Conv3d_1a_7x7", 2)
+            self.conv2b, self.conv2c = Unit("Conv3d_2b_1x1"), Unit("Conv3d_2c_3x3")
+            self.mixed = nn.ModuleDict(
+                {n: Mixed(f"Mixed_{n}") for n in ["3b", "3c", "4b", "4c", "4d", "4e", "4f", "5b", "5c"]}
+            )
+            head = arrays["params/Logits/Conv3d_0c_1x1/Conv_0/kernel"]
+            self.head = nn.Conv3d(head.shape[3], head.shape[4], 1)
+            with torch.no_grad():
+                self.head.weight.copy_(torch.from_numpy(head.transpose(4, 3, 0, 1, 2).copy()))
+                self.head.bias.copy_(  # type: ignore[union-attr]
+                    torch.from_numpy(arrays["params/Logits/Conv3d_0c_1x1/Conv_0/bias"].ravel().copy())
+                )
+
+        @staticmethod
+        def pool(x: Tensor, kernel: tuple[int, int, int], stride: tuple[int, int, int]) -> Tensor:
+            return F.max_pool3d(same(x, kernel, stride), kernel, stride)
+
+        def forward(self, video: Tensor) -> Tensor:
+            x = self.pool(self.conv1(video), (1, 3, 3), (1, 2, 2))
+            x = self.pool(self.conv2c(self.conv2b(x)), (1, 3, 3), (1, 2, 2))
+            for name, unit in self.mixed.items():
+                x = unit(x)
+                if name == "3c":
+                    x = self.pool(x, (3, 3, 3), (2, 2, 2))
+                elif name == "4f":
+                    x = self.pool(x, (2, 2, 2), (2, 2, 2))
+            x = F.avg_pool3d(x, (2, 7, 7), 1)  # (N, 1024, T/8 - 1, 1, 1)
+            return self.head(x).mean((2, 3, 4))
+
+    return I3D().eval()
+
+
+def onnx_path() -> Path:
+    """The exported graph; made once from the pinned weights and kept in the cache."""
+    path = cache_folder() / "weights" / f"i3d-kinetics-400-{I3D_SHA256[:12]}.onnx"
+    if not path.exists():
+        import torch
+
+        module = build_i3d(load_i3d())
+        dims = {"video": {0: torch.export.Dim("clips"), 2: torch.export.Dim("frames", min=MIN_FRAMES, max=4096)}}
+        # Traced with 30 frames: 10 to 17 leave a single step after the average pool, which would be specialised.
+        partial = path.with_suffix(f".{os.getpid()}.part")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(module, (torch.zeros(2, 3, 30, SIDE, SIDE),), str(partial), dynamo=True, opset_version=20,
+                              input_names=["video"], output_names=["logits"], dynamic_shapes=dims,
+                              external_data=False, verbose=False)  # fmt: skip
+        os.replace(partial, path)
+    return path
+
+
+@cache
+def session() -> ort.InferenceSession:
+    """I3D in ONNX Runtime on the CPU."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = os.cpu_count() or 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # torch shares the process
+    return ort.InferenceSession(str(onnx_path()), options, providers=["CPUExecutionProvider"])
+
+
+def logits(video: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Averaged logits (N, 400) of videos (N, 3, T >= 10, 224, 224) in [-1, 1]."""
+    return session().run(None, {"video": video})[0]
+
+
+def resize_tf1(frames: npt.NDArray[np.uint8], side: int = SIDE) -> npt.NDArray[np.float32]:
+    """TensorFlow 1's `resize_bilinear`: squash to side x side, no antialias, source place = i * size / side."""
+    height, width = frames.shape[1:3]
+    y0, y1, fy = _grid(height, side)
+    x0, x1, fx = _grid(width, side)
+    out = np.empty((len(frames), side, side, 3), np.float32)
+    for i, frame in enumerate(frames):
+        image = frame.astype(np.float32)
+        rows = image[y0] + (image[y1] - image[y0]) * fy[:, None, None]  # (side, W, 3)
+        out[i] = rows[:, x0] + (rows[:, x1] - rows[:, x0]) * fx[None, :, None]
+    return out
+
+
+def _grid(size: int, side: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+    place = np.arange(side) * (size / side)
+    low = np.floor(place).astype(np.intp)
+    return low, np.minimum(low + 1, size - 1), (place - low).astype(np.float32)
+
+
+class I3DLogits:
+    """The features of FVD under a named protocol.
+
+    `original` (google-research/frechet_video_distance): all frames, TF1 bilinear squash to 224x224, 0..255 to [-1, 1].
+    """
+
+    cached = True
+
+    def __init__(self, protocol: str = "original") -> None:
+        self.signature = f"i3d-k400-logits|protocol:{protocol}|weights:{I3D_SHA256[:12]}|fp32"
+
+    def __call__(self, clip: Clip) -> Array:
+        if not MIN_FRAMES <= clip.num_frames <= FRAME_LIMIT:
+            raise Undefined(f"{clip.num_frames} frames; I3D takes {MIN_FRAMES} to {FRAME_LIMIT}")
+        video = resize_tf1(clip.frames) / 127.5 - 1.0
+        return logits(video.transpose(3, 0, 1, 2)[None])[0]

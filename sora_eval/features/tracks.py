@@ -1,0 +1,84 @@
+"""Tracks of coloured objects on grey grounds, to a fraction of a pixel and without a network.
+
+On a grey ground a pixel's chroma is its coverage times the object's chroma, so coverage, and with it the centroid, can
+be read back. Objects are told apart by hue, one of six; that is how the reference world draws them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from sora_eval.clip import Clip
+from sora_eval.features.base import Array
+
+COLOURS = ("red", "yellow", "green", "cyan", "blue", "magenta")  # 0, 60, ... 300 degrees
+FULL_CHROMA = 200.0  # grey levels; of the world's colours
+COVERED = 0.35  # of a pixel; half-covered edges belong, tinted noise does not
+MIN_AREA = 8.0  # px; a fifth of the smallest object of the world
+FIELDS = ("x", "y", "area", "width", "height", "blobs")
+
+
+@dataclass(frozen=True)
+class Track:
+    """One colour over time: centroid (T, 2), area (T,) and box (T, 2) in px, NaN where it is not seen; `blobs` (T,)
+    counts how many separate objects have the colour."""
+
+    colour: str
+    position: npt.NDArray[np.float64]
+    area: npt.NDArray[np.float64]
+    box: npt.NDArray[np.float64]
+    blobs: npt.NDArray[np.int64]
+
+    @property
+    def seen(self) -> npt.NDArray[np.bool_]:
+        return self.blobs > 0
+
+
+class BlobTracks:
+    """Array (T, 6, 6): for every frame and hue the fields `FIELDS` of the largest blob."""
+
+    cached = False
+    signature = f"blob-tracks|hues:6|covered:{COVERED:g}|min-area:{MIN_AREA:g}"
+
+    def __call__(self, clip: Clip) -> Array:
+        return np.stack([_blobs(frame) for frame in clip.frames])
+
+
+def tracks(values: Array) -> dict[str, Track]:
+    """The tracks of the colours that are seen at least once."""
+    out = {}
+    for i, colour in enumerate(COLOURS):
+        one = values[:, i]
+        if (one[:, 5] > 0).any():
+            out[colour] = Track(colour, one[:, 0:2], one[:, 2], one[:, 3:5], one[:, 5].astype(np.int64))
+    return out
+
+
+def _blobs(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    image = frame.astype(np.float64)
+    coverage = np.minimum((image.max(-1) - image.min(-1)) / FULL_CHROMA, 1.0)  # (H, W)
+    hue = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV)[..., 0].astype(np.int64)  # 0..179, two degrees a step
+    nearest = ((hue + 15) // 30) % 6
+    out = np.full((6, len(FIELDS)), np.nan)
+    out[:, 5] = 0
+    for i in np.unique(nearest[coverage > COVERED]):
+        mask = ((nearest == i) & (coverage > COVERED)).astype(np.uint8)
+        number, labels = cv2.connectedComponents(mask, connectivity=8)
+        found = []
+        for label in range(1, number):
+            # One pixel around the core holds the soft edge.
+            near = cv2.dilate((labels == label).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+            weight = np.where(near & (nearest == i), coverage, 0.0)
+            if weight.sum() >= MIN_AREA:
+                found.append(weight)
+        if found:
+            weight = max(found, key=lambda w: float(w.sum()))
+            area = weight.sum()
+            y = (weight.sum(1) @ (np.arange(len(weight)) + 0.5)) / area
+            x = (weight.sum(0) @ (np.arange(weight.shape[1]) + 0.5)) / area
+            out[i] = x, y, area, weight.max(0).sum(), weight.max(1).sum(), len(found)
+    return out

@@ -1,0 +1,84 @@
+"""Generating: requests in chunks, every clip written when it is made, every failure a row with its reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sora_eval.clip import Clip, write_clip
+from sora_eval.environment import peak_bytes
+from sora_eval.errors import RunError, SoraEvalError
+from sora_eval.generators import Generator, Request
+from sora_eval.progress import track
+from sora_eval.runs import RunFolder
+from sora_eval.suite import Case, Suite
+
+
+def request_of(case: Case, suite: Suite, seed_offset: int = 0) -> Request:
+    """What a generator is asked for."""
+    assert case.width and case.height and case.num_frames and case.fps
+    return Request(case.prompt.text, case.width, case.height, case.num_frames, case.fps, case.seed + seed_offset,
+                   suite.generate.num_inference_steps, suite.generate.guidance_scale, case.prompt.facts)  # fmt: skip
+
+
+def generate(folder: RunFolder, suite: Suite, generator: Generator, cases: list[Case]) -> None:
+    """Make the clips that are missing. Chunks are cut by the plan alone, so a resumed run makes the same ones."""
+    done = {row["id"] for row in folder.rows("samples")}
+    chunks = [cases[i : i + generator.batch] for i in range(0, len(cases), generator.batch)]
+    for chunk in track(chunks, "generate"):
+        if all(case.id in done for case in chunk):
+            continue
+        made = answers(generator, [request_of(case, suite) for case in chunk])
+        for case, answer in zip(chunk, made, strict=True):
+            if case.id not in done:
+                folder.append("samples", [_keep(folder, case, answer)])
+
+
+def answers(generator: Generator, requests: list[Request]) -> list[Clip | str]:
+    """A clip or the reason why there is none, a request; one bad request does not take its neighbours along."""
+    try:
+        clips = list(generator.generate(requests))
+        if len(clips) == len(requests):
+            return [_problem(c, r) or c for c, r in zip(clips, requests, strict=True)]
+        reason = f"the generator returned {len(clips)} clips, expected {len(requests)}"
+    except Exception as error:  # a user's generator may raise anything: it becomes the row's reason
+        reason = _reason(error)
+    if len(requests) == 1:
+        return [reason]
+    return [answer for r in requests for answer in answers(generator, [r])]
+
+
+def _problem(clip: Any, request: Request) -> str | None:
+    if not isinstance(clip, Clip):
+        return f"the generator returned a {type(clip).__name__}, expected a Clip"
+    expected = (request.num_frames, request.height, request.width, 3)
+    if clip.frames.shape != expected:
+        return f"found frames {clip.frames.shape}, expected {expected}"
+    return None
+
+
+def _reason(error: BaseException) -> str:
+    message = " ".join(str(error).split())
+    return message if isinstance(error, SoraEvalError) else f"{type(error).__name__}: {message}"
+
+
+def _keep(folder: RunFolder, case: Case, answer: Clip | str) -> dict[str, Any]:
+    if isinstance(answer, str):
+        return sample_row(case, None, "", answer)
+    path = folder.clip_path(case.id)
+    try:
+        write_clip(answer, path)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror}; free some space and use --resume") from error
+    return sample_row(case, answer, str(path.relative_to(folder.path)), "")
+
+
+def sample_row(case: Case, clip: Clip | None, path: str, error: str) -> dict[str, Any]:
+    """A row of samples.jsonl."""
+    return {
+        "id": case.id, "prompt_id": case.prompt.id, "prompt": case.prompt.text, "tags": list(case.prompt.tags),
+        "width": clip.width if clip else case.width, "height": clip.height if clip else case.height,
+        "frames": clip.num_frames if clip else case.num_frames, "fps": clip.fps if clip else case.fps,
+        "seed": case.seed, "status": "error" if error else "ok", "error": error, "clip": path,
+        "sha256": clip.sha256 if clip else None, "seconds": clip.seconds if clip else {},
+        "peak_bytes": peak_bytes(),
+    }  # fmt: skip

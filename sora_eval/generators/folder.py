@@ -1,0 +1,126 @@
+"""Videos that exist already: a folder of files, or a manifest that names them and their prompts."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sora_eval.clip import VIDEO_SUFFIXES, Clip, read_clip
+from sora_eval.errors import ClipError, GeneratorError
+from sora_eval.generators import Capabilities, Request, refuse_options
+from sora_eval.suite import Case, Prompt
+
+MANIFESTS = ("manifest.jsonl", "manifest.csv", "manifest.parquet")
+# VideoPhy's and T2V-CompBench's names beside our own.
+_COLUMNS = {"path": ("path", "videopath", "video_path", "file"), "prompt": ("prompt", "caption", "text")}
+
+
+def open_folder(argument: str, options: dict[str, str]) -> FolderGenerator:
+    refuse_options(options, (), f"folder:{argument}")
+    return FolderGenerator(Path(argument))
+
+
+class FolderGenerator:
+    """Clips on disk. `PATH` is a folder (with or without a manifest in it) or a manifest file.
+
+    A manifest has the columns path and prompt, and may have prompt_id and seed. Without one, every file of the folder is a clip without prompt: broken ones and those that are no video are reported, not passed over.
+    """
+
+    name, batch = "folder", 1
+    capabilities = Capabilities()
+
+    def __init__(self, path: Path) -> None:
+        self.checkpoint = path.name
+        self._entries: dict[str, tuple[Case, Path]] = {}
+        manifest = self._find_manifest(path)
+        rows = self._read_manifest(manifest) if manifest else self._list(path)
+        root = manifest.parent if manifest else path
+        for row in rows:
+            file = root / str(row["path"])
+            prompt_id = str(row.get("prompt_id") or re.sub(r"[^A-Za-z0-9._-]", "_", Path(str(row["path"])).stem))
+            prompt = Prompt(prompt_id, str(row.get("prompt") or ""))
+            case = Case(prompt, None, None, None, None, int(row.get("seed") or 0))
+            if case.id in self._entries:
+                raise GeneratorError(f"{manifest or path}: two clips have the id {case.id!r} ({file.name} and "
+                                     f"{self._entries[case.id][1].name}); give them different prompt_id or seed")  # fmt: skip
+            self._entries[case.id] = (case, file)
+
+    @staticmethod
+    def _find_manifest(path: Path) -> Path | None:
+        if path.is_file():
+            return path
+        if not path.is_dir():
+            raise GeneratorError(f"folder:{path}: neither a folder nor a manifest file")
+        return next((path / name for name in MANIFESTS if (path / name).is_file()), None)
+
+    @staticmethod
+    def _read_manifest(path: Path) -> list[dict[str, Any]]:
+        readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet,
+                   ".jsonl": lambda p: pd.read_json(p, lines=True)}  # fmt: skip
+        if path.suffix not in readers:
+            raise GeneratorError(f"folder:{path}: a manifest is a {', '.join(readers)} file")
+        try:
+            table = readers[path.suffix](path)
+        except Exception as error:
+            raise GeneratorError(f"{path} cannot be read as a {path.suffix[1:]} table: {error}") from error
+        for name, known in _COLUMNS.items():
+            found = [c for c in known if c in table.columns]
+            if found:
+                table = table.rename(columns={found[0]: name})
+            elif name == "path":
+                raise GeneratorError(f"{path} has the columns {', '.join(map(str, table.columns))}; expected 'path' (or "
+                                     f"{', '.join(known[1:])}) and 'prompt'")  # fmt: skip
+        if table.empty:
+            raise GeneratorError(f"{path} lists no clips")
+        rows: list[dict[str, Any]] = table.astype(object).where(table.notna(), None).to_dict("records")
+        return rows
+
+    @staticmethod
+    def _list(path: Path) -> list[dict[str, Any]]:
+        files = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
+        if not any(p.suffix.lower() in VIDEO_SUFFIXES for p in files):
+            raise GeneratorError(f"folder:{path} holds no video ({', '.join(VIDEO_SUFFIXES)}) and no manifest "
+                                 f"({', '.join(MANIFESTS)})")  # fmt: skip
+        stems = [p.stem for p in files]
+        return [{"path": p.name, "prompt_id": re.sub(r"[^A-Za-z0-9._-]", "_", p.name if stems.count(p.stem) > 1 else p.stem)}
+                for p in files]  # fmt: skip
+
+    def fingerprint(self) -> str:
+        """Of names, sizes and times of change: content is hashed when it is read."""
+        parts = []
+        for case_id, (_, file) in sorted(self._entries.items()):
+            stat = file.stat() if file.is_file() else None
+            parts.append(f"{case_id}|{file.name}|{stat.st_size if stat else 'missing'}")
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+    def cases(self) -> list[Case]:
+        return [case for case, _ in self._entries.values()]
+
+    def read(self, case: Case) -> Clip:
+        return read_clip(self._entries[case.id][1])
+
+    def path(self, case: Case) -> Path:
+        """Where a case's file lies."""
+        return self._entries[case.id][1]
+
+    def generate(self, requests: Sequence[Request]) -> list[Clip]:
+        """The clip whose prompt (and seed, if several share it) is asked for."""
+        out = []
+        for r in requests:
+            matching = [c for c, _ in self._entries.values() if c.prompt.text == r.prompt]
+            exact = [c for c in matching if c.seed == r.seed] or (matching if len(matching) == 1 else [])
+            if not exact:
+                raise ClipError(
+                    f"the folder has {len(matching)} clips of the prompt {r.prompt!r}, none of seed {r.seed}"
+                )
+            clip = self.read(exact[0])
+            if (clip.width, clip.height, clip.num_frames) != (r.width, r.height, r.num_frames):
+                raise ClipError(f"found a clip of {clip.width}x{clip.height}x{clip.num_frames}, expected "
+                                f"{r.width}x{r.height}x{r.num_frames}")  # fmt: skip
+            out.append(clip)
+        return out

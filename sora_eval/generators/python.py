@@ -1,0 +1,66 @@
+"""A function of the user's as a generator: `python:MODULE:CALLABLE`."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+from sora_eval.clip import Clip
+from sora_eval.errors import GeneratorError
+from sora_eval.generators import Capabilities, Request, refuse_options
+
+
+def open_python(argument: str, options: dict[str, str]) -> PythonGenerator:
+    spec = f"python:{argument}"
+    refuse_options(options, (), spec)
+    module_name, _, attribute = argument.partition(":")
+    if not module_name or not attribute:
+        raise GeneratorError(f"{spec} is not python:MODULE:CALLABLE, for example python:my_model:generate")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # as `python -m` does: the user's module lies beside them
+    try:
+        module = import_module(module_name)
+    except ImportError as error:
+        raise GeneratorError(
+            f"{spec}: module {module_name!r} cannot be imported ({error}); is it on PYTHONPATH?"
+        ) from error
+    function = getattr(module, attribute, None)
+    if not callable(function):
+        names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
+        raise GeneratorError(f"{spec}: {module_name} has no callable {attribute!r}; it has: {', '.join(names[:10])}")
+    return PythonGenerator(spec, function)
+
+
+class PythonGenerator:
+    """Calls `function(request)`, a request a call. It returns frames (T, H, W, 3) uint8, or a `Clip`.
+
+    A `fingerprint` attribute of the function, if there is one, says which weights it uses; else its source is hashed.
+    """
+
+    batch = 1
+
+    def __init__(self, spec: str, function: Any) -> None:
+        self.name, self.checkpoint, self._function = spec, "", function
+        self.capabilities = getattr(function, "capabilities", Capabilities())
+
+    def fingerprint(self) -> str:
+        own = getattr(self._function, "fingerprint", None)
+        if own is not None:
+            return str(own() if callable(own) else own)
+        try:
+            source = inspect.getsource(self._function)
+        except (OSError, TypeError):
+            source = repr(type(self._function))
+        return "source-" + hashlib.sha256(source.encode()).hexdigest()[:16]
+
+    def generate(self, requests: Sequence[Request]) -> list[Clip]:
+        out = []
+        for request in requests:
+            made = self._function(request)
+            out.append(made if isinstance(made, Clip) else Clip(made, request.fps))
+        return out

@@ -1,0 +1,57 @@
+"""The metrics by name. This table imports no torch; `create` loads a metric's module when it is needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from sora_eval.metrics.base import ClipMetric, SetMetric
+
+Family = Literal["distribution", "text", "temporal", "physics"]
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """What is known of a metric without loading it. `options` are the keys a suite may set, with their defaults."""
+
+    family: Family
+    kind: Literal["per-clip", "set"]
+    target: str  # module:class below sora_eval.metrics
+    about: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+_CLIP_OPTIONS = {"model": "world", "frames": 8}
+
+REGISTRY: dict[str, MetricInfo] = {
+    "fvd": MetricInfo("distribution", "set", "distribution:FVD", "Fréchet distance of I3D Kinetics-400 logits",
+                      {"protocol": "original"}),
+    "kvd": MetricInfo("distribution", "set", "distribution:KVD", "unbiased kernel distance (MMD^2) of I3D logits",
+                      {"protocol": "original"}),
+    "clip_score": MetricInfo("text", "per-clip", "text:ClipScore", "100 x cosine of prompt and frames, mean of frames",
+                             _CLIP_OPTIONS),
+    "clip_retrieval": MetricInfo("text", "per-clip", "text:ClipRetrieval",
+                                 "is the clip's own prompt ranked first among the suite's (R@1)", _CLIP_OPTIONS),
+    "temporal_flickering": MetricInfo("temporal", "per-clip", "temporal:TemporalFlickering",
+                                      "VBench's (255 - mean absolute frame difference) / 255"),
+    "warping_error": MetricInfo("temporal", "per-clip", "temporal:WarpingError",
+                                "squared difference to the flow-warped next frame, occlusions masked"),
+    "dynamic_degree": MetricInfo("temporal", "per-clip", "temporal:DynamicDegree",
+                                 "VBench's: does the clip move at all, so that a still picture cannot win"),
+    "physics_laws": MetricInfo("physics", "per-clip", "physics:PhysicsLaws",
+                               "permanence, continuity, rigidity and free fall of tracked objects"),
+    "object_facts": MetricInfo("physics", "per-clip", "physics:ObjectFacts",
+                               "count, colour, shape and velocity of tracked objects against the prompt's facts"),
+}  # fmt: skip
+
+
+def create(name: str, options: dict[str, Any] | None = None) -> ClipMetric | SetMetric:
+    """A metric with its options; the rest keep their defaults. Raises WeightsError when a network is missing."""
+    info = REGISTRY[name]
+    module, _, attribute = info.target.partition(":")
+    metric: ClipMetric | SetMetric = getattr(import_module(f"sora_eval.metrics.{module}"), attribute)(
+        **{**info.options, **(options or {})}
+    )
+    return metric

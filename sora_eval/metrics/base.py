@@ -1,0 +1,115 @@
+"""The two kinds of metric, both `torchmetrics.Metric`: per-clip (a score a clip) and set (a value a set)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torchmetrics import Metric
+
+from sora_eval.features.base import Array, ClipView, Extractor
+from sora_eval.suite import Prompt
+
+
+@dataclass(frozen=True)
+class Output:
+    """One number that a metric gives. `range` says what values it can take."""
+
+    name: str
+    unit: str
+    higher_is_better: bool
+    range: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """The value of one output on one clip, or None with the reason. `detail` is for people: frames, fits, counts."""
+
+    value: float | None
+    reason: str = ""
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+class ClipMetric(Metric):
+    """A metric with one score a clip; `compute` is the mean of the scores that exist.
+
+    Subclasses set `outputs` and `signature` and implement `score`. States are float64 sums, so partial states merge
+    and the order of clips does not matter.
+    """
+
+    full_state_update = False
+    is_differentiable = False
+    outputs: tuple[Output, ...]
+    signature: str
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if hasattr(cls, "outputs"):
+            cls.higher_is_better = cls.outputs[0].higher_is_better  # torchmetrics wants it on the class
+
+    def __init__(self) -> None:
+        super().__init__()
+        zeros = torch.zeros(len(self.outputs), dtype=torch.float64)
+        self.add_state("total", zeros.clone(), dist_reduce_fx="sum")
+        self.add_state("count", zeros.clone(), dist_reduce_fx="sum")
+
+    def prepare(self, prompts: Iterable[Prompt]) -> None:
+        """Told once, before the first clip: all prompts of the suite."""
+
+    def score(self, view: ClipView) -> Mapping[str, Score]:
+        """The score of every output on one clip. Raises `Undefined` when none exists."""
+        raise NotImplementedError
+
+    def update(self, item: ClipView | Mapping[str, float | None]) -> None:
+        """Count the scores of a clip, or scores that are already known; None is not counted."""
+        scores = {n: s.value for n, s in self.score(item).items()} if isinstance(item, ClipView) else item
+        for i, output in enumerate(self.outputs):
+            value = scores.get(output.name)
+            if value is not None:
+                self.total[i] += value
+                self.count[i] += 1
+
+    def compute(self) -> torch.Tensor:
+        """Means, one an output, NaN where nothing was scored."""
+        return self.total / self.count
+
+
+class SetMetric(Metric):
+    """A metric of a set of clips against a reference set; its features are kept, its value comes at the end."""
+
+    full_state_update = False
+    is_differentiable = False
+    outputs: tuple[Output, ...]
+    signature: str
+    extractor: Extractor
+    generated: list[torch.Tensor]
+    real: list[torch.Tensor]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if hasattr(cls, "outputs"):
+            cls.higher_is_better = cls.outputs[0].higher_is_better
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("generated", [], dist_reduce_fx="cat")
+        self.add_state("real", [], dist_reduce_fx="cat")
+
+    def features(self, view: ClipView) -> Array:
+        """The vector of one clip. Raises `Undefined` where the protocol does not cover it."""
+        return view.features(self.extractor)
+
+    def update(self, item: ClipView | npt.ArrayLike, *, real: bool = False) -> None:
+        """Add a clip, or vectors (n, D) that are already known, to the generated or the real set."""
+        values = self.features(item)[None] if isinstance(item, ClipView) else np.asarray(item)
+        (self.real if real else self.generated).append(torch.as_tensor(values.astype(np.float64)))
+
+    def sets(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Generated and real vectors, (n, D) and (m, D)."""
+        return tuple(  # type: ignore[return-value]
+            torch.cat(list(s)).numpy() if isinstance(s, list) else s.numpy() for s in (self.generated, self.real)
+        )

@@ -1,0 +1,81 @@
+"""Does the clip show what the prompt says?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from sora_eval.features.base import ClipView, Undefined
+from sora_eval.features.clip_model import Floats, FrameEmbeddings
+from sora_eval.metrics.base import ClipMetric, Output, Score
+from sora_eval.suite import Prompt
+
+
+class _PromptMetric(ClipMetric):
+    """Shares the embeddings: `score` sees the frames (n, D) and the prompt (D,), all of length 1."""
+
+    def __init__(self, model: str = "world", frames: int = 8) -> None:
+        super().__init__()
+        self.extractor = FrameEmbeddings(model, frames)
+        self._texts: dict[str, Floats] = {}
+
+    def text(self, prompt: str) -> Floats:
+        """The prompt's vector. Raises Undefined for words that a closed vocabulary lacks."""
+        if not prompt.strip():
+            raise Undefined("the clip has no prompt")
+        if prompt not in self._texts:
+            self._texts[prompt] = self.extractor.model.embed_text(prompt)
+        return self._texts[prompt]
+
+
+class ClipScore(_PromptMetric):
+    """CLIPScore (Hessel et al. 2021) as torchmetrics defines it: max(100 cos(image, text), 0), mean over frames.
+
+    0 to 100, higher is better. A black frame can out-score a healthy one: read it beside `clip_retrieval`.
+    """
+
+    outputs = (Output("clip_score", "100 cos", True, "0 to 100"),)
+
+    def __init__(self, model: str = "world", frames: int = 8) -> None:
+        super().__init__(model, frames)
+        self.signature = f"clip_score|{self.extractor.signature}|mean-then-clamp"
+
+    def score(self, view: ClipView) -> Mapping[str, Score]:
+        return {"clip_score": Score(clip_score(view.features(self.extractor), self.text(view.case.prompt.text)))}
+
+
+def clip_score(frames: Floats, text: Floats) -> float:
+    """max(mean of 100 cos, 0) of unit vectors, frames (n, D) and text (D,)."""
+    return max(float(100.0 * (frames.astype(np.float64) @ text.astype(np.float64)).mean()), 0.0)
+
+
+class ClipRetrieval(_PromptMetric):
+    """R@1: 1 if the clip is nearer to its own prompt than to every other prompt of the suite; a tie is a miss.
+
+    0 or 1, higher is better. A constant clip cannot win it.
+    """
+
+    outputs = (Output("clip_retrieval", "share", True, "0 or 1"),)
+
+    def __init__(self, model: str = "world", frames: int = 8) -> None:
+        super().__init__(model, frames)
+        self.signature = f"clip_retrieval|{self.extractor.signature}|R@1-ties-miss"
+        self._others: tuple[str, ...] = ()
+
+    def prepare(self, prompts: Iterable[Prompt]) -> None:
+        self._others = tuple(dict.fromkeys(p.text for p in prompts))
+
+    def score(self, view: ClipView) -> Mapping[str, Score]:
+        own = view.case.prompt.text
+        others = [self.text(t) for t in self._others if t != own]
+        if not others:
+            raise Undefined("retrieval needs at least two different prompts")
+        rank = retrieval_rank(view.features(self.extractor), self.text(own), np.stack(others))
+        return {"clip_retrieval": Score(float(rank == 1), detail={"rank": rank, "of": len(others) + 1})}
+
+
+def retrieval_rank(frames: Floats, own: Floats, others: Floats) -> int:
+    """1 + the number of other prompts (m, D) at least as near to the mean of the frames as its own (D,)."""
+    mean = frames.astype(np.float64).mean(0)
+    return 1 + int((others @ mean >= own @ mean).sum())

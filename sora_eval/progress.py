@@ -1,0 +1,38 @@
+"""Progress on standard error: a bar in a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sized
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+T = TypeVar("T")
+LINE_EVERY = 15.0  # seconds
+
+
+def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+    """Yield items, showing how many are done and what remains."""
+    console = Console(stderr=True)
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    if console.is_terminal:
+        columns = (TextColumn(f"{what:<12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
+                   TimeRemainingColumn())  # fmt: skip
+        with Progress(*columns, console=console) as progress:
+            yield from progress.track(items, total=total)
+        return
+    started = said = time.monotonic()
+    done = 0
+    for item in items:
+        yield item
+        done += 1
+        now = time.monotonic()
+        if now - said > LINE_EVERY or done == total:
+            said = now
+            left = f", {(now - started) / done * (total - done):.0f} s left" if total and done < total else ""
+            console.print(
+                f"{what}: {done}/{total or '?'} in {now - started:.0f} s{left}", highlight=False, soft_wrap=True
+            )

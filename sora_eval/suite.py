@@ -1,0 +1,283 @@
+"""Suites: strict TOML files that say what to ask of a generator and how to measure the answer; and their cases."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+
+from sora_eval.errors import SuiteError
+from sora_eval.metrics import REGISTRY
+
+_SHAPE = re.compile(r"^([1-9]\d*)x([1-9]\d*)$")
+_CLIP_SHAPE = re.compile(r"^([1-9]\d*)x([1-9]\d*)x([1-9]\d*)$")
+_ID = re.compile(r"^[A-Za-z0-9._-]+$")
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class SuiteHead(_Table):
+    id: str
+    version: int = 1
+    description: str = ""
+
+
+class Prompts(_Table):
+    """A file of prompts, relative to the suite file: JSON lines with id, text, and optionally tags and facts."""
+
+    file: str
+    limit: int | None = Field(None, ge=1)
+
+
+class Axes(_Table):
+    """What every prompt is asked for: all shapes x lengths x seeds."""
+
+    shapes: list[str] = Field(min_length=1)
+    frames: list[int] = Field(min_length=1)
+    fps: float = Field(8.0, gt=0)
+    seeds: list[int] = Field(default=[0], min_length=1)
+
+    @field_validator("shapes")
+    @classmethod
+    def _shapes(cls, values: list[str]) -> list[str]:
+        for value in values:
+            if not _SHAPE.match(value):
+                raise ValueError(f"{value!r} is not WIDTHxHEIGHT in px, for example '40x24'")
+        return values
+
+    @field_validator("frames")
+    @classmethod
+    def _frames(cls, values: list[int]) -> list[int]:
+        for value in values:
+            if value < 1:
+                raise ValueError(f"{value} frames; expected at least 1")
+        return values
+
+
+class Generate(_Table):
+    """Settings of generation that the whole suite shares; left out, the generator's own defaults hold."""
+
+    num_inference_steps: int | None = Field(None, ge=1)
+    guidance_scale: float | None = None
+
+
+class Reference(_Table):
+    """Where the reference set comes from: a generator asked for the same cases under other seeds, or a folder."""
+
+    generator: str
+    seed_offset: int = 1_000_000
+    copies: int = Field(1, ge=1)  # clips a case
+
+
+class Throughput(_Table):
+    """A sweep of single clips, WIDTHxHEIGHTxFRAMES."""
+
+    prompt: str
+    shapes: list[str] = Field(min_length=1)
+    fps: float = Field(8.0, gt=0)
+    repeats: int = Field(5, ge=1)
+    warmup: int = Field(1, ge=0)
+
+    @field_validator("shapes")
+    @classmethod
+    def _shapes(cls, values: list[str]) -> list[str]:
+        for value in values:
+            if not _CLIP_SHAPE.match(value):
+                raise ValueError(f"{value!r} is not WIDTHxHEIGHTxFRAMES, for example '40x24x17'")
+        return values
+
+    @property
+    def sizes(self) -> list[tuple[int, int, int]]:
+        return [tuple(map(int, s.split("x"))) for s in self.shapes]  # type: ignore[misc]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One prompt. `facts` say what must be seen, where they are known."""
+
+    id: str
+    text: str
+    tags: tuple[str, ...] = ()
+    facts: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """One requested clip. Of a case that comes with its video, the shape is not known before it is read (None)."""
+
+    prompt: Prompt
+    width: int | None
+    height: int | None
+    num_frames: int | None
+    fps: float | None
+    seed: int = 0
+
+    @property
+    def shape(self) -> str:
+        return "native" if self.width is None else f"{self.width}x{self.height}x{self.num_frames}"
+
+    @property
+    def id(self) -> str:
+        return f"{self.prompt.id}/{self.shape}/{self.seed}"
+
+
+class Suite(_Table):
+    """A loaded suite. Without prompts, the cases are what the generator brings (a folder of videos)."""
+
+    suite: SuiteHead
+    prompts: Prompts | None = None
+    axes: Axes | None = None
+    generate: Generate = Generate()
+    reference: Reference | None = None
+    metrics: dict[str, dict[str, Any]] = {}
+    throughput: Throughput | None = None
+    _path: Path = PrivateAttr(Path("suite.toml"))
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    @cached_property
+    def prompt_list(self) -> list[Prompt]:
+        return [] if self.prompts is None else _read_prompts(self)
+
+    @cached_property
+    def cases(self) -> list[Case]:
+        """All cases, prompt by prompt. An id depends on the case alone, not on its place or on a limit."""
+        if self.axes is None:
+            return []
+        sizes = [tuple(map(int, s.split("x"))) for s in self.axes.shapes]
+        return [
+            Case(prompt, width, height, frames, self.axes.fps, seed)
+            for prompt in self.prompt_list
+            for width, height in sizes
+            for frames in self.axes.frames
+            for seed in self.axes.seeds
+        ]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of all that the suite declares, prompts included: two runs with the same one asked the same."""
+        declared = self.model_dump(mode="json", exclude={"suite": {"description"}})
+        declared["prompt_list"] = [[p.id, p.text, p.facts] for p in self.prompt_list]
+        return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:16]
+
+    def to_json(self) -> dict[str, Any]:
+        """All that was declared, prompts included: enough to go on without the suite's files."""
+        prompts = [{"id": p.id, "text": p.text, "tags": list(p.tags), "facts": p.facts} for p in self.prompt_list]
+        return {"declared": self.model_dump(mode="json"), "prompts": prompts}
+
+    @staticmethod
+    def from_json(data: dict[str, Any], path: Path) -> Suite:
+        """The inverse of `to_json`."""
+        suite = Suite.model_validate(data["declared"])
+        suite._path = path
+        suite.__dict__["prompt_list"] = [
+            Prompt(p["id"], p["text"], tuple(p["tags"]), p["facts"]) for p in data["prompts"]
+        ]
+        return suite
+
+
+def shipped() -> list[str]:
+    """Names of the suites on board."""
+    return sorted(p.name.removesuffix(".toml") for p in resources.files("suites").iterdir() if p.name.endswith(".toml"))
+
+
+def load_suite(name: str | Path) -> Suite:
+    """Load a suite by path or by shipped name. Raises SuiteError, one line a problem."""
+    path = Path(name)
+    if not path.is_file():
+        path = Path(str(resources.files("suites"))) / f"{name}.toml"
+    if not path.is_file():
+        raise SuiteError(f"suite {str(name)!r} is neither a file nor shipped; shipped: {', '.join(shipped())}")
+    try:
+        data = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SuiteError(f"{path}: not valid TOML: {error}") from error
+    try:
+        suite = Suite.model_validate(data)
+    except ValidationError as error:
+        raise SuiteError("\n".join(f"{path}: {_explain(problem)}" for problem in error.errors())) from None
+    suite._path = path
+    if (suite.prompts is None) != (suite.axes is None):
+        raise SuiteError(
+            f"{path}: [prompts] and [axes] belong together; leave both out to score what a generator brings"
+        )
+    if not suite.metrics and suite.throughput is None:
+        raise SuiteError(f"{path}: neither [metrics.*] nor [throughput]: the suite would measure nothing")
+    for metric, options in suite.metrics.items():
+        _check_metric(path, metric, options)
+    suite.prompt_list  # noqa: B018  (a broken prompt file is an error of the suite)
+    return suite
+
+
+def _check_metric(path: Path, metric: str, options: dict[str, Any]) -> None:
+    if metric not in REGISTRY:
+        raise SuiteError(f"{path}: [metrics.{metric}] is not a metric{_near(metric, list(REGISTRY))}")
+    known = REGISTRY[metric].options
+    for key, value in options.items():
+        if key not in known:
+            raise SuiteError(f"{path}: [metrics.{metric}].{key} is not an option{_near(key, list(known))}")
+        if type(value) is not type(known[key]):
+            expected = type(known[key]).__name__
+            raise SuiteError(
+                f"{path}: [metrics.{metric}].{key} = {value!r} is {type(value).__name__}; expected {expected}"
+            )
+
+
+def _near(word: str, known: list[str]) -> str:
+    close = get_close_matches(word, known, 1, 0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known) or 'none'}"
+
+
+def _explain(problem: Any) -> str:
+    """One pydantic error in the words of the file: `[axes].frames = 'x': found str, expected int`."""
+    location = [str(part) for part in problem["loc"]]
+    table, key = (location[0], location[-1]) if len(location) > 1 else ("", location[-1])
+    where = f"[{table}].{'.'.join(location[1:])}" if table else f"[{key}]"
+    model = {"": Suite, "suite": SuiteHead, "prompts": Prompts, "axes": Axes, "generate": Generate,
+             "reference": Reference, "throughput": Throughput}.get(table, Suite)  # fmt: skip
+    if problem["type"] == "extra_forbidden":
+        return f"{where} is not known{_near(key, list(model.model_fields))}"
+    if problem["type"] == "missing":
+        return f"{where} is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{where} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _read_prompts(suite: Suite) -> list[Prompt]:
+    assert suite.prompts is not None
+    path = suite.path.parent / suite.prompts.file
+    if not path.is_file():
+        raise SuiteError(f"{suite.path}: [prompts].file = {suite.prompts.file!r}: {path} does not exist")
+    prompts: list[Prompt] = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            prompt = Prompt(str(row["id"]), str(row["text"]), tuple(row.get("tags", ())), row.get("facts"))
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise SuiteError(f"{path}:{number}: expected a JSON object with id and text: {error!r}") from error
+        if not _ID.match(prompt.id):
+            raise SuiteError(f"{path}:{number}: id {prompt.id!r} may have letters, digits, '.', '_' and '-' only")
+        if not prompt.text.strip():
+            raise SuiteError(f"{path}:{number}: the prompt {prompt.id!r} is empty")
+        prompts.append(prompt)
+    repeated = {p.id for p in prompts if sum(q.id == p.id for q in prompts) > 1}
+    if repeated or not prompts:
+        raise SuiteError(
+            f"{path}: " + (f"ids occur twice: {', '.join(sorted(repeated))}" if repeated else "no prompts")
+        )
+    return prompts[: suite.prompts.limit]

