@@ -1,0 +1,34 @@
+"""Shared by all tests. No test needs a network once the I3D weights are in the cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reference_model.world import Facts, ObjectFacts, WorldClip, make_clip
+from sora_eval.clip import Clip
+from sora_eval.features.base import ClipView
+from sora_eval.suite import Case, Prompt
+
+pytest_plugins = ["pytester"]
+ROOT = Path(__file__).parent.parent
+
+
+def world_clip(*objects: ObjectFacts, seed: int = 0, size: tuple[int, int] = (32, 32), frames: int = 17) -> WorldClip:
+    """A rendered scene of the given objects."""
+    return make_clip(Facts(objects), *size, frames, np.random.default_rng(seed))
+
+
+def view_of(
+    frames: np.ndarray, facts: Facts | None = None, prompt: str = "a red circle falls", fps: float = 8.0
+) -> ClipView:
+    """Frames as metrics see them."""
+    case = Case(Prompt("p", prompt, (), facts.to_json() if facts else None), None, None, None, None)
+    return ClipView(Clip(np.ascontiguousarray(frames), fps), case)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)

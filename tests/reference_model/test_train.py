@@ -1,0 +1,77 @@
+"""Training restarts exactly, and its whole way ends in ONNX files that generate."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from reference_model.__main__ import app
+from reference_model.config import PRESETS
+from reference_model.errors import ReferenceModelError
+from reference_model.export import export
+from reference_model.loop import fit, learning_rate, load_tensors
+from reference_model.pipeline import Pipeline, Request
+from reference_model.train import train
+
+
+def _fit(folder, **options):
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.GELU(), torch.nn.Linear(8, 2))
+
+    def step(_, rng):
+        x = torch.from_numpy(rng.standard_normal((16, 4)).astype(np.float32))
+        loss = (module(x) - x[:, :2] + 0.1 * torch.randn(16, 2)).square().mean()
+        return loss, {"loss": loss.item()}
+
+    fit("net", module, step, steps=20, lr=1e-2, folder=folder, seed=3, save_every=5, **options)
+    return module
+
+
+def test_twenty_steps_equal_ten_and_ten_more_bit_for_bit(tmp_path):
+    whole = _fit(tmp_path / "whole", keep_at=5)
+    _fit(tmp_path / "parts", stop_at=10, keep_at=5)
+    resumed = _fit(tmp_path / "parts", keep_at=5)
+    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
+    early = load_tensors(tmp_path / "whole/net-early.pt")
+    assert not torch.equal(early["0.weight"], whole[0].weight)
+
+
+def test_a_damaged_training_checkpoint_is_named(tmp_path):
+    (tmp_path / "net.train.pt").write_bytes(b"torn")
+    with pytest.raises(ReferenceModelError, match=r"net.train.pt cannot be read .* delete it"):
+        _fit(tmp_path)
+
+
+def test_the_learning_rate_warms_up_and_ends_at_zero():
+    rates = [learning_rate(s, 1000, 1.0) for s in range(1000)]
+    assert max(rates) == pytest.approx(1.0)
+    assert rates[0] < 0.02
+    assert rates[-1] < 1e-4
+
+
+def test_the_whole_way_from_world_to_onnx_to_clips(tmp_path):
+    config, work, out = PRESETS["tiny"], tmp_path / "work", tmp_path / "out"
+    train(config, work)
+    train(config, work)  # every stage is finished: nothing happens
+    losses = [json.loads(line)["loss"] for line in (work / "dit.jsonl").read_text().splitlines()]
+    assert np.isfinite(losses).all()
+    worst = export(config, work, out, {})
+    assert max(v for parts in worst.values() for v in parts.values()) <= 1e-4
+    sample = Pipeline.load(str(out / "early")).generate([Request("a red circle falls", 40, 24, 9)])[0]
+    assert sample.frames.shape == (9, 24, 40, 3)
+    with pytest.raises(ReferenceModelError, match="differs from the configuration"):
+        train(PRESETS["base"], work)
+
+
+def test_command_line_samples_and_says_what_is_wrong(tmp_path, capsys):
+    run = CliRunner().invoke
+    out = tmp_path / "x.png"
+    done = run(app, ["sample", "a red circle falls", "--steps", "1", "--frames", "5", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert out.stat().st_size > 100
+    for arguments in (["sample", "a red circle", "--size", "32"], ["train", "--preset", "huge"],
+                      ["train", "--stages", "cook"], ["export", "--source", str(tmp_path)]):  # fmt: skip
+        assert isinstance(run(app, arguments).exception, ReferenceModelError)
