@@ -12,16 +12,16 @@ import typer
 from reference_model.errors import ReferenceModelError
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="Train, sample and export the reference model.",
+    add_completion=False,
+    no_args_is_help=True,
+    help="Train, sample and export the reference model.",
     pretty_exceptions_enable=False,
-)  # fmt: skip
+)
 
 
 @app.command(epilog="Example: python -m reference_model train --preset tiny --out work/tiny")
 def train(
-    preset: Annotated[
-        str, typer.Option(help="tiny (seconds), base (shipped; about an hour of 2 cores) or large.")
-    ] = "base",
+    preset: Annotated[str, typer.Option(help="tiny (seconds), base (shipped; about an hour of 2 cores) or large.")] = "base",
     out: Annotated[Path | None, typer.Option(help="Working folder; started again, it goes on where it was.")] = None,
     stages: Annotated[str, typer.Option(help="Comma-separated: collect,vae,latents,dit,clip.")] = "",
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves it to torch.")] = 0,
@@ -94,8 +94,11 @@ def export(
     from reference_model.config import load_config
     from reference_model.export import export as run
 
-    stages = [json.loads(line) for line in (source / "stages.jsonl").read_text().splitlines()] if (
-        source / "stages.jsonl").exists() else []  # fmt: skip
+    stages = (
+        [json.loads(line) for line in (source / "stages.jsonl").read_text().splitlines()]
+        if (source / "stages.jsonl").exists()
+        else []
+    )
     record = {
         "command": "python -m reference_model train, then export",
         "stage_seconds": {s["stage"]: s["seconds"] for s in stages},

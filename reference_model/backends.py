@@ -70,12 +70,14 @@ def component_files(folder: Path) -> dict[str, Path]:
         names = json.loads((folder / "checkpoint.json").read_text())["components"]
         files = {name: (folder / names[name]).resolve() for name in COMPONENTS}
     except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{folder / 'checkpoint.json'} should name the files of {', '.join(COMPONENTS)} under "
-                              f"'components': {error!r}") from error  # fmt: skip
+        raise CheckpointError(
+            f"{folder / 'checkpoint.json'} should name the files of {', '.join(COMPONENTS)} under 'components': {error!r}"
+        ) from error
     for name, file in files.items():
         if not file.is_file():
-            raise CheckpointError(f"{name} of checkpoint {folder.name!r} is missing: {file} does not exist; export it "
-                                  "again or restore the file")  # fmt: skip
+            raise CheckpointError(
+                f"{name} of checkpoint {folder.name!r} is missing: {file} does not exist; export it again or restore the file"
+            )
     return files
 
 
@@ -120,8 +122,9 @@ def open_session(path: Path, device: str, threads: int) -> ort.InferenceSession:
     if device not in PROVIDERS:
         raise ReferenceModelError(f"device {device!r} is not known; expected one of: {', '.join(PROVIDERS)}")
     if PROVIDERS[device] not in ort.get_available_providers():
-        raise ReferenceModelError(f"device {device!r} was asked for, but this onnxruntime offers only "
-                                  f"{', '.join(ort.get_available_providers())}")  # fmt: skip
+        raise ReferenceModelError(
+            f"device {device!r} was asked for, but this onnxruntime offers only {', '.join(ort.get_available_providers())}"
+        )
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads or os.cpu_count() or 1

@@ -29,8 +29,12 @@ MODEL: dict[str, Any] = {
     "text_cfg": {"context_length": 48, "vocab_size": len(VOCABULARY), "width": 128, "heads": 4, "layers": 3},
 }
 PREPROCESS: dict[str, Any] = {
-    "mean": MEAN, "std": STD, "interpolation": "bicubic", "resize_mode": "longest", "fill_color": 0,
-}  # fmt: skip
+    "mean": MEAN,
+    "std": STD,
+    "interpolation": "bicubic",
+    "resize_mode": "longest",
+    "fill_color": 0,
+}
 
 
 class ContrastiveModel(nn.Module):
@@ -80,8 +84,17 @@ def train(config: ModelConfig, folder: Path) -> None:
         same = torch.tensor([[a == b for b in captions] for a in captions])
         return model.loss(torch.stack(images), ids, same)
 
-    fit("clip", model, step, steps=t.clip_steps, lr=t.clip_lr, folder=folder, seed=t.seed + 2, save_every=t.save_every,
-        weight_decay=0.1)  # fmt: skip
+    fit(
+        "clip",
+        model,
+        step,
+        steps=t.clip_steps,
+        lr=t.clip_lr,
+        folder=folder,
+        seed=t.seed + 2,
+        save_every=t.save_every,
+        weight_decay=0.1,
+    )
 
 
 def export(folder: Path, out: Path) -> None:

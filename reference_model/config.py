@@ -93,7 +93,7 @@ PRESETS: dict[str, ModelConfig] = {
         sampling=SamplingConfig(num_inference_steps=4),
         train=TrainConfig(
             clips=16, vae_steps=20, vae_batch=2, dit_steps=20, dit_packs=2, clip_steps=4, clip_batch=8, save_every=5
-        ),  # fmt: skip
+        ),
     ),
     "base": ModelConfig(),
     "large": ModelConfig(

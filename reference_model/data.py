@@ -43,7 +43,7 @@ class Record:
     @staticmethod
     def from_json(data: dict) -> Record:
         starts = tuple((float(x), float(y)) for x, y in data["starts"])
-        scene = Scene(Facts.from_json(data["facts"]), *data["size"], starts, data["occluder_x"])
+        scene = Scene(Facts.from_json(data["facts"]), data["size"][0], data["size"][1], starts, data["occluder_x"])
         return Record(scene, tuple(Event(f, k, tuple(o)) for f, k, o in data["events"]))
 
 

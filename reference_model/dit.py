@@ -81,8 +81,16 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
         self.modulation = nn.Linear(width, 6 * width)
 
-    def forward(self, x: Tensor, condition: Tensor, clip: Tensor, mask: Tensor, rope: tuple[Tensor, Tensor],
-                text: Tensor, text_mask: Tensor) -> Tensor:  # fmt: skip
+    def forward(
+        self,
+        x: Tensor,
+        condition: Tensor,
+        clip: Tensor,
+        mask: Tensor,
+        rope: tuple[Tensor, Tensor],
+        text: Tensor,
+        text_mask: Tensor,
+    ) -> Tensor:
         # One modulation a clip, (N, 6D), gathered a token: a projection a token would cost half the block again.
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(condition)[clip].chunk(6, -1)  # (P, L, D)
         h = self.norm(x) * (1 + scale1) + shift1
@@ -119,6 +127,7 @@ class DiT(nn.Module):
     def initialise(self) -> None:
         """adaLN-zero: at the start every block is the identity and the output is zero."""
         for block in self.blocks:
+            assert isinstance(block, Block)
             nn.init.zeros_(block.modulation.weight)
             nn.init.zeros_(block.modulation.bias)
             if block.cross is not None:
@@ -128,8 +137,18 @@ class DiT(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, tokens: Tensor, clip: Tensor, position: Tensor, time: Tensor, extent: Tensor, text: Tensor,
-                pooled: Tensor, text_index: Tensor, text_clip: Tensor) -> Tensor:  # fmt: skip
+    def forward(
+        self,
+        tokens: Tensor,
+        clip: Tensor,
+        position: Tensor,
+        time: Tensor,
+        extent: Tensor,
+        text: Tensor,
+        pooled: Tensor,
+        text_index: Tensor,
+        text_clip: Tensor,
+    ) -> Tensor:
         owner = clip.clamp(min=0)  # padding borrows the first clip's condition; nothing reads its output
         mask = torch.where(clip[:, :, None] == clip[:, None, :], 0.0, BLOCKED)[:, None]  # (P, 1, L, L)
         text_mask = torch.where(clip[:, :, None] == text_clip[:, None, :], 0.0, BLOCKED)[:, None]  # (P, 1, L, M)

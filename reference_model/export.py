@@ -64,18 +64,31 @@ def _dim(name: str) -> Any:
 def dit_inputs(config: ModelConfig, which: int) -> tuple[Tensor, ...]:
     """A pack of random clips; sizes differ between inputs and from one another, since 0 and 1 would be specialised."""
     rng = np.random.default_rng(which)
-    grids = [[(2, 3, 4), (3, 2, 5), (2, 4, 3)], [(1, 4, 4), (5, 4, 4)], [(5, 6, 6)], [(4, 3, 5), (5, 5, 3), (1, 3, 3)],
-             [(2, 4, 4)] * 4, [(1, 1, 1), (3, 2, 7)], [(2, 8, 8), (5, 4, 4)]][which]  # fmt: skip
+    grids = [
+        [(2, 3, 4), (3, 2, 5), (2, 4, 3)],
+        [(1, 4, 4), (5, 4, 4)],
+        [(5, 6, 6)],
+        [(4, 3, 5), (5, 5, 3), (1, 3, 3)],
+        [(2, 4, 4)] * 4,
+        [(1, 1, 1), (3, 2, 7)],
+        [(2, 8, 8), (5, 4, 4)],
+    ][which]
     lengths = [int(n) for n in rng.integers(3, 9, len(grids))]
     width = max(lengths) + 1
     groups = [[0], list(range(1, len(grids)))] if len(grids) > 1 else [[0]]
     packs = patchify.pack(grids, lengths, width, groups, pad_to=75 if which == 0 else 0)
     n, text = len(grids), config.text.width
     arrays = (
-        rng.standard_normal((*packs.clip.shape, 4 * config.dit.channels), np.float32), packs.clip, packs.position,
-        rng.random(n, np.float32), np.array(grids, np.int64), rng.standard_normal((n, width, text), np.float32),
-        rng.standard_normal((n, text), np.float32), packs.text_index, packs.text_clip,
-    )  # fmt: skip
+        rng.standard_normal((*packs.clip.shape, 4 * config.dit.channels), np.float32),
+        packs.clip,
+        packs.position,
+        rng.random(n, np.float32),
+        np.array(grids, np.int64),
+        rng.standard_normal((n, width, text), np.float32),
+        rng.standard_normal((n, text), np.float32),
+        packs.text_index,
+        packs.text_clip,
+    )
     return tuple(torch.from_numpy(np.ascontiguousarray(a)) for a in arrays)
 
 
@@ -102,20 +115,31 @@ def components(config: ModelConfig, denoiser: Denoiser, vae: VAE) -> dict[str, C
     clips, width, packs, length, texts = map(_dim, ("clips", "text_width", "packs", "length", "texts"))
     batch, groups, rows, columns = map(_dim, ("batch", "groups", "rows", "columns"))
     dit_dims = {
-        "tokens": {0: packs, 1: length}, "clip": {0: packs, 1: length}, "position": {0: packs, 1: length},
-        "time": {0: clips}, "extent": {0: clips}, "text": {0: clips, 1: width}, "pooled": {0: clips},
-        "text_index": {0: packs, 1: texts}, "text_clip": {0: packs, 1: texts},
-    }  # fmt: skip
+        "tokens": {0: packs, 1: length},
+        "clip": {0: packs, 1: length},
+        "position": {0: packs, 1: length},
+        "time": {0: clips},
+        "extent": {0: clips},
+        "text": {0: clips, 1: width},
+        "pooled": {0: clips},
+        "text_index": {0: packs, 1: texts},
+        "text_clip": {0: packs, 1: texts},
+    }
     pixels = {"video": {0: batch, 2: 4 * groups - 3, 3: 4 * rows, 4: 4 * columns}}
     return {
-        "text_encoder": Component(denoiser.text, ("ids",), ("states", "pooled"),
-                                  {"ids": {0: batch, 1: torch.export.Dim("words", min=1, max=config.text.max_tokens)}},
-                                  ids),
+        "text_encoder": Component(
+            denoiser.text,
+            ("ids",),
+            ("states", "pooled"),
+            {"ids": {0: batch, 1: torch.export.Dim("words", min=1, max=config.text.max_tokens)}},
+            ids,
+        ),
         "dit": Component(denoiser.dit, tuple(dit_dims), ("velocity",), dit_dims, lambda k: dit_inputs(config, k)),
         "vae_encoder": Component(VAEEncoder(vae), ("video",), ("latent",), pixels, video),
-        "vae_decoder": Component(VAEDecoder(vae), ("latent",), ("video",),
-                                 {"latent": {0: batch, 2: groups, 3: rows, 4: columns}}, latent),
-    }  # fmt: skip
+        "vae_decoder": Component(
+            VAEDecoder(vae), ("latent",), ("video",), {"latent": {0: batch, 2: groups, 3: rows, 4: columns}}, latent
+        ),
+    }
 
 
 def export_component(component: Component, path: Path) -> float:
@@ -123,10 +147,18 @@ def export_component(component: Component, path: Path) -> float:
     path.parent.mkdir(parents=True, exist_ok=True)
     component.module.eval()
     torch.onnx.export(
-        component.module, component.example(0), str(path), dynamo=True, opset_version=OPSET, optimize=False,
-        input_names=list(component.inputs), output_names=list(component.outputs), dynamic_shapes=component.dynamic,
-        external_data=False, verbose=False,
-    )  # fmt: skip
+        component.module,
+        component.example(0),
+        str(path),
+        dynamo=True,
+        opset_version=OPSET,
+        optimize=False,
+        input_names=list(component.inputs),
+        output_names=list(component.outputs),
+        dynamic_shapes=component.dynamic,
+        external_data=False,
+        verbose=False,
+    )
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     worst = 0.0
     for which in range(7):
@@ -138,8 +170,10 @@ def export_component(component: Component, path: Path) -> float:
         for a, b in zip(session.run(None, feed), expected, strict=True):
             worst = max(worst, float(np.abs(a - b.numpy()).max()))
     if not worst <= TOLERANCE:
-        raise ReferenceModelError(f"{path}: ONNX Runtime differs from torch by {worst:.2e}; at most {TOLERANCE:.0e} is "
-                                  "accepted, so the file must not be shipped")  # fmt: skip
+        raise ReferenceModelError(
+            f"{path}: ONNX Runtime differs from torch by {worst:.2e}; at most {TOLERANCE:.0e} is "
+            "accepted, so the file must not be shipped"
+        )
     return worst
 
 
@@ -156,8 +190,10 @@ def export(config: ModelConfig, folder: Path, out: Path, record: dict[str, Any])
         denoiser = Denoiser(config)
         denoiser.load_state_dict(torch.load(folder / file, weights_only=True))
         target = out / name
-        files = {part: f"../vae/{part.removeprefix('vae_')}/model.onnx" if part.startswith("vae") else f"{part}/model.onnx"
-                 for part in ("text_encoder", "dit", "vae_encoder", "vae_decoder")}  # fmt: skip
+        files = {
+            part: f"../vae/{part.removeprefix('vae_')}/model.onnx" if part.startswith("vae") else f"{part}/model.onnx"
+            for part in ("text_encoder", "dit", "vae_encoder", "vae_decoder")
+        }
         parts = components(config, denoiser.eval(), vae)
         if name == "early":
             parts = {k: v for k, v in parts.items() if not k.startswith("vae")}

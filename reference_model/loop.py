@@ -47,8 +47,9 @@ def load_tensors(path: Path) -> dict:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ReferenceModelError(f"{path} cannot be read as a training checkpoint ({error}); delete it to start this "
-                                  "stage again") from error  # fmt: skip
+        raise ReferenceModelError(
+            f"{path} cannot be read as a training checkpoint ({error}); delete it to start this stage again"
+        ) from error
 
 
 def learning_rate(step: int, steps: int, peak: float) -> float:
@@ -59,9 +60,21 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
 
 
-def fit(name: str, module: nn.Module, step_function: StepFunction, *, steps: int, lr: float, folder: Path, seed: int,
-        save_every: int, ema_decay: float = 0.999, keep_at: int | None = None, stop_at: int | None = None,
-        weight_decay: float = 0.01) -> None:  # fmt: skip
+def fit(
+    name: str,
+    module: nn.Module,
+    step_function: StepFunction,
+    *,
+    steps: int,
+    lr: float,
+    folder: Path,
+    seed: int,
+    save_every: int,
+    ema_decay: float = 0.999,
+    keep_at: int | None = None,
+    stop_at: int | None = None,
+    weight_decay: float = 0.01,
+) -> None:
     """Train `module` in place; it ends with its averaged weights.
 
     All randomness of step s comes from (seed, s), so 10 steps, a kill and 10 more equal 20 steps bit for bit.
@@ -77,8 +90,9 @@ def fit(name: str, module: nn.Module, step_function: StepFunction, *, steps: int
     others = [p for p in module.parameters() if p.ndim < 2]
     optimizer = torch.optim.AdamW(
         [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}],
-        lr=lr, betas=(0.9, 0.95),
-    )  # fmt: skip
+        lr=lr,
+        betas=(0.9, 0.95),
+    )
     ema, first = Ema(module, ema_decay), 0
     if state_file.exists():
         state = load_tensors(state_file)
@@ -98,7 +112,8 @@ def fit(name: str, module: nn.Module, step_function: StepFunction, *, steps: int
     module.train()
     with log, Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(name, total=steps, completed=first, note="")
-        started, window = time.perf_counter(), {}
+        started = time.perf_counter()
+        window: dict[str, list[float]] = {}
         for step in range(first, steps if stop_at is None else stop_at):
             rate = learning_rate(step, steps, lr)
             for group in optimizer.param_groups:
@@ -128,8 +143,10 @@ def fit(name: str, module: nn.Module, step_function: StepFunction, *, steps: int
                 window = {}
             progress.update(task, completed=now)
             if now % save_every == 0 or now == stop_at:
-                save_atomic({"module": module.state_dict(), "optimizer": optimizer.state_dict(), "ema": ema.state,
-                             "step": now}, state_file)  # fmt: skip
+                save_atomic(
+                    {"module": module.state_dict(), "optimizer": optimizer.state_dict(), "ema": ema.state, "step": now},
+                    state_file,
+                )
     if stop_at is None:
         module.load_state_dict(ema.state)
         save_atomic(ema.state, done)

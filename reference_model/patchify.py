@@ -100,8 +100,9 @@ def best_fit(sizes: Iterable[int], capacity: int, open_packs: int = 8) -> list[l
     return packs
 
 
-def pack(grids: Sequence[Grid], text_lengths: Sequence[int], text_width: int, groups: list[list[int]],
-         pad_to: int = 0) -> Packs:  # fmt: skip
+def pack(
+    grids: Sequence[Grid], text_lengths: Sequence[int], text_width: int, groups: list[list[int]], pad_to: int = 0
+) -> Packs:
     """Lay clips into packs.
 
     `groups` says which clips share a pack; `text_lengths[i]` text tokens of clip i stand in row i of text states that

@@ -70,9 +70,9 @@ class Pipeline:
         """Make all clips, mixed shapes and lengths in shared packs, in the order asked for."""
         filled = [r.filled(self.config.sampling) for r in requests]
         out: dict[int, Sample] = {}
-        for steps in sorted({r.num_inference_steps for r in filled}):
+        for steps in sorted({r.num_inference_steps or 1 for r in filled}):
             chosen = [i for i, r in enumerate(filled) if r.num_inference_steps == steps]
-            out.update(zip(chosen, self._generate([filled[i] for i in chosen], int(steps or 1)), strict=True))
+            out.update(zip(chosen, self._generate([filled[i] for i in chosen], steps), strict=True))
         return [out[i] for i in range(len(filled))]
 
     def _generate(self, requests: list[Request], steps: int) -> list[Sample]:
@@ -91,9 +91,7 @@ class Pipeline:
         grids = [requests[i].grid for i in owner]
         capacity = self.config.dit.pack_tokens
         sizes = [n * patchify.tokens_of(r.grid) for n, r in zip(twins, requests, strict=True)]
-        groups = [
-            [first[i] + k for i in group for k in range(twins[i])] for group in patchify.best_fit(sizes, capacity)
-        ]
+        groups = [[first[i] + k for i in group for k in range(twins[i])] for group in patchify.best_fit(sizes, capacity)]
         packs = patchify.pack(grids, lengths[rows].tolist(), ids.shape[1], groups)
         extent = np.array(grids, np.int64)
         values = 4 * self.config.dit.channels
@@ -103,14 +101,25 @@ class Pipeline:
 
         def velocity(flat: flow.Floats, t: float) -> flow.Floats:
             now = np.split(flat, cuts)
-            out = packs.scatter(self.backend.velocity(
-                packs.gather([now[i] for i in owner]), packs.clip, packs.position, np.full(len(owner), t, np.float32),
-                extent, states[rows], pooled[rows], packs.text_index, packs.text_clip,
-            ))  # fmt: skip
-            return np.concatenate([
-                out[f] if n == 1 else flow.guided(out[f], out[f + 1], float(r.guidance_scale or 0.0))
-                for f, n, r in zip(first, twins, requests, strict=True)
-            ])  # fmt: skip
+            out = packs.scatter(
+                self.backend.velocity(
+                    packs.gather([now[i] for i in owner]),
+                    packs.clip,
+                    packs.position,
+                    np.full(len(owner), t, np.float32),
+                    extent,
+                    states[rows],
+                    pooled[rows],
+                    packs.text_index,
+                    packs.text_clip,
+                )
+            )
+            return np.concatenate(
+                [
+                    out[f] if n == 1 else flow.guided(out[f], out[f + 1], float(r.guidance_scale or 0.0))
+                    for f, n, r in zip(first, twins, requests, strict=True)
+                ]
+            )
 
         latents = np.split(flow.integrate(flat, velocity, steps), cuts)
         denoise_done = time.perf_counter()

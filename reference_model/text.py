@@ -54,8 +54,7 @@ def tokenize(prompts: Sequence[str], max_tokens: int = 48) -> tuple[npt.NDArray[
                 raise PromptError(f"prompt {prompt!r}: the reference model does not know the word {word!r}{hint}")
         if len(encoding.ids) > max_tokens:
             raise PromptError(
-                f"prompt {prompt[:60]!r}... has {len(encoding.ids) - 2} words; at most {max_tokens - 2} are read: "
-                "shorten it"
+                f"prompt {prompt[:60]!r}... has {len(encoding.ids) - 2} words; at most {max_tokens - 2} are read: shorten it"
             )
         rows.append(encoding.ids)
     lengths = np.array([len(row) for row in rows], np.int64)

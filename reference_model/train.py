@@ -42,8 +42,9 @@ def train(config: ModelConfig, folder: Path, stages: tuple[str, ...] = STAGES) -
         from reference_model.config import load_config
 
         if load_config(config_file) != config:
-            raise ReferenceModelError(f"{config_file} differs from the configuration asked for; use the same one, or "
-                                      "another --out folder")  # fmt: skip
+            raise ReferenceModelError(
+                f"{config_file} differs from the configuration asked for; use the same one, or another --out folder"
+            )
     config.save(config_file)
     console = Console(stderr=True)
     for stage in stages:
@@ -131,12 +132,23 @@ def _dit(config: ModelConfig, folder: Path) -> None:
     def step(_: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         return denoising_loss(config, model, sets, latents, rng)
 
-    fit("dit", model, step, steps=t.dit_steps, lr=t.dit_lr, folder=folder, seed=t.seed + 1, save_every=t.save_every,
-        ema_decay=t.ema_decay, keep_at=max(int(t.dit_steps * t.early_fraction), 1))  # fmt: skip
+    fit(
+        "dit",
+        model,
+        step,
+        steps=t.dit_steps,
+        lr=t.dit_lr,
+        folder=folder,
+        seed=t.seed + 1,
+        save_every=t.save_every,
+        ema_decay=t.ema_decay,
+        keep_at=max(int(t.dit_steps * t.early_fraction), 1),
+    )
 
 
-def denoising_loss(config: ModelConfig, model: Denoiser, sets: list[data.SizeData], latents: list[npt.NDArray],
-                   rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:  # fmt: skip
+def denoising_loss(
+    config: ModelConfig, model: Denoiser, sets: list[data.SizeData], latents: list[npt.NDArray], rng: np.random.Generator
+) -> tuple[Tensor, dict[str, float]]:
     """Velocity error of one batch of packs: mean over a clip's tokens, then over clips."""
     t, capacity = config.train, config.dit.pack_tokens
     values, prompts, grids = [], [], []
@@ -158,7 +170,7 @@ def denoising_loss(config: ModelConfig, model: Denoiser, sets: list[data.SizeDat
     for group in kept:
         groups_of.append(list(range(start, start + len(group))))
         start += len(group)
-    values, prompts, grids = ([column[c] for c in order] for column in (values, prompts, grids))
+    values, prompts, grids = [values[c] for c in order], [prompts[c] for c in order], [grids[c] for c in order]
 
     ids, lengths = tokenize(prompts, config.text.max_tokens)
     packs = patchify.pack(grids, lengths.tolist(), ids.shape[1], groups_of, pad_to=capacity)
@@ -169,16 +181,23 @@ def denoising_loss(config: ModelConfig, model: Denoiser, sets: list[data.SizeDat
     weight = [np.full((len(v), 1), 1.0 / (len(v) * len(values)), np.float32) for v in values]
 
     text, pooled = model.text(torch.from_numpy(ids))
-    out = model.dit(*map(torch.from_numpy, (packs.gather(noisy), packs.clip, packs.position, time_,
-                                            np.array(grids, np.int64))),
-                    text, pooled, torch.from_numpy(packs.text_index), torch.from_numpy(packs.text_clip))  # fmt: skip
+    out = model.dit(
+        *map(torch.from_numpy, (packs.gather(noisy), packs.clip, packs.position, time_, np.array(grids, np.int64))),
+        text,
+        pooled,
+        torch.from_numpy(packs.text_index),
+        torch.from_numpy(packs.text_clip),
+    )
     error = F.mse_loss(out, torch.from_numpy(packs.gather(target)), reduction="none").mean(-1, keepdim=True)
     loss = (error * torch.from_numpy(packs.gather(weight))).sum()
     with torch.no_grad():
         per_token = error.squeeze(-1).numpy()
         token_time = np.where(packs.clip >= 0, time_[packs.clip], np.nan)
-        bins = {f"t{i}": float(np.mean(per_token[(token_time >= i / 4) & (token_time < (i + 1) / 4)]))
-                for i in range(4) if ((token_time >= i / 4) & (token_time < (i + 1) / 4)).any()}  # fmt: skip
+        bins = {
+            f"t{i}": float(np.mean(per_token[(token_time >= i / 4) & (token_time < (i + 1) / 4)]))
+            for i in range(4)
+            if ((token_time >= i / 4) & (token_time < (i + 1) / 4)).any()
+        }
     return loss, {"loss": loss.item(), "padding": packs.padding, "tokens": float((packs.clip >= 0).sum()), **bins}
 
 

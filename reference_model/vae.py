@@ -46,6 +46,9 @@ class CausalBlock(nn.Module):
 class VAE(nn.Module):
     """Encoder and decoder over normalised latents: `latent_mean` and `latent_std` are stored with the weights."""
 
+    latent_mean: Tensor
+    latent_std: Tensor
+
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
         self.config = config
@@ -117,14 +120,11 @@ def vae_loss(vae: VAE, video: Tensor, coverage: Tensor, noise: Tensor) -> tuple[
     error = (out - video).abs()
     pixels = (error * weight).mean()
     diff = out - video
-    gradients = (diff.diff(dim=-1).abs() * weight[..., 1:]).mean() + (
-        diff.diff(dim=-2).abs() * weight[..., 1:, :]
-    ).mean()
+    gradients = (diff.diff(dim=-1).abs() * weight[..., 1:]).mean() + (diff.diff(dim=-2).abs() * weight[..., 1:, :]).mean()
     kl = 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar).mean()
     loss = pixels + 0.5 * gradients + vae.config.kl_weight * kl
     with torch.no_grad():
         mse = (out.clamp(-1, 1) - video).square() / 4  # on [0, 1]
         psnr = -10 * torch.log10(mse.mean())
         foreground = (mse * coverage).sum() / (3 * coverage.sum()).clamp(min=1e-6)
-    return loss, {"loss": loss.item(), "psnr": float(psnr), "psnr_fg": float(-10 * torch.log10(foreground)),
-                  "kl": float(kl)}  # fmt: skip
+    return loss, {"loss": loss.item(), "psnr": float(psnr), "psnr_fg": float(-10 * torch.log10(foreground)), "kl": float(kl)}

@@ -14,15 +14,59 @@ from sora_eval.runs import RunFolder, Table
 
 # The columns that every table starts with, whatever the run holds.
 SCHEMA: dict[str, list[str]] = {
-    "runs": ["run", "label", "suite", "status", "partial", "generator", "checkpoint", "fingerprint", "commit", "cpu",
-             "started", "finished", "cases", "failed_cases"],
-    "samples": ["run", "label", "id", "prompt_id", "prompt", "width", "height", "frames", "fps", "seed", "status",
-                "error", "clip", "sha256", "peak_bytes"],
+    "runs": [
+        "run",
+        "label",
+        "suite",
+        "status",
+        "partial",
+        "generator",
+        "checkpoint",
+        "fingerprint",
+        "commit",
+        "cpu",
+        "started",
+        "finished",
+        "cases",
+        "failed_cases",
+    ],
+    "samples": [
+        "run",
+        "label",
+        "id",
+        "prompt_id",
+        "prompt",
+        "width",
+        "height",
+        "frames",
+        "fps",
+        "seed",
+        "status",
+        "error",
+        "clip",
+        "sha256",
+        "peak_bytes",
+    ],
     "scores": ["run", "label", "id", "metric", "value", "status", "reason", "signature"],
-    "metrics": ["run", "label", "metric", "slice", "value", "low", "high", "n_expected", "n_scored", "status", "reason",
-                "method", "unit", "higher_is_better", "signature"],
+    "metrics": [
+        "run",
+        "label",
+        "metric",
+        "slice",
+        "value",
+        "low",
+        "high",
+        "n_expected",
+        "n_scored",
+        "status",
+        "reason",
+        "method",
+        "unit",
+        "higher_is_better",
+        "signature",
+    ],
     "timings": ["run", "label", "id", "stage", "repeat", "seconds", "bytes", "tokens"],
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -42,16 +86,27 @@ def load(paths: Sequence[Path | RunFolder]) -> Frames:
     heads = []
     for run in runs:
         h = run.head
-        heads.append({
-            "run": run.path.name, "label": label_of(run), "suite": h["suite"]["id"], "status": h["status"],
-            "partial": h["partial"], "generator": h["generator"]["name"], "checkpoint": h["generator"]["checkpoint"],
-            "fingerprint": h["generator"]["fingerprint"], "commit": h["git"]["commit"], "cpu": h["hardware"]["cpu"],
-            "started": h["started"], "finished": h["finished"], "cases": h.get("cases"),
-            "failed_cases": h.get("failed_cases"),
-        })  # fmt: skip
+        heads.append(
+            {
+                "run": run.path.name,
+                "label": label_of(run),
+                "suite": h["suite"]["id"],
+                "status": h["status"],
+                "partial": h["partial"],
+                "generator": h["generator"]["name"],
+                "checkpoint": h["generator"]["checkpoint"],
+                "fingerprint": h["generator"]["fingerprint"],
+                "commit": h["git"]["commit"],
+                "cpu": h["hardware"]["cpu"],
+                "started": h["started"],
+                "finished": h["finished"],
+                "cases": h.get("cases"),
+                "failed_cases": h.get("failed_cases"),
+            }
+        )
     return Frames(
         pd.DataFrame(heads, columns=SCHEMA["runs"]),
-        *(_table(runs, name) for name in ("samples", "scores", "metrics", "timings")),  # type: ignore[arg-type]
+        *(_table(runs, name) for name in ("samples", "scores", "metrics", "timings")),
     )
 
 

@@ -58,4 +58,5 @@ def _frames(run: RunFolder, row: dict[str, object] | None) -> npt.NDArray[np.uin
         clip: Clip = read_clip(run.path / str(row["clip"]))
     except ClipError as error:
         return str(error)
-    return clip.frames[np.unique(np.linspace(0, clip.num_frames - 1, FRAMES).round().astype(int))]
+    pictures: npt.NDArray[np.uint8] = clip.frames[np.unique(np.linspace(0, clip.num_frames - 1, FRAMES).round().astype(int))]
+    return pictures

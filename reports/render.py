@@ -1,4 +1,4 @@
-"""Files that a run's report consists of."""
+"""The reports of one or many runs: printed, and as files."""
 
 from __future__ import annotations
 
@@ -10,9 +10,40 @@ from sora_eval.compare import Comparison, compare, label_of
 from sora_eval.runs import RunFolder
 
 
-def comparisons(runs: Sequence[RunFolder]) -> list[Comparison]:
-    """The first run against each of the others."""
-    return [compare(runs[0], other) for other in runs[1:]]
+def print_runs(runs: Sequence[RunFolder]) -> None:
+    """The end of `sora-eval run`: one run's tables, or every further run against the first."""
+    if len(runs) > 1:
+        for other in runs[1:]:
+            print_comparison(compare(runs[0], other))
+        return
+    out, data = tables.console(), frames.load(runs)
+    title = f"{runs[0].head['suite']['id']}: {label_of(runs[0])}"
+    quality, speed = tables.quality_table(data), tables.speed_table(data)
+    if not quality.empty:
+        out.print(tables.terminal(quality, title), "")
+    if not speed.empty:
+        out.print(tables.terminal(speed, f"{title}, speed (medians)"), "")
+    for note in tables.notes(data):
+        out.print(note, style="dim", highlight=False, markup=False, soft_wrap=True)
+
+
+def print_comparison(comparison: Comparison, slices: bool = False) -> None:
+    """A comparison, and what limits it."""
+    out = tables.console()
+    title = f"{comparison.base} against {comparison.new} (change = new - base)"
+    out.print(tables.terminal(tables.comparison_table(comparison, slices), title), "")
+    for note in tables.comparison_notes(comparison):
+        out.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
+
+
+def comparison_markdown(comparison: Comparison, slices: bool = False) -> str:
+    """The same as Markdown."""
+    parts = [
+        f"## {comparison.base} against {comparison.new}",
+        tables.markdown(tables.comparison_table(comparison, slices)),
+        "\n".join(f"- {n}" for n in tables.comparison_notes(comparison)),
+    ]
+    return "\n\n".join(filter(None, parts))
 
 
 def write_report(runs: Sequence[RunFolder], folder: Path, clips: int = 12) -> list[Path]:
@@ -20,10 +51,16 @@ def write_report(runs: Sequence[RunFolder], folder: Path, clips: int = 12) -> li
     data = frames.load(runs)
     files = tables.write_files(data, folder)
     heads = ", ".join(f"`{label_of(r)}` ({r.path.name})" for r in runs)
-    parts = [f"# {runs[0].head['suite']['id']}: {heads}", tables.markdown(tables.metrics_table(data))]
-    for comparison in comparisons(runs):
-        parts += [f"## {comparison.base} against {comparison.new}", *(f"- {w}" for w in comparison.warnings),
-                  tables.markdown(tables.comparison_table(comparison))]  # fmt: skip
+    parts = [f"# {runs[0].head['suite']['id']}: {heads}"]
+    for title, table in (
+        ("Quality", tables.quality_table(data)),
+        ("Speed", tables.speed_table(data)),
+        ("By shape", tables.quality_table(data, slices=True)),
+    ):
+        if not table.empty:
+            parts += [f"## {title}", tables.markdown(table)]
+    parts += ["## Notes", "\n".join(f"- {n}" for n in tables.notes(data))]
+    parts += [comparison_markdown(compare(runs[0], other)) for other in runs[1:]]
     (folder / "report.md").write_text("\n\n".join(parts) + "\n")
     files.append(folder / "report.md")
     if not data.samples.empty:

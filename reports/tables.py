@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reports.frames import Frames
+from reports.frames import SCHEMA, Frames
 from sora_eval.compare import Comparison
+
+PLAIN_WIDTH = 118  # columns where the output is no terminal
+SPEED = {
+    "latency": "latency s",
+    "latency.first": "first call s",
+    "latency.text": "text s",
+    "latency.denoise": "denoise s",
+    "latency.decode": "decode s",
+    "clips_per_second": "clips/s",
+    "frames_per_second": "frames/s",
+    "tokens_per_second": "tokens/s",
+}
+
+
+def console() -> Console:
+    """Standard output, wide enough for a table where it is no terminal."""
+    out = Console()
+    return out if out.is_terminal else Console(width=PLAIN_WIDTH)
 
 
 def number(value: Any) -> str:
@@ -26,50 +46,94 @@ def interval(low: Any, high: Any) -> str:
     return "-" if low is None or pd.isna(low) else f"{number(low)} .. {number(high)}"
 
 
-def metrics_table(frames: Frames, slices: bool = False) -> pd.DataFrame:
-    """One row a (metric, slice), strings ready to print; speed is one row a shape, quality one row a metric."""
-    metrics = frames.metrics
-    speed = metrics["metric"].str.match("latency|.*_per_second")
-    stages = metrics["metric"].str.startswith("latency.")
-    kept = metrics if slices else metrics[(metrics["slice"].eq("all") | speed) & ~stages]
-    several = kept["label"].nunique() > 1
-    rows = []
-    for row in kept.to_dict("records"):
-        arrow = {True: "higher", False: "lower"}.get(row["higher_is_better"], "-")
-        rows.append({
-            **({"run": row["label"]} if several else {}),
-            "metric": row["metric"], "slice": row["slice"], "value": number(row["value"]) if row["status"] == "ok" else row["status"],
-            "95 % / range": interval(row["low"], row["high"]), "unit": row["unit"], "better": arrow,
-            "n": f"{row['n_scored']}/{row['n_expected']}", "note": row["reason"],
-        })  # fmt: skip
+def _is_speed(metrics: pd.DataFrame) -> pd.Series[bool]:
+    return metrics["metric"].isin(list(SPEED))
+
+
+def quality_table(frames: Frames, slices: bool = False) -> pd.DataFrame:
+    """One row a (run, metric), with `slices` one a shape too; strings ready to print."""
+    metrics = frames.metrics[~_is_speed(frames.metrics)]
+    kept = metrics if slices else metrics[metrics["slice"].eq("all")]
+    several = frames.runs["run"].nunique() > 1
+    rows = [
+        {
+            **({"run": r["label"]} if several else {}),
+            "metric": r["metric"],
+            **({"slice": r["slice"]} if slices else {}),
+            "value": number(r["value"]) if r["status"] == "ok" else r["status"],
+            "95 % interval": interval(r["low"], r["high"]),
+            "unit": r["unit"],
+            "better": {True: "higher", False: "lower"}.get(r["higher_is_better"], "-"),
+            "n": f"{r['n_scored']}/{r['n_expected']}",
+        }
+        for r in kept.to_dict("records")
+    ]
     return pd.DataFrame(rows)
+
+
+def notes(frames: Frames) -> list[str]:
+    """What stands behind the values: references, null values, missing scores and why."""
+    metrics = frames.metrics[frames.metrics["slice"].eq("all") & frames.metrics["reason"].ne("")]
+    # Outputs of one metric often share their reason: say it once.
+    grouped = metrics.groupby(["label", "reason"], sort=False)["metric"].agg(", ".join).reset_index()
+    several = frames.runs["run"].nunique() > 1
+    return [f"{f'{r.label} ' if several else ''}{r.metric}: {r.reason}" for r in grouped.itertuples()]
+
+
+def speed_table(frames: Frames) -> pd.DataFrame:
+    """One row a (run, shape): medians of the repeats."""
+    metrics = frames.metrics[_is_speed(frames.metrics)]
+    rows = []
+    for (label, shape), own in metrics.groupby(["label", "slice"], sort=False):
+        values = {
+            SPEED[r["metric"]]: number(r["value"]) if r["status"] == "ok" else r["status"] for r in own.to_dict("records")
+        }
+        several = frames.runs["run"].nunique() > 1
+        rows.append(
+            {
+                **({"run": label} if several else {}),
+                "shape": shape,
+                **{name: values[name] for name in SPEED.values() if name in values},
+            }
+        )
+    return pd.DataFrame(rows).fillna("-")
 
 
 def comparison_table(comparison: Comparison, slices: bool = False) -> pd.DataFrame:
-    """The rows of a comparison as strings."""
+    """The rows of a comparison as strings; speed is its latency only."""
     table = comparison.table
     kept = table if slices else table[table["slice"].eq("all") | table["metric"].eq("latency")]
+    same = comparison.base == comparison.new
+    base, new = ("base", "new") if same else (comparison.base, comparison.new)
     rows = [
-        {"metric": r["metric"], "slice": r["slice"], comparison.base: number(r["base"]), comparison.new: number(r["new"]),
-         "change": number(r["change"]), "95 % of change": interval(r["low"], r["high"]), "p": number(r["p"]),
-         "n": number(r["n"]), "better": _better(r, comparison), "note": r["note"]}
+        {
+            "metric": r["metric"] if r["slice"] == "all" else f"{r['metric']} {r['slice']}",
+            base: number(r["base"]),
+            new: number(r["new"]),
+            "change": number(r["change"]),
+            "95 % of change": interval(r["low"], r["high"]),
+            "p": number(r["p"]),
+            "n": number(r["n"]),
+            "better": {"base": base, "new": new}.get(str(r["better"]), "-" if pd.isna(r["low"]) else "unclear"),
+        }
         for r in kept.to_dict("records")
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(rows)
 
 
-def _better(row: dict[Any, Any], comparison: Comparison) -> str:
-    if row["better"] in ("base", "new"):
-        return comparison.new if row["better"] == "new" else comparison.base
-    return "-" if row["low"] is None or pd.isna(row["low"]) else "no difference seen"
+def comparison_notes(comparison: Comparison) -> list[str]:
+    """Warnings, then why rows have no test."""
+    table = comparison.table[comparison.table["note"].ne("")]
+    grouped = table.groupby("note", sort=False)["metric"].agg(lambda names: ", ".join(dict.fromkeys(names)))
+    return [*comparison.warnings, *(f"{names}: {note}" for note, names in grouped.items())]
 
 
 def terminal(table: pd.DataFrame, title: str) -> Table:
-    """A rich table; long notes wrap, markup in prompts and reasons stays text."""
-    out = Table(title=title, title_justify="left", header_style="bold")
+    """A rich table; markup in prompts and reasons stays text."""
+    out = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
     for column in table.columns:
-        right = column in ("value", "change", "p", "n")
-        out.add_column(column, justify="right" if right else "left", no_wrap=column in ("metric", "value", "slice"))
+        numeric = column not in ("run", "metric", "slice", "shape", "unit", "better", "95 % interval", "95 % of change")
+        out.add_column(str(column), justify="right" if numeric else "left", overflow="fold")
     for row in table.itertuples(index=False):
         out.add_row(*(Text(str(v)) for v in row))
     return out
@@ -84,10 +148,10 @@ def write_files(frames: Frames, folder: Path) -> list[Path]:
     """Every frame as CSV and parquet; returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
     out = []
-    for name in ("runs", "samples", "scores", "metrics", "timings"):
+    for name in SCHEMA:
         frame: pd.DataFrame = getattr(frames, name)
         # Nested values (stage seconds, details) are JSON text: both formats need flat columns.
-        flat = frame.map(lambda v: pd.io.json.ujson_dumps(v) if isinstance(v, dict | list) else v)
+        flat = frame.map(lambda v: json.dumps(v) if isinstance(v, dict | list) else v)
         flat.to_csv(folder / f"{name}.csv", index=False)
         flat.to_parquet(folder / f"{name}.parquet", index=False)
         out += [folder / f"{name}.csv", folder / f"{name}.parquet"]

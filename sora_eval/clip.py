@@ -47,11 +47,11 @@ class Clip:
 
     @property
     def height(self) -> int:
-        return self.frames.shape[1]
+        return int(self.frames.shape[1])
 
     @property
     def width(self) -> int:
-        return self.frames.shape[2]
+        return int(self.frames.shape[2])
 
     @cached_property
     def sha256(self) -> str:
@@ -77,8 +77,9 @@ def read_clip(path: Path) -> Clip:
             promised = stream.frames
             frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
     except av.error.FFmpegError as error:
-        raise ClipError(f"{path} cannot be decoded as a video: {error.strerror}; is it truncated or another kind of "
-                        "file?") from error  # fmt: skip
+        raise ClipError(
+            f"{path} cannot be decoded as a video: {error.strerror}; is it truncated or another kind of file?"
+        ) from error
     if not frames:
         raise ClipError(f"{path} holds no frames")
     if promised and len(frames) < promised:
@@ -89,14 +90,18 @@ def read_clip(path: Path) -> Clip:
 
 
 def write_clip(clip: Clip, path: Path) -> None:
-    """Write a clip without loss (FFV1 in Matroska, RGB): a temporary file, then a rename."""
+    """Write a clip without loss (FFV1 in Matroska, RGB): a temporary file, then a rename. Raises ClipError, OSError."""
     import av
 
     partial = path.with_suffix(".part.mkv")
-    with av.open(str(partial), "w", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream("ffv1", rate=Fraction(clip.fps).limit_denominator(1001))
-        stream.width, stream.height, stream.pix_fmt = clip.width, clip.height, "bgr0"
-        for frame in clip.frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format="bgr0")))
-        container.mux(stream.encode())
+    try:
+        with av.open(str(partial), "w", options={"fflags": "+bitexact"}) as container:
+            stream = container.add_stream("ffv1", rate=Fraction(clip.fps).limit_denominator(1001))
+            stream.width, stream.height, stream.pix_fmt = clip.width, clip.height, "bgr0"
+            for frame in clip.frames:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format="bgr0")))
+            container.mux(stream.encode())
+    except NotImplementedError as error:  # FFV1 cuts a frame into slices
+        partial.unlink(missing_ok=True)
+        raise ClipError(f"a clip of {clip.width}x{clip.height} px is too small to be stored; 4x4 is the least") from error
     os.replace(partial, path)

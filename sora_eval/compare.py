@@ -17,9 +17,24 @@ from sora_eval.errors import RunError
 from sora_eval.runs import RunFolder
 from sora_eval.statistics import Interval, mean_interval, paired_set_difference, sign_flip_p
 
-COLUMNS = ["metric", "slice", "base", "new", "change", "change_percent", "low", "high", "p", "n", "better", "unit",
-           "method", "note"]  # fmt: skip
+COLUMNS = [
+    "metric",
+    "slice",
+    "base",
+    "new",
+    "change",
+    "change_percent",
+    "low",
+    "high",
+    "p",
+    "n",
+    "better",
+    "unit",
+    "method",
+    "note",
+]
 SET_DISTANCES = ("fvd", "kvd")
+SIGNIFICANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -80,8 +95,15 @@ def _row(base: RunFolder, new: RunFolder, metric: str, label: str) -> dict[str, 
     a, b = _find(base, metric, label), _find(new, metric, label)
     known = a or b
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
-    row |= {"metric": metric, "slice": label, "base": a.get("value"), "new": b.get("value"), "unit": known["unit"],
-            "method": "", "note": ""}  # fmt: skip
+    row |= {
+        "metric": metric,
+        "slice": label,
+        "base": a.get("value"),
+        "new": b.get("value"),
+        "unit": known["unit"],
+        "method": "",
+        "note": "",
+    }
     if not a or not b:
         return row | {"note": f"only in {'base' if a else 'new'}"}
     if a["value"] is None or b["value"] is None:
@@ -89,15 +111,31 @@ def _row(base: RunFolder, new: RunFolder, metric: str, label: str) -> dict[str, 
     if a["signature"] != b["signature"]:
         return row | {"note": f"not comparable: {a['signature']} against {b['signature']}"}
     change, interval, p, n, note = _difference(base, new, metric, label, a, b)
-    row |= {"change": change, "low": interval.low, "high": interval.high, "p": p, "n": n, "method": interval.method,
-            "note": note, "change_percent": 100 * change / abs(row["base"]) if row["base"] else None}  # fmt: skip
-    if interval.low is not None and interval.high is not None and (interval.low > 0 or interval.high < 0):
+    row |= {
+        "change": change,
+        "low": interval.low,
+        "high": interval.high,
+        "p": p,
+        "n": n,
+        "method": interval.method,
+        "note": note,
+        "change_percent": 100 * change / abs(row["base"]) if row["base"] else None,
+    }
+    # Beyond noise means both: the interval leaves 0 out and the permutation test agrees.
+    beyond = interval.low is not None and interval.high is not None and (interval.low > 0 or interval.high < 0)
+    if beyond and p is not None and p <= SIGNIFICANCE and known["higher_is_better"] is not None:
         row["better"] = "new" if (change > 0) == known["higher_is_better"] else "base"
     return row
 
 
-def _difference(base: RunFolder, new: RunFolder, metric: str, label: str, a: dict[str, Any], b: dict[str, Any],
-                ) -> tuple[float, Interval, float | None, int, str]:  # fmt: skip
+def _difference(
+    base: RunFolder,
+    new: RunFolder,
+    metric: str,
+    label: str,
+    a: dict[str, Any],
+    b: dict[str, Any],
+) -> tuple[float, Interval, float | None, int, str]:
     if metric in SET_DISTANCES:
         return _set_difference(base, new, metric, a, b)
     pairs = _paired_scores(base, new, metric, label)
@@ -107,8 +145,7 @@ def _difference(base: RunFolder, new: RunFolder, metric: str, label: str, a: dic
     prompts = pairs["prompt_id"].tolist()
     lost = max(a["n_scored"], b["n_scored"]) - len(pairs)
     note = f"{lost} cases have a score in one run only" if lost else ""
-    return (float(difference.mean()), mean_interval(difference, prompts), sign_flip_p(difference, prompts), len(pairs),
-            note)  # fmt: skip
+    return (float(difference.mean()), mean_interval(difference, prompts), sign_flip_p(difference, prompts), len(pairs), note)
 
 
 def _paired_scores(base: RunFolder, new: RunFolder, metric: str, label: str) -> pd.DataFrame:
@@ -117,18 +154,26 @@ def _paired_scores(base: RunFolder, new: RunFolder, metric: str, label: str) -> 
     for run in (base, new):
         samples = {r["id"]: r for r in run.rows("samples")}
         values = {
-            r["id"]: r["value"] for r in run.rows("scores")
-            if r["metric"] == metric and r["value"] is not None and r["id"] in samples
+            r["id"]: r["value"]
+            for r in run.rows("scores")
+            if r["metric"] == metric
+            and r["value"] is not None
+            and r["id"] in samples
             and (label == "all" or label == "{width}x{height}x{frames}".format(**samples[r["id"]]))
-        }  # fmt: skip
+        }
         columns.append(pd.Series(values, dtype=float))
     table = pd.concat(columns, axis=1, keys=["base", "new"], join="inner").rename_axis("id").reset_index()
     prompts = {r["id"]: r["prompt_id"] for r in base.rows("samples")}
     return table.assign(prompt_id=table["id"].map(prompts)).sort_values("id")
 
 
-def _set_difference(base: RunFolder, new: RunFolder, metric: str, a: dict[str, Any], b: dict[str, Any],
-                    ) -> tuple[float, Interval, float | None, int, str]:  # fmt: skip
+def _set_difference(
+    base: RunFolder,
+    new: RunFolder,
+    metric: str,
+    a: dict[str, Any],
+    b: dict[str, Any],
+) -> tuple[float, Interval, float | None, int, str]:
     first, second = base.load_features(metric), new.load_features(metric)
     reference = base.load_features(f"reference-{metric}")
     ids = sorted(set(first["ids"].tolist()) & set(second["ids"].tolist()))

@@ -25,13 +25,23 @@ def run(suite: Suite, spec: str, out: Path, *, limit: int | None = None, referen
     generator = open_generator(spec)
     cases = plan(suite, generator)
     head = {
-        "status": "started", "partial": limit is not None and limit < len(cases), "limit": limit,
+        "status": "started",
+        "partial": limit is not None and limit < len(cases),
+        "limit": limit,
         "suite": {"id": suite.suite.id, "version": suite.suite.version, "fingerprint": suite.fingerprint},
-        "generator": {"spec": spec, "name": generator.name, "checkpoint": generator.checkpoint,
-                      "fingerprint": generator.fingerprint()},
-        "git": git_state(), "hardware": hardware(), "software": software(),
-        "started": now(), "finished": None, "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-    }  # fmt: skip
+        "generator": {
+            "spec": spec,
+            "name": generator.name,
+            "checkpoint": generator.checkpoint,
+            "fingerprint": generator.fingerprint(),
+        },
+        "git": git_state(),
+        "hardware": hardware(),
+        "software": software(),
+        "started": now(),
+        "finished": None,
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    }
     folder = RunFolder.create(out, head)
     (folder.path / "suite.json").write_text(json.dumps(suite.to_json(), indent=2) + "\n")
     return _stages(folder, suite, generator, cases[:limit])
@@ -43,8 +53,10 @@ def resume(folder: RunFolder) -> RunFolder:
     suite = stored_suite(folder)
     generator = open_generator(head["generator"]["spec"])
     if generator.fingerprint() != head["generator"]["fingerprint"]:
-        raise RunError(f"{folder.path}: the weights or files of {head['generator']['spec']} have changed since this run "
-                       "started; a resumed run would mix two generators: start a new one")  # fmt: skip
+        raise RunError(
+            f"{folder.path}: the weights or files of {head['generator']['spec']} have changed since this run "
+            "started; a resumed run would mix two generators: start a new one"
+        )
     folder.repair()
     folder.update_head(status="started")
     return _stages(folder, suite, generator, plan(suite, generator)[: head["limit"]])
@@ -90,8 +102,10 @@ def plan(suite: Suite, generator: Generator) -> list[Case]:
     if suite.axes is not None or not suite.metrics:
         return suite.cases
     if not isinstance(generator, BringsClips):
-        raise SuiteError(f"{suite.path} has no [prompts]: it scores clips that exist, and {generator.name!r} makes clips; "
-                         "use --generator folder:PATH")  # fmt: skip
+        raise SuiteError(
+            f"{suite.path} has no [prompts]: it scores clips that exist, and {generator.name!r} makes clips; "
+            "use --generator folder:PATH"
+        )
     return generator.cases()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sora_eval.clip import Clip, write_clip
 from sora_eval.environment import peak_bytes
-from sora_eval.errors import RunError, SoraEvalError
+from sora_eval.errors import ClipError, RunError, SoraEvalError
 from sora_eval.generators import Generator, Request
 from sora_eval.progress import track
 from sora_eval.runs import RunFolder
@@ -15,9 +15,19 @@ from sora_eval.suite import Case, Suite
 
 def request_of(case: Case, suite: Suite, seed_offset: int = 0) -> Request:
     """What a generator is asked for."""
-    assert case.width and case.height and case.num_frames and case.fps
-    return Request(case.prompt.text, case.width, case.height, case.num_frames, case.fps, case.seed + seed_offset,
-                   suite.generate.num_inference_steps, suite.generate.guidance_scale, case.prompt.facts)  # fmt: skip
+    assert case.width is not None and case.height is not None  # noqa: PT018
+    assert case.num_frames is not None and case.fps is not None  # noqa: PT018
+    return Request(
+        case.prompt.text,
+        case.width,
+        case.height,
+        case.num_frames,
+        case.fps,
+        case.seed + seed_offset,
+        suite.generate.num_inference_steps,
+        suite.generate.guidance_scale,
+        case.prompt.facts,
+    )
 
 
 def generate(folder: RunFolder, suite: Suite, generator: Generator, cases: list[Case]) -> None:
@@ -67,6 +77,8 @@ def _keep(folder: RunFolder, case: Case, answer: Clip | str) -> dict[str, Any]:
     path = folder.clip_path(case.id)
     try:
         write_clip(answer, path)
+    except ClipError as error:
+        return sample_row(case, None, "", str(error))
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror}; free some space and use --resume") from error
     return sample_row(case, answer, str(path.relative_to(folder.path)), "")
@@ -75,10 +87,19 @@ def _keep(folder: RunFolder, case: Case, answer: Clip | str) -> dict[str, Any]:
 def sample_row(case: Case, clip: Clip | None, path: str, error: str) -> dict[str, Any]:
     """A row of samples.jsonl."""
     return {
-        "id": case.id, "prompt_id": case.prompt.id, "prompt": case.prompt.text, "tags": list(case.prompt.tags),
-        "width": clip.width if clip else case.width, "height": clip.height if clip else case.height,
-        "frames": clip.num_frames if clip else case.num_frames, "fps": clip.fps if clip else case.fps,
-        "seed": case.seed, "status": "error" if error else "ok", "error": error, "clip": path,
-        "sha256": clip.sha256 if clip else None, "seconds": clip.seconds if clip else {},
+        "id": case.id,
+        "prompt_id": case.prompt.id,
+        "prompt": case.prompt.text,
+        "tags": list(case.prompt.tags),
+        "width": clip.width if clip else case.width,
+        "height": clip.height if clip else case.height,
+        "frames": clip.num_frames if clip else case.num_frames,
+        "fps": clip.fps if clip else case.fps,
+        "seed": case.seed,
+        "status": "error" if error else "ok",
+        "error": error,
+        "clip": path,
+        "sha256": clip.sha256 if clip else None,
+        "seconds": clip.seconds if clip else {},
         "peak_bytes": peak_bytes(),
-    }  # fmt: skip
+    }

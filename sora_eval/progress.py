@@ -19,8 +19,14 @@ def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T
     if total is None and isinstance(items, Sized):
         total = len(items)
     if console.is_terminal:
-        columns = (TextColumn(f"{what:<12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
-                   TimeRemainingColumn())  # fmt: skip
+        columns = (
+            TextColumn(f"{what:<12}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, console=console) as progress:
             yield from progress.track(items, total=total)
         return
@@ -33,6 +39,4 @@ def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T
         if now - said > LINE_EVERY or done == total:
             said = now
             left = f", {(now - started) / done * (total - done):.0f} s left" if total and done < total else ""
-            console.print(
-                f"{what}: {done}/{total or '?'} in {now - started:.0f} s{left}", highlight=False, soft_wrap=True
-            )
+            console.print(f"{what}: {done}/{total or '?'} in {now - started:.0f} s{left}", highlight=False, soft_wrap=True)

@@ -41,9 +41,7 @@ class RunFolder:
             (run.path / "clips").mkdir(parents=True)
             (run.path / "features").mkdir()
         except OSError as error:
-            raise RunError(
-                f"cannot write runs into {root}: {error.strerror}; choose another folder with --out"
-            ) from error
+            raise RunError(f"cannot write runs into {root}: {error.strerror}; choose another folder with --out") from error
         run.write_head({"schema_version": SCHEMA_VERSION, **head})
         return run
 
@@ -53,8 +51,9 @@ class RunFolder:
         run = RunFolder(path)
         found = run.head.get("schema_version")
         if found != SCHEMA_VERSION:
-            raise RunError(f"{path}: schema version {found!r}, but this sora_eval reads {SCHEMA_VERSION}; use the version "
-                           "that wrote it")  # fmt: skip
+            raise RunError(
+                f"{path}: schema version {found!r}, but this sora_eval reads {SCHEMA_VERSION}; use the version that wrote it"
+            )
         return run
 
     @property
@@ -154,5 +153,6 @@ def resolve_run(name: Path) -> RunFolder:
     matching = [r for r in runs if r.path.name.startswith(str(name))]
     if len(matching) == 1:
         return RunFolder.open(matching[0].path)
-    raise RunError(f"run {str(name)!r} is not a folder, and {len(matching)} runs in ./runs start with it; see "
-                   "'sora-eval list runs'")  # fmt: skip
+    raise RunError(
+        f"run {str(name)!r} is not a folder, and {len(matching)} runs in ./runs start with it; see 'sora-eval list runs'"
+    )

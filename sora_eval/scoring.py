@@ -53,7 +53,7 @@ def score(folder: RunFolder, suite: Suite, cases: list[Case], source: BringsClip
 
     The rows of a case are appended together, so a killed run never holds half a case.
     """
-    metrics = make_metrics(suite, [c.prompt for c in cases])
+    metrics = make_metrics(suite, suite.prompt_list or [c.prompt for c in cases])
     cache = FeatureCache()
     samples = {row["id"]: row for row in folder.rows("samples")}
     scored = {row["id"] for row in folder.rows("scores")}
@@ -75,11 +75,7 @@ def score(folder: RunFolder, suite: Suite, cases: list[Case], source: BringsClip
                 vectors[name][0].append(case.id)
             except Undefined as reason:
                 status = "error" if isinstance(view, str) else "undefined"
-                rows += (
-                    []
-                    if case.id in scored
-                    else [_score_row(case, name, None, status, str(reason), {}, metric.signature)]
-                )
+                rows += [] if case.id in scored else [_score_row(case, name, None, status, str(reason), {}, metric.signature)]
         if case.id not in scored:
             folder.append("scores", rows or [_score_row(case, "", None, "ok", "only set metrics", {}, "")])
     for name, (ids, values) in vectors.items():
@@ -111,10 +107,18 @@ def _read_made(folder: RunFolder, case: Case, row: dict[str, Any] | None, cache:
     return ClipView(clip, case, cache)
 
 
-def _score_row(case: Case, name: str, value: float | None, status: str, reason: str, detail: dict[str, Any],
-               signature: str) -> dict[str, Any]:  # fmt: skip
-    return {"id": case.id, "metric": name, "value": value, "status": status, "reason": reason, "detail": detail,
-            "signature": signature}  # fmt: skip
+def _score_row(
+    case: Case, name: str, value: float | None, status: str, reason: str, detail: dict[str, Any], signature: str
+) -> dict[str, Any]:
+    return {
+        "id": case.id,
+        "metric": name,
+        "value": value,
+        "status": status,
+        "reason": reason,
+        "detail": detail,
+        "signature": signature,
+    }
 
 
 def _score_rows(case: Case, view: ClipView | str, metrics: Metrics) -> list[dict[str, Any]]:
@@ -132,9 +136,7 @@ def _score_rows(case: Case, view: ClipView | str, metrics: Metrics) -> list[dict
         for name in names:
             s = scores[name]
             if s.value is not None and not np.isfinite(s.value):
-                rows.append(
-                    _score_row(case, name, None, "error", f"the metric gave {s.value}", s.detail, metric.signature)
-                )
+                rows.append(_score_row(case, name, None, "error", f"the metric gave {s.value}", s.detail, metric.signature))
             else:
                 status = "undefined" if s.value is None else "ok"
                 rows.append(_score_row(case, name, s.value, status, s.reason, s.detail, metric.signature))

@@ -27,7 +27,7 @@ class Interval:
 
 def _cluster_sums(values: Array, clusters: Sequence[str]) -> tuple[Array, Array]:
     _, codes = np.unique(np.asarray(clusters), return_inverse=True)
-    return np.bincount(codes, values), np.bincount(codes).astype(float)
+    return np.bincount(codes, values).astype(np.float64), np.bincount(codes).astype(np.float64)
 
 
 def mean_interval(values: npt.ArrayLike, clusters: Sequence[str], seed: int = 0) -> Interval:
@@ -43,17 +43,33 @@ def mean_interval(values: npt.ArrayLike, clusters: Sequence[str], seed: int = 0)
         return Interval(float(array[0]), float(array[0]), "all values equal")
 
     def mean(s: Array, c: Array, axis: int = -1) -> Array:
-        return s.sum(axis) / c.sum(axis)
+        return np.asarray(s.sum(axis) / c.sum(axis))
 
     rng = np.random.default_rng(seed)
-    result = stats.bootstrap((sums, counts), mean, paired=True, vectorized=True, n_resamples=RESAMPLES,
-                             confidence_level=CONFIDENCE, method="BCa", rng=rng)  # fmt: skip
+    result = stats.bootstrap(
+        (sums, counts),
+        mean,
+        paired=True,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        confidence_level=CONFIDENCE,
+        method="BCa",
+        rng=rng,
+    )
     low, high = (float(v) for v in result.confidence_interval)
     if np.isfinite(low) and np.isfinite(high):
         return Interval(low, high, f"cluster bootstrap BCa, {len(sums)} prompts")
     # BCa has no acceleration when leaving any one cluster out changes nothing.
-    result = stats.bootstrap((sums, counts), mean, paired=True, vectorized=True, n_resamples=RESAMPLES,
-                             confidence_level=CONFIDENCE, method="percentile", rng=rng)  # fmt: skip
+    result = stats.bootstrap(
+        (sums, counts),
+        mean,
+        paired=True,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=rng,
+    )
     low, high = (float(v) for v in result.confidence_interval)
     return Interval(low, high, f"cluster bootstrap percentile, {len(sums)} prompts")
 
@@ -67,9 +83,14 @@ def sign_flip_p(differences: npt.ArrayLike, clusters: Sequence[str], seed: int =
     if len(sums) < 2:
         return None
     result = stats.permutation_test(
-        (sums,), lambda x, axis=-1: x.sum(axis), permutation_type="samples", vectorized=True, n_resamples=RESAMPLES,
-        alternative="two-sided", rng=np.random.default_rng(seed),
-    )  # fmt: skip
+        (sums,),
+        lambda x, axis=-1: x.sum(axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        alternative="two-sided",
+        rng=np.random.default_rng(seed),
+    )
     return float(result.pvalue)
 
 
@@ -96,8 +117,9 @@ class SetDifference:
     p: float | None
 
 
-def paired_set_difference(a: Index, b: Index, reference: Index, clusters: Sequence[str], distance: Distance,
-                          permutations: int = 500, seed: int = 0) -> SetDifference:  # fmt: skip
+def paired_set_difference(
+    a: Index, b: Index, reference: Index, clusters: Sequence[str], distance: Distance, permutations: int = 500, seed: int = 0
+) -> SetDifference:
     """Compare two sets that answer the same cases, each against one reference set.
 
     `a[i]` and `b[i]` are rows of one case of cluster `clusters[i]`. The interval is a paired jackknife over clusters; p
@@ -109,8 +131,9 @@ def paired_set_difference(a: Index, b: Index, reference: Index, clusters: Sequen
         return SetDifference(difference, Interval(None, None, "none: fewer than 2 prompts"), None)
     left_out = [
         distance(b[codes != c], reference) - distance(a[codes != c], reference)
-        for c in range(len(names)) if (codes != c).sum() >= 2
-    ]  # fmt: skip
+        for c in range(len(names))
+        if (codes != c).sum() >= 2
+    ]
     rng = np.random.default_rng(seed)
     as_far = 0
     for _ in range(permutations):

@@ -68,7 +68,7 @@ class Axes(_Table):
 class Generate(_Table):
     """Settings of generation that the whole suite shares; left out, the generator's own defaults hold."""
 
-    num_inference_steps: int | None = Field(None, ge=1)
+    num_inference_steps: int | None = Field(default=None, ge=1)
     guidance_scale: float | None = None
 
 
@@ -138,7 +138,7 @@ class Suite(_Table):
     suite: SuiteHead
     prompts: Prompts | None = None
     axes: Axes | None = None
-    generate: Generate = Generate()
+    generate: Generate = Field(default_factory=Generate)
     reference: Reference | None = None
     metrics: dict[str, dict[str, Any]] = {}
     throughput: Throughput | None = None
@@ -183,9 +183,7 @@ class Suite(_Table):
         """The inverse of `to_json`."""
         suite = Suite.model_validate(data["declared"])
         suite._path = path
-        suite.__dict__["prompt_list"] = [
-            Prompt(p["id"], p["text"], tuple(p["tags"]), p["facts"]) for p in data["prompts"]
-        ]
+        suite.__dict__["prompt_list"] = [Prompt(p["id"], p["text"], tuple(p["tags"]), p["facts"]) for p in data["prompts"]]
         return suite
 
 
@@ -211,9 +209,7 @@ def load_suite(name: str | Path) -> Suite:
         raise SuiteError("\n".join(f"{path}: {_explain(problem)}" for problem in error.errors())) from None
     suite._path = path
     if (suite.prompts is None) != (suite.axes is None):
-        raise SuiteError(
-            f"{path}: [prompts] and [axes] belong together; leave both out to score what a generator brings"
-        )
+        raise SuiteError(f"{path}: [prompts] and [axes] belong together; leave both out to score what a generator brings")
     if not suite.metrics and suite.throughput is None:
         raise SuiteError(f"{path}: neither [metrics.*] nor [throughput]: the suite would measure nothing")
     for metric, options in suite.metrics.items():
@@ -231,9 +227,7 @@ def _check_metric(path: Path, metric: str, options: dict[str, Any]) -> None:
             raise SuiteError(f"{path}: [metrics.{metric}].{key} is not an option{_near(key, list(known))}")
         if type(value) is not type(known[key]):
             expected = type(known[key]).__name__
-            raise SuiteError(
-                f"{path}: [metrics.{metric}].{key} = {value!r} is {type(value).__name__}; expected {expected}"
-            )
+            raise SuiteError(f"{path}: [metrics.{metric}].{key} = {value!r} is {type(value).__name__}; expected {expected}")
 
 
 def _near(word: str, known: list[str]) -> str:
@@ -246,8 +240,16 @@ def _explain(problem: Any) -> str:
     location = [str(part) for part in problem["loc"]]
     table, key = (location[0], location[-1]) if len(location) > 1 else ("", location[-1])
     where = f"[{table}].{'.'.join(location[1:])}" if table else f"[{key}]"
-    model = {"": Suite, "suite": SuiteHead, "prompts": Prompts, "axes": Axes, "generate": Generate,
-             "reference": Reference, "throughput": Throughput}.get(table, Suite)  # fmt: skip
+    tables: dict[str, type[BaseModel]] = {
+        "": Suite,
+        "suite": SuiteHead,
+        "prompts": Prompts,
+        "axes": Axes,
+        "generate": Generate,
+        "reference": Reference,
+        "throughput": Throughput,
+    }
+    model = tables.get(table, Suite)
     if problem["type"] == "extra_forbidden":
         return f"{where} is not known{_near(key, list(model.model_fields))}"
     if problem["type"] == "missing":
@@ -277,7 +279,5 @@ def _read_prompts(suite: Suite) -> list[Prompt]:
         prompts.append(prompt)
     repeated = {p.id for p in prompts if sum(q.id == p.id for q in prompts) > 1}
     if repeated or not prompts:
-        raise SuiteError(
-            f"{path}: " + (f"ids occur twice: {', '.join(sorted(repeated))}" if repeated else "no prompts")
-        )
+        raise SuiteError(f"{path}: " + (f"ids occur twice: {', '.join(sorted(repeated))}" if repeated else "no prompts"))
     return prompts[: suite.prompts.limit]

@@ -20,7 +20,7 @@ from sora_eval.suite import Case, Suite
 
 def summarise(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
     """Rebuild metrics.jsonl from the scores, features and timings on disk."""
-    metrics = make_metrics(suite, [c.prompt for c in cases])
+    metrics = make_metrics(suite, suite.prompt_list or [c.prompt for c in cases])
     samples = {row["id"]: row for row in folder.rows("samples")}
     shapes = {c.id: _bucket(samples.get(c.id), c) for c in cases}
     slices = {"all": [c.id for c in cases]}
@@ -55,13 +55,37 @@ def _bucket(sample: dict[str, Any] | None, case: Case) -> str:
     return case.shape
 
 
-def _metric_row(name: str, label: str, value: float | None, status: str, reason: str, expected: int, scored: int,
-                interval: Interval | None = None, unit: str = "", higher: bool | None = None, signature: str = "",
-                **extra: Any) -> dict[str, Any]:  # fmt: skip
+def _metric_row(
+    name: str,
+    label: str,
+    value: float | None,
+    status: str,
+    reason: str,
+    expected: int,
+    scored: int,
+    interval: Interval | None = None,
+    unit: str = "",
+    higher: bool | None = None,
+    signature: str = "",
+    **extra: Any,
+) -> dict[str, Any]:
     interval = interval or Interval(None, None, "")
-    return {"metric": name, "slice": label, "value": value, "status": status, "reason": reason, "n_expected": expected,
-            "n_scored": scored, "low": interval.low, "high": interval.high, "method": interval.method, "unit": unit,
-            "higher_is_better": higher, "signature": signature, **extra}  # fmt: skip
+    return {
+        "metric": name,
+        "slice": label,
+        "value": value,
+        "status": status,
+        "reason": reason,
+        "n_expected": expected,
+        "n_scored": scored,
+        "low": interval.low,
+        "high": interval.high,
+        "method": interval.method,
+        "unit": unit,
+        "higher_is_better": higher,
+        "signature": signature,
+        **extra,
+    }
 
 
 def _why_missing(rows: list[dict[str, Any]]) -> str:
@@ -70,8 +94,9 @@ def _why_missing(rows: list[dict[str, Any]]) -> str:
     return "; ".join(f"{n} x {reason}" for reason, n in counts.most_common(3))
 
 
-def _clip_metric_rows(metric: ClipMetric, label: str, ids: list[str], scores: dict[str, dict[str, dict[str, Any]]],
-                      prompt_of: dict[str, str]) -> list[dict[str, Any]]:  # fmt: skip
+def _clip_metric_rows(
+    metric: ClipMetric, label: str, ids: list[str], scores: dict[str, dict[str, dict[str, Any]]], prompt_of: dict[str, str]
+) -> list[dict[str, Any]]:
     metric.reset()
     own = [{o.name: scores.get(o.name, {}).get(i) for o in metric.outputs} for i in ids]
     for per_case in own:
@@ -83,19 +108,41 @@ def _clip_metric_rows(metric: ClipMetric, label: str, ids: list[str], scores: di
         missing = [r for r in rows if r is not None and r["value"] is None]
         interval = mean_interval([r["value"] for r in ok], [prompt_of[r["id"]] for r in ok]) if ok else None
         status = "ok" if ok else ("error" if any(r["status"] == "error" for r in missing) else "undefined")
-        out.append(_metric_row(output.name, label, mean if ok else None, status, _why_missing(missing), len(ids), len(ok),
-                               interval, output.unit, output.higher_is_better, metric.signature))  # fmt: skip
+        out.append(
+            _metric_row(
+                output.name,
+                label,
+                mean if ok else None,
+                status,
+                _why_missing(missing),
+                len(ids),
+                len(ok),
+                interval,
+                output.unit,
+                output.higher_is_better,
+                metric.signature,
+            )
+        )
     return out
 
 
-def _set_metric_row(name: str, metric: SetMetric, folder: RunFolder, ids: list[str],
-                    scores: dict[str, dict[str, dict[str, Any]]], prompt_of: dict[str, str]) -> dict[str, Any]:  # fmt: skip
+def _set_metric_row(
+    name: str,
+    metric: SetMetric,
+    folder: RunFolder,
+    ids: list[str],
+    scores: dict[str, dict[str, dict[str, Any]]],
+    prompt_of: dict[str, str],
+) -> dict[str, Any]:
     output = metric.outputs[0]
     made, real = folder.load_features(name), folder.load_features(REFERENCE + name)
     reasons = [_why_missing(list(scores[name].values()))] if name in scores else []
     n = len(made["ids"]) if made else 0
-    common = {"unit": output.unit, "higher": output.higher_is_better,
-              "signature": f"{metric.signature}|reference:{_hash(real)}"}  # fmt: skip
+    common: dict[str, Any] = {
+        "unit": output.unit,
+        "higher": output.higher_is_better,
+        "signature": f"{metric.signature}|reference:{_hash(real)}",
+    }
     if not real:
         reasons.append("no reference set: give one with --reference folder:PATH")
     elif len(real["failed"]):
@@ -117,15 +164,28 @@ def _set_metric_row(name: str, metric: SetMetric, folder: RunFolder, ids: list[s
     interval = Interval(None, None, "none: resampling one FVD moves its bias; compare two runs instead")
     if name == "kvd":
         prompts = np.array([prompt_of[i] for i in made["ids"]])
-        interval = jackknife_interval([distance(a[prompts != p], b) for p in np.unique(prompts)
-                                       if (prompts != p).sum() >= 2], value)  # fmt: skip
+        interval = jackknife_interval(
+            [distance(a[prompts != p], b) for p in np.unique(prompts) if (prompts != p).sum() >= 2], value
+        )
     null, part = split_halves(b, n, distance) if len(b) >= 4 else (None, 0)
     p = two_sample_p(a, b, distance)
     reasons.insert(0, f"{len(b)} reference clips")
     if null is not None:
         reasons.insert(1, f"the reference against itself at n={part}: {null:.4g}")
-    return _metric_row(name, "all", value, "ok", "; ".join(r for r in reasons if r), len(ids), n, interval, **common,
-                       p=p, null=null, null_n=part)  # fmt: skip
+    return _metric_row(
+        name,
+        "all",
+        value,
+        "ok",
+        "; ".join(r for r in reasons if r),
+        len(ids),
+        n,
+        interval,
+        **common,
+        p=p,
+        null=null,
+        null_n=part,
+    )
 
 
 def _hash(real: dict[str, Any]) -> str:

@@ -27,8 +27,9 @@ def measure(suite: Suite, generator: Generator, done: set[str]) -> Iterator[list
     for shape, (width, height, frames) in zip(sweep.shapes, sweep.sizes, strict=True):
         if shape in done:
             continue
-        request = Request(sweep.prompt, width, height, frames, sweep.fps, 0, settings.num_inference_steps,
-                          settings.guidance_scale, facts)  # fmt: skip
+        request = Request(
+            sweep.prompt, width, height, frames, sweep.fps, 0, settings.num_inference_steps, settings.guidance_scale, facts
+        )
         tokens = generator.tokens(request) if isinstance(generator, CountsTokens) else None
         rows = []
         for repeat in range(-1 - sweep.warmup, sweep.repeats):
@@ -46,11 +47,16 @@ def measure(suite: Suite, generator: Generator, done: set[str]) -> Iterator[list
         yield rows
 
 
-def _row(
-    shape: str, stage: str, repeat: int, seconds: float | None, tokens: int | None, reason: str = ""
-) -> dict[str, Any]:
-    return {"id": shape, "stage": stage, "repeat": repeat, "seconds": seconds, "bytes": peak_bytes(), "tokens": tokens,
-            "reason": reason}  # fmt: skip
+def _row(shape: str, stage: str, repeat: int, seconds: float | None, tokens: int | None, reason: str = "") -> dict[str, Any]:
+    return {
+        "id": shape,
+        "stage": stage,
+        "repeat": repeat,
+        "seconds": seconds,
+        "bytes": peak_bytes(),
+        "tokens": tokens,
+        "reason": reason,
+    }
 
 
 def summarise(rows: list[dict[str, Any]], signature: str) -> list[dict[str, Any]]:
@@ -62,17 +68,42 @@ def summarise(rows: list[dict[str, Any]], signature: str) -> list[dict[str, Any]
         tokens = own[0]["tokens"]
 
         if own[0]["stage"] == "failed":
-            out.append({"metric": "latency", "slice": shape, "value": None, "status": "error", "reason": own[0]["reason"],
-                        "n_expected": 1, "n_scored": 0, "low": None, "high": None, "method": "", "unit": "s",
-                        "higher_is_better": False, "signature": signature})  # fmt: skip
+            out.append(
+                {
+                    "metric": "latency",
+                    "slice": shape,
+                    "value": None,
+                    "status": "error",
+                    "reason": own[0]["reason"],
+                    "n_expected": 1,
+                    "n_scored": 0,
+                    "low": None,
+                    "high": None,
+                    "method": "",
+                    "unit": "s",
+                    "higher_is_better": False,
+                    "signature": signature,
+                }
+            )
             continue
 
         def row(metric: str, values: list[float], unit: str, higher: bool, shape: str = shape) -> dict[str, Any]:
             low, value, high = (float(v) for v in np.quantile(values, [0.1, 0.5, 0.9]))
-            return {"metric": metric, "slice": shape, "value": value, "status": "ok", "reason": "",
-                    "n_expected": len(values), "n_scored": len(values), "low": low, "high": high,
-                    "method": "median; 10 % and 90 % of repeats", "unit": unit, "higher_is_better": higher,
-                    "signature": signature}  # fmt: skip
+            return {
+                "metric": metric,
+                "slice": shape,
+                "value": value,
+                "status": "ok",
+                "reason": "",
+                "n_expected": len(values),
+                "n_scored": len(values),
+                "low": low,
+                "high": high,
+                "method": "median; 10 % and 90 % of repeats",
+                "unit": unit,
+                "higher_is_better": higher,
+                "signature": signature,
+            }
 
         for stage in dict.fromkeys(r["stage"] for r in own):
             name = "latency" if stage == "whole" else f"latency.{stage}"

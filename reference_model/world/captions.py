@@ -68,8 +68,9 @@ def motion_words(o: ObjectFacts) -> str:
             return "falls"
 
 
-def caption(facts: Facts, level: str, *, still: bool = False, scene: Scene | None = None,
-            events: tuple[Event, ...] = ()) -> str:  # fmt: skip
+def caption(
+    facts: Facts, level: str, *, still: bool = False, scene: Scene | None = None, events: tuple[Event, ...] = ()
+) -> str:
     """Describe facts in words.
 
     `short` names colour, shape and motion; `medium` adds size, background and the bar; `dense` adds the place of each
@@ -93,8 +94,7 @@ def caption(facts: Facts, level: str, *, still: bool = False, scene: Scene | Non
     return text
 
 
-def sample_caption(facts: Facts, rng: np.random.Generator, *, still: bool, scene: Scene,
-                   events: tuple[Event, ...]) -> str:  # fmt: skip
+def sample_caption(facts: Facts, rng: np.random.Generator, *, still: bool, scene: Scene, events: tuple[Event, ...]) -> str:
     """A caption of a random level, mostly detailed: users write both kinds of prompt."""
     level = str(rng.choice(LEVELS, p=[0.2, 0.45, 0.35]))
     return caption(facts, level, still=still, scene=scene, events=events)
@@ -107,6 +107,9 @@ def _place(scene: Scene, index: int) -> str:
 
 
 def _event_sentences(facts: Facts, events: tuple[Event, ...]) -> list[str]:
-    walls = [f"the {facts.objects[e.objects[0]].colour} {facts.objects[e.objects[0]].shape} hits the wall"
-             for e in events if e.kind == "wall"]  # fmt: skip
+    walls = [
+        f"the {facts.objects[e.objects[0]].colour} {facts.objects[e.objects[0]].shape} hits the wall"
+        for e in events
+        if e.kind == "wall"
+    ]
     return walls[:1] + (["they collide"] if any(e.kind == "collision" for e in events) else [])

@@ -25,10 +25,14 @@ def sample_prompts(count: int, seed: int, fold: str = "train") -> list[dict]:
         if facts.occluder or looks in seen or not _fits(facts, seed):
             continue
         seen.add(looks)
-        tags = [f"objects:{len(facts.objects)}", "gravity" if facts.gravity else "floating",
-                *sorted({f"motion:{o.motion}" for o in facts.objects})]  # fmt: skip
-        rows.append({"id": f"{fold[0]}{len(rows):03d}", "text": caption(facts, "medium"), "tags": tags,
-                     "facts": facts.to_json()})  # fmt: skip
+        tags = [
+            f"objects:{len(facts.objects)}",
+            "gravity" if facts.gravity else "floating",
+            *sorted({f"motion:{o.motion}" for o in facts.objects}),
+        ]
+        rows.append(
+            {"id": f"{fold[0]}{len(rows):03d}", "text": caption(facts, "medium"), "tags": tags, "facts": facts.to_json()}
+        )
     raise FactsError(f"the grammar holds fewer than {count} prompts that differ in a single frame; ask for fewer")
 
 

@@ -40,7 +40,7 @@ def render(scene: Scene, positions: npt.NDArray[np.float64]) -> tuple[Frames, np
 
 def _distance(o: ObjectFacts, dx: npt.NDArray[np.float64], dy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Signed distance in px to the outline, negative inside; exact along the sides."""
-    half, up, down = extents(o)
+    half, _, down = extents(o)
     if o.shape == "circle":
         return np.hypot(dx, dy) - half
     if o.shape == "square":

@@ -13,11 +13,14 @@ from sora_eval.errors import SoraEvalError
 EXIT_USAGE, EXIT_INCOMPLETE, EXIT_INTERRUPTED = 2, 12, 130
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Evaluate, compare and report text-to-video generators.\n\nStart with: [bold]sora-eval run quick[/bold]",
     epilog="Exit codes: 0 done, 2 usage or input, 12 the run is incomplete, 130 interrupted (resume it), 1 a bug.",
-)  # fmt: skip
+)
 app.command(name="run", epilog=run.EXAMPLES)(run.run)
 app.command(name="score", epilog=score.EXAMPLES)(score.score)
 app.command(name="compare", epilog=compare.EXAMPLES)(compare.compare)

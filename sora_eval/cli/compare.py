@@ -17,22 +17,13 @@ def compare(
     markdown: Annotated[bool, typer.Option("--markdown", help="Markdown instead of a terminal table.")] = False,
 ) -> None:
     """Compare runs of one suite case by case, with intervals of the differences (new minus base)."""
-    from rich.console import Console
-
-    from reports import tables
-    from sora_eval.cli.run import show_comparison
+    from reports.render import comparison_markdown, print_comparison
     from sora_eval.compare import compare as pair
     from sora_eval.runs import resolve_run
 
     first = resolve_run(base)
-    for other in new:
-        comparison = pair(first, resolve_run(other))
+    for comparison in [pair(first, resolve_run(other)) for other in new]:
         if markdown:
-            print(
-                "\n".join(
-                    [f"## {comparison.base} against {comparison.new}", "", *(f"- {w}" for w in comparison.warnings)]
-                )
-            )
-            print(tables.markdown(tables.comparison_table(comparison, slices)))
+            print(comparison_markdown(comparison, slices))
         else:
-            show_comparison(Console(), comparison, slices)
+            print_comparison(comparison, slices)

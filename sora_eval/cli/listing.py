@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +11,7 @@ import typer
 EXAMPLES = "Example: sora-eval list metrics"
 
 
-class What(str, Enum):
+class What(StrEnum):
     suites = "suites"
     metrics = "metrics"
     generators = "generators"
@@ -54,9 +54,18 @@ def _rows(kind: What, root: Path) -> tuple[list[tuple[str, ...]], tuple[str, ...
         from sora_eval.weights import WEIGHTS
 
         return [(w.name, "present" if w.present else "not fetched", w.licence, w.about) for w in WEIGHTS.values()], (
-            "name", "state", "licence", "about")  # fmt: skip
+            "name",
+            "state",
+            "licence",
+            "about",
+        )
     from sora_eval.compare import label_of
     from sora_eval.runs import find_runs
 
-    return [(r.path.name, r.head["suite"]["id"], label_of(r), r.head["status"], r.head["started"])
-            for r in find_runs(root)], ("run", "suite", "generator", "status", "started")  # fmt: skip
+    return [(r.path.name, r.head["suite"]["id"], label_of(r), r.head["status"], r.head["started"]) for r in find_runs(root)], (
+        "run",
+        "suite",
+        "generator",
+        "status",
+        "started",
+    )

@@ -19,17 +19,17 @@ EXAMPLES = (
 
 def run(
     suite: Annotated[str | None, typer.Argument(help="A shipped name or a TOML file.")] = None,
-    generator: Annotated[list[str] | None, typer.Option("--generator", "-g", help="What to test; see 'list generators'. "
-                         "Several are compared with the first.")] = None,
+    generator: Annotated[
+        list[str] | None,
+        typer.Option("--generator", "-g", help="What to test; see 'list generators'. Several are compared with the first."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("runs"),
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N cases; such a run is marked partial.")] = None,
     reference: Annotated[str | None, typer.Option(help="Another reference set, for example folder:REAL.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with a killed run: its folder, or 'latest'.")] = None,
-) -> None:  # fmt: skip
+) -> None:
     """Run a suite against a generator: generate, score, summarise; ends with the table."""
-    from rich.console import Console
-
-    from reports import frames, render, tables
+    from reports import render, tables
     from sora_eval import evaluate
     from sora_eval.runs import RunFolder, resolve_run
     from sora_eval.suite import load_suite
@@ -46,29 +46,19 @@ def run(
         loaded = load_suite(str(suite))
         for spec in generator or ["reference"]:
             done.append(evaluate.run(loaded, spec, out, limit=limit, reference=reference))
-    console = Console()
-    data = frames.load(done)
-    title = f"{done[0].head['suite']['id']}: {', '.join(r.head['generator']['spec'] for r in done)}"
-    console.print(tables.terminal(tables.metrics_table(data), title))
-    for comparison in render.comparisons(done):
-        show_comparison(console, comparison)
+    render.print_runs(done)
+    console = tables.console()
     for folder in done:
         console.print(f"{folder.path}  ({time.monotonic() - started:.0f} s)", highlight=False, soft_wrap=True)
     incomplete = [f for f in done if f.head.get("failed_cases") or f.head.get("failed_metrics")]
     for folder in incomplete:
         head = folder.head
-        console.print(f"incomplete: {head['failed_cases']} of {head['cases']} cases and {head['failed_metrics']} metrics "
-                      f"failed; the reasons are in {folder.path}/samples.jsonl and metrics.jsonl",
-                      style="yellow", highlight=False, soft_wrap=True)  # fmt: skip
+        console.print(
+            f"incomplete: {head['failed_cases']} of {head['cases']} cases and {head['failed_metrics']} metrics "
+            f"failed; the reasons are in {folder.path}/samples.jsonl and metrics.jsonl",
+            style="yellow",
+            highlight=False,
+            soft_wrap=True,
+        )
     if incomplete:
         raise typer.Exit(12)
-
-
-def show_comparison(console, comparison, slices: bool = False) -> None:  # type: ignore[no-untyped-def]
-    """Print a comparison and what limits it."""
-    from reports import tables
-
-    table = tables.comparison_table(comparison, slices)
-    console.print(tables.terminal(table, f"{comparison.base} against {comparison.new}"))
-    for warning in comparison.warnings:
-        console.print(f"note: {warning}", style="yellow", highlight=False, soft_wrap=True)

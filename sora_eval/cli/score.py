@@ -12,11 +12,8 @@ EXAMPLES = "Example: sora-eval score latest"
 
 def score(run: Annotated[Path, typer.Argument(help="A run folder, or 'latest'.")]) -> None:
     """Score the clips of a run again, from disk, and rebuild its summary."""
-    from rich.console import Console
-
-    from reports import frames, tables
+    from reports.render import print_runs
     from sora_eval import evaluate
     from sora_eval.runs import resolve_run
 
-    folder = evaluate.rescore(resolve_run(run))
-    Console().print(tables.terminal(tables.metrics_table(frames.load([folder])), str(folder.path)))
+    print_runs([evaluate.rescore(resolve_run(run))])

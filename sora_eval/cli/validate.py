@@ -11,9 +11,15 @@ EXAMPLES = "Examples: sora-eval validate my_suite.toml; sora-eval validate my_su
 
 def validate(
     suite: Annotated[str, typer.Argument(help="A shipped name or a TOML file.")],
-    generator: Annotated[str | None, typer.Option("--generator", "-g", help="Check the shapes against it; a suite of "
-                         "prompts is checked against the reference model by default.")] = None,
-) -> None:  # fmt: skip
+    generator: Annotated[
+        str | None,
+        typer.Option(
+            "--generator",
+            "-g",
+            help="Check the shapes against it; a suite of prompts is checked against the reference model by default.",
+        ),
+    ] = None,
+) -> None:
     """Check a suite without running it: keys, types, metrics, prompts, and shapes that the generator can make."""
     from sora_eval.suite import load_suite
 
@@ -23,5 +29,4 @@ def validate(
         from sora_eval.generators import open_generator
 
         plan(loaded, open_generator(generator or "reference"))
-    print(f"{loaded.path}: valid; {len(loaded.cases)} cases, {len(loaded.metrics)} metrics, fingerprint "
-          f"{loaded.fingerprint}")  # fmt: skip
+    print(f"{loaded.path}: valid; {len(loaded.cases)} cases, {len(loaded.metrics)} metrics, fingerprint {loaded.fingerprint}")

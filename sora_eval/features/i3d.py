@@ -24,9 +24,7 @@ from sora_eval.weights import I3D_SHA256, cache_folder, load_i3d
 SIDE = 224
 MIN_FRAMES = 10  # fewer leave nothing for the average pool over two steps of time
 FRAME_LIMIT = 300  # conv 1 alone needs 3.2 MB a frame
-BATCH_NORM_EPS = (
-    1e-3  # of the TensorFlow original; ports with 1e-5 give 151.76 instead of 151.39 on black against white
-)
+BATCH_NORM_EPS = 1e-3  # of the TensorFlow original; ports with 1e-5 give 151.76 instead of 151.39 on black against white
 
 
 def build_i3d(arrays: Mapping[str, npt.NDArray[np.float32]]) -> Any:
@@ -86,9 +84,7 @@ def build_i3d(arrays: Mapping[str, npt.NDArray[np.float32]]) -> Any:
             super().__init__()
             self.conv1 = Unit("Conv3d_1a_7x7", 2)
             self.conv2b, self.conv2c = Unit("Conv3d_2b_1x1"), Unit("Conv3d_2c_3x3")
-            self.mixed = nn.ModuleDict(
-                {n: Mixed(f"Mixed_{n}") for n in ["3b", "3c", "4b", "4c", "4d", "4e", "4f", "5b", "5c"]}
-            )
+            self.mixed = nn.ModuleDict({n: Mixed(f"Mixed_{n}") for n in ["3b", "3c", "4b", "4c", "4d", "4e", "4f", "5b", "5c"]})
             head = arrays["params/Logits/Conv3d_0c_1x1/Conv_0/kernel"]
             self.head = nn.Conv3d(head.shape[3], head.shape[4], 1)
             with torch.no_grad():
@@ -128,9 +124,18 @@ def onnx_path() -> Path:
         partial = path.with_suffix(f".{os.getpid()}.part")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            torch.onnx.export(module, (torch.zeros(2, 3, 30, SIDE, SIDE),), str(partial), dynamo=True, opset_version=20,
-                              input_names=["video"], output_names=["logits"], dynamic_shapes=dims,
-                              external_data=False, verbose=False)  # fmt: skip
+            torch.onnx.export(
+                module,
+                (torch.zeros(2, 3, 30, SIDE, SIDE),),
+                str(partial),
+                dynamo=True,
+                opset_version=20,
+                input_names=["video"],
+                output_names=["logits"],
+                dynamic_shapes=dims,
+                external_data=False,
+                verbose=False,
+            )
         os.replace(partial, path)
     return path
 
@@ -146,7 +151,7 @@ def session() -> ort.InferenceSession:
 
 def logits(video: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Averaged logits (N, 400) of videos (N, 3, T >= 10, 224, 224) in [-1, 1]."""
-    return session().run(None, {"video": video})[0]
+    return np.asarray(session().run(None, {"video": video})[0])
 
 
 def resize_tf1(frames: npt.NDArray[np.uint8], side: int = SIDE) -> npt.NDArray[np.float32]:

@@ -87,17 +87,18 @@ class GeneratorInfo:
 
 
 GENERATORS: dict[str, GeneratorInfo] = {
-    "reference": GeneratorInfo("reference[:CHECKPOINT][?backend=torch]", "the reference model; shipped: base, early",
-                               "reference:open_reference"),
-    "world": GeneratorInfo("world", "the world itself: a perfect generator for prompts with facts (tracker floor)",
-                           "reference:open_world"),
-    "vae": GeneratorInfo("vae[:CHECKPOINT]", "the world through the reference VAE and back (VAE floor)",
-                         "reference:open_vae"),
-    "folder": GeneratorInfo("folder:PATH", "real videos: a folder, or a manifest (csv, jsonl, parquet)",
-                            "folder:open_folder"),
-    "python": GeneratorInfo("python:MODULE:CALLABLE", "your function: request -> frames (T, H, W, 3) uint8",
-                            "python:open_python"),
-}  # fmt: skip
+    "reference": GeneratorInfo(
+        "reference[:CHECKPOINT][?backend=torch]", "the reference model; shipped: base, early", "reference:open_reference"
+    ),
+    "world": GeneratorInfo(
+        "world", "the world itself: a perfect generator for prompts with facts (tracker floor)", "reference:open_world"
+    ),
+    "vae": GeneratorInfo("vae[:CHECKPOINT]", "the world through the reference VAE and back (VAE floor)", "reference:open_vae"),
+    "folder": GeneratorInfo("folder:PATH", "real videos: a folder, or a manifest (csv, jsonl, parquet)", "folder:open_folder"),
+    "python": GeneratorInfo(
+        "python:MODULE:CALLABLE", "your function: request -> frames (T, H, W, 3) uint8", "python:open_python"
+    ),
+}
 
 
 def open_generator(spec: str) -> Generator:
@@ -135,8 +136,11 @@ def shape_problems(sizes: Sequence[tuple[int, int, int]], capabilities: Capabili
     """Why (width, height, frames) cannot be had, one sentence a value, without repeats."""
     told: set[tuple[str, int]] = set()
     for width, height, frames in sizes:
-        values = (("width", width, capabilities.side, 0), ("height", height, capabilities.side, 0),
-                  ("frames", frames, capabilities.stride, 1))  # fmt: skip
+        values = (
+            ("width", width, capabilities.side, 0),
+            ("height", height, capabilities.side, 0),
+            ("frames", frames, capabilities.stride, 1),
+        )
         for name, value, step, offset in values:
             if (value - offset) % step == 0 or (name, value) in told:
                 continue

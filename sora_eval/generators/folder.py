@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,8 @@ def open_folder(argument: str, options: dict[str, str]) -> FolderGenerator:
 class FolderGenerator:
     """Clips on disk. `PATH` is a folder (with or without a manifest in it) or a manifest file.
 
-    A manifest has the columns path and prompt, and may have prompt_id and seed. Without one, every file of the folder is a clip without prompt: broken ones and those that are no video are reported, not passed over.
+    A manifest has the columns path and prompt, and may have prompt_id and seed. Without one, every file of the folder is
+    a clip without prompt: broken ones and those that are no video are reported, not passed over.
     """
 
     name, batch = "folder", 1
@@ -46,8 +47,10 @@ class FolderGenerator:
             prompt = Prompt(prompt_id, str(row.get("prompt") or ""))
             case = Case(prompt, None, None, None, None, int(row.get("seed") or 0))
             if case.id in self._entries:
-                raise GeneratorError(f"{manifest or path}: two clips have the id {case.id!r} ({file.name} and "
-                                     f"{self._entries[case.id][1].name}); give them different prompt_id or seed")  # fmt: skip
+                raise GeneratorError(
+                    f"{manifest or path}: two clips have the id {case.id!r} ({file.name} and "
+                    f"{self._entries[case.id][1].name}); give them different prompt_id or seed"
+                )
             self._entries[case.id] = (case, file)
 
     @staticmethod
@@ -60,8 +63,11 @@ class FolderGenerator:
 
     @staticmethod
     def _read_manifest(path: Path) -> list[dict[str, Any]]:
-        readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet,
-                   ".jsonl": lambda p: pd.read_json(p, lines=True)}  # fmt: skip
+        readers: dict[str, Callable[..., pd.DataFrame]] = {
+            ".csv": pd.read_csv,
+            ".parquet": pd.read_parquet,
+            ".jsonl": lambda p: pd.read_json(p, lines=True),
+        }
         if path.suffix not in readers:
             raise GeneratorError(f"folder:{path}: a manifest is a {', '.join(readers)} file")
         try:
@@ -73,25 +79,30 @@ class FolderGenerator:
             if found:
                 table = table.rename(columns={found[0]: name})
             elif name == "path":
-                raise GeneratorError(f"{path} has the columns {', '.join(map(str, table.columns))}; expected 'path' (or "
-                                     f"{', '.join(known[1:])}) and 'prompt'")  # fmt: skip
+                raise GeneratorError(
+                    f"{path} has the columns {', '.join(map(str, table.columns))}; expected 'path' (or "
+                    f"{', '.join(known[1:])}) and 'prompt'"
+                )
         if table.empty:
             raise GeneratorError(f"{path} lists no clips")
-        rows: list[dict[str, Any]] = table.astype(object).where(table.notna(), None).to_dict("records")
+        rows: list[Any] = table.astype(object).where(table.notna(), None).to_dict("records")
         return rows
 
     @staticmethod
     def _list(path: Path) -> list[dict[str, Any]]:
         files = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
         if not any(p.suffix.lower() in VIDEO_SUFFIXES for p in files):
-            raise GeneratorError(f"folder:{path} holds no video ({', '.join(VIDEO_SUFFIXES)}) and no manifest "
-                                 f"({', '.join(MANIFESTS)})")  # fmt: skip
+            raise GeneratorError(
+                f"folder:{path} holds no video ({', '.join(VIDEO_SUFFIXES)}) and no manifest ({', '.join(MANIFESTS)})"
+            )
         stems = [p.stem for p in files]
-        return [{"path": p.name, "prompt_id": re.sub(r"[^A-Za-z0-9._-]", "_", p.name if stems.count(p.stem) > 1 else p.stem)}
-                for p in files]  # fmt: skip
+        return [
+            {"path": p.name, "prompt_id": re.sub(r"[^A-Za-z0-9._-]", "_", p.name if stems.count(p.stem) > 1 else p.stem)}
+            for p in files
+        ]
 
     def fingerprint(self) -> str:
-        """Of names, sizes and times of change: content is hashed when it is read."""
+        """Of names and sizes: content is hashed when it is read."""
         parts = []
         for case_id, (_, file) in sorted(self._entries.items()):
             stat = file.stat() if file.is_file() else None
@@ -115,12 +126,12 @@ class FolderGenerator:
             matching = [c for c, _ in self._entries.values() if c.prompt.text == r.prompt]
             exact = [c for c in matching if c.seed == r.seed] or (matching if len(matching) == 1 else [])
             if not exact:
-                raise ClipError(
-                    f"the folder has {len(matching)} clips of the prompt {r.prompt!r}, none of seed {r.seed}"
-                )
+                raise ClipError(f"the folder has {len(matching)} clips of the prompt {r.prompt!r}, none of seed {r.seed}")
             clip = self.read(exact[0])
             if (clip.width, clip.height, clip.num_frames) != (r.width, r.height, r.num_frames):
-                raise ClipError(f"found a clip of {clip.width}x{clip.height}x{clip.num_frames}, expected "
-                                f"{r.width}x{r.height}x{r.num_frames}")  # fmt: skip
+                raise ClipError(
+                    f"found a clip of {clip.width}x{clip.height}x{clip.num_frames}, expected "
+                    f"{r.width}x{r.height}x{r.num_frames}"
+                )
             out.append(clip)
         return out

@@ -26,9 +26,7 @@ def open_python(argument: str, options: dict[str, str]) -> PythonGenerator:
     try:
         module = import_module(module_name)
     except ImportError as error:
-        raise GeneratorError(
-            f"{spec}: module {module_name!r} cannot be imported ({error}); is it on PYTHONPATH?"
-        ) from error
+        raise GeneratorError(f"{spec}: module {module_name!r} cannot be imported ({error}); is it on PYTHONPATH?") from error
     function = getattr(module, attribute, None)
     if not callable(function):
         names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]

@@ -29,8 +29,9 @@ def _pipeline(checkpoint: str, options: dict[str, str], spec: str) -> model.Pipe
     if not threads.isdigit():
         raise GeneratorError(f"{spec}: threads={threads} is not a whole number")
     try:
-        return model.Pipeline.load(checkpoint or "base", options.get("backend", "onnx"), options.get("device", "cpu"),
-                                   int(threads))  # fmt: skip
+        return model.Pipeline.load(
+            checkpoint or "base", options.get("backend", "onnx"), options.get("device", "cpu"), int(threads)
+        )
     except ReferenceModelError as error:
         raise GeneratorError(f"{spec}: {error}") from error
 
@@ -80,10 +81,12 @@ class ReferenceGenerator:
 
     def generate(self, requests: Sequence[Request]) -> list[Clip]:
         try:
-            samples = self._pipeline.generate([
-                model.Request(r.prompt, r.width, r.height, r.num_frames, r.seed, r.num_inference_steps, r.guidance_scale)
-                for r in requests
-            ])  # fmt: skip
+            samples = self._pipeline.generate(
+                [
+                    model.Request(r.prompt, r.width, r.height, r.num_frames, r.seed, r.num_inference_steps, r.guidance_scale)
+                    for r in requests
+                ]
+            )
         except ReferenceModelError as error:
             raise GeneratorError(str(error)) from error
         return [Clip(s.frames, r.fps, s.seconds) for s, r in zip(samples, requests, strict=True)]
@@ -119,7 +122,7 @@ class VAEGenerator(WorldGenerator):
     capabilities = Capabilities(side=MULTIPLE, stride=TIME_STRIDE)
 
     def __init__(self, checkpoint: str, pipeline: model.Pipeline) -> None:
-        self.checkpoint, self._pipeline = checkpoint, pipeline  # type: ignore[misc]
+        self.checkpoint, self._pipeline = checkpoint, pipeline
 
     def fingerprint(self) -> str:
         return _checkpoint_hash(self.checkpoint)

@@ -26,25 +26,40 @@ class MetricInfo:
 _CLIP_OPTIONS = {"model": "world", "frames": 8}
 
 REGISTRY: dict[str, MetricInfo] = {
-    "fvd": MetricInfo("distribution", "set", "distribution:FVD", "Fréchet distance of I3D Kinetics-400 logits",
-                      {"protocol": "original"}),
-    "kvd": MetricInfo("distribution", "set", "distribution:KVD", "unbiased kernel distance (MMD^2) of I3D logits",
-                      {"protocol": "original"}),
-    "clip_score": MetricInfo("text", "per-clip", "text:ClipScore", "100 x cosine of prompt and frames, mean of frames",
-                             _CLIP_OPTIONS),
-    "clip_retrieval": MetricInfo("text", "per-clip", "text:ClipRetrieval",
-                                 "is the clip's own prompt ranked first among the suite's (R@1)", _CLIP_OPTIONS),
-    "temporal_flickering": MetricInfo("temporal", "per-clip", "temporal:TemporalFlickering",
-                                      "VBench's (255 - mean absolute frame difference) / 255"),
-    "warping_error": MetricInfo("temporal", "per-clip", "temporal:WarpingError",
-                                "squared difference to the flow-warped next frame, occlusions masked"),
-    "dynamic_degree": MetricInfo("temporal", "per-clip", "temporal:DynamicDegree",
-                                 "VBench's: does the clip move at all, so that a still picture cannot win"),
-    "physics_laws": MetricInfo("physics", "per-clip", "physics:PhysicsLaws",
-                               "permanence, continuity, rigidity and free fall of tracked objects"),
-    "object_facts": MetricInfo("physics", "per-clip", "physics:ObjectFacts",
-                               "count, colour, shape and velocity of tracked objects against the prompt's facts"),
-}  # fmt: skip
+    "fvd": MetricInfo(
+        "distribution", "set", "distribution:FVD", "Fréchet distance of I3D Kinetics-400 logits", {"protocol": "original"}
+    ),
+    "kvd": MetricInfo(
+        "distribution", "set", "distribution:KVD", "unbiased kernel distance (MMD^2) of I3D logits", {"protocol": "original"}
+    ),
+    "clip_score": MetricInfo(
+        "text", "per-clip", "text:ClipScore", "100 x cosine of prompt and frames, mean of frames", _CLIP_OPTIONS
+    ),
+    "clip_retrieval": MetricInfo(
+        "text", "per-clip", "text:ClipRetrieval", "is the clip's own prompt ranked first among the suite's (R@1)", _CLIP_OPTIONS
+    ),
+    "temporal_flickering": MetricInfo(
+        "temporal", "per-clip", "temporal:TemporalFlickering", "VBench's (255 - mean absolute frame difference) / 255"
+    ),
+    "warping_error": MetricInfo(
+        "temporal", "per-clip", "temporal:WarpingError", "squared difference to the flow-warped next frame, occlusions masked"
+    ),
+    "dynamic_degree": MetricInfo(
+        "temporal",
+        "per-clip",
+        "temporal:DynamicDegree",
+        "VBench's: does the clip move at all, so that a still picture cannot win",
+    ),
+    "physics_laws": MetricInfo(
+        "physics", "per-clip", "physics:PhysicsLaws", "permanence, continuity, rigidity and free fall of tracked objects"
+    ),
+    "object_facts": MetricInfo(
+        "physics",
+        "per-clip",
+        "physics:ObjectFacts",
+        "count, colour, shape and velocity of tracked objects against the prompt's facts",
+    ),
+}
 
 
 def create(name: str, options: dict[str, Any] | None = None) -> ClipMetric | SetMetric:

@@ -21,7 +21,7 @@ class Output:
 
     name: str
     unit: str
-    higher_is_better: bool
+    higher_is_better: bool | None  # None: a number to read, with no better end
     range: str
 
 
@@ -45,6 +45,8 @@ class ClipMetric(Metric):
     is_differentiable = False
     outputs: tuple[Output, ...]
     signature: str
+    total: torch.Tensor
+    count: torch.Tensor
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

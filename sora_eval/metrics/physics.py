@@ -57,16 +57,18 @@ class PhysicsLaws(ClipMetric):
         seen = tracks(view.features(self.extractor))
         asked = [(o, seen.get(o["colour"])) for o in objects]
         laws = {
-            "permanence": permanence([t for _, t in asked], list(seen.values()), view.clip.num_frames,
-                                     occluder=bool(facts.get("occluder"))),
+            "permanence": permanence(
+                [t for _, t in asked], list(seen.values()), view.clip.num_frames, occluder=bool(facts.get("occluder"))
+            ),
             "continuity": _mean([continuity(t, view.clip.num_frames) for _, t in asked]),
             "rigidity": _mean([rigidity(t, view.clip.num_frames) for _, t in asked]),
-        }  # fmt: skip
+        }
         floor_y = view.clip.height - float(facts["floor"])
         falls = [
             free_fall(t, list(seen.values()), view.clip.num_frames, o, float(facts["gravity"]), floor_y)
-            for o, t in asked if o["motion"] in FLIGHTS
-        ]  # fmt: skip
+            for o, t in asked
+            if o["motion"] in FLIGHTS
+        ]
         laws["free_fall"] = _mean(falls) if falls else Score(None, "nothing falls in this prompt")
         return {f"physics_laws.{name}": score for name, score in laws.items()}
 
@@ -126,8 +128,9 @@ def rigidity(track: Track | None, num_frames: int) -> Score:
     return _share(np.abs(track.area - median) <= AREA_TOLERANCE * median)
 
 
-def free_fall(track: Track | None, seen: list[Track], num_frames: int, facts: Mapping[str, Any], gravity: float,
-              floor_y: float) -> Score:  # fmt: skip
+def free_fall(
+    track: Track | None, seen: list[Track], num_frames: int, facts: Mapping[str, Any], gravity: float, floor_y: float
+) -> Score:
     """Share of the frames of the first flight that lie within 1 px of y0 + v0 t + g t^2 / 2.
 
     y0 is measured at the first frame, v0 and g are facts. The flight ends where the law meets the floor or at the first
@@ -177,8 +180,11 @@ class ObjectFacts(ClipMetric):
         blobs = float(np.median(np.sum([t.blobs for t in seen.values()], axis=0))) if seen else 0.0
         found = {c: t for c, t in seen.items() if t.seen.sum() * 2 >= frames}
         shapes = {c: shape_of(t) for c, t in found.items()}
-        errors = [velocity_error(o, found, view.clip.width, view.clip.height)
-                  for o in objects if o["motion"] in UNIFORM and o["colour"] in found]  # fmt: skip
+        errors = [
+            velocity_error(o, found, view.clip.width, view.clip.height)
+            for o in objects
+            if o["motion"] in UNIFORM and o["colour"] in found
+        ]
         measured = [e for e in errors if e is not None]
         if measured:
             velocity = Score(float(np.mean(measured)))

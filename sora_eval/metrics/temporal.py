@@ -66,7 +66,7 @@ class DynamicDegree(ClipMetric):
 
     outputs = (
         Output("dynamic_degree", "share", True, "0 or 1"),
-        Output("dynamic_degree.magnitude", "% of short side", True, ">= 0"),
+        Output("dynamic_degree.magnitude", "% of short side", None, ">= 0"),
     )
     extractor = PairMotion()
     signature = f"dynamic_degree|vbench|{PairMotion.signature}"

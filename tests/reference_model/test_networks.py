@@ -35,9 +35,17 @@ def run(dit, grids, groups, inputs, pad_to=0):
     text = np.zeros((len(grids), width, TINY.text.width), np.float32)
     for row, i in zip(text, inputs, strict=True):
         row[: len(i["text"])] = i["text"]
-    arrays = (packs.gather([i["tokens"] for i in inputs]), packs.clip, packs.position,
-              np.array([i["time"] for i in inputs], np.float32), np.array(grids, np.int64), text,
-              np.stack([i["pooled"] for i in inputs]), packs.text_index, packs.text_clip)  # fmt: skip
+    arrays = (
+        packs.gather([i["tokens"] for i in inputs]),
+        packs.clip,
+        packs.position,
+        np.array([i["time"] for i in inputs], np.float32),
+        np.array(grids, np.int64),
+        text,
+        np.stack([i["pooled"] for i in inputs]),
+        packs.text_index,
+        packs.text_clip,
+    )
     with torch.inference_mode():
         return packs.scatter(dit(*(torch.from_numpy(a) for a in arrays)).numpy())
 
@@ -45,9 +53,12 @@ def run(dit, grids, groups, inputs, pad_to=0):
 def clip_inputs(grid, seed):
     rng = np.random.default_rng(seed)
     n = int(np.prod(grid))
-    return {"tokens": rng.standard_normal((n, 32), np.float32), "time": rng.random(),
-            "text": rng.standard_normal((3 + seed % 3, TINY.text.width), np.float32),
-            "pooled": rng.standard_normal(TINY.text.width, np.float32)}  # fmt: skip
+    return {
+        "tokens": rng.standard_normal((n, 32), np.float32),
+        "time": rng.random(),
+        "text": rng.standard_normal((3 + seed % 3, TINY.text.width), np.float32),
+        "pooled": rng.standard_normal(TINY.text.width, np.float32),
+    }
 
 
 def test_a_clip_in_a_pack_equals_the_clip_alone_and_neighbours_and_pads_change_nothing(dit):

@@ -41,8 +41,9 @@ def test_dit_in_onnx_equals_torch(onnx, torch_, which):
     assert np.abs(a - b)[real].max() <= TOLERANCE
 
 
-@pytest.mark.parametrize("shape", [(1, 3, 1, 8, 8), (2, 3, 17, 32, 32), (1, 3, 5, 24, 40), (3, 3, 9, 40, 24),
-                                   (1, 3, 13, 48, 48), (1, 3, 21, 16, 64)])  # fmt: skip
+@pytest.mark.parametrize(
+    "shape", [(1, 3, 1, 8, 8), (2, 3, 17, 32, 32), (1, 3, 5, 24, 40), (3, 3, 9, 40, 24), (1, 3, 13, 48, 48), (1, 3, 21, 16, 64)]
+)
 def test_vae_in_onnx_equals_torch(onnx, torch_, shape):
     video = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
     a, b = onnx.backend.encode(video), torch_.backend.encode(video)

@@ -72,6 +72,10 @@ def test_command_line_samples_and_says_what_is_wrong(tmp_path, capsys):
     done = run(app, ["sample", "a red circle falls", "--steps", "1", "--frames", "5", "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert out.stat().st_size > 100
-    for arguments in (["sample", "a red circle", "--size", "32"], ["train", "--preset", "huge"],
-                      ["train", "--stages", "cook"], ["export", "--source", str(tmp_path)]):  # fmt: skip
+    for arguments in (
+        ["sample", "a red circle", "--size", "32"],
+        ["train", "--preset", "huge"],
+        ["train", "--stages", "cook"],
+        ["export", "--source", str(tmp_path)],
+    ):
         assert isinstance(run(app, arguments).exception, ReferenceModelError)

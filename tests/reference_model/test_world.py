@@ -21,9 +21,7 @@ def test_free_fall_has_the_stated_acceleration():
     assert np.allclose(np.diff(positions, 2), GRAVITY, atol=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("direction", "axis", "sign"), [("left", 0, -1), ("right", 0, 1), ("up", 1, -1), ("down", 1, 1)]
-)
+@pytest.mark.parametrize(("direction", "axis", "sign"), [("left", 0, -1), ("right", 0, 1), ("up", 1, -1), ("down", 1, 1)])
 def test_uniform_motion_has_the_stated_velocity(direction, axis, sign):
     clip = world_clip(ObjectFacts("blue", "square", "small", "moves", direction, "slowly"))
     steps = np.diff(clip.trajectory.positions[:6, 0], axis=0)

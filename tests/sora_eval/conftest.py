@@ -1,0 +1,83 @@
+"""A small suite and a generator of one's own, as a user would write them."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+
+import pytest
+
+from reference_model.world.prompts import sample_prompts
+
+GENERATOR = """
+import time
+
+import numpy as np
+
+from reference_model.world import Facts, make_clip
+
+SLOW = 0.0
+
+
+def generate(request):
+    time.sleep(SLOW)
+    rng = np.random.default_rng(request.seed)
+    clip = make_clip(Facts.from_json(request.facts), request.height, request.width, request.num_frames, rng)
+    return clip.frames
+
+
+def noisy(request):
+    frames = generate(request).astype(int)
+    return (frames + np.random.default_rng(request.seed).integers(-60, 61, frames.shape)).clip(0, 255).astype(np.uint8)
+
+
+def slow(request):
+    time.sleep(0.15)
+    return generate(request)
+
+
+def broken(request):
+    if "red" in request.prompt:
+        raise RuntimeError("no red today")
+    if "blue" in request.prompt:
+        return np.full((request.num_frames, request.height, request.width, 3), np.nan)
+    if "green" in request.prompt:
+        return generate(request)[:-1]
+    if "cyan" in request.prompt:
+        return None
+    return generate(request)
+"""
+
+SUITE = """
+[suite]
+id = "small"
+
+[prompts]
+file = "prompts.jsonl"
+
+[axes]
+shapes = ["32x32", "40x24"]
+frames = [9]
+
+[metrics.temporal_flickering]
+[metrics.clip_score]
+[metrics.physics_laws]
+
+[throughput]
+prompt = "PROMPT"
+shapes = ["32x32x5"]
+repeats = 2
+"""
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    """A folder with `small.toml`, its prompts and `my_generator.py`, made the current one."""
+    prompts = sample_prompts(8, 3)
+    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(p) + "\n" for p in prompts))
+    (tmp_path / "small.toml").write_text(textwrap.dedent(SUITE).replace("PROMPT", prompts[0]["text"]))
+    (tmp_path / "my_generator.py").write_text(GENERATOR)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(__import__("sys").modules, "my_generator", raising=False)
+    return tmp_path

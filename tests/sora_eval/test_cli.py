@@ -1,0 +1,91 @@
+"""The command line: exit codes, one clear message, no traceback, no torch before it is needed."""
+
+import subprocess
+import sys
+
+import pytest
+
+MAIN = "from sora_eval.cli import main; main()"
+
+
+def cli(*arguments, code=MAIN):
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("list",), ("run", "--help")])
+def test_help_and_lists_import_no_torch(arguments):
+    code = f"import sys, atexit; atexit.register(lambda: print('TORCH' if 'torch' in sys.modules else 'LIGHT')); {MAIN}"
+    done = cli(*arguments, code=code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith("LIGHT")
+
+
+def test_import_of_the_package_and_the_plugin_is_light():
+    code = "import sys, sora_eval, sora_eval.pytest_plugin; assert not {'torch', 'numpy', 'pandas'} & set(sys.modules)"
+    assert cli(code=code).returncode == 0
+
+
+def test_a_run_ends_with_its_table_and_compare_report_and_list_follow(workspace):
+    done = cli("run", "small.toml", "-g", "python:my_generator:generate", "-g", "python:my_generator:noisy")
+    assert done.returncode == 0, done.stderr
+    assert "python:my_generator:generate against python:my_generator:noisy" in done.stdout
+    names = sorted(p.name for p in (workspace / "runs").iterdir())
+    compared = cli("compare", *names, "--markdown")
+    assert compared.returncode == 0, compared.stderr
+    assert "| temporal_flickering" in compared.stdout
+    report = cli("report", "latest", "--out", "my_report")
+    assert (workspace / "my_report/clips.png").stat().st_size > 1000, report.stderr
+    listed = cli("list", "runs")
+    assert all(n in listed.stdout for n in names)
+    scored = cli("score", names[0])
+    assert scored.returncode == 0, scored.stderr
+    assert "temporal_flickering" in scored.stdout
+
+
+def test_failed_cases_exit_12(workspace):
+    done = cli("run", "small.toml", "-g", "python:my_generator:broken")
+    assert done.returncode == 12
+    assert "cases" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run",), "give a suite to run"),
+        (("run", "nothing"), "suite 'nothing' is neither a file nor shipped; shipped: quick"),
+        (("run", "small.toml", "-g", "magic"), "generator 'magic' is not known; expected one of: reference"),
+        (("run", "small.toml", "-g", "reference:lost"), "'lost' is neither shipped nor a folder"),
+        (("run", "small.toml", "-g", "reference?bakend=torch"), "option 'bakend' is not known"),
+        (("run", "small.toml", "-g", "reference?device=cuda"), "device 'cuda' was asked for"),
+        (("run", "small.toml", "-g", "python:my_generator"), "is not python:MODULE:CALLABLE"),
+        (("run", "small.toml", "-g", "python:gone:f"), "module 'gone' cannot be imported"),
+        (("run", "small.toml", "-g", "python:my_generator:draw"), "has no callable 'draw'; it has:"),
+        (("run", "videos", "-g", "folder:empty"), "holds no video"),
+        (("run", "small.toml", "-g", "world", "--out", "small.toml"), "cannot write runs into small.toml"),
+        (("run", "--resume", "gone"), "0 runs in ./runs start with it"),
+        (("run", "quick", "--resume", "gone"), "give a suite to run, or --resume"),
+        (("validate", "bad.toml"), "[axes].frames = 10 is not 1 + a multiple of 4; nearest valid: 9, 13"),
+        (("compare", "empty", "empty"), "is not a run folder"),
+        (("report", "empty"), "is not a run folder"),
+        (("weights", "fetch", "dino"), "weights 'dino' are not known"),
+        (("weights", "add", "i3d", "gone.tar.gz"), "gone.tar.gz does not exist"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_message_and_exit_2(workspace, arguments, message):
+    (workspace / "empty").mkdir()
+    (workspace / "bad.toml").write_text((workspace / "small.toml").read_text().replace("frames = [9]", "frames = [10]"))
+    done = cli(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_validate_says_what_it_found(workspace):
+    done = cli("validate", "small.toml")
+    assert done.returncode == 0, done.stderr
+    assert "valid; 16 cases, 3 metrics" in done.stdout
+
+
+def test_unknown_options_exit_2():
+    assert cli("run", "--fast").returncode == 2

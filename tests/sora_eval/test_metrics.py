@@ -1,0 +1,209 @@
+"""Metrics equal their published definitions and depend on the clips alone."""
+
+import pickle
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from PIL import Image
+
+from reference_model.world import ObjectFacts
+from sora_eval.features.base import FeatureCache, Undefined
+from sora_eval.features.clip_model import FrameEmbeddings, load
+from sora_eval.features.flow import PairMotion, PairWarping
+from sora_eval.metrics import REGISTRY, create
+from sora_eval.metrics.base import ClipMetric, SetMetric
+from sora_eval.metrics.temporal import temporal_flickering
+from sora_eval.metrics.text import clip_score, retrieval_rank
+from sora_eval.suite import Prompt
+from sora_eval.weights import world_clip as world_clip_folder
+from tests.conftest import view_of, world_clip
+
+PER_CLIP = [name for name, info in REGISTRY.items() if info.kind == "per-clip"]
+
+
+@pytest.fixture(scope="module")
+def views():
+    motions = [
+        ("red", "falls", None, None),
+        ("blue", "moves", "left", "slowly"),
+        ("green", "falls", None, None),
+        ("yellow", "rests", None, None),
+        ("magenta", "moves", "down", "quickly"),
+    ]
+    out = []
+    for i, (colour, motion, direction, speed) in enumerate(motions):
+        clip = world_clip(ObjectFacts(colour, "circle", "small", motion, direction, speed), seed=i)
+        out.append(view_of(clip.frames, clip.scene.facts, f"a small {colour} circle on a black background"))
+    return out
+
+
+def make(name, views):
+    metric = create(name)
+    if isinstance(metric, ClipMetric):
+        metric.prepare([v.case.prompt for v in views])
+    return metric
+
+
+@pytest.mark.parametrize("name", PER_CLIP)
+def test_order_merging_and_pickling_change_nothing(name, views):
+    whole, shuffled, first, second = (make(name, views) for _ in range(4))
+    for v in views:
+        whole.update(v)
+    for v in reversed(views):
+        shuffled.update(v)
+    for v in views[:2]:
+        first.update(v)
+    for v in views[2:]:
+        second.update(v)
+    first.merge_state(second)
+    expected = whole.compute().reshape(-1)
+    for other in (shuffled, first, pickle.loads(pickle.dumps(whole))):
+        assert torch.allclose(other.compute().reshape(-1), expected, atol=1e-6, equal_nan=True)
+    means = {o.name: [whole.score(v)[o.name].value for v in views] for o in whole.outputs}
+    for value, scores in zip(expected.tolist(), means.values(), strict=True):
+        known = [s for s in scores if s is not None]
+        assert np.isnan(value) if not known else value == pytest.approx(np.mean(known))
+    whole.reset()
+    assert whole.count.sum() == 0
+
+
+@pytest.mark.parametrize("name", list(REGISTRY))
+def test_every_metric_says_what_it_is(name):
+    metric = create(name)
+    assert metric.signature.startswith(name.split(".")[0])
+    assert isinstance(metric, ClipMetric if REGISTRY[name].kind == "per-clip" else SetMetric)
+    assert metric.higher_is_better == metric.outputs[0].higher_is_better
+    for output in metric.outputs:
+        assert output.name.split(".")[0] == name
+        assert output.unit
+    assert type(metric).__doc__
+
+
+def test_flickering_by_hand():
+    frames = np.zeros((3, 4, 4, 3), np.uint8)
+    frames[1] = 255  # up and down again: the mean difference is 255, which uint8 must not wrap
+    assert temporal_flickering(frames) == 0.0
+    frames[1] = 51
+    assert temporal_flickering(frames) == pytest.approx(0.8)
+    assert temporal_flickering(frames[:1].repeat(3, 0)) == 1.0
+
+
+def test_warping_error_forgives_motion_but_not_flicker(rng):
+    texture = np.asarray(Image.fromarray(rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)).resize((240, 160), 3))
+    panning = np.stack([texture[16:144, 16 + 2 * t : 176 + 2 * t] for t in range(6)])
+    flicker = panning.astype(int) + np.array([0, 40, 0, 40, 0, 40])[:, None, None, None]
+    errors = [PairWarping()(view_of(v.clip(0, 255).astype(np.uint8)).clip)[:, 0].mean() for v in (panning, flicker)]
+    naive = np.square(np.diff(panning / 255.0, axis=0)).mean()
+    assert errors[0] < naive / 3
+    assert errors[1] > 5 * errors[0]
+    still = PairWarping()(view_of(panning[:1].repeat(3, 0)).clip)
+    assert np.allclose(still, [0.0, 1.0])
+
+
+def test_a_still_picture_cannot_win_dynamic_degree():
+    moving = view_of(world_clip(ObjectFacts("red", "circle", "large", "moves", "right", "quickly")).frames)
+    still = view_of(moving.clip.frames[:1].repeat(17, 0))
+    metric = create("dynamic_degree")
+    assert metric.score(moving)["dynamic_degree"].value == 1.0
+    scores = metric.score(still)
+    assert scores["dynamic_degree"].value == 0.0
+    assert scores["dynamic_degree.magnitude"].value == pytest.approx(0.0, abs=1e-3)
+
+
+def test_motion_is_measured_at_about_eight_frames_a_second():
+    clip = world_clip(ObjectFacts("red", "circle", "large", "moves", "right", "slowly")).frames
+    tripled = np.repeat(clip, 3, axis=0)
+    assert np.allclose(PairMotion()(view_of(tripled, fps=24.0).clip), PairMotion()(view_of(clip).clip))
+
+
+def test_clip_score_equals_torchmetrics_on_the_same_model(views):
+    from torchmetrics.functional.multimodal.clip_score import _clip_score_update
+
+    model = load("world")
+
+    class Wrapped(torch.nn.Module):
+        """open_clip under the names that torchmetrics asks for."""
+
+        device = torch.device("cpu")
+
+        def get_image_features(self, pixels):
+            return model.model.encode_image(pixels)
+
+        def get_text_features(self, ids, mask):
+            return model.model.encode_text(ids)
+
+    view = views[0]
+    frames = view.clip.frames[np.unique(np.linspace(0, 16, 8).round().astype(int))]
+    own = clip_score(view.features(FrameEmbeddings("world", 8)), model.embed_text(view.case.prompt.text))
+    images = torch.stack([model.transform(Image.fromarray(f)) for f in frames])
+    with torch.inference_mode():
+        image = model.model.encode_image(images)
+        ids = model._words.encode(view.case.prompt.text).ids
+        text = model.model.encode_text(torch.tensor([(ids + [0] * 48)[:48]]))
+        image, text = (x / x.norm(p=2, dim=-1, keepdim=True) for x in (image, text))
+        expected = max(float((100 * (image * text).sum(-1)).mean()), 0.0)
+    assert own == pytest.approx(expected, abs=1e-3)
+    assert callable(_clip_score_update)  # the definition above is this function's, without its tokenizer
+
+
+def test_clip_preprocessing_is_open_clips_own():
+    _, transform = open_clip.create_model_from_pretrained(f"local-dir:{world_clip_folder()}")
+    frame = world_clip(ObjectFacts("red", "circle", "large", "falls"), size=(24, 40)).frames[3]
+    assert torch.equal(load("world").transform(Image.fromarray(frame)), transform(Image.fromarray(frame)))
+
+
+def test_retrieval_counts_a_tie_as_a_miss_and_a_constant_clip_cannot_win():
+    own, other = np.array([1.0, 0.0]), np.array([[0.0, 1.0], [1.0, 0.0]])
+    assert retrieval_rank(np.array([[1.0, 0.0]]), own, other[:1]) == 1
+    assert retrieval_rank(np.array([[1.0, 0.0]]), own, other) == 2
+    metric, black = create("clip_retrieval"), np.zeros((5, 32, 32, 3), np.uint8)
+    prompts = [f"a {c} circle" for c in ("red", "green", "blue", "cyan")]
+    metric.prepare([Prompt(p, p) for p in prompts])
+    wins = sum(metric.score(view_of(black, prompt=p))["clip_retrieval"].value for p in prompts)
+    assert wins <= 1
+
+
+def test_words_that_a_closed_vocabulary_lacks_give_no_score():
+    with pytest.raises(Undefined, match="lacks: bobsled"):
+        create("clip_score").score(view_of(np.zeros((2, 32, 32, 3), np.uint8), prompt="a red bobsled"))
+
+
+def test_any_local_open_clip_model_can_be_used(tmp_path):
+    """An architecture of open_clip with weights from a file: the same code as for a pretrained tag."""
+    model = open_clip.create_model("ViT-S-32-alt")
+    torch.save(model.state_dict(), tmp_path / "weights.pt")
+    metric = create("clip_score", {"model": f"ViT-S-32-alt:{tmp_path / 'weights.pt'}", "frames": 2})
+    score = metric.score(view_of(np.full((3, 50, 70, 3), 90, np.uint8), prompt="any words at all"))["clip_score"].value
+    assert 0 <= score <= 100
+    assert "ViT-S-32-alt" in metric.signature
+
+
+def test_features_are_cached_by_content_and_never_by_name(tmp_path, rng):
+    calls = []
+
+    class Mean:
+        cached, signature = True, "mean|1"
+
+        def __call__(self, clip):
+            calls.append(clip.sha256)
+            return clip.frames.mean((0, 1, 2))
+
+    cache, extractor = FeatureCache(tmp_path), Mean()
+    a, b = (view_of(rng.integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)).clip for _ in range(2))
+    assert np.array_equal(cache.get(a, extractor), cache.get(a, extractor))
+    assert len(calls) == 1
+    assert not np.array_equal(cache.get(b, extractor), cache.get(a, extractor))
+    extractor.signature = "mean|2"  # other weights or protocol
+    cache.get(a, extractor)
+    assert len(calls) == 3
+    next(tmp_path.rglob("*.npy")).write_bytes(b"torn")
+    for clip in (a, b):
+        assert np.array_equal(cache.get(clip, extractor), clip.frames.mean((0, 1, 2)))
+
+
+@pytest.mark.parametrize("name", ["temporal_flickering", "warping_error", "dynamic_degree"])
+def test_one_frame_has_no_temporal_score(name):
+    with pytest.raises(Undefined, match="1 frame"):
+        create(name).score(view_of(np.zeros((1, 32, 32, 3), np.uint8)))
