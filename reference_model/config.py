@@ -65,9 +65,12 @@ class TrainConfig:
     dit_packs: int = 8
     dit_lr: float = 1e-3
     early_fraction: float = 0.1
+    tune_steps: int = 2000  # on scenes of at most `tune_objects` objects, without a bar, mostly of full length
+    tune_lr: float = 8e-4
+    tune_objects: int = 2
     text_dropout: float = 0.1
     ema_decay: float = 0.999
-    clip_steps: int = 1500
+    clip_steps: int = 1000
     clip_batch: int = 128
     clip_lr: float = 1e-3
     save_every: int = 250
@@ -92,7 +95,15 @@ PRESETS: dict[str, ModelConfig] = {
         dit=DiTConfig(width=32, depth=2, heads=2, rope_split=(4, 6, 6), pack_tokens=128),
         sampling=SamplingConfig(num_inference_steps=4),
         train=TrainConfig(
-            clips=16, vae_steps=20, vae_batch=2, dit_steps=20, dit_packs=2, clip_steps=4, clip_batch=8, save_every=5
+            clips=16,
+            vae_steps=20,
+            vae_batch=2,
+            dit_steps=20,
+            dit_packs=2,
+            tune_steps=10,
+            clip_steps=4,
+            clip_batch=8,
+            save_every=5,
         ),
     ),
     "base": ModelConfig(),
@@ -100,7 +111,9 @@ PRESETS: dict[str, ModelConfig] = {
         vae=VAEConfig(width=96),
         text=TextConfig(width=384, depth=6, heads=12),
         dit=DiTConfig(width=384, depth=12, heads=12, pack_tokens=1024),
-        train=TrainConfig(clips=100000, vae_steps=30000, vae_batch=32, dit_steps=60000, dit_packs=16, dit_lr=5e-4),
+        train=TrainConfig(
+            clips=100000, vae_steps=30000, vae_batch=32, dit_steps=60000, tune_steps=20000, dit_packs=16, dit_lr=5e-4
+        ),
     ),
 }
 

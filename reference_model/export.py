@@ -184,7 +184,7 @@ def export(config: ModelConfig, folder: Path, out: Path, record: dict[str, Any])
     """
     vae = load_vae(config, folder)
     worst: dict[str, dict[str, float]] = {}
-    for name, file in (("base", "dit.pt"), ("early", "dit-early.pt")):
+    for name, file in (("base", "tune.pt"), ("early", "dit-early.pt")):
         if not (folder / file).exists():
             raise ReferenceModelError(f"{folder / file} does not exist: run the stage 'dit' first")
         denoiser = Denoiser(config)
@@ -199,7 +199,8 @@ def export(config: ModelConfig, folder: Path, out: Path, record: dict[str, Any])
             parts = {k: v for k, v in parts.items() if not k.startswith("vae")}
         worst[name] = {part: export_component(c, target / files[part]) for part, c in parts.items()}
         config.save(target / "config.json")
-        steps = config.train.dit_steps if name == "base" else int(config.train.dit_steps * config.train.early_fraction)
+        t = config.train
+        steps = t.dit_steps + t.tune_steps if name == "base" else int(t.dit_steps * t.early_fraction)
         made = {**record, "dit_steps_done": steps, "onnx_opset": OPSET, "largest_difference_from_torch": worst[name]}
         (target / "checkpoint.json").write_text(json.dumps({"components": files, "made": made}, indent=2) + "\n")
     return worst

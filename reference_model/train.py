@@ -1,9 +1,10 @@
-"""Training as one pipeline: collect -> vae -> latents -> dit (with its text encoder) -> clip. Each stage restarts."""
+"""Training as one pipeline: collect -> vae -> latents -> dit (with its text encoder) -> tune -> clip. Stages restart."""
 
 from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,14 @@ from reference_model import data, flow, patchify
 from reference_model.config import ModelConfig
 from reference_model.dit import DiT
 from reference_model.errors import ReferenceModelError
-from reference_model.loop import fit, save_atomic
+from reference_model.loop import fit, load_tensors, save_atomic
 from reference_model.text import TextEncoder, tokenize
 from reference_model.vae import VAE, vae_loss
+from reference_model.world import Facts
 
-STAGES = ("collect", "vae", "latents", "dit", "clip")
+STAGES = ("collect", "vae", "latents", "dit", "tune", "clip")
+LENGTHS = (0.1, 0.1, 0.15, 0.15, 0.5)  # probability of 1, 5, 9, 13 and 17 frames
+TUNE_LENGTHS = (0.05, 0.05, 0.05, 0.1, 0.75)
 
 
 class Denoiser(nn.Module):
@@ -120,34 +124,73 @@ def _latents(config: ModelConfig, folder: Path) -> None:
     save_atomic({k: v.contiguous() for k, v in vae.state_dict().items()}, folder / "vae-final.pt")
 
 
+@dataclass(frozen=True)
+class Mixture:
+    """What a batch is drawn from: latents by size, the rows that may be drawn, and how likely each length is."""
+
+    sets: list[data.SizeData]
+    latents: list[npt.NDArray[np.float32]]
+    rows: list[npt.NDArray[np.intp]]
+    lengths: tuple[float, ...]
+
+    @staticmethod
+    def load(config: ModelConfig, folder: Path, lengths: tuple[float, ...], max_objects: int | None = None) -> Mixture:
+        """All clips; with `max_objects` those of at most so many objects and without a bar."""
+        sets = data.load(config.train, folder / "data")
+        latents = [np.load(folder / "data" / f"{c.size[0]}x{c.size[1]}.latent.npy", mmap_mode="r") for c in sets]
+        keep = [
+            np.flatnonzero([max_objects is None or _is_simple(r.scene.facts, max_objects) for r in c.records]) for c in sets
+        ]
+        return Mixture(sets, latents, keep, lengths)
+
+
+def _is_simple(facts: Facts, max_objects: int) -> bool:
+    return len(facts.objects) <= max_objects and not facts.occluder
+
+
 def _dit(config: ModelConfig, folder: Path) -> None:
     t = config.train
-    torch.manual_seed(t.seed + 1)
+    _fit_denoiser(config, folder, "dit", Mixture.load(config, folder, LENGTHS), None, t.dit_steps, t.dit_lr)
+
+
+def _tune(config: ModelConfig, folder: Path) -> None:
+    """Curriculum: the same network goes on with simpler and longer clips."""
+    t = config.train
+    start = folder / "dit.pt"
+    if not start.exists():
+        raise ReferenceModelError(f"{start} does not exist: run the stage 'dit' first")
+    mixture = Mixture.load(config, folder, TUNE_LENGTHS, t.tune_objects)
+    _fit_denoiser(config, folder, "tune", mixture, start, t.tune_steps, t.tune_lr)
+
+
+def _fit_denoiser(
+    config: ModelConfig, folder: Path, name: str, mixture: Mixture, start: Path | None, steps: int, lr: float
+) -> None:
+    t, seed = config.train, config.train.seed + {"dit": 1, "tune": 3}[name]
+    torch.manual_seed(seed)
     model = Denoiser(config)
-    if (folder / "dit.pt").exists():
-        return
-    sets = data.load(t, folder / "data")
-    latents = [np.load(folder / "data" / f"{c.size[0]}x{c.size[1]}.latent.npy", mmap_mode="r") for c in sets]
+    if start is not None:
+        model.load_state_dict(load_tensors(start))
 
     def step(_: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        return denoising_loss(config, model, sets, latents, rng)
+        return denoising_loss(config, model, mixture, rng)
 
     fit(
-        "dit",
+        name,
         model,
         step,
-        steps=t.dit_steps,
-        lr=t.dit_lr,
+        steps=steps,
+        lr=lr,
         folder=folder,
-        seed=t.seed + 1,
+        seed=seed,
         save_every=t.save_every,
         ema_decay=t.ema_decay,
-        keep_at=max(int(t.dit_steps * t.early_fraction), 1),
+        keep_at=max(int(steps * t.early_fraction), 1) if start is None else None,
     )
 
 
 def denoising_loss(
-    config: ModelConfig, model: Denoiser, sets: list[data.SizeData], latents: list[npt.NDArray], rng: np.random.Generator
+    config: ModelConfig, model: Denoiser, mixture: Mixture, rng: np.random.Generator
 ) -> tuple[Tensor, dict[str, float]]:
     """Velocity error of one batch of packs: mean over a clip's tokens, then over clips."""
     t, capacity = config.train, config.dit.pack_tokens
@@ -155,13 +198,13 @@ def denoising_loss(
     total = 0
     # Enough clips to fill the packs; the few that open one pack too many are left for another step.
     while total < capacity * t.dit_packs:
-        which = int(rng.integers(len(sets)))
-        row = int(rng.integers(len(sets[which])))
-        groups = int(rng.choice([1, 2, 3, 4, 5], p=[0.1, 0.1, 0.15, 0.15, 0.5])) if t.frames == 17 else 1
-        latent = latents[which][row, :, :groups]
+        which = int(rng.integers(len(mixture.sets)))
+        row = int(rng.choice(mixture.rows[which]))
+        groups = int(rng.choice(5, p=mixture.lengths)) + 1
+        latent = mixture.latents[which][row, :, :groups]
         grids.append((groups, latent.shape[2] // 2, latent.shape[3] // 2))
         values.append(patchify.patchify(latent))
-        text = sets[which].records[row].caption(rng, 1 + 4 * (groups - 1))
+        text = mixture.sets[which].records[row].caption(rng, 1 + 4 * (groups - 1))
         prompts.append("" if rng.random() < t.text_dropout else text)
         total += len(values[-1])
     kept = patchify.best_fit([len(v) for v in values], capacity)[: t.dit_packs]
@@ -207,4 +250,4 @@ def _clip(config: ModelConfig, folder: Path) -> None:
     clip.train(config, folder)
 
 
-_RUN = {"collect": _collect, "vae": _vae, "latents": _latents, "dit": _dit, "clip": _clip}
+_RUN = {"collect": _collect, "vae": _vae, "latents": _latents, "dit": _dit, "tune": _tune, "clip": _clip}

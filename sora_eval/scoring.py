@@ -76,8 +76,8 @@ def score(folder: RunFolder, suite: Suite, cases: list[Case], source: BringsClip
             except Undefined as reason:
                 status = "error" if isinstance(view, str) else "undefined"
                 rows += [] if case.id in scored else [_score_row(case, name, None, status, str(reason), {}, metric.signature)]
-        if case.id not in scored:
-            folder.append("scores", rows or [_score_row(case, "", None, "ok", "only set metrics", {}, "")])
+        if rows:
+            folder.append("scores", rows)
     for name, (ids, values) in vectors.items():
         folder.save_features(name, ids, np.array(values, np.float32).reshape(len(ids), -1))
     if metrics.sets and suite.reference is not None:

@@ -18,7 +18,7 @@ class MetricInfo:
 
     family: Family
     kind: Literal["per-clip", "set"]
-    target: str  # module:class below sora_eval.metrics
+    target: str  # module:class
     about: str
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -27,36 +27,61 @@ _CLIP_OPTIONS = {"model": "world", "frames": 8}
 
 REGISTRY: dict[str, MetricInfo] = {
     "fvd": MetricInfo(
-        "distribution", "set", "distribution:FVD", "Fréchet distance of I3D Kinetics-400 logits", {"protocol": "original"}
+        "distribution",
+        "set",
+        "sora_eval.metrics.distribution:FVD",
+        "Fréchet distance of I3D Kinetics-400 logits",
+        {"protocol": "original"},
     ),
     "kvd": MetricInfo(
-        "distribution", "set", "distribution:KVD", "unbiased kernel distance (MMD^2) of I3D logits", {"protocol": "original"}
+        "distribution",
+        "set",
+        "sora_eval.metrics.distribution:KVD",
+        "unbiased kernel distance (MMD^2) of I3D logits",
+        {"protocol": "original"},
     ),
     "clip_score": MetricInfo(
-        "text", "per-clip", "text:ClipScore", "100 x cosine of prompt and frames, mean of frames", _CLIP_OPTIONS
+        "text",
+        "per-clip",
+        "sora_eval.metrics.text:ClipScore",
+        "100 x cosine of prompt and frames, mean of frames",
+        _CLIP_OPTIONS,
     ),
     "clip_retrieval": MetricInfo(
-        "text", "per-clip", "text:ClipRetrieval", "is the clip's own prompt ranked first among the suite's (R@1)", _CLIP_OPTIONS
+        "text",
+        "per-clip",
+        "sora_eval.metrics.text:ClipRetrieval",
+        "is the clip's own prompt ranked first among the suite's (R@1)",
+        _CLIP_OPTIONS,
     ),
     "temporal_flickering": MetricInfo(
-        "temporal", "per-clip", "temporal:TemporalFlickering", "VBench's (255 - mean absolute frame difference) / 255"
+        "temporal",
+        "per-clip",
+        "sora_eval.metrics.temporal:TemporalFlickering",
+        "VBench's (255 - mean absolute frame difference) / 255",
     ),
     "warping_error": MetricInfo(
-        "temporal", "per-clip", "temporal:WarpingError", "squared difference to the flow-warped next frame, occlusions masked"
+        "temporal",
+        "per-clip",
+        "sora_eval.metrics.temporal:WarpingError",
+        "squared difference to the flow-warped next frame, occlusions masked",
     ),
     "dynamic_degree": MetricInfo(
         "temporal",
         "per-clip",
-        "temporal:DynamicDegree",
+        "sora_eval.metrics.temporal:DynamicDegree",
         "VBench's: does the clip move at all, so that a still picture cannot win",
     ),
     "physics_laws": MetricInfo(
-        "physics", "per-clip", "physics:PhysicsLaws", "permanence, continuity, rigidity and free fall of tracked objects"
+        "physics",
+        "per-clip",
+        "sora_eval.metrics.physics:PhysicsLaws",
+        "permanence, continuity, rigidity and free fall of tracked objects",
     ),
     "object_facts": MetricInfo(
         "physics",
         "per-clip",
-        "physics:ObjectFacts",
+        "sora_eval.metrics.physics:ObjectFacts",
         "count, colour, shape and velocity of tracked objects against the prompt's facts",
     ),
 }
@@ -66,7 +91,5 @@ def create(name: str, options: dict[str, Any] | None = None) -> ClipMetric | Set
     """A metric with its options; the rest keep their defaults. Raises WeightsError when a network is missing."""
     info = REGISTRY[name]
     module, _, attribute = info.target.partition(":")
-    metric: ClipMetric | SetMetric = getattr(import_module(f"sora_eval.metrics.{module}"), attribute)(
-        **{**info.options, **(options or {})}
-    )
+    metric: ClipMetric | SetMetric = getattr(import_module(module), attribute)(**{**info.options, **(options or {})})
     return metric

@@ -1,0 +1,45 @@
+"""Ratios within one run, for pytest-benchmark: `pytest tests/benchmarks --benchmark-enable`. Nothing is asserted.
+
+The second of each group is the denominator; the table shows the ratio in brackets.
+"""
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+
+from reference_model.pipeline import Pipeline, Request
+from sora_eval.distances import frechet_distance
+from sora_eval.features import i3d
+from sora_eval.weights import load_i3d
+
+
+@pytest.mark.i3d
+@pytest.mark.benchmark(group="I3D, one clip of 16 frames")
+@pytest.mark.parametrize("runtime", ["onnx", "torch eager"])
+def test_i3d(benchmark, runtime):
+    video = np.random.default_rng(0).uniform(-1, 1, (1, 3, 16, 224, 224)).astype(np.float32)
+    if runtime == "onnx":
+        benchmark.pedantic(i3d.logits, (video,), rounds=5, warmup_rounds=1)
+        return
+    module, tensor = i3d.build_i3d(load_i3d()), torch.from_numpy(video)
+    with torch.inference_mode():
+        benchmark.pedantic(module, (tensor,), rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.benchmark(group="Fréchet distance, N = 256, D = 400")
+@pytest.mark.parametrize("form", ["nuclear norm", "scipy sqrtm"])
+def test_frechet(benchmark, form):
+    a, b = np.random.default_rng(0).standard_normal((2, 256, 400))
+
+    def sqrtm():
+        return scipy.linalg.sqrtm(np.cov(a, rowvar=False) @ np.cov(b, rowvar=False))
+
+    benchmark.pedantic((lambda: frechet_distance(a, b)) if form == "nuclear norm" else sqrtm, rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.benchmark(group="one clip of 32x32x17")
+@pytest.mark.parametrize("backend", ["onnx", "torch"])
+def test_generation(benchmark, backend):
+    pipeline = Pipeline.load("base", backend)
+    benchmark.pedantic(pipeline.generate, ([Request("a red circle falls")],), rounds=5, warmup_rounds=1)
