@@ -37,14 +37,14 @@ def slow(request):
 
 
 def broken(request):
+    if "bounces" in request.prompt:
+        return None
     if "red" in request.prompt:
         raise RuntimeError("no red today")
     if "blue" in request.prompt:
         return np.full((request.num_frames, request.height, request.width, 3), np.nan)
     if "green" in request.prompt:
         return generate(request)[:-1]
-    if "cyan" in request.prompt:
-        return None
     return generate(request)
 """
 
