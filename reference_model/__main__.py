@@ -130,6 +130,19 @@ def prompts(
     print(f"wrote {len(rows)} prompts to {out}")
 
 
+@app.command(epilog="Example: python -m reference_model measure --clips 200")
+def measure(
+    checkpoint: Annotated[str, typer.Option(help="A shipped name or a folder.")] = "base",
+    clips: Annotated[int, typer.Option(min=1, help="Fresh world clips.")] = 200,
+) -> None:
+    """Print what the VAE loses on clips that it has never seen."""
+    from reference_model.measure import vae_psnr
+    from reference_model.pipeline import Pipeline
+
+    for name, value in vae_psnr(Pipeline.load(checkpoint), clips).items():
+        print(f"{name} {value:.2f} dB over {clips} clips")
+
+
 @app.callback()
 def _verbs() -> None:
     """Verbs stay verbs, however many there are."""

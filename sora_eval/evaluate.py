@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sora_eval import throughput
 from sora_eval.environment import git_state, hardware, software
-from sora_eval.errors import RunError, SoraEvalError, SuiteError
+from sora_eval.errors import RunError, SuiteError
 from sora_eval.generating import generate
 from sora_eval.generators import BringsClips, Generator, open_generator, shape_problems
 from sora_eval.progress import track
@@ -18,7 +18,7 @@ from sora_eval.suite import Case, Suite
 from sora_eval.summary import summarise
 
 
-def run(suite: Suite, spec: str, out: Path, *, limit: int | None = None, reference: str | None = None) -> RunFolder:
+def run(suite: Suite, spec: str, out: Path | str, *, limit: int | None = None, reference: str | None = None) -> RunFolder:
     """Run a suite against a generator, from nothing. Returns the finished run."""
     if reference is not None:
         suite = with_reference(suite, reference)
@@ -42,8 +42,7 @@ def run(suite: Suite, spec: str, out: Path, *, limit: int | None = None, referen
         "finished": None,
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     }
-    folder = RunFolder.create(out, head)
-    (folder.path / "suite.json").write_text(json.dumps(suite.to_json(), indent=2) + "\n")
+    folder = RunFolder.create(Path(out), head, suite.to_json())
     return _stages(folder, suite, generator, cases[:limit])
 
 
@@ -121,7 +120,9 @@ def _stages(folder: RunFolder, suite: Suite, generator: Generator, cases: list[C
     except KeyboardInterrupt:
         folder.update_head(status="cancelled", finished=now())
         raise
-    except SoraEvalError as error:
+    except OSError as error:
+        raise RunError(f"{folder.path} cannot be written: {error}; mend it, then 'sora-eval run --resume'") from error
+    except Exception as error:
         folder.update_head(status="error", error=str(error), finished=now())
         raise
     folder.update_head(status="success", finished=now())

@@ -33,13 +33,17 @@ class RunFolder:
         self.path = path
 
     @staticmethod
-    def create(root: Path, head: dict[str, Any]) -> RunFolder:
-        """Make `root/<utc time>-<suffix>` with its run.json. Raises RunError if it cannot be written."""
+    def create(root: Path, head: dict[str, Any], suite: dict[str, Any]) -> RunFolder:
+        """Make `root/<utc time>-<suffix>` with suite.json and, last, run.json: what has one can be resumed.
+
+        Raises RunError if it cannot be written.
+        """
         name = f"{datetime.now(UTC).strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
         run = RunFolder(root / name)
         try:
             (run.path / "clips").mkdir(parents=True)
             (run.path / "features").mkdir()
+            _replace(run.path / "suite.json", json.dumps(suite, indent=2) + "\n")
         except OSError as error:
             raise RunError(f"cannot write runs into {root}: {error.strerror}; choose another folder with --out") from error
         run.write_head({"schema_version": SCHEMA_VERSION, **head})

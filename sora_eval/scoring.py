@@ -57,7 +57,9 @@ def score(folder: RunFolder, suite: Suite, cases: list[Case], source: BringsClip
     cache = FeatureCache()
     samples = {row["id"]: row for row in folder.rows("samples")}
     scored = {row["id"] for row in folder.rows("scores")}
-    vectors: dict[str, tuple[list[str], list[Any]]] = {name: ([], []) for name in metrics.sets}
+    # Without a reference set there is nothing to measure a distance to.
+    sets = metrics.sets if suite.reference is not None else {}
+    vectors: dict[str, tuple[list[str], list[Any]]] = {name: ([], []) for name in sets}
     for case in track(cases, "score"):
         if source is not None and suite.axes is None:
             view, row = _read_native(case, source, cache)
@@ -67,7 +69,7 @@ def score(folder: RunFolder, suite: Suite, cases: list[Case], source: BringsClip
         else:
             view = _read_made(folder, case, samples.get(case.id), cache)
         rows = [] if case.id in scored else _score_rows(case, view, metrics)
-        for name, metric in metrics.sets.items():
+        for name, metric in sets.items():
             try:
                 if isinstance(view, str):
                     raise Undefined(f"no clip: {view}")
@@ -80,7 +82,7 @@ def score(folder: RunFolder, suite: Suite, cases: list[Case], source: BringsClip
             folder.append("scores", rows)
     for name, (ids, values) in vectors.items():
         folder.save_features(name, ids, np.array(values, np.float32).reshape(len(ids), -1))
-    if metrics.sets and suite.reference is not None:
+    if sets:
         _reference_features(folder, suite, metrics, cache)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -45,33 +46,23 @@ def mean_interval(values: npt.ArrayLike, clusters: Sequence[str], seed: int = 0)
     def mean(s: Array, c: Array, axis: int = -1) -> Array:
         return np.asarray(s.sum(axis) / c.sum(axis))
 
-    rng = np.random.default_rng(seed)
-    result = stats.bootstrap(
-        (sums, counts),
-        mean,
-        paired=True,
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        confidence_level=CONFIDENCE,
-        method="BCa",
-        rng=rng,
-    )
-    low, high = (float(v) for v in result.confidence_interval)
-    if np.isfinite(low) and np.isfinite(high):
-        return Interval(low, high, f"cluster bootstrap BCa, {len(sums)} prompts")
-    # BCa has no acceleration when leaving any one cluster out changes nothing.
-    result = stats.bootstrap(
-        (sums, counts),
-        mean,
-        paired=True,
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        rng=rng,
-    )
-    low, high = (float(v) for v in result.confidence_interval)
-    return Interval(low, high, f"cluster bootstrap percentile, {len(sums)} prompts")
+    # BCa has no acceleration when leaving any one cluster out changes nothing; then percentiles have to do.
+    for method in ("BCa", "percentile"):
+        with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
+            warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+            low, high = stats.bootstrap(
+                (sums, counts),
+                mean,
+                paired=True,
+                vectorized=True,
+                n_resamples=RESAMPLES,
+                confidence_level=CONFIDENCE,
+                method=method,
+                rng=np.random.default_rng(seed),
+            ).confidence_interval
+        if np.isfinite(low) and np.isfinite(high):
+            break
+    return Interval(float(low), float(high), f"cluster bootstrap {method}, {len(sums)} prompts")
 
 
 def sign_flip_p(differences: npt.ArrayLike, clusters: Sequence[str], seed: int = 0) -> float | None:
