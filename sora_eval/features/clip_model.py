@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +20,9 @@ from sora_eval.features.base import Array, Undefined
 from sora_eval.weights import sha256_file, world_clip
 
 Floats = npt.NDArray[np.float32]
+
+# One message of ours says what failed; the hub's log of every retry does not help.
+logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
 
 
 class ClipModel:
@@ -43,6 +48,8 @@ class ClipModel:
                         f"CLIP model {spec!r} is neither 'world', a folder in open_clip's format, nor "
                         "ARCHITECTURE:PRETRAINED such as 'ViT-B-32:laion2b_s34b_b79k'"
                     )
+                if not Path(pretrained).is_file():
+                    print(f"loading CLIP {spec}; it is fetched from the model hub if it is not cached", file=sys.stderr)
                 self.model, self.transform = open_clip.create_model_from_pretrained(architecture, pretrained)
                 identity = sha256_file(Path(pretrained))[:12] if Path(pretrained).is_file() else self._state_hash()
         except (OSError, RuntimeError, FileNotFoundError, IndexError, ValueError) as error:
@@ -92,13 +99,23 @@ class ClipModel:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 
 @cache
+def _load(spec: str) -> ClipModel | WeightsError:
+    try:
+        return ClipModel(spec)
+    except WeightsError as error:
+        return error  # remembered too: a hub that cannot be reached takes its time to say so
+
+
 def load(spec: str) -> ClipModel:
     """A model by its spec; loaded once a process. Raises WeightsError."""
-    return ClipModel(spec)
+    found = _load(spec)
+    if isinstance(found, WeightsError):
+        raise found
+    return found
 
 
 class FrameEmbeddings:
