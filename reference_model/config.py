@@ -68,6 +68,8 @@ class TrainConfig:
     tune_steps: int = 2000  # on scenes of at most `tune_objects` objects, without a bar, mostly of full length
     tune_lr: float = 8e-4
     tune_objects: int = 2
+    focus_steps: int = 1500  # as tune, with the loss weighted towards tokens that hold an object
+    focus_weight: float = 6.0
     text_dropout: float = 0.1
     ema_decay: float = 0.999
     clip_steps: int = 1000
@@ -101,6 +103,7 @@ PRESETS: dict[str, ModelConfig] = {
             dit_steps=20,
             dit_packs=2,
             tune_steps=10,
+            focus_steps=10,
             clip_steps=4,
             clip_batch=8,
             save_every=5,
@@ -112,7 +115,14 @@ PRESETS: dict[str, ModelConfig] = {
         text=TextConfig(width=384, depth=6, heads=12),
         dit=DiTConfig(width=384, depth=12, heads=12, pack_tokens=1024),
         train=TrainConfig(
-            clips=100000, vae_steps=30000, vae_batch=32, dit_steps=60000, tune_steps=20000, dit_packs=16, dit_lr=5e-4
+            clips=100000,
+            vae_steps=30000,
+            vae_batch=32,
+            dit_steps=60000,
+            tune_steps=20000,
+            focus_steps=20000,
+            dit_packs=16,
+            dit_lr=5e-4,
         ),
     ),
 }

@@ -184,7 +184,7 @@ def export(config: ModelConfig, folder: Path, out: Path, record: dict[str, Any])
     """
     vae = load_vae(config, folder)
     worst: dict[str, dict[str, float]] = {}
-    for name, file in (("base", "tune.pt"), ("early", "dit-early.pt")):
+    for name, file in (("base", "focus.pt"), ("early", "dit-early.pt")):
         if not (folder / file).exists():
             raise ReferenceModelError(f"{folder / file} does not exist: run the stage 'dit' first")
         denoiser = Denoiser(config)
@@ -200,7 +200,7 @@ def export(config: ModelConfig, folder: Path, out: Path, record: dict[str, Any])
         worst[name] = {part: export_component(c, target / files[part]) for part, c in parts.items()}
         config.save(target / "config.json")
         t = config.train
-        steps = t.dit_steps + t.tune_steps if name == "base" else int(t.dit_steps * t.early_fraction)
+        steps = t.dit_steps + t.tune_steps + t.focus_steps if name == "base" else int(t.dit_steps * t.early_fraction)
         made = {**record, "dit_steps_done": steps, "onnx_opset": OPSET, "largest_difference_from_torch": worst[name]}
         (target / "checkpoint.json").write_text(json.dumps({"components": files, "made": made}, indent=2) + "\n")
     return worst

@@ -1,4 +1,4 @@
-"""Training as one pipeline: collect -> vae -> latents -> dit (with its text encoder) -> tune -> clip. Stages restart."""
+"""Training as one pipeline: collect -> vae -> latents -> dit (with text) -> tune -> focus -> clip. Stages restart."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from reference_model.config import ModelConfig
 from reference_model.dit import DiT
 from reference_model.errors import ReferenceModelError
 from reference_model.loop import fit, load_tensors, save_atomic
+from reference_model.patchify import PIXELS
 from reference_model.text import TextEncoder, tokenize
 from reference_model.vae import VAE, vae_loss
 from reference_model.world import Facts
 
-STAGES = ("collect", "vae", "latents", "dit", "tune", "clip")
+STAGES = ("collect", "vae", "latents", "dit", "tune", "focus", "clip")
 LENGTHS = (0.1, 0.1, 0.15, 0.15, 0.5)  # probability of 1, 5, 9, 13 and 17 frames
 TUNE_LENGTHS = (0.05, 0.05, 0.05, 0.1, 0.75)
 
@@ -132,16 +133,31 @@ class Mixture:
     latents: list[npt.NDArray[np.float32]]
     rows: list[npt.NDArray[np.intp]]
     lengths: tuple[float, ...]
+    object_weight: float = 1.0  # of tokens that hold an object, against 1 of the others
+
+    def token_weights(self, which: int, row: int, groups: int) -> npt.NDArray[np.float32]:
+        """Weights (n, 1) of a clip's tokens, adding up to 1: backgrounds are most of a clip and teach little of it."""
+        cover = self.sets[which].coverage[row, : 4 * groups - 3]
+        cover = np.concatenate([cover[:1].repeat(3, 0), cover])  # (4G, H, W)
+        blocks = cover.reshape(groups, 4, cover.shape[1] // PIXELS, PIXELS, cover.shape[2] // PIXELS, PIXELS)
+        weight = np.where(blocks.max((1, 3, 5)) > 0, self.object_weight, 1.0).astype(np.float32).reshape(-1, 1)
+        return weight / weight.sum()
 
     @staticmethod
-    def load(config: ModelConfig, folder: Path, lengths: tuple[float, ...], max_objects: int | None = None) -> Mixture:
+    def load(
+        config: ModelConfig,
+        folder: Path,
+        lengths: tuple[float, ...],
+        max_objects: int | None = None,
+        object_weight: float = 1.0,
+    ) -> Mixture:
         """All clips; with `max_objects` those of at most so many objects and without a bar."""
         sets = data.load(config.train, folder / "data")
         latents = [np.load(folder / "data" / f"{c.size[0]}x{c.size[1]}.latent.npy", mmap_mode="r") for c in sets]
         keep = [
             np.flatnonzero([max_objects is None or _is_simple(r.scene.facts, max_objects) for r in c.records]) for c in sets
         ]
-        return Mixture(sets, latents, keep, lengths)
+        return Mixture(sets, latents, keep, lengths, object_weight)
 
 
 def _is_simple(facts: Facts, max_objects: int) -> bool:
@@ -156,21 +172,28 @@ def _dit(config: ModelConfig, folder: Path) -> None:
 def _tune(config: ModelConfig, folder: Path) -> None:
     """Curriculum: the same network goes on with simpler and longer clips."""
     t = config.train
-    start = folder / "dit.pt"
-    if not start.exists():
-        raise ReferenceModelError(f"{start} does not exist: run the stage 'dit' first")
     mixture = Mixture.load(config, folder, TUNE_LENGTHS, t.tune_objects)
-    _fit_denoiser(config, folder, "tune", mixture, start, t.tune_steps, t.tune_lr)
+    _fit_denoiser(config, folder, "tune", mixture, "dit", t.tune_steps, t.tune_lr)
+
+
+def _focus(config: ModelConfig, folder: Path) -> None:
+    """Curriculum: the same clips, with an eye on what moves."""
+    t = config.train
+    mixture = Mixture.load(config, folder, TUNE_LENGTHS, t.tune_objects, t.focus_weight)
+    _fit_denoiser(config, folder, "focus", mixture, "tune", t.focus_steps, t.tune_lr)
 
 
 def _fit_denoiser(
-    config: ModelConfig, folder: Path, name: str, mixture: Mixture, start: Path | None, steps: int, lr: float
+    config: ModelConfig, folder: Path, name: str, mixture: Mixture, start: str | None, steps: int, lr: float
 ) -> None:
-    t, seed = config.train, config.train.seed + {"dit": 1, "tune": 3}[name]
+    t, seed = config.train, config.train.seed + {"dit": 1, "tune": 3, "focus": 4}[name]
     torch.manual_seed(seed)
     model = Denoiser(config)
     if start is not None:
-        model.load_state_dict(load_tensors(start))
+        before = folder / f"{start}.pt"
+        if not before.exists():
+            raise ReferenceModelError(f"{before} does not exist: run the stage {start!r} first")
+        model.load_state_dict(load_tensors(before))
 
     def step(_: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         return denoising_loss(config, model, mixture, rng)
@@ -192,9 +215,9 @@ def _fit_denoiser(
 def denoising_loss(
     config: ModelConfig, model: Denoiser, mixture: Mixture, rng: np.random.Generator
 ) -> tuple[Tensor, dict[str, float]]:
-    """Velocity error of one batch of packs: mean over a clip's tokens, then over clips."""
+    """Velocity error of one batch of packs: (weighted) mean over a clip's tokens, then over clips."""
     t, capacity = config.train, config.dit.pack_tokens
-    values, prompts, grids = [], [], []
+    values, weights, prompts, grids = [], [], [], []
     total = 0
     # Enough clips to fill the packs; the few that open one pack too many are left for another step.
     while total < capacity * t.dit_packs:
@@ -204,6 +227,7 @@ def denoising_loss(
         latent = mixture.latents[which][row, :, :groups]
         grids.append((groups, latent.shape[2] // 2, latent.shape[3] // 2))
         values.append(patchify.patchify(latent))
+        weights.append(mixture.token_weights(which, row, groups))
         text = mixture.sets[which].records[row].caption(rng, 1 + 4 * (groups - 1))
         prompts.append("" if rng.random() < t.text_dropout else text)
         total += len(values[-1])
@@ -213,7 +237,8 @@ def denoising_loss(
     for group in kept:
         groups_of.append(list(range(start, start + len(group))))
         start += len(group)
-    values, prompts, grids = [values[c] for c in order], [prompts[c] for c in order], [grids[c] for c in order]
+    values, weights = [values[c] for c in order], [weights[c] / len(order) for c in order]
+    prompts, grids = [prompts[c] for c in order], [grids[c] for c in order]
 
     ids, lengths = tokenize(prompts, config.text.max_tokens)
     packs = patchify.pack(grids, lengths.tolist(), ids.shape[1], groups_of, pad_to=capacity)
@@ -221,7 +246,6 @@ def denoising_loss(
     noise = [rng.standard_normal(v.shape, dtype=np.float32) for v in values]
     noisy = [(1 - s) * v + s * e for v, e, s in zip(values, noise, time_, strict=True)]
     target = [e - v for v, e in zip(values, noise, strict=True)]
-    weight = [np.full((len(v), 1), 1.0 / (len(v) * len(values)), np.float32) for v in values]
 
     text, pooled = model.text(torch.from_numpy(ids))
     out = model.dit(
@@ -232,7 +256,7 @@ def denoising_loss(
         torch.from_numpy(packs.text_clip),
     )
     error = F.mse_loss(out, torch.from_numpy(packs.gather(target)), reduction="none").mean(-1, keepdim=True)
-    loss = (error * torch.from_numpy(packs.gather(weight))).sum()
+    loss = (error * torch.from_numpy(packs.gather(weights))).sum()
     with torch.no_grad():
         per_token = error.squeeze(-1).numpy()
         token_time = np.where(packs.clip >= 0, time_[packs.clip], np.nan)
@@ -250,4 +274,4 @@ def _clip(config: ModelConfig, folder: Path) -> None:
     clip.train(config, folder)
 
 
-_RUN = {"collect": _collect, "vae": _vae, "latents": _latents, "dit": _dit, "tune": _tune, "clip": _clip}
+_RUN = {"collect": _collect, "vae": _vae, "latents": _latents, "dit": _dit, "tune": _tune, "focus": _focus, "clip": _clip}
