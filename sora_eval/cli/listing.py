@@ -24,10 +24,11 @@ def listing(
     root: Annotated[Path, typer.Option(help="Where run folders are.")] = Path("runs"),
 ) -> None:
     """List suites, metrics, generators, weights or runs."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    from reports.tables import console as make_console
+
+    console = make_console()
     for kind in [what] if what else [w for w in What if w is not What.runs]:
         rows, columns = _rows(kind, root)
         table = Table(*columns, title=kind.value, title_justify="left", box=None, header_style="bold")
