@@ -49,7 +49,7 @@ class SamplingConfig:
     """Defaults of generation; chosen by velocity error on held-out prompts."""
 
     num_inference_steps: int = 20
-    guidance_scale: float = 2.0
+    guidance_scale: float = 3.0
 
 
 @dataclass(frozen=True)
