@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from zlib import crc32
 
 from sora_eval.clip import Clip, write_clip
 from sora_eval.environment import peak_bytes
@@ -14,7 +15,12 @@ from sora_eval.suite import Case, Suite
 
 
 def request_of(case: Case, suite: Suite, seed_offset: int = 0) -> Request:
-    """What a generator is asked for."""
+    """What a generator is asked for.
+
+    Its seed mixes the prompt's id with the case's seed: one seed for all prompts would start them all from the same noise,
+    and a set of clips would be far less varied than its n says.
+    """
+    seed = (crc32(case.prompt.id.encode()) + case.seed + seed_offset) % 2**31
     assert case.width is not None and case.height is not None  # noqa: PT018
     assert case.num_frames is not None and case.fps is not None  # noqa: PT018
     return Request(
@@ -23,7 +29,7 @@ def request_of(case: Case, suite: Suite, seed_offset: int = 0) -> Request:
         case.height,
         case.num_frames,
         case.fps,
-        case.seed + seed_offset,
+        seed,
         suite.generate.num_inference_steps,
         suite.generate.guidance_scale,
         case.prompt.facts,
