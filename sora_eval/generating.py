@@ -33,6 +33,7 @@ def request_of(case: Case, suite: Suite, seed_offset: int = 0) -> Request:
         suite.generate.num_inference_steps,
         suite.generate.guidance_scale,
         case.prompt.facts,
+        case.seed,
     )
 
 

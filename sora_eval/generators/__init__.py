@@ -26,6 +26,7 @@ class Request:
     num_inference_steps: int | None = None
     guidance_scale: float | None = None
     facts: dict[str, Any] | None = None
+    case_seed: int = 0  # the suite's seed of this case, before it was mixed with the prompt's id
 
 
 @dataclass(frozen=True)

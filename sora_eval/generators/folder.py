@@ -124,9 +124,9 @@ class FolderGenerator:
         out = []
         for r in requests:
             matching = [c for c, _ in self._entries.values() if c.prompt.text == r.prompt]
-            exact = [c for c in matching if c.seed == r.seed] or (matching if len(matching) == 1 else [])
+            exact = [c for c in matching if c.seed == r.case_seed] or (matching if len(matching) == 1 else [])
             if not exact:
-                raise ClipError(f"the folder has {len(matching)} clips of the prompt {r.prompt!r}, none of seed {r.seed}")
+                raise ClipError(f"the folder has {len(matching)} clips of the prompt {r.prompt!r}, none of seed {r.case_seed}")
             clip = self.read(exact[0])
             if (clip.width, clip.height, clip.num_frames) != (r.width, r.height, r.num_frames):
                 raise ClipError(
