@@ -102,7 +102,7 @@ def export(
     record = {
         "command": "python -m reference_model train, then export",
         "stage_seconds": {s["stage"]: s["seconds"] for s in stages},
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, no GPU",
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, CPU training",
         "torch": torch.__version__,
     }
     worst = run(load_config(source / "config.json"), source, out, record)

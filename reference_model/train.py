@@ -237,7 +237,7 @@ def denoising_loss(
     for group in kept:
         groups_of.append(list(range(start, start + len(group))))
         start += len(group)
-    values, weights = [values[c] for c in order], [weights[c] / len(order) for c in order]
+    values, weights = [values[c] for c in order], [weights[c] / np.float32(len(order)) for c in order]
     prompts, grids = [prompts[c] for c in order], [grids[c] for c in order]
 
     ids, lengths = tokenize(prompts, config.text.max_tokens)
