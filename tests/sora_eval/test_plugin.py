@@ -6,7 +6,8 @@ import pytest
 
 
 @pytest.fixture
-def project(pytester, workspace):
+def project(pytester, workspace, monkeypatch):
+    monkeypatch.chdir(pytester.path)
     suites = pytester.path / "suites"
     suites.mkdir()
     for name in ("small.toml", "prompts.jsonl"):
@@ -38,7 +39,7 @@ def test_a_suite_runs_as_items_with_properties(project):
 
 def test_failures_are_one_line(project):
     result = project.runpytest_subprocess("suites/small.toml", *FLAGS, "python:my_generator:broken")
-    result.assert_outcomes(failed=4, passed=1)
+    result.assert_outcomes(failed=5)
     result.stdout.fnmatch_lines(["*of 16 cases failed; *", "*temporal_flickering: * clips are missing from its 16 cases*"])
     result.stdout.no_fnmatch_line("*Traceback*")
 
