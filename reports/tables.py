@@ -123,7 +123,7 @@ def comparison_table(comparison: Comparison, slices: bool = False) -> pd.DataFra
 
 def comparison_notes(comparison: Comparison) -> list[str]:
     """Warnings, then why rows have no test."""
-    table = comparison.table[comparison.table["note"].ne("")]
+    table = comparison.table[comparison.table["note"].ne("") & comparison.table["slice"].eq("all")]
     grouped = table.groupby("note", sort=False)["metric"].agg(lambda names: ", ".join(dict.fromkeys(names)))
     return [*comparison.warnings, *(f"{names}: {note}" for note, names in grouped.items())]
 
