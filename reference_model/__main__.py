@@ -23,7 +23,7 @@ app = typer.Typer(
 def train(
     preset: Annotated[str, typer.Option(help="tiny (seconds), base (shipped; about an hour of 2 cores) or large.")] = "base",
     out: Annotated[Path | None, typer.Option(help="Working folder; started again, it goes on where it was.")] = None,
-    stages: Annotated[str, typer.Option(help="Comma-separated: collect,vae,latents,dit,clip.")] = "",
+    stages: Annotated[str, typer.Option(help="Comma-separated: collect,vae,latents,dit,tune,focus,clip.")] = "",
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves it to torch.")] = 0,
 ) -> None:
     """Train all networks on the world, stage by stage, with checkpoints and exact resume."""

@@ -10,7 +10,7 @@ import typer
 from sora_eval.cli import compare, listing, report, run, score, validate, weights
 from sora_eval.errors import SoraEvalError
 
-EXIT_USAGE, EXIT_INCOMPLETE, EXIT_INTERRUPTED = 2, 12, 130
+EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
 
 app = typer.Typer(
     add_completion=False,

@@ -10,6 +10,7 @@ import typer
 
 from sora_eval.errors import SoraEvalError
 
+EXIT_INCOMPLETE = 12
 EXAMPLES = (
     "Examples: sora-eval run quick; sora-eval run quick -g reference:early -g reference:base (ends with their "
     "comparison); sora-eval run videos -g folder:my_clips; sora-eval run my.toml -g python:my_model:generate; "
@@ -61,4 +62,4 @@ def run(
             soft_wrap=True,
         )
     if incomplete:
-        raise typer.Exit(12)
+        raise typer.Exit(EXIT_INCOMPLETE)
