@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reference_model.world.captions import caption, sample_caption
+from reference_model.world.captions import Description, caption, describe, parse, sample_level
 from reference_model.world.facts import FPS, Facts, FactsError, ObjectFacts
 from reference_model.world.physics import Event, Trajectory, simulate
 from reference_model.world.render import Frames, render
@@ -14,6 +14,7 @@ from reference_model.world.scene import Scene, place, sample_facts
 
 __all__ = [
     "FPS",
+    "Description",
     "Event",
     "Facts",
     "FactsError",
@@ -23,11 +24,13 @@ __all__ = [
     "Trajectory",
     "WorldClip",
     "caption",
+    "describe",
     "make_clip",
+    "parse",
     "place",
     "render",
-    "sample_caption",
     "sample_facts",
+    "sample_level",
     "simulate",
 ]
 

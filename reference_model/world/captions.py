@@ -1,10 +1,13 @@
-"""The grammar: facts to words, from short to dense, over a closed vocabulary."""
+"""The grammar, both ways: facts to a description to words, from short to dense, and words back to a description."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass, replace
+
 import numpy as np
 
-from reference_model.world.facts import BACKGROUNDS, COLOURS, DIRECTIONS, SHAPES, SIZES, SPEEDS, Facts, ObjectFacts
+from reference_model.world.facts import BACKGROUNDS, COLOURS, DIRECTIONS, SHAPES, SPEEDS, Facts
 from reference_model.world.physics import Event
 from reference_model.world.scene import Scene
 
@@ -14,7 +17,6 @@ _ROWS, _COLUMNS = ("top", "middle", "bottom"), ("left", "center", "right")
 
 _GRAMMAR_WORDS = [
     "a",
-    "an",
     "the",
     "and",
     "with",
@@ -43,73 +45,145 @@ _GRAMMAR_WORDS = [
     "slides",
     "rests",
     "is",
-    "thrown",
     "lands",
 ]
 WORDS: tuple[str, ...] = tuple(
-    dict.fromkeys([*_GRAMMAR_WORDS, *COLOURS, *BACKGROUNDS, *SHAPES, *SIZES, *SPEEDS, *DIRECTIONS, *_ROWS, *_COLUMNS])
+    dict.fromkeys([*_GRAMMAR_WORDS, *COLOURS, *BACKGROUNDS, *SHAPES, *SPEEDS, *DIRECTIONS, *_ROWS, *_COLUMNS])
+)
+
+Slot = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Described:
+    """What words say of one object; None where they are silent."""
+
+    colour: str
+    shape: str
+    motion: str | None = None
+    direction: str | None = None
+    speed: str | None = None
+    place: str | None = None  # at the first frame, as "top left"
+
+    def text(self) -> str:
+        words = f"a {self.colour} {self.shape}" + (f" at the {self.place}" if self.place else "")
+        match self.motion:
+            case None:
+                return words
+            case "floats":
+                return f"{words} floats still"
+            case "moves" | "slides":
+                return f"{words} {self.motion} {self.speed} {self.direction}"
+            case "rests":
+                return f"{words} rests on the floor"
+            case "bounces":
+                return f"{words} falls and bounces"
+            case _:
+                return f"{words} falls"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What words say of a clip. `wall` is the colour of the object that is the first to hit a wall."""
+
+    objects: tuple[Described, ...]
+    background: str | None = None
+    bar: bool = False
+    wall: str | None = None
+    collision: bool = False
+
+    def at(self, level: str, *, still: bool = False) -> Description:
+        """What is left of it at a level.
+
+        `short` keeps colour, shape and motion; `medium` adds background and bar; `dense` keeps the place of each object
+        at the first frame and the contacts too. A `still` picture shows no motion, so none is told.
+        """
+        objects = tuple(replace(o, place=o.place if level == "dense" else None) for o in self.objects)
+        if still:
+            objects = tuple(replace(o, motion=None, direction=None, speed=None) for o in objects)
+        told = replace(self, objects=objects)
+        if level == "short":
+            told = replace(told, background=None, bar=False)
+        return replace(told, wall=None, collision=False) if level != "dense" or still else told
+
+    def text(self) -> str:
+        """The words. A sentence that would pass the text encoder's length is left out."""
+        parts = [o.text() for o in self.objects]
+        text = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+        text += f" on a {self.background} background" if self.background else ""
+        text += " behind a bar" if self.bar else ""
+        shapes = {o.colour: o.shape for o in self.objects}
+        sentences = [f"the {self.wall} {shapes[self.wall]} hits the wall"] if self.wall in shapes else []
+        for sentence in [*sentences, *(["they collide"] if self.collision else [])]:
+            if len(text.replace(",", " ,").split()) + len(sentence.split()) + 1 <= MAX_WORDS:
+                text += f" . {sentence}"
+        return text
+
+    def slots(self) -> frozenset[Slot]:
+        """Every single fact that is told: what captions are compared by."""
+        told: set[Slot] = {("count", str(len(self.objects)))}
+        for o in self.objects:
+            told |= {("colour", o.colour), (o.colour, "shape", o.shape)}
+            for name in ("motion", "direction", "speed", "place"):
+                if value := getattr(o, name):
+                    told.add((o.colour, name, value))
+        if self.background:
+            told.add(("background", self.background))
+        told |= {("bar",)} if self.bar else set()
+        told |= {("wall", self.wall)} if self.wall else set()
+        return frozenset(told | ({("collision",)} if self.collision else set()))
+
+
+def describe(facts: Facts, scene: Scene | None = None, events: tuple[Event, ...] = ()) -> Description:
+    """All that can be told: places need the `scene`, contacts the `events`."""
+    objects = tuple(
+        Described(o.colour, o.shape, o.motion, o.direction, o.speed, _place(scene, i) if scene else None)
+        for i, o in enumerate(facts.objects)
+    )
+    walls = [facts.objects[e.objects[0]].colour for e in events if e.kind == "wall"]
+    collision = any(e.kind == "collision" for e in events)
+    return Description(objects, facts.background, facts.occluder, walls[0] if walls else None, collision)
+
+
+def caption(facts: Facts, level: str, *, still: bool = False) -> str:
+    """The words for facts alone."""
+    return describe(facts).at(level, still=still).text()
+
+
+def sample_level(rng: np.random.Generator, weights: tuple[float, float, float] = (0.4, 0.4, 0.2)) -> str:
+    """A random level, with the probabilities of `LEVELS`."""
+    return str(rng.choice(LEVELS, p=weights))
+
+
+def _any(words: object) -> str:
+    return "|".join(words)  # type: ignore[arg-type]
+
+
+_OBJECT = re.compile(
+    rf"\ba ({_any(COLOURS)}) ({_any(SHAPES)})(?: at the ((?:{_any(_ROWS)}) (?:{_any(_COLUMNS)})))?"
+    rf"(?: (?:(floats) still|(moves|slides) ({_any(SPEEDS)}) ({_any(DIRECTIONS)})"
+    r"|(rests) on the floor|falls and (bounces)|(falls)))?"
 )
 
 
-def motion_words(o: ObjectFacts) -> str:
-    """The verb phrase of an object's motion."""
-    match o.motion:
-        case "floats":
-            return "floats still"
-        case "moves" | "slides":
-            return f"{o.motion} {o.speed} {o.direction}"
-        case "thrown":
-            return f"is thrown {o.direction}"
-        case "rests":
-            return "rests on the floor"
-        case "bounces":
-            return "falls and bounces"
-        case _:
-            return "falls"
-
-
-def caption(
-    facts: Facts, level: str, *, still: bool = False, scene: Scene | None = None, events: tuple[Event, ...] = ()
-) -> str:
-    """Describe facts in words.
-
-    `short` names colour, shape and motion; `medium` adds size, background and the bar; `dense` adds the place of each
-    object at the first frame (needs `scene`) and the contacts that happen (`events`). A `still` picture shows no
-    motion, so its caption names none.
-    """
-    parts = []
-    for index, o in enumerate(facts.objects):
-        words = f"a {o.colour} {o.shape}" if level == "short" else f"a {o.size} {o.colour} {o.shape}"
-        if level == "dense" and scene is not None:
-            words += f" at the {_place(scene, index)}"
-        parts.append(words if still else f"{words} {motion_words(o)}")
-    text = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
-    if level != "short":
-        text += f" on a {facts.background} background"
-        text += " behind a bar" if facts.occluder else ""
-    if level == "dense" and not still:
-        for sentence in _event_sentences(facts, events):
-            if len(text.replace(",", " ,").split()) + len(sentence.split()) + 1 <= MAX_WORDS:
-                text += f" . {sentence}"
-    return text
-
-
-def sample_caption(facts: Facts, rng: np.random.Generator, *, still: bool, scene: Scene, events: tuple[Event, ...]) -> str:
-    """A caption of a random level, mostly detailed: users write both kinds of prompt."""
-    level = str(rng.choice(LEVELS, p=[0.2, 0.45, 0.35]))
-    return caption(facts, level, still=still, scene=scene, events=events)
+def parse(text: str) -> Description:
+    """The description behind words of this grammar, as far as they can be read; the inverse of `Description.text`."""
+    objects = []
+    for colour, shape, place, floats, moving, speed, direction, rests, bounces, falls in _OBJECT.findall(text.lower()):
+        motion = floats or moving or rests or bounces or falls or None
+        objects.append(Described(colour, shape, motion, direction or None, speed or None, place or None))
+    background = re.search(rf"on a ({_any(BACKGROUNDS)}) background", text.lower())
+    wall = re.search(rf"the ({_any(COLOURS)}) (?:{_any(SHAPES)}) hits the wall", text.lower())
+    return Description(
+        tuple(objects),
+        background[1] if background else None,
+        "behind a bar" in text.lower(),
+        wall[1] if wall else None,
+        "they collide" in text.lower(),
+    )
 
 
 def _place(scene: Scene, index: int) -> str:
     x, y = scene.starts[index]
     row = _ROWS[min(int(3 * y / scene.height), 2)]
     return f"{row} {_COLUMNS[min(int(3 * x / scene.width), 2)]}"
-
-
-def _event_sentences(facts: Facts, events: tuple[Event, ...]) -> list[str]:
-    walls = [
-        f"the {facts.objects[e.objects[0]].colour} {facts.objects[e.objects[0]].shape} hits the wall"
-        for e in events
-        if e.kind == "wall"
-    ]
-    return walls[:1] + (["they collide"] if any(e.kind == "collision" for e in events) else [])

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pymunk
 
-from reference_model.world.facts import FLOOR_HEIGHT, GRAVITY, SIZES, ObjectFacts
+from reference_model.world.facts import FLOOR_HEIGHT, GRAVITY, ObjectFacts
 from reference_model.world.scene import Scene, extents
 
 SUBSTEPS = 20  # a frame; the fastest object moves 0.2 px a substep
-RESTITUTION = {"falls": 0.0, "rests": 0.0, "bounces": 0.8, "slides": 0.8, "thrown": 0.8, "moves": 1.0, "floats": 1.0}
+RESTITUTION = {"falls": 0.0, "rests": 0.0, "bounces": 0.8, "slides": 0.8, "moves": 1.0, "floats": 1.0}
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,7 @@ def simulate(scene: Scene, num_frames: int) -> Trajectory:
     _add_walls(space, scene.width, floor, bool(gravity))
     bodies = []
     for index, (o, start) in enumerate(zip(scene.facts.objects, scene.starts, strict=True)):
-        mass = SIZES[o.size] ** 2
-        body = pymunk.Body(mass, math.inf)
+        body = pymunk.Body(1.0, math.inf)  # equal areas, equal masses
         body.position = start
         body.velocity = o.velocity
         shape = _shape(o, body)
@@ -79,7 +78,7 @@ def simulate(scene: Scene, num_frames: int) -> Trajectory:
 
 def _add_walls(space: pymunk.Space, width: int, floor: int, gravity: bool) -> None:
     thick = 20.0  # px, outside the frame: nothing tunnels through
-    top = -400 if gravity else -thick  # a thrown object may rise above the frame and come back
+    top = -400 if gravity else -thick  # a bounce may rise above the frame and come back
     corners = [
         ((-thick, top), (-thick, floor + thick)),
         ((width + thick, top), (width + thick, floor + thick)),

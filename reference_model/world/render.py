@@ -8,8 +8,8 @@ import numpy.typing as npt
 from reference_model.world.facts import BACKGROUNDS, COLOURS, FLOOR_HEIGHT, ObjectFacts
 from reference_model.world.scene import OCCLUDER_WIDTH, Scene, extents
 
-FLOOR_GREY = 70
-OCCLUDER_GREY = {"black": 110, "gray": 60, "white": 160}
+FLOOR_GREY = 160
+OCCLUDER_GREY = 200
 
 Frames = npt.NDArray[np.uint8]  # (T, H, W, 3)
 
@@ -33,7 +33,7 @@ def render(scene: Scene, positions: npt.NDArray[np.float64]) -> tuple[Frames, np
     if scene.occluder_x is not None:
         left, right = scene.occluder_x, scene.occluder_x + OCCLUDER_WIDTH
         bar = np.clip(np.minimum(xs + 0.5, right) - np.maximum(xs - 0.5, left), 0.0, 1.0)  # (1, 1, W)
-        image += bar[..., None] * (OCCLUDER_GREY[background] - image)
+        image += bar[..., None] * (OCCLUDER_GREY - image)
         covered *= 1.0 - bar
     return np.round(image).astype(np.uint8), np.round(covered * 255).astype(np.uint8)
 

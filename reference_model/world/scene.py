@@ -14,8 +14,8 @@ from reference_model.world.facts import (
     FLOATING,
     FLOOR_HEIGHT,
     HELD_OUT,
+    RADIUS,
     SHAPES,
-    SIZES,
     SPEEDS,
     Facts,
     FactsError,
@@ -36,9 +36,8 @@ EXTENTS: dict[str, tuple[float, float, float]] = {
 
 def extents(o: ObjectFacts) -> tuple[float, float, float]:
     """Half width, reach up and reach down of an object in px."""
-    r = SIZES[o.size]
     half, up, down = EXTENTS[o.shape]
-    return half * r, up * r, down * r
+    return half * RADIUS, up * RADIUS, down * RADIUS
 
 
 @dataclass(frozen=True)
@@ -59,28 +58,29 @@ def sample_facts(rng: np.random.Generator, fold: str = "train") -> Facts:
         return Facts((_sample_object(rng, colour, motion),), str(rng.choice(list(BACKGROUNDS))))
     if fold != "train":
         raise FactsError(f"fold is {fold!r}; expected 'train' or 'held_out'")
-    count = int(rng.choice([1, 2, 3], p=[0.5, 0.38, 0.12]))
+    count = int(rng.choice([1, 2, 3], p=[0.6, 0.3, 0.1]))
     family = FALLING if rng.random() < 0.55 else FLOATING
-    weights = [0.3, 0.25, 0.2, 0.1, 0.15] if family is FALLING else [0.15, 0.85]
-    colours = rng.permutation(list(COLOURS))[:count]
+    weights = [0.3, 0.3, 0.3, 0.1] if family is FALLING else [0.15, 0.85]
+    # In the order of the palette: what looks the same is told the same.
+    colours = sorted(rng.permutation(len(COLOURS))[:count])
     objects = []
-    for colour in map(str, colours):
+    for colour in (list(COLOURS)[c] for c in colours):
         motion = str(rng.choice(family, p=weights))
         while (colour, motion) in HELD_OUT:
             motion = str(rng.choice(family, p=weights))
         objects.append(_sample_object(rng, colour, motion))
-    return Facts(tuple(objects), str(rng.choice(list(BACKGROUNDS))), bool(rng.random() < 0.08))
+    return Facts(tuple(objects), str(rng.choice(list(BACKGROUNDS))), bool(rng.random() < 0.05))
 
 
 def _sample_object(rng: np.random.Generator, colour: str, motion: str) -> ObjectFacts:
     direction = speed = None
     if motion == "moves":
         direction = str(rng.choice(list(DIRECTIONS)))
-    elif motion in ("slides", "thrown"):
+    elif motion == "slides":
         direction = str(rng.choice(["left", "right"]))
     if motion in ("moves", "slides"):
         speed = str(rng.choice(list(SPEEDS)))
-    return ObjectFacts(colour, str(rng.choice(SHAPES)), str(rng.choice(list(SIZES))), motion, direction, speed)
+    return ObjectFacts(colour, str(rng.choice(SHAPES)), motion, direction, speed)
 
 
 def place(facts: Facts, height: int, width: int, rng: np.random.Generator) -> Scene:
@@ -100,7 +100,7 @@ def _start(
     low_x, high_x = half + 0.5, width - half - 0.5
     low_y, high_y = up + 0.5, height - (FLOOR_HEIGHT if facts.gravity else 0.5) - down
     if high_x < low_x or high_y < low_y:
-        raise FactsError(f"a {o.size} {o.shape} does not fit into {width}x{height} px; use a larger frame")
+        raise FactsError(f"a {o.shape} does not fit into {width}x{height} px; use a larger frame")
     vx, vy = o.velocity
     middle_x, middle_y = (low_x + high_x) / 2, (low_y + high_y) / 2
     if vx and room_ahead:  # start in the half that it moves away from
@@ -109,8 +109,6 @@ def _start(
         high_y = low_y + 0.35 * (high_y - low_y)
     elif o.motion in ("slides", "rests"):
         low_y = high_y
-    elif o.motion == "thrown":
-        low_y = max(low_y, high_y - 0.4 * (high_y - low_y))
     elif vy and room_ahead:
         low_y, high_y = (low_y, middle_y) if vy > 0 else (middle_y, high_y)
     return float(rng.uniform(low_x, high_x)), float(rng.uniform(low_y, high_y))
