@@ -15,6 +15,7 @@ import numpy.typing as npt
 PATCH = 2  # latent sites a side
 PIXELS = 8  # px a side of a token
 PAD = -1
+MAX_RUN = 8  # groups that one kept tubelet may stand for
 
 Grid = tuple[int, int, int]  # tokens in t, y, x
 Floats = npt.NDArray[np.float32]
@@ -49,32 +50,79 @@ def positions(grid: Grid) -> Ints:
     return np.stack(np.meshgrid(*(np.arange(n) for n in grid), indexing="ij"), -1).reshape(-1, 3)
 
 
+def tubelets(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Pixels (T, H, W, 3) to tubelets (G, h, w, 4, 8, 8, 3) of 4 frames x 8x8 px; the first frame stands for its group."""
+    whole = np.concatenate([frames[:1].repeat(3, 0), frames])
+    t, height, width, _ = whole.shape
+    blocks = whole.reshape(t // 4, 4, height // PIXELS, PIXELS, width // PIXELS, PIXELS, 3)
+    return blocks.transpose(0, 2, 4, 1, 3, 5, 6)
+
+
+def runs(frames: npt.NDArray[np.uint8], threshold: float, max_run: int = MAX_RUN) -> Ints:
+    """Similar-token dropping: run lengths (G, h, w), 0 where a tubelet is dropped.
+
+    A tubelet that stays within `threshold` grey levels of the last frame of the last one kept at its place says nothing
+    new. Against the last *kept* one, so that slow drift adds up and is seen; the largest difference, because a mean hides
+    an edge of two pixels. The first group is kept whole, and no run is longer than `max_run`. After Choudhury et al. 2024
+    (run-length tokenization). With a negative threshold nothing is dropped.
+    """
+    blocks = tubelets(frames).astype(np.int16)
+    out = np.zeros(blocks.shape[:3], np.int64)
+    rows, columns = np.indices(out.shape[1:])
+    head = np.zeros(out.shape[1:], np.int64)  # the group last kept
+    shown = blocks[0, :, :, -1]
+    for group, block in enumerate(blocks):
+        difference = np.abs(block - shown[:, :, None]).max((2, 3, 4, 5))
+        new = (group == 0) | (difference > threshold) | (group - head >= max_run)
+        head = np.where(new, group, head)
+        shown = np.where(new[..., None, None, None], block[:, :, -1], shown)
+        out[head, rows, columns] += 1
+    return out
+
+
+def cut_runs(whole: Ints, groups: int) -> Ints:
+    """The runs of a clip's first `groups` groups: what is kept does not depend on what comes later."""
+    left = (groups - np.arange(groups))[:, None, None]
+    return np.minimum(whole[:groups], left)
+
+
 @dataclass(frozen=True)
 class Packs:
-    """Where every clip lies. `clip` and `position` are inputs of the network; `place` finds a clip's tokens again."""
+    """Where every clip lies. Tokens of one clip share a state (its time, text and size); the first tokens of a clip that
+    is continued from known frames have a second state, whose time is 0."""
 
     clip: Ints  # (P, L), PAD where empty
+    state: Ints  # (P, L), 0 where empty: it borrows the first clip's, and nothing reads its output
     position: Ints  # (P, L, 3)
     text_index: Ints  # (P, M), row of the flattened text states, 0 where empty
     text_clip: Ints  # (P, M), clip of a text token, PAD - 1 where empty (so that padding attends to nothing real)
-    place: tuple[tuple[int, int], ...]  # (pack, offset) of each clip
-    grids: tuple[Grid, ...]
+    place: tuple[tuple[int, int, int], ...]  # (pack, offset, tokens) of each clip
+    state_clip: Ints  # (S,): the clips in their order, then those with known tokens once more
 
     @property
     def padding(self) -> float:
         """Share of places that hold no token."""
         return float((self.clip == PAD).mean())
 
+    @property
+    def mask_overhead(self) -> float:
+        """Share of the attention's score matrix that is masked out: computed for nothing."""
+        return 1.0 - sum(n * n for _, _, n in self.place) / (self.clip.shape[0] * self.clip.shape[1] ** 2)
+
+    def times(self, time: Floats) -> Floats:
+        """Times (S,) of the states from those of the clips (N,): what is known is at time 0."""
+        return np.concatenate([time, np.zeros(len(self.state_clip) - len(time), np.float32)])
+
     def gather(self, tokens: Sequence[Floats]) -> Floats:
         """Tokens of each clip, (n_i, C), laid into packs, (P, L, C); zeros in the padding."""
         out = np.zeros((*self.clip.shape, tokens[0].shape[-1]), np.float32)
-        for (pack, offset), value in zip(self.place, tokens, strict=True):
-            out[pack, offset : offset + len(value)] = value
+        for (pack, offset, n), value in zip(self.place, tokens, strict=True):
+            out[pack, offset : offset + n] = value
         return out
 
     def scatter(self, packed: npt.NDArray[np.float32]) -> list[Floats]:
         """The inverse of `gather`."""
-        return [packed[p, o : o + tokens_of(g)] for (p, o), g in zip(self.place, self.grids, strict=True)]
+        return [packed[p, o : o + n] for p, o, n in self.place]
 
 
 def best_fit(sizes: Iterable[int], capacity: int, open_packs: int = 8) -> list[list[int]]:
@@ -101,28 +149,41 @@ def best_fit(sizes: Iterable[int], capacity: int, open_packs: int = 8) -> list[l
 
 
 def pack(
-    grids: Sequence[Grid], text_lengths: Sequence[int], text_width: int, groups: list[list[int]], pad_to: int = 0
+    places: Sequence[Ints],
+    text_lengths: Sequence[int],
+    text_width: int,
+    groups: list[list[int]],
+    pad_to: int = 0,
+    known: Sequence[int] | None = None,
 ) -> Packs:
     """Lay clips into packs.
 
-    `groups` says which clips share a pack; `text_lengths[i]` text tokens of clip i stand in row i of text states that
-    are `text_width` long. Packs are as long as the fullest, at least `pad_to`.
+    `places[i]` are the positions (n_i, 3) of clip i's tokens; `groups` says which clips share a pack; `text_lengths[i]`
+    text tokens of clip i stand in row i of text states that are `text_width` long; the first `known[i]` tokens of clip i
+    are given, not made. Packs are as long as the fullest, at least `pad_to`.
     """
-    length = max([pad_to, *(sum(tokens_of(grids[c]) for c in group) for group in groups)])
+    known = known or [0] * len(places)
+    continued = [i for i, n in enumerate(known) if n]
+    length = max([pad_to, *(sum(len(places[c]) for c in group) for group in groups)])
     texts = max(sum(text_lengths[c] for c in group) for group in groups)
     clip = np.full((len(groups), length), PAD, np.int64)
+    state = np.zeros((len(groups), length), np.int64)
     position = np.zeros((len(groups), length, 3), np.int64)
     text_index = np.zeros((len(groups), texts), np.int64)
     text_clip = np.full((len(groups), texts), PAD - 1, np.int64)
-    place = [(0, 0)] * len(grids)
+    place = [(0, 0, 0)] * len(places)
     for row, group in enumerate(groups):
         offset = text_offset = 0
         for c in group:
-            n, m = tokens_of(grids[c]), text_lengths[c]
-            place[c] = (row, offset)
+            n, m = len(places[c]), text_lengths[c]
+            place[c] = (row, offset, n)
             clip[row, offset : offset + n] = c
-            position[row, offset : offset + n] = positions(grids[c])
+            state[row, offset : offset + n] = c
+            if known[c]:
+                state[row, offset : offset + known[c]] = len(places) + continued.index(c)
+            position[row, offset : offset + n] = places[c]
             text_index[row, text_offset : text_offset + m] = c * text_width + np.arange(m)
             text_clip[row, text_offset : text_offset + m] = c
             offset, text_offset = offset + n, text_offset + m
-    return Packs(clip, position, text_index, text_clip, tuple(place), tuple(grids))
+    state_clip = np.array([*range(len(places)), *continued], np.int64)
+    return Packs(clip, state, position, text_index, text_clip, tuple(place), state_clip)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor, nn
 
 from reference_model.config import TextConfig
 from reference_model.errors import ReferenceModelError
+from reference_model.layers import BLOCKED, Layer, visible
 from reference_model.world.captions import WORDS
 
 PAD, START, END = "<pad>", "<start>", "<end>"
@@ -64,22 +64,6 @@ def tokenize(prompts: Sequence[str], max_tokens: int = 48) -> tuple[npt.NDArray[
     return ids, lengths
 
 
-class TextBlock(nn.Module):
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # (N, M, D), (N, 1, 1, M)
-        q, k, v = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (N, h, M, d)
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        x = x + self.out(attended.transpose(1, 2).flatten(2))
-        return x + self.mlp(self.norm2(x))
-
-
 class TextEncoder(nn.Module):
     """Ids (N, M) to states (N, M, D) and a pooled vector (N, D): the mean over the words that are there."""
 
@@ -87,16 +71,64 @@ class TextEncoder(nn.Module):
         super().__init__()
         self.embed = nn.Embedding(len(VOCABULARY), config.width)
         self.position = nn.Parameter(torch.randn(config.max_tokens, config.width) * 0.02)
-        self.blocks = nn.ModuleList(TextBlock(config.width, config.heads) for _ in range(config.depth))
+        self.layers = nn.ModuleList(Layer(config.width, config.heads) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width)
         nn.init.normal_(self.embed.weight, std=0.02)
 
     def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         present = ids != 0  # (N, M)
-        mask = torch.where(present, 0.0, -1e9)[:, None, None]
+        mask = visible(present)
         x = self.embed(ids) + self.position[: ids.shape[1]]
-        for block in self.blocks:
-            x = block(x, mask)
+        for layer in self.layers:
+            x = layer(x, mask)
         x = self.norm(x)
         weight = present.to(x.dtype)[..., None]
         return x, (x * weight).sum(1) / weight.sum(1)
+
+
+class Decoder(nn.Module):
+    """Ids (N, M) read so far and the states of what is told (N, S, Ds), to logits (N, M, V) of each next word."""
+
+    def __init__(self, width: int, depth: int, heads: int, source: int, max_tokens: int) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(len(VOCABULARY), width)
+        self.position = nn.Parameter(torch.randn(max_tokens, width) * 0.02)
+        self.layers = nn.ModuleList(Layer(width, heads, source) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.Linear(width, len(VOCABULARY))
+        nn.init.normal_(self.embed.weight, std=0.02)
+
+    def forward(self, ids: Tensor, states: Tensor, present: Tensor) -> Tensor:
+        place = torch.arange(ids.shape[1], device=ids.device)
+        causal = torch.where(place[:, None] >= place[None, :], 0.0, BLOCKED)[None, None]  # (1, 1, M, M)
+        x = self.embed(ids) + self.position[: ids.shape[1]]
+        for layer in self.layers:
+            x = layer(x, causal, None, states, visible(present))
+        return self.out(self.norm(x))
+
+
+def write(
+    logits: Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], npt.NDArray[np.float32]],
+    seeds: Sequence[int | None],
+    max_tokens: int = 48,
+) -> list[str]:
+    """Words chosen one by one: the likeliest where the seed is None, else drawn with that seed.
+
+    `logits(ids, rows)` gives (n, M, V) for the ids (n, M) written so far in `rows`, those that are not finished.
+    """
+    end = len(VOCABULARY) - 1
+    rngs = [None if seed is None else np.random.default_rng([seed, 0x3D5]) for seed in seeds]
+    ids = np.full((len(seeds), max_tokens), end, np.int64)
+    ids[:, 0] = VOCABULARY.index(START)
+    rows = np.arange(len(seeds))
+    for length in range(1, max_tokens):
+        last = logits(ids[rows, :length], rows)[:, -1].astype(np.float64)  # (n, V)
+        last[:, :2] = -np.inf  # neither padding nor a second start
+        for row, values in zip(rows, last, strict=True):
+            rng = rngs[row]
+            noise = 0.0 if rng is None else rng.gumbel(size=len(values))  # the largest of logits + Gumbel noise is a draw
+            ids[row, length] = np.argmax(values + noise)
+        rows = rows[ids[rows, length] != end]
+        if not len(rows):
+            break
+    return [" ".join(VOCABULARY[i] for i in row[1:] if i != end).replace(" ,", ",") for row in ids]

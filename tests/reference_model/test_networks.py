@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from reference_model.config import PRESETS
-from reference_model.dit import Attention, rope_angles, rotate
 from reference_model.export import dit_inputs
-from reference_model.patchify import pack
+from reference_model.layers import Attention, rope_angles, rotate
+from reference_model.patchify import pack, positions
 from reference_model.text import TextEncoder, tokenize
 from reference_model.train import Denoiser
 from reference_model.vae import VAE
@@ -27,22 +27,23 @@ def dit():
     return model
 
 
-def run(dit, grids, groups, inputs, pad_to=0):
+def run(dit, grids, groups, inputs, pad_to=0, known=None):
     """Outputs a clip, of clips whose tokens, text and time are `inputs[i]`."""
     lengths = [len(i["text"]) for i in inputs]
     width = max(lengths)
-    packs = pack(grids, lengths, width, groups, pad_to)
+    packs = pack([positions(g) for g in grids], lengths, width, groups, pad_to, known)
     text = np.zeros((len(grids), width, TINY.text.width), np.float32)
     for row, i in zip(text, inputs, strict=True):
         row[: len(i["text"])] = i["text"]
     arrays = (
         packs.gather([i["tokens"] for i in inputs]),
         packs.clip,
+        packs.state,
         packs.position,
-        np.array([i["time"] for i in inputs], np.float32),
-        np.array(grids, np.int64),
+        packs.times(np.array([i["time"] for i in inputs], np.float32)),
+        np.array(grids, np.int64)[packs.state_clip],
+        np.stack([i["pooled"] for i in inputs])[packs.state_clip],
         text,
-        np.stack([i["pooled"] for i in inputs]),
         packs.text_index,
         packs.text_clip,
     )
@@ -70,6 +71,15 @@ def test_a_clip_in_a_pack_equals_the_clip_alone_and_neighbours_and_pads_change_n
     other = run(dit, grids, [[1, 0, 2]], [inputs[0], clip_inputs(grids[1], 77), clip_inputs(grids[2], 78)])[0]
     for out in (packed, padded, other):
         assert np.abs(out - alone).max() <= 1e-5
+
+
+def test_a_continued_clip_in_a_pack_equals_the_clip_alone_and_known_tokens_matter(dit):
+    grids = [(3, 2, 3), (2, 3, 4)]
+    inputs = [clip_inputs(g, i) for i, g in enumerate(grids)]
+    alone = run(dit, grids[:1], [[0]], inputs[:1], known=[6])[0]
+    packed = run(dit, grids, [[1, 0]], inputs, known=[6, 12], pad_to=60)[0]
+    assert np.abs(packed - alone).max() <= 1e-5
+    assert np.abs(run(dit, grids[:1], [[0]], inputs[:1])[0] - alone).max() > 1e-2  # the time of the known ones counts
 
 
 def test_attention_equals_naive_attention():
@@ -107,7 +117,7 @@ def test_adaln_zero_starts_at_zero_velocity():
 def test_padding_of_prompts_changes_no_state():
     torch.manual_seed(0)
     encoder = TextEncoder(TINY.text).eval()
-    ids, lengths = tokenize(["a red circle falls", "a small blue square moves quickly left on a white background"])
+    ids, lengths = tokenize(["a red circle falls", "a blue square moves quickly left on a gray background"])
     with torch.inference_mode():
         states, pooled = encoder(torch.from_numpy(ids))
         alone, pooled_alone = encoder(torch.from_numpy(ids[:1, : lengths[0]]))

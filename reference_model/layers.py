@@ -1,0 +1,114 @@
+"""The parts that all transformers here are made of: attention with QK-norm, rotary positions, pre-norm layers."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+BLOCKED = -1e9  # finite: a row that sees nothing must not become NaN
+
+Rope = tuple[Tensor, Tensor]
+
+
+def rope_angles(position: Tensor, split: tuple[int, int, int], base: float) -> Rope:
+    """cos and sin (P, L, d/2) of 3-D rotary positions (P, L, 3) in absolute latent patches."""
+    parts = []
+    for axis, width in enumerate(split):
+        frequency = base ** (-torch.arange(0, width, 2, device=position.device, dtype=torch.float32) / width)
+        parts.append(position[..., axis, None].float() * frequency)
+    angle = torch.cat(parts, -1)
+    return angle.cos(), angle.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn pairs (i, i + d/2) of x (P, h, L, d)."""
+    a, b = x.chunk(2, -1)
+    cos, sin = cos[:, None], sin[:, None]
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+
+
+def sinusoid(value: Tensor, width: int, longest: float) -> Tensor:
+    """Sine features (..., width) of a value (...)."""
+    steps = torch.arange(width // 2, device=value.device, dtype=torch.float32)
+    angle = value[..., None] * (longest * torch.exp(-math.log(longest) * steps / (width // 2)))
+    return torch.cat([angle.cos(), angle.sin()], -1)
+
+
+def wall_waves(position: Tensor, extent: Tensor) -> Tensor:
+    """Waves (P, L, 24) over the fraction of the clip's own extent at which a token stands.
+
+    Absolute positions (P, L, 3) do not say where the walls are; fractions of `extent` (P, L, 3) do.
+    """
+    fraction = (position.float() + 0.5) / extent
+    waves = (fraction[..., None] * (torch.pi * torch.tensor([1.0, 2.0, 4.0, 8.0], device=extent.device))).flatten(-2)
+    return torch.cat([waves.cos(), waves.sin()], -1)
+
+
+class RMSNorm(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6) * self.gain
+
+
+class Attention(nn.Module):
+    """Multi-head attention with QK-norm; over itself, with rotary positions where given, or over another sequence."""
+
+    def __init__(self, width: int, heads: int, source: int | None = None) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q = nn.Linear(width, width)
+        self.kv = nn.Linear(source or width, 2 * width)
+        self.out = nn.Linear(width, width)
+        self.norm_q, self.norm_k = RMSNorm(width // heads), RMSNorm(width // heads)
+
+    def forward(self, x: Tensor, source: Tensor, mask: Tensor, rope: Rope | None = None) -> Tensor:
+        q = self.q(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (P, h, L, d)
+        k, v = self.kv(source).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (P, h, M, d)
+        q, k = self.norm_q(q), self.norm_k(k)
+        if rope is not None:
+            q, k = rotate(q, *rope), rotate(k, *rope)
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (P, h, L, d)
+        return self.out(attended.transpose(1, 2).flatten(2))
+
+
+def mlp(width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
+
+
+class Layer(nn.Module):
+    """Pre-norm transformer layer; with `source`, the width of another sequence that it reads by cross-attention."""
+
+    def __init__(self, width: int, heads: int, source: int | None = None) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention = Attention(width, heads)
+        self.norm_cross = nn.LayerNorm(width) if source else None
+        self.cross = Attention(width, heads, source) if source else None
+        self.mlp = mlp(width)
+
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor,
+        rope: Rope | None = None,
+        source: Tensor | None = None,
+        source_mask: Tensor | None = None,
+    ) -> Tensor:
+        h = self.norm1(x)
+        x = x + self.attention(h, h, mask, rope)
+        if self.cross is not None and self.norm_cross is not None:
+            assert source is not None
+            assert source_mask is not None
+            x = x + self.cross(self.norm_cross(x), source, source_mask)
+        return x + self.mlp(self.norm2(x))
+
+
+def visible(present: Tensor) -> Tensor:
+    """Additive mask (N, 1, 1, M) of what is there (N, M)."""
+    return torch.where(present, 0.0, BLOCKED)[:, None, None]
