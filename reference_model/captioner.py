@@ -1,0 +1,139 @@
+"""The recaptioner: an encoder-decoder transformer that puts a clip of any shape into dense words.
+
+It reads pixels, not latents: what the VAE loses must not be lost to the captions too. Its input is always thinned by
+similar-token dropping (`patchify.runs`); a kept tubelet says how long it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from reference_model import patchify
+from reference_model.config import CaptionerConfig
+from reference_model.layers import Layer, rope_angles, visible, wall_waves
+from reference_model.text import Decoder, write
+
+TUBELET = 4 * patchify.PIXELS**2 * 3  # values
+BATCH = 64
+
+Frames = npt.NDArray[np.uint8]
+Run = Callable[..., list[Any]]
+Inputs = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
+
+
+class TubeletStem(nn.Module):
+    """Tubelets (N, S, 768) to vectors (N, S, D): two convolutions within each, then all of it at once.
+
+    A shape looks alike wherever it lies in its patch; without the convolutions that has to be learned place by place.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(4 * 3, 32, 3, padding=1)
+        self.conv2 = nn.Conv2d(32, 48, 3, stride=2, padding=1)
+        self.out = nn.Linear(48 * (patchify.PIXELS // 2) ** 2, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = tokens.reshape(-1, 4, patchify.PIXELS, patchify.PIXELS, 3).permute(0, 1, 4, 2, 3).flatten(1, 2)
+        x = F.gelu(self.conv2(F.gelu(self.conv1(x), approximate="tanh")), approximate="tanh")
+        return self.out(x.flatten(1)).unflatten(0, tokens.shape[:2])
+
+
+class CaptionEncoder(nn.Module):
+    """Kept tubelets to states (N, S, D): tokens (N, S, 768) in [-1, 1], position (N, S, 3), run (N, S), 0 where there is
+    none, extent (N, 3), the clips' token grids."""
+
+    def __init__(self, config: CaptionerConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.embed = TubeletStem(width)
+        self.embed_run = nn.Embedding(patchify.MAX_RUN + 1, width)
+        self.embed_fraction = nn.Linear(24, width)
+        self.layers = nn.ModuleList(Layer(width, config.heads) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, tokens: Tensor, position: Tensor, run: Tensor, extent: Tensor) -> Tensor:
+        head = self.config.width // self.config.heads
+        rope = rope_angles(position, (head // 4, 3 * head // 8, 3 * head // 8), 100.0)
+        x = self.embed(tokens) + self.embed_run(run) + self.embed_fraction(wall_waves(position, extent.float()[:, None]))
+        mask = visible(run > 0)
+        for layer in self.layers:
+            x = layer(x, mask, rope)
+        return self.norm(x)
+
+
+class CaptionDecoder(nn.Module):
+    """Ids (N, M), states and runs of the encoder, to logits (N, M, V)."""
+
+    def __init__(self, config: CaptionerConfig) -> None:
+        super().__init__()
+        self.decoder = Decoder(config.width, config.depth, config.heads, config.width, config.max_tokens)
+
+    def forward(self, ids: Tensor, states: Tensor, run: Tensor) -> Tensor:
+        return self.decoder(ids, states, run > 0)
+
+
+class Captioner(nn.Module):
+    def __init__(self, config: CaptionerConfig) -> None:
+        super().__init__()
+        self.encoder, self.decoder = CaptionEncoder(config), CaptionDecoder(config)
+
+
+def prepare(clips: Sequence[Frames], threshold: float) -> Inputs:
+    """The encoder's inputs for clips of any shapes, padded to the one that keeps most."""
+    kept = []
+    for frames in clips:
+        run = patchify.runs(frames, threshold)
+        where = np.argwhere(run > 0)
+        kept.append((patchify.tubelets(frames)[tuple(where.T)].reshape(len(where), TUBELET), where, run[tuple(where.T)]))
+    longest = max(len(where) for _, where, _ in kept)
+    tokens = np.zeros((len(clips), longest, TUBELET), np.float32)
+    position = np.zeros((len(clips), longest, 3), np.int64)
+    run = np.zeros((len(clips), longest), np.int64)
+    for i, (values, where, length) in enumerate(kept):
+        n = len(where)
+        tokens[i, :n], position[i, :n], run[i, :n] = values.astype(np.float32) / 127.5 - 1.0, where, length
+    extent = np.array([patchify.grid_of(*frames.shape[:3]) for frames in clips], np.int64)
+    return tokens, position, run, extent
+
+
+def caption_clips(run: Run, clips: Sequence[Frames], threshold: float, max_tokens: int = 48) -> list[str]:
+    """Dense captions of clips of any shapes. `run(component, *inputs)` evaluates a network, as a backend does."""
+    out: list[str] = [""] * len(clips)
+    # Clips of one shape together: less padding; what is written does not depend on it.
+    order = sorted(range(len(clips)), key=lambda i: clips[i].shape)
+    for start in range(0, len(order), BATCH):
+        chosen = order[start : start + BATCH]
+        for i, text in zip(chosen, _caption_batch(run, [clips[i] for i in chosen], threshold, max_tokens), strict=True):
+            out[i] = text
+    return out
+
+
+def _caption_batch(run: Run, clips: Sequence[Frames], threshold: float, max_tokens: int) -> list[str]:
+    inputs = prepare(clips, threshold)
+    (states,) = run("caption_encoder", *inputs)
+    length = inputs[2]
+
+    def logits(ids: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        return run("caption_decoder", ids, states[rows], length[rows])[0]
+
+    return write(logits, [None] * len(clips), max_tokens)
+
+
+def as_run(modules: dict[str, nn.Module]) -> Run:
+    """torch modules behind the signature of a backend, for use while training."""
+
+    def run(name: str, *inputs: npt.NDArray[Any]) -> list[Any]:
+        with torch.inference_mode():
+            out = modules[name](*map(torch.from_numpy, inputs))
+        return [o.numpy() for o in out] if isinstance(out, tuple) else [out.numpy()]
+
+    return run

@@ -1,0 +1,142 @@
+"""The prompt refiner: short words to dense ones. What the input says must survive, else the input is used.
+
+A small encoder-decoder transformer is on board. A language model behind an OpenAI-compatible endpoint can take its
+place; its answer is held to the same rule.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from reference_model.config import RefinerConfig
+from reference_model.errors import ReferenceModelError
+from reference_model.layers import Layer, visible
+from reference_model.text import VOCABULARY, Decoder, PromptError, tokenize, write
+from reference_model.world.captions import WORDS, parse
+
+
+class RefineEncoder(nn.Module):
+    """Ids (N, M) of a prompt to states (N, M, D)."""
+
+    def __init__(self, config: RefinerConfig) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(len(VOCABULARY), config.width)
+        self.position = nn.Parameter(torch.randn(config.max_tokens, config.width) * 0.02)
+        self.layers = nn.ModuleList(Layer(config.width, config.heads) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(config.width)
+        nn.init.normal_(self.embed.weight, std=0.02)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.embed(ids) + self.position[: ids.shape[1]]
+        for layer in self.layers:
+            x = layer(x, visible(ids != 0))
+        return self.norm(x)
+
+
+class RefineDecoder(nn.Module):
+    """Ids (N, M) written so far, states of the prompt and its ids, to logits (N, M, V)."""
+
+    def __init__(self, config: RefinerConfig) -> None:
+        super().__init__()
+        self.decoder = Decoder(config.width, config.depth, config.heads, config.width, config.max_tokens)
+
+    def forward(self, ids: Tensor, states: Tensor, prompt: Tensor) -> Tensor:
+        return self.decoder(ids, states, prompt != 0)
+
+
+class RefinerNetwork(nn.Module):
+    def __init__(self, config: RefinerConfig) -> None:
+        super().__init__()
+        self.encoder, self.decoder = RefineEncoder(config), RefineDecoder(config)
+
+
+def keeps_facts(prompt: str, refined: str) -> bool:
+    """Does the refined prompt say everything that the prompt says? A prompt with no object that can be read has no facts."""
+    return parse(prompt).slots() <= parse(refined).slots()
+
+
+class Refiner(Protocol):
+    """Prompts to fuller ones. `draft` may be wrong; `refine` gives the input back where facts were lost."""
+
+    def draft(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[str]: ...
+
+
+def refine(refiner: Refiner, prompts: Sequence[str], seeds: Sequence[int], max_tokens: int = 48) -> list[str]:
+    """Fuller prompts; where a draft loses a fact or cannot be read by the text encoder, the prompt itself."""
+    out = []
+    for prompt, draft in zip(prompts, refiner.draft(prompts, seeds), strict=True):
+        out.append(draft if keeps_facts(prompt, draft) and _readable(draft, max_tokens) else prompt)
+    return out
+
+
+def _readable(text: str, max_tokens: int) -> bool:
+    try:
+        tokenize([text], max_tokens)
+    except PromptError:
+        return False
+    return bool(text.strip())
+
+
+@dataclass(frozen=True)
+class LocalRefiner:
+    """The refiner on board. Unspecified facts are drawn from the training distribution, by the request's seed."""
+
+    run: Callable[..., list[Any]]
+    max_tokens: int = 48
+
+    def draft(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[str]:
+        ids, _ = tokenize(prompts, self.max_tokens)
+        (states,) = self.run("refine_encoder", ids)
+        return write(
+            lambda written, rows: self.run("refine_decoder", written, states[rows], ids[rows])[0], list(seeds), self.max_tokens
+        )
+
+
+INSTRUCTION = (
+    "You rewrite short prompts of a text-to-video model into dense ones. Keep every fact of the prompt. Add what it leaves "
+    "open: the place of each object at the start, its motion, the background. Answer with one line in exactly this form: "
+    "'a red circle at the top left moves slowly right and a blue square at the middle center floats still on a black "
+    "background'. At most 46 words. Use only these words: "
+)
+
+
+@dataclass(frozen=True)
+class EndpointRefiner:
+    """A language model behind an OpenAI-compatible endpoint: `url` ends in /v1; the key, if any, is in OPENAI_API_KEY."""
+
+    url: str
+    model: str
+    timeout: float = 60.0
+
+    def draft(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[str]:
+        return [self._ask(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True)]
+
+    def _ask(self, prompt: str, seed: int) -> str:
+        messages = [
+            {"role": "system", "content": INSTRUCTION + " ".join(WORDS)},
+            {"role": "user", "content": prompt},
+        ]
+        headers = {"Content-Type": "application/json"}
+        if key := os.environ.get("OPENAI_API_KEY"):
+            headers["Authorization"] = f"Bearer {key}"
+        body = json.dumps({"model": self.model, "messages": messages, "seed": seed, "temperature": 1.0}).encode()
+        target = f"{self.url.rstrip('/')}/chat/completions"
+        try:
+            request = urllib.request.Request(target, body, headers)
+            with urllib.request.urlopen(request, timeout=self.timeout) as answer:
+                return str(json.load(answer)["choices"][0]["message"]["content"]).strip()
+        except (urllib.error.URLError, TimeoutError, ValueError) as error:
+            raise ReferenceModelError(f"the refiner's endpoint {target} did not answer: {error}") from error
+        except (KeyError, IndexError, TypeError) as error:
+            raise ReferenceModelError(
+                f"the refiner's endpoint {target} answered without choices[0].message.content: {error!r}"
+            ) from error
