@@ -20,6 +20,7 @@ from reference_model import data
 from reference_model.config import ModelConfig
 from reference_model.loop import fit
 from reference_model.text import VOCABULARY, tokenize, tokenizer
+from reference_model.world import sample_level
 
 IMAGE = 48  # px; the longest world side, so that "longest" resizing only ever enlarges
 MEAN, STD = (0.5, 0.5, 0.5), (0.35, 0.35, 0.35)
@@ -78,7 +79,8 @@ def train(config: ModelConfig, folder: Path) -> None:
             # A generator's colours are never exact: the tower must not hang on single grey levels.
             noisy = pixels + rng.normal(0, rng.uniform(0, 8), pixels.shape)
             images.append(model.transform(Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))))
-            captions.append(clips.records[row].caption(rng, 1 if rng.random() < 0.5 else t.frames))
+            told = clips.records[row].description(t.frames)
+            captions.append(told.at(sample_level(rng), still=rng.random() < 0.5).text())
         ids = torch.from_numpy(tokenize(captions)[0])
         ids = F.pad(ids, (0, MODEL["text_cfg"]["context_length"] - ids.shape[1]))
         same = torch.tensor([[a == b for b in captions] for a in captions])

@@ -22,7 +22,7 @@ class VAEConfig:
     width: int = 48
     latent_channels: int = 8
     blocks: int = 2
-    kl_weight: float = 1e-5
+    kl_weight: float = 1e-3  # noise then costs about 1e-3 of a loss of 3e-2, and latents carry no texture for nothing
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,23 @@ class DiTConfig:
 
 
 @dataclass(frozen=True)
+class CaptionerConfig:
+    width: int = 128
+    depth: int = 3  # of the encoder, and of the decoder
+    heads: int = 4
+    max_tokens: int = 48
+    drop_threshold: float = 8.0  # grey levels within which a tubelet is dropped
+
+
+@dataclass(frozen=True)
+class RefinerConfig:
+    width: int = 96
+    depth: int = 2
+    heads: int = 4
+    max_tokens: int = 48
+
+
+@dataclass(frozen=True)
 class SamplingConfig:
     """Defaults of generation; chosen by velocity error on held-out prompts."""
 
@@ -55,24 +72,31 @@ class SamplingConfig:
 @dataclass(frozen=True)
 class TrainConfig:
     seed: int = 0
-    clips: int = 12000
+    clips: int = 16000
     sizes: tuple[tuple[int, int], ...] = ((32, 32), (24, 40), (40, 24), (48, 48))  # height x width
     frames: int = 17
-    vae_steps: int = 2800
-    vae_batch: int = 16
+    vae_steps: int = 4600
+    vae_batch: int = 8
     vae_lr: float = 1.5e-3
+    labelled: float = 0.3  # share of the clips whose facts are known; the recaptioner writes for the others
+    captioner_steps: int = 1600
+    captioner_batch: int = 32
+    captioner_lr: float = 1e-3
+    refiner_steps: int = 1200
+    refiner_batch: int = 64
+    refiner_lr: float = 1.5e-3
     dit_steps: int = 5000
     dit_packs: int = 8
     dit_lr: float = 1e-3
     early_fraction: float = 0.1
-    tune_steps: int = 2000  # on scenes of at most `tune_objects` objects, without a bar, mostly of full length
-    tune_lr: float = 8e-4
-    tune_objects: int = 2
-    focus_steps: int = 1500  # as tune, with the loss weighted towards tokens that hold an object
-    focus_weight: float = 6.0
+    middle_fraction: float = 0.4
+    logit_normal: bool = True  # times of training; off is uniform
+    object_weight: float = 4.0  # of the loss at tokens that hold an object: backgrounds are most of a clip
+    continued: float = 0.15  # share of clips whose first latent frames are given
+    drop_rate: float = 0.0  # share of clips trained without their repeated tokens, falling to 0 by the middle
     text_dropout: float = 0.1
     ema_decay: float = 0.999
-    clip_steps: int = 1000
+    clip_steps: int = 450
     clip_batch: int = 128
     clip_lr: float = 1e-3
     save_every: int = 250
@@ -83,6 +107,8 @@ class ModelConfig:
     vae: VAEConfig = field(default_factory=VAEConfig)
     text: TextConfig = field(default_factory=TextConfig)
     dit: DiTConfig = field(default_factory=DiTConfig)
+    captioner: CaptionerConfig = field(default_factory=CaptionerConfig)
+    refiner: RefinerConfig = field(default_factory=RefinerConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
@@ -95,15 +121,19 @@ PRESETS: dict[str, ModelConfig] = {
         vae=VAEConfig(width=8, blocks=1),
         text=TextConfig(width=32, depth=1, heads=2),
         dit=DiTConfig(width=32, depth=2, heads=2, rope_split=(4, 6, 6), pack_tokens=128),
+        captioner=CaptionerConfig(width=32, depth=1, heads=2),
+        refiner=RefinerConfig(width=32, depth=1, heads=2),
         sampling=SamplingConfig(num_inference_steps=4),
         train=TrainConfig(
             clips=16,
             vae_steps=20,
             vae_batch=2,
+            captioner_steps=10,
+            captioner_batch=4,
+            refiner_steps=10,
+            refiner_batch=8,
             dit_steps=20,
             dit_packs=2,
-            tune_steps=10,
-            focus_steps=10,
             clip_steps=4,
             clip_batch=8,
             save_every=5,
@@ -114,13 +144,13 @@ PRESETS: dict[str, ModelConfig] = {
         vae=VAEConfig(width=96),
         text=TextConfig(width=384, depth=6, heads=12),
         dit=DiTConfig(width=384, depth=12, heads=12, pack_tokens=1024),
+        captioner=CaptionerConfig(width=256, depth=6, heads=8),
         train=TrainConfig(
             clips=100000,
             vae_steps=30000,
             vae_batch=32,
-            dit_steps=60000,
-            tune_steps=20000,
-            focus_steps=20000,
+            captioner_steps=20000,
+            dit_steps=80000,
             dit_packs=16,
             dit_lr=5e-4,
         ),

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reference_model.config import TrainConfig
-from reference_model.world import Event, Facts, FactsError, Scene, make_clip, sample_caption, sample_facts
+from reference_model.world import Description, Event, Facts, FactsError, Scene, describe, make_clip, sample_facts
 
 Size = tuple[int, int]
 CHUNK = 50  # clips a work item of `collect`
@@ -25,10 +25,9 @@ class Record:
     scene: Scene
     events: tuple[Event, ...]
 
-    def caption(self, rng: np.random.Generator, num_frames: int) -> str:
-        """A caption of the first `num_frames` frames: contacts that come later are not told."""
-        events = tuple(e for e in self.events if e.frame < num_frames)
-        return sample_caption(self.scene.facts, rng, still=num_frames == 1, scene=self.scene, events=events)
+    def description(self, num_frames: int) -> Description:
+        """What is true of the first `num_frames` frames: contacts that come later are not told."""
+        return describe(self.scene.facts, self.scene, tuple(e for e in self.events if e.frame < num_frames))
 
     def to_json(self) -> dict:
         s = self.scene
@@ -67,6 +66,11 @@ def _make_chunk(job: tuple[int, Size, int, int, int]) -> tuple[npt.NDArray, npt.
 
 def _name(size: Size) -> str:
     return f"{size[0]}x{size[1]}"
+
+
+def caption_file(folder: Path, size: Size) -> Path:
+    """Where the captions of one size lie, a JSON string a line, in the order of its clips."""
+    return folder / f"{_name(size)}.captions.jsonl"
 
 
 def collect(config: TrainConfig, folder: Path, workers: int = 2) -> Iterator[int]:

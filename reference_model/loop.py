@@ -7,6 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,13 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from reference_model.errors import ReferenceModelError
 
 StepFunction = Callable[[int, np.random.Generator], tuple[Tensor, Mapping[str, float]]]
 WARMUP = 200
+MUON_SCALE = 2.0
 
 
 class Ema:
@@ -60,6 +63,37 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
 
 
+def make_optimizers(module: nn.Module, lr: float, weight_decay: float) -> list[torch.optim.Optimizer]:
+    """Muon (Jordan et al. 2024) for the matrices inside transformer layers, AdamW for everything else."""
+    hidden: list[nn.Parameter] = []
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, p in module.named_parameters():
+        inside = any(part in name for part in ("blocks.", "layers."))
+        (hidden if p.ndim == 2 and inside else matrices if p.ndim >= 2 else others).append(p)
+    groups = [
+        {"params": matrices, "weight_decay": weight_decay, "scale": 1.0},
+        {"params": others, "weight_decay": 0.0, "scale": 1.0},
+    ]
+    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.95))]
+    if hidden:
+        # Networks are small and trainings short here: steps twice as large as AdamW would take.
+        group = {"params": hidden, "scale": MUON_SCALE}
+        optimizers.append(torch.optim.Muon([group], lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"))
+    return optimizers
+
+
+def matrix_peak() -> float:
+    """FLOP/s of a large fp32 matrix product on this machine, the best of five."""
+    a = torch.ones(1024, 1024)
+    best = float("inf")
+    for _ in range(5):
+        started = time.perf_counter()
+        torch.mm(a, a)
+        best = min(best, time.perf_counter() - started)
+    return 2 * 1024**3 / best
+
+
 def fit(
     name: str,
     module: nn.Module,
@@ -71,83 +105,109 @@ def fit(
     seed: int,
     save_every: int,
     ema_decay: float = 0.999,
-    keep_at: int | None = None,
+    keep_at: Mapping[str, int] | None = None,
     stop_at: int | None = None,
     weight_decay: float = 0.01,
 ) -> None:
     """Train `module` in place; it ends with its averaged weights.
 
     All randomness of step s comes from (seed, s), so 10 steps, a kill and 10 more equal 20 steps bit for bit.
-    State: `folder/<name>.train.pt`; result: `<name>.pt`; `keep_at` keeps the average of that step as
-    `<name>-early.pt`; `stop_at` ends before `steps` (for tests of resume). Losses go to `<name>.jsonl`.
+    State: `folder/<name>.train.pt`; result: `<name>.pt`; `keep_at` {"early": step} keeps the average of that step as
+    `<name>-early.pt`; `stop_at` ends before `steps` (for tests of resume). Losses go to `<name>.jsonl`, with the share of
+    the machine's matrix peak that was used (MFU) and, where steps count their tokens, tokens/s.
     """
     folder.mkdir(parents=True, exist_ok=True)
     done, state_file = folder / f"{name}.pt", folder / f"{name}.train.pt"
     if done.exists():
         module.load_state_dict(load_tensors(done))
         return
-    matrices = [p for p in module.parameters() if p.ndim >= 2]
-    others = [p for p in module.parameters() if p.ndim < 2]
-    optimizer = torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}],
-        lr=lr,
-        betas=(0.9, 0.95),
-    )
+    optimizers = make_optimizers(module, lr, weight_decay)
     ema, first = Ema(module, ema_decay), 0
     if state_file.exists():
         state = load_tensors(state_file)
         module.load_state_dict(state["module"])
-        optimizer.load_state_dict(state["optimizer"])
+        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         ema.state, first = state["ema"], state["step"]
 
-    console = Console(stderr=True)
-    columns = (
-        TextColumn(name),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    log = (folder / f"{name}.jsonl").open("a")
+    counter, log = FlopCounterMode(display=False), Log(name, folder, steps, first)
     module.train()
-    with log, Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(name, total=steps, completed=first, note="")
-        started = time.perf_counter()
-        window: dict[str, list[float]] = {}
+    with log:
         for step in range(first, steps if stop_at is None else stop_at):
             rate = learning_rate(step, steps, lr)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+            for optimizer in optimizers:
+                optimizer.zero_grad(set_to_none=True)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate * group["scale"]
             torch.manual_seed(seed * 1_000_003 + step)
-            loss, values = step_function(step, np.random.default_rng([seed, step]))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            with counter if step == first else nullcontext():
+                loss, values = step_function(step, np.random.default_rng([seed, step]))
+                loss.backward()
             nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-            optimizer.step()
+            for optimizer in optimizers:
+                optimizer.step()
             ema.update(module, step)
-            for key, value in values.items():
-                window.setdefault(key, []).append(value)
             now = step + 1
-            if now == keep_at:
-                save_atomic(ema.state, folder / f"{name}-early.pt")
-            if now % 50 == 0 or now == steps:
-                row = {k: round(float(np.nanmean(v)), 5) for k, v in window.items()}
-                row = {"step": now, **row, "seconds": round(time.perf_counter() - started, 1)}
-                log.write(json.dumps(row) + "\n")
-                log.flush()
-                note = " ".join(f"{k} {v}" for k, v in row.items() if k not in ("step", "seconds"))
-                progress.update(task, note=note)
-                if not console.is_terminal and (now % 250 == 0 or now == steps):
-                    left = (steps - now) * (time.perf_counter() - started) / (now - first)
-                    console.print(f"{name} {now}/{steps} {note} ({left:.0f} s left)", highlight=False)
-                window = {}
-            progress.update(task, completed=now)
+            for label in (label for label, when in (keep_at or {}).items() if now == when):
+                save_atomic(ema.state, folder / f"{name}-{label}.pt")
+            log.add(now, values, counter.get_total_flops())
             if now % save_every == 0 or now == stop_at:
-                save_atomic(
-                    {"module": module.state_dict(), "optimizer": optimizer.state_dict(), "ema": ema.state, "step": now},
-                    state_file,
-                )
+                state = {"module": module.state_dict(), "ema": ema.state, "step": now}
+                save_atomic({**state, "optimizers": [o.state_dict() for o in optimizers]}, state_file)
     if stop_at is None:
         module.load_state_dict(ema.state)
         save_atomic(ema.state, done)
         state_file.unlink(missing_ok=True)
+
+
+class Log:
+    """Progress of a training: a bar where there is a terminal, lines where there is none, and `<name>.jsonl`."""
+
+    def __init__(self, name: str, folder: Path, steps: int, first: int) -> None:
+        self.name, self.steps, self.first, self.peak = name, steps, first, matrix_peak()
+        self.console = Console(stderr=True)
+        self.bar = Progress(
+            TextColumn(name),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self.task = self.bar.add_task(name, total=steps, completed=first, note="")
+        self.file = (folder / f"{name}.jsonl").open("a")
+        self.window: dict[str, list[float]] = {}
+        self.started = self.since = time.perf_counter()
+        self.since_step = first
+
+    def __enter__(self) -> None:
+        self.bar.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+        self.file.close()
+
+    def add(self, now: int, values: Mapping[str, float], flops: float) -> None:
+        """Take in the values of step `now`; every 50 steps their means become a row."""
+        for key, value in values.items():
+            self.window.setdefault(key, []).append(value)
+        if now % 50 == 0 or now == self.steps:
+            self._row(now, flops)
+        self.bar.update(self.task, completed=now)
+
+    def _row(self, now: int, flops: float) -> None:
+        row = {k: round(float(np.nanmean(v)), 5) for k, v in self.window.items()}
+        note = " ".join(f"{k} {v}" for k, v in row.items())
+        seconds, steps = time.perf_counter() - self.since, now - self.since_step
+        if "tokens" in row:
+            row["tokens_per_s"] = round(row["tokens"] * steps / seconds)
+        row["mfu"] = round(flops * steps / seconds / self.peak, 3)
+        passed = time.perf_counter() - self.started
+        self.file.write(json.dumps({"step": now, **row, "seconds": round(passed, 1)}) + "\n")
+        self.file.flush()
+        self.bar.update(self.task, note=note)
+        if not self.console.is_terminal and (now % 250 == 0 or now == self.steps):
+            left = (self.steps - now) * passed / (now - self.first)
+            self.console.print(f"{self.name} {now}/{self.steps} {note} ({left:.0f} s left)", highlight=False)
+        self.window, self.since, self.since_step = {}, time.perf_counter(), now

@@ -1,10 +1,14 @@
-"""Training as one pipeline: collect -> vae -> latents -> dit (with text) -> tune -> focus -> clip. Stages restart."""
+"""Training as one pipeline: collect -> caption -> refine -> compress -> train (packs) -> clip -> export.
+
+Every stage can be stopped and started again; what is finished is not done twice.
+"""
 
 from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +19,19 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
-from reference_model import data, flow, patchify
-from reference_model.config import ModelConfig
+from reference_model import captioner, data, flow, patchify, refiner
+from reference_model.config import ModelConfig, load_config
 from reference_model.dit import DiT
 from reference_model.errors import ReferenceModelError
-from reference_model.loop import fit, load_tensors, save_atomic
+from reference_model.loop import fit, save_atomic
 from reference_model.patchify import PIXELS
 from reference_model.text import TextEncoder, tokenize
 from reference_model.vae import VAE, vae_loss
-from reference_model.world import Facts
+from reference_model.world import Description, parse, sample_level
+from reference_model.world.symmetry import random_twin
 
-STAGES = ("collect", "vae", "latents", "dit", "tune", "focus", "clip")
-LENGTHS = (0.1, 0.1, 0.15, 0.15, 0.5)  # probability of 1, 5, 9, 13 and 17 frames
-TUNE_LENGTHS = (0.05, 0.05, 0.05, 0.1, 0.75)
+LENGTHS = (0.15, 0.07, 0.08, 0.10, 0.60)  # probability of 1, 5, 9, 13 and 17 frames; images fill the gaps of packs
+LEVELS = (0.2, 0.3, 0.5)  # of short, medium and dense captions in the training of the DiT
 
 
 class Denoiser(nn.Module):
@@ -39,20 +43,17 @@ class Denoiser(nn.Module):
         self.dit = DiT(config.dit, config.text)
 
 
-def train(config: ModelConfig, folder: Path, stages: tuple[str, ...] = STAGES) -> None:
+def train(config: ModelConfig, folder: Path, stages: tuple[str, ...] | None = None) -> None:
     """Run the stages that are not finished yet in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     config_file = folder / "config.json"
-    if config_file.exists():
-        from reference_model.config import load_config
-
-        if load_config(config_file) != config:
-            raise ReferenceModelError(
-                f"{config_file} differs from the configuration asked for; use the same one, or another --out folder"
-            )
+    if config_file.exists() and load_config(config_file) != config:
+        raise ReferenceModelError(
+            f"{config_file} differs from the configuration asked for; use the same one, or another --out folder"
+        )
     config.save(config_file)
     console = Console(stderr=True)
-    for stage in stages:
+    for stage in stages or STAGES:
         started = time.perf_counter()
         console.print(f"[bold]{stage}[/bold]")
         _RUN[stage](config, folder)
@@ -67,6 +68,110 @@ def _collect(config: ModelConfig, folder: Path) -> None:
         pass
 
 
+def labelled_rows(config: ModelConfig, clips: data.SizeData) -> int:
+    """The first rows of a size are those whose facts are known."""
+    return max(int(config.train.labelled * len(clips)), 1)
+
+
+def _caption(config: ModelConfig, folder: Path) -> None:
+    """Train the recaptioner on the labelled clips, then let it write for the others."""
+    t = config.train
+    torch.manual_seed(t.seed + 5)
+    model = captioner.Captioner(config.captioner)
+    sets = data.load(t, folder / "data")
+
+    def step(_: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        clips = sets[rng.integers(len(sets))]
+        frames = 1 + 4 * int(rng.choice(5, p=LENGTHS))
+        rows = rng.integers(0, labelled_rows(config, clips), t.captioner_batch)
+        twins = [random_twin(clips.video[r, :frames], clips.records[r].description(frames), rng) for r in rows]
+        texts = [told.at("dense", still=frames == 1).text() for _, told in twins]
+        videos = [video for video, _ in twins]
+        # A generator's pixels are never exact: some batches are noisy, and then hardly anything is dropped.
+        if rng.random() < 0.25:
+            strength = rng.uniform(0, 6)
+            videos = [np.clip(v + rng.normal(0, strength, v.shape), 0, 255).astype(np.uint8) for v in videos]
+        tokens, position, run, extent = map(torch.from_numpy, captioner.prepare(videos, config.captioner.drop_threshold))
+        ids = torch.from_numpy(tokenize(texts)[0])
+        logits = model.decoder(ids[:, :-1], model.encoder(tokens, position, run, extent), run)
+        loss, accuracy = next_word_loss(logits, ids)
+        kept = float((run > 0).sum()) / sum(patchify.tokens_of(patchify.grid_of(*v.shape[:3])) for v in videos)
+        return loss, {"loss": loss.item(), "accuracy": accuracy, "kept": kept, "tokens": float((run > 0).sum())}
+
+    fit(
+        "captioner",
+        model,
+        step,
+        steps=t.captioner_steps,
+        lr=t.captioner_lr,
+        folder=folder,
+        seed=t.seed + 5,
+        save_every=t.save_every,
+        ema_decay=t.ema_decay,
+    )
+    run = captioner.as_run({"caption_encoder": model.eval().encoder, "caption_decoder": model.decoder})
+    for clips in sets:
+        target = data.caption_file(folder / "data", clips.size)
+        if target.exists():
+            continue
+        first = labelled_rows(config, clips)
+        told = [r.description(t.frames).text() for r in clips.records[:first]]
+        parts = range(first, len(clips), 256)
+        for begin in track(parts, f"captions {clips.size[0]}x{clips.size[1]}", console=Console(stderr=True)):
+            told += captioner.caption_clips(run, list(clips.video[begin : begin + 256]), config.captioner.drop_threshold)
+        partial = target.with_suffix(".part")
+        partial.write_text("".join(json.dumps(text) + "\n" for text in told))
+        partial.rename(target)
+
+
+def next_word_loss(logits: Tensor, ids: Tensor) -> tuple[Tensor, float]:
+    """Cross-entropy of each next word, and the share that is right; padding does not count."""
+    target = ids[:, 1:]
+    loss = F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=0)
+    right = ((logits.argmax(-1) == target) & (target != 0)).sum() / (target != 0).sum()
+    return loss, float(right)
+
+
+def _refine(config: ModelConfig, folder: Path) -> None:
+    """Train the prompt refiner on the captions: words of any level in, dense words out."""
+    t = config.train
+    torch.manual_seed(t.seed + 6)
+    model = refiner.RefinerNetwork(config.refiner)
+    told = [d for clips in data.load(t, folder / "data") for d in load_captions(folder, clips) if d.objects]
+
+    def step(_: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        dense = [told[i] for i in rng.integers(0, len(told), t.refiner_batch)]
+        short = tokenize([d.at(sample_level(rng), still=rng.random() < 0.15).text() for d in dense])[0]
+        ids, prompt = torch.from_numpy(tokenize([d.text() for d in dense])[0]), torch.from_numpy(short)
+        loss, accuracy = next_word_loss(model.decoder(ids[:, :-1], model.encoder(prompt), prompt), ids)
+        return loss, {"loss": loss.item(), "accuracy": accuracy}
+
+    fit(
+        "refiner",
+        model,
+        step,
+        steps=t.refiner_steps,
+        lr=t.refiner_lr,
+        folder=folder,
+        seed=t.seed + 6,
+        save_every=t.save_every,
+        ema_decay=t.ema_decay,
+    )
+
+
+def load_captions(folder: Path, clips: data.SizeData) -> list[Description]:
+    """What the stage `caption` knows of the clips of one size, read back from its words."""
+    path = data.caption_file(folder / "data", clips.size)
+    if not path.exists():
+        raise ReferenceModelError(f"{path} does not exist: run the stage 'caption' first")
+    return [parse(json.loads(line)) for line in path.read_text().splitlines()]
+
+
+def _compress(config: ModelConfig, folder: Path) -> None:
+    _vae(config, folder)
+    _latents(config, folder)
+
+
 def _vae(config: ModelConfig, folder: Path) -> None:
     torch.manual_seed(config.train.seed)
     vae = VAE(config.vae).to(memory_format=torch.channels_last)  # 1.3x on CPU
@@ -77,14 +182,16 @@ def _vae(config: ModelConfig, folder: Path) -> None:
 
     def step(_: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         clips = sets[rng.integers(len(sets))]
-        frames = 1 + 4 * int(rng.integers(0, (t.frames - 1) // 4 + 1))
+        # Short clips need no steps of their own: the network is causal, so a long clip trains its prefixes too.
+        frames = t.frames - 4 * int(rng.choice(3, p=(0.5, 0.25, 0.25)))
         rows = np.sort(rng.integers(0, len(clips), t.vae_batch))
         first = int(rng.integers(0, t.frames - frames + 1))
         video = to_video(clips.video[rows, first : first + frames])
         cover = torch.from_numpy(clips.coverage[rows, first : first + frames]).float()[:, None] / 255  # (B, 1, T, H, W)
         height, width = clips.size
         noise = torch.randn(t.vae_batch, config.vae.latent_channels, 1 + (frames - 1) // 4, height // 4, width // 4)
-        return vae_loss(vae, video, cover, noise)
+        with torch.autocast("cpu", torch.bfloat16):  # 1.3x; its rounding is at 50 dB, far below what compression loses
+            return vae_loss(vae, video, cover, noise)
 
     fit("vae", vae, step, steps=t.vae_steps, lr=t.vae_lr, folder=folder, seed=t.seed, save_every=t.save_every)
 
@@ -99,7 +206,7 @@ def load_vae(config: ModelConfig, folder: Path) -> VAE:
     vae = VAE(config.vae)
     path = folder / ("vae-final.pt" if (folder / "vae-final.pt").exists() else "vae.pt")
     if not path.exists():
-        raise ReferenceModelError(f"{path} does not exist: run the stage 'vae' first")
+        raise ReferenceModelError(f"{path} does not exist: run the stage 'compress' first")
     vae.load_state_dict(torch.load(path, weights_only=True))
     return vae.eval()
 
@@ -111,14 +218,18 @@ def _latents(config: ModelConfig, folder: Path) -> None:
     vae = load_vae(config, folder).to(memory_format=torch.channels_last)
     sets = data.load(config.train, folder / "data")
     raw: list[Tensor] = []
+    noise: list[Tensor] = []
     with torch.inference_mode():
         for clips in sets:
             starts = range(0, len(clips), 32)
             bar = track(starts, f"latents {clips.size[0]}x{clips.size[1]}", console=Console(stderr=True))
-            raw.append(torch.cat([vae.moments(to_video(clips.video[i : i + 32]))[0] for i in bar]))
+            moments = [vae.moments(to_video(clips.video[i : i + 32])) for i in bar]
+            raw.append(torch.cat([mean for mean, _ in moments]))
+            noise.append(torch.stack([logvar.exp().mean((0, 2, 3, 4)) for _, logvar in moments]).mean(0))  # (z,)
         flat = torch.cat([r.movedim(1, 0).flatten(1) for r in raw], 1)  # (z, everything)
         vae.latent_mean.copy_(flat.mean(1).view(-1, 1, 1, 1))
-        vae.latent_std.copy_(flat.std(1).view(-1, 1, 1, 1))
+        # With the posterior's own variance: a channel that carries nothing must not be blown up to unit size.
+        vae.latent_std.copy_((flat.var(1) + torch.stack(noise).mean(0)).sqrt().view(-1, 1, 1, 1))
         for clips, latent in zip(sets, raw, strict=True):
             normal = (latent - vae.latent_mean) / vae.latent_std
             np.save(folder / "data" / f"{clips.size[0]}x{clips.size[1]}.latent.npy", normal.numpy())
@@ -126,146 +237,143 @@ def _latents(config: ModelConfig, folder: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Mixture:
-    """What a batch is drawn from: latents by size, the rows that may be drawn, and how likely each length is."""
+class Drawn:
+    """One training clip: tokens (n, 4z) with positions (n, 3) on a grid, loss weights (n, 1) that add up to 1, the number
+    of tokens at the front that are given, and the words."""
 
+    tokens: npt.NDArray[np.float32]
+    position: npt.NDArray[np.int64]
+    grid: patchify.Grid
+    weight: npt.NDArray[np.float32]
+    known: int
+    prompt: str
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """What batches are drawn from: clips, their latents and what is told of them, size by size."""
+
+    config: ModelConfig
     sets: list[data.SizeData]
     latents: list[npt.NDArray[np.float32]]
-    rows: list[npt.NDArray[np.intp]]
-    lengths: tuple[float, ...]
-    object_weight: float = 1.0  # of tokens that hold an object, against 1 of the others
+    told: list[list[Description]]
 
-    def token_weights(self, which: int, row: int, groups: int) -> npt.NDArray[np.float32]:
-        """Weights (n, 1) of a clip's tokens, adding up to 1: backgrounds are most of a clip and teach little of it."""
+    @staticmethod
+    def load(config: ModelConfig, folder: Path) -> Mixture:
+        sets = data.load(config.train, folder / "data")
+        latents = [np.load(folder / "data" / f"{c.size[0]}x{c.size[1]}.latent.npy", mmap_mode="r") for c in sets]
+        return Mixture(config, sets, latents, [load_captions(folder, c) for c in sets])
+
+    def draw(self, rng: np.random.Generator, drop: float) -> Drawn:
+        """A clip of random size, length and words; with probability `drop` without the tokens that repeat."""
+        t = self.config.train
+        area = np.array([1.0 / (c.size[0] * c.size[1]) for c in self.sets])  # every size fills as many places
+        which = int(rng.choice(len(self.sets), p=area / area.sum()))
+        row, groups = int(rng.integers(len(self.sets[which]))), int(rng.choice(5, p=LENGTHS)) + 1
+        latent = self.latents[which][row, :, :groups]
+        grid = (groups, latent.shape[2] // 2, latent.shape[3] // 2)
+        known = int(rng.integers(1, groups)) * grid[1] * grid[2] if groups > 1 and rng.random() < t.continued else 0
+        tokens, position = patchify.patchify(latent), patchify.positions(grid)
+        weight = self._object_weights(which, row, groups)
+        weight[:known] = 0.0
+        if rng.random() < drop:
+            frames = self.sets[which].video[row, : 4 * groups - 3]
+            keep = (patchify.runs(frames, self.config.captioner.drop_threshold) > 0).reshape(-1)
+            keep[:known] = True
+            tokens, position, weight = tokens[keep], position[keep], weight[keep]
+        weight = weight / max(float(weight.sum()), 1e-6)
+        return Drawn(tokens, position, grid, weight, known, self._words(which, row, groups, rng))
+
+    def _words(self, which: int, row: int, groups: int, rng: np.random.Generator) -> str:
+        if rng.random() < self.config.train.text_dropout:
+            return ""
+        told = self.told[which][row]
+        if groups < (self.config.train.frames + 3) // 4:  # contacts may come after the last frame that is shown
+            told = replace(told, wall=None, collision=False)
+        return told.at(sample_level(rng, LEVELS), still=groups == 1).text()
+
+    def _object_weights(self, which: int, row: int, groups: int) -> npt.NDArray[np.float32]:
+        """Weights (n, 1): backgrounds are most of a clip and teach little of it."""
         cover = self.sets[which].coverage[row, : 4 * groups - 3]
         cover = np.concatenate([cover[:1].repeat(3, 0), cover])  # (4G, H, W)
         blocks = cover.reshape(groups, 4, cover.shape[1] // PIXELS, PIXELS, cover.shape[2] // PIXELS, PIXELS)
-        weight = np.where(blocks.max((1, 3, 5)) > 0, self.object_weight, 1.0).astype(np.float32).reshape(-1, 1)
-        return weight / weight.sum()
-
-    @staticmethod
-    def load(
-        config: ModelConfig,
-        folder: Path,
-        lengths: tuple[float, ...],
-        max_objects: int | None = None,
-        object_weight: float = 1.0,
-    ) -> Mixture:
-        """All clips; with `max_objects` those of at most so many objects and without a bar."""
-        sets = data.load(config.train, folder / "data")
-        latents = [np.load(folder / "data" / f"{c.size[0]}x{c.size[1]}.latent.npy", mmap_mode="r") for c in sets]
-        keep = [
-            np.flatnonzero([max_objects is None or _is_simple(r.scene.facts, max_objects) for r in c.records]) for c in sets
-        ]
-        return Mixture(sets, latents, keep, lengths, object_weight)
+        heavy = blocks.max((1, 3, 5)) > 0
+        return np.where(heavy, self.config.train.object_weight, 1.0).astype(np.float32).reshape(-1, 1)
 
 
-def _is_simple(facts: Facts, max_objects: int) -> bool:
-    return len(facts.objects) <= max_objects and not facts.occluder
-
-
-def _dit(config: ModelConfig, folder: Path) -> None:
+def _train(config: ModelConfig, folder: Path) -> None:
     t = config.train
-    _fit_denoiser(config, folder, "dit", Mixture.load(config, folder, LENGTHS), None, t.dit_steps, t.dit_lr)
+    torch.manual_seed(t.seed + 1)
+    model, mixture = Denoiser(config), Mixture.load(config, folder)
+    marks = {"early": max(int(t.dit_steps * t.early_fraction), 1), "middle": max(int(t.dit_steps * t.middle_fraction), 1)}
 
-
-def _tune(config: ModelConfig, folder: Path) -> None:
-    """Curriculum: the same network goes on with simpler and longer clips."""
-    t = config.train
-    mixture = Mixture.load(config, folder, TUNE_LENGTHS, t.tune_objects)
-    _fit_denoiser(config, folder, "tune", mixture, "dit", t.tune_steps, t.tune_lr)
-
-
-def _focus(config: ModelConfig, folder: Path) -> None:
-    """Curriculum: the same clips, with an eye on what moves."""
-    t = config.train
-    mixture = Mixture.load(config, folder, TUNE_LENGTHS, t.tune_objects, t.focus_weight)
-    _fit_denoiser(config, folder, "focus", mixture, "tune", t.focus_steps, t.tune_lr)
-
-
-def _fit_denoiser(
-    config: ModelConfig, folder: Path, name: str, mixture: Mixture, start: str | None, steps: int, lr: float
-) -> None:
-    t, seed = config.train, config.train.seed + {"dit": 1, "tune": 3, "focus": 4}[name]
-    torch.manual_seed(seed)
-    model = Denoiser(config)
-    if start is not None:
-        before = folder / f"{start}.pt"
-        if not before.exists():
-            raise ReferenceModelError(f"{before} does not exist: run the stage {start!r} first")
-        model.load_state_dict(load_tensors(before))
-
-    def step(_: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        return denoising_loss(config, model, mixture, rng)
+    def step(now: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        drop = t.drop_rate * max(0.0, 1.0 - now / marks["middle"])
+        return denoising_loss(config, model, mixture, rng, drop)
 
     fit(
-        name,
+        "dit",
         model,
         step,
-        steps=steps,
-        lr=lr,
+        steps=t.dit_steps,
+        lr=t.dit_lr,
         folder=folder,
-        seed=seed,
+        seed=t.seed + 1,
         save_every=t.save_every,
         ema_decay=t.ema_decay,
-        keep_at=max(int(steps * t.early_fraction), 1) if start is None else None,
+        keep_at=marks,
     )
 
 
 def denoising_loss(
-    config: ModelConfig, model: Denoiser, mixture: Mixture, rng: np.random.Generator
+    config: ModelConfig, model: Denoiser, mixture: Mixture, rng: np.random.Generator, drop: float = 0.0
 ) -> tuple[Tensor, dict[str, float]]:
-    """Velocity error of one batch of packs: (weighted) mean over a clip's tokens, then over clips."""
+    """Velocity error of one batch of packs: weighted mean over a clip's tokens, then over clips."""
     t, capacity = config.train, config.dit.pack_tokens
-    values, weights, prompts, grids = [], [], [], []
-    total = 0
+    drawn: list[Drawn] = []
     # Enough clips to fill the packs; the few that open one pack too many are left for another step.
-    while total < capacity * t.dit_packs:
-        which = int(rng.integers(len(mixture.sets)))
-        row = int(rng.choice(mixture.rows[which]))
-        groups = int(rng.choice(5, p=mixture.lengths)) + 1
-        latent = mixture.latents[which][row, :, :groups]
-        grids.append((groups, latent.shape[2] // 2, latent.shape[3] // 2))
-        values.append(patchify.patchify(latent))
-        weights.append(mixture.token_weights(which, row, groups))
-        text = mixture.sets[which].records[row].caption(rng, 1 + 4 * (groups - 1))
-        prompts.append("" if rng.random() < t.text_dropout else text)
-        total += len(values[-1])
-    kept = patchify.best_fit([len(v) for v in values], capacity)[: t.dit_packs]
-    order = [c for group in kept for c in group]
-    groups_of, start = [], 0
-    for group in kept:
-        groups_of.append(list(range(start, start + len(group))))
-        start += len(group)
-    values, weights = [values[c] for c in order], [weights[c] / np.float32(len(order)) for c in order]
-    prompts, grids = [prompts[c] for c in order], [grids[c] for c in order]
+    while sum(len(d.tokens) for d in drawn) < capacity * t.dit_packs:
+        drawn.append(mixture.draw(rng, drop))
+    kept = patchify.best_fit([len(d.tokens) for d in drawn], capacity)[: t.dit_packs]
+    drawn = [drawn[c] for group in kept for c in group]
+    cuts = np.cumsum([0, *map(len, kept)])
+    groups = [list(range(a, b)) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
 
-    ids, lengths = tokenize(prompts, config.text.max_tokens)
-    packs = patchify.pack(grids, lengths.tolist(), ids.shape[1], groups_of, pad_to=capacity)
-    time_ = flow.logit_normal_times(rng, len(values))
-    noise = [rng.standard_normal(v.shape, dtype=np.float32) for v in values]
-    noisy = [(1 - s) * v + s * e for v, e, s in zip(values, noise, time_, strict=True)]
-    target = [e - v for v, e in zip(values, noise, strict=True)]
+    ids, lengths = tokenize([d.prompt for d in drawn], config.text.max_tokens)
+    known = [d.known for d in drawn]
+    packs = patchify.pack([d.position for d in drawn], lengths.tolist(), ids.shape[1], groups, capacity, known)
+    times = flow.logit_normal_times(rng, len(drawn)) if t.logit_normal else rng.random(len(drawn), dtype=np.float32)
+    noise = [rng.standard_normal(d.tokens.shape, dtype=np.float32) for d in drawn]
+    noisy = [
+        np.concatenate([d.tokens[: d.known], ((1 - s) * d.tokens + s * e)[d.known :]])
+        for d, e, s in zip(drawn, noise, times, strict=True)
+    ]
+    target = [e - d.tokens for d, e in zip(drawn, noise, strict=True)]
+    grids = np.array([d.grid for d in drawn], np.int64)[packs.state_clip]
 
     text, pooled = model.text(torch.from_numpy(ids))
     out = model.dit(
-        *map(torch.from_numpy, (packs.gather(noisy), packs.clip, packs.position, time_, np.array(grids, np.int64))),
+        *map(torch.from_numpy, (packs.gather(noisy), packs.clip, packs.state, packs.position, packs.times(times), grids)),
+        pooled[torch.from_numpy(packs.state_clip)],
         text,
-        pooled,
         torch.from_numpy(packs.text_index),
         torch.from_numpy(packs.text_clip),
     )
     error = F.mse_loss(out, torch.from_numpy(packs.gather(target)), reduction="none").mean(-1, keepdim=True)
-    loss = (error * torch.from_numpy(packs.gather(weights))).sum()
+    weight = packs.gather([d.weight / np.float32(len(drawn)) for d in drawn])
+    loss = (error * torch.from_numpy(weight)).sum()
     with torch.no_grad():
-        per_token = error.squeeze(-1).numpy()
-        token_time = np.where(packs.clip >= 0, time_[packs.clip], np.nan)
-        bins = {
-            f"t{i}": float(np.mean(per_token[(token_time >= i / 4) & (token_time < (i + 1) / 4)]))
-            for i in range(4)
-            if ((token_time >= i / 4) & (token_time < (i + 1) / 4)).any()
-        }
-    return loss, {"loss": loss.item(), "padding": packs.padding, "tokens": float((packs.clip >= 0).sum()), **bins}
+        per_clip = np.array([float((e * d.weight).sum()) for e, d in zip(packs.scatter(error.numpy()), drawn, strict=True)])
+        at = [(times >= i / 4) & (times < (i + 1) / 4) for i in range(4)]
+        bins = {f"t{i}": float(per_clip[chosen].mean()) for i, chosen in enumerate(at) if chosen.any()}
+    return loss, {
+        "loss": loss.item(),
+        **bins,
+        "padding": packs.padding,
+        "mask_overhead": packs.mask_overhead,
+        "tokens": float(sum(len(d.tokens) for d in drawn)),
+        "clips": float(len(drawn)),
+    }
 
 
 def _clip(config: ModelConfig, folder: Path) -> None:
@@ -274,4 +382,19 @@ def _clip(config: ModelConfig, folder: Path) -> None:
     clip.train(config, folder)
 
 
-_RUN = {"collect": _collect, "vae": _vae, "latents": _latents, "dit": _dit, "tune": _tune, "focus": _focus, "clip": _clip}
+def _export(config: ModelConfig, folder: Path) -> None:
+    from reference_model import export
+
+    export.export_all(config, folder, folder / "checkpoints")
+
+
+_RUN: dict[str, Callable[[ModelConfig, Path], None]] = {
+    "collect": _collect,
+    "caption": _caption,
+    "refine": _refine,
+    "compress": _compress,
+    "train": _train,
+    "clip": _clip,
+    "export": _export,
+}
+STAGES = tuple(_RUN)

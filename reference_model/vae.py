@@ -109,17 +109,17 @@ class VAE(nn.Module):
 
 
 def vae_loss(vae: VAE, video: Tensor, coverage: Tensor, noise: Tensor) -> tuple[Tensor, dict[str, float]]:
-    """L1 on pixels and on spatial gradients, weighted towards objects, plus KL.
+    """L1 and squares on pixels, L1 on spatial gradients, weighted towards objects, plus KL.
 
     Without the weight small objects are the cheapest thing to erase. `video` (B, 3, T, H, W) in [-1, 1], `coverage`
     (B, 1, T, H, W) in [0, 1], `noise` like the latent.
     """
     mean, logvar = vae.moments(video)
-    out = vae.decode_raw(mean + noise * torch.exp(0.5 * logvar))
+    mean, logvar = mean.float(), logvar.float()
+    out = vae.decode_raw(mean + noise * torch.exp(0.5 * logvar)).float()
     weight = 1.0 + 6.0 * F.max_pool3d(coverage, (1, 3, 3), 1, (0, 1, 1))
-    error = (out - video).abs()
-    pixels = (error * weight).mean()
     diff = out - video
+    pixels = ((diff.abs() + 2.0 * diff.square()) * weight).mean()
     gradients = (diff.diff(dim=-1).abs() * weight[..., 1:]).mean() + (diff.diff(dim=-2).abs() * weight[..., 1:, :]).mean()
     kl = 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar).mean()
     loss = pixels + 0.5 * gradients + vae.config.kl_weight * kl
@@ -127,4 +127,5 @@ def vae_loss(vae: VAE, video: Tensor, coverage: Tensor, noise: Tensor) -> tuple[
         mse = (out.clamp(-1, 1) - video).square() / 4  # on [0, 1]
         psnr = -10 * torch.log10(mse.mean())
         foreground = (mse * coverage).sum() / (3 * coverage.sum()).clamp(min=1e-6)
-    return loss, {"loss": loss.item(), "psnr": float(psnr), "psnr_fg": float(-10 * torch.log10(foreground)), "kl": float(kl)}
+    kl_now = float(kl.detach())
+    return loss, {"loss": loss.item(), "psnr": float(psnr), "psnr_fg": float(-10 * torch.log10(foreground)), "kl": kl_now}
