@@ -1,8 +1,7 @@
-"""`python -m reference_model train|sample|export`."""
+"""`python -m reference_model train|sample|caption|refine|export|prompts|report`."""
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +13,7 @@ from reference_model.errors import ReferenceModelError
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="Train, sample and export the reference model.",
+    help="Train, sample, export and measure the reference model.",
     pretty_exceptions_enable=False,
 )
 
@@ -23,7 +22,7 @@ app = typer.Typer(
 def train(
     preset: Annotated[str, typer.Option(help="tiny (seconds), base (shipped; about an hour of 2 cores) or large.")] = "base",
     out: Annotated[Path | None, typer.Option(help="Working folder; started again, it goes on where it was.")] = None,
-    stages: Annotated[str, typer.Option(help="Comma-separated: collect,vae,latents,dit,tune,focus,clip.")] = "",
+    stages: Annotated[str, typer.Option(help="Comma-separated: collect,caption,refine,compress,train,clip,export.")] = "",
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves it to torch.")] = 0,
 ) -> None:
     """Train all networks on the world, stage by stage, with checkpoints and exact resume."""
@@ -54,6 +53,7 @@ def sample(
     steps: Annotated[int | None, typer.Option(help="Euler steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="1 is no guidance.")] = None,
     backend: Annotated[str, typer.Option(help="onnx or torch.")] = "onnx",
+    refine: Annotated[bool, typer.Option("--refine", help="Make the prompts dense first.")] = False,
     out: Annotated[Path, typer.Option(help="A .gif, or a .png of the frames side by side.")] = Path("sample.gif"),
 ) -> None:
     """Make clips from prompts and write them as one picture, a row a prompt."""
@@ -67,7 +67,7 @@ def sample(
         raise ReferenceModelError(f"--size {size!r} is not WIDTHxHEIGHT, for example 40x24")
     if out.suffix not in (".gif", ".png"):
         raise ReferenceModelError(f"--out {out} should end in .gif or .png")
-    requests = [Request(p, int(width), int(height), frames, seed, steps, guidance) for p in prompts]
+    requests = [Request(p, int(width), int(height), frames, seed, steps, guidance, refine) for p in prompts]
     samples = Pipeline.load(checkpoint, backend).generate(requests)
     video = np.concatenate([s.frames for s in samples], 1)  # (T, N*H, W, 3)
     big = video.repeat(4, 1).repeat(4, 2)
@@ -82,33 +82,15 @@ def sample(
 @app.command(epilog="Example: python -m reference_model export --source work/base --out reference_model/checkpoints")
 def export(
     source: Annotated[Path, typer.Option(help="The working folder of `train`.")] = Path("work/base"),
-    out: Annotated[Path, typer.Option(help="Gets base/, early/, vae/ and clip/.")] = Path("work/checkpoints"),
+    out: Annotated[Path, typer.Option(help="Gets early/, middle/, base/, base-int8/, shared/ and clip/.")] = Path(
+        "work/checkpoints"
+    ),
 ) -> None:
     """Write trained networks as ONNX, checked against torch, with a record of how they were made."""
-    import json
-    import platform
-
-    import torch
-
-    from reference_model import clip
     from reference_model.config import load_config
-    from reference_model.export import export as run
+    from reference_model.export import export_all
 
-    stages = (
-        [json.loads(line) for line in (source / "stages.jsonl").read_text().splitlines()]
-        if (source / "stages.jsonl").exists()
-        else []
-    )
-    record = {
-        "command": "python -m reference_model train, then export",
-        "stage_seconds": {s["stage"]: s["seconds"] for s in stages},
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, CPU training",
-        "torch": torch.__version__,
-    }
-    worst = run(load_config(source / "config.json"), source, out, record)
-    if (source / "clip.pt").exists():
-        clip.export(source, out / "clip")
-    for checkpoint, parts in worst.items():
+    for checkpoint, parts in export_all(load_config(source / "config.json"), source, out).items():
         for part, difference in parts.items():
             print(f"{checkpoint}/{part}: largest difference from torch {difference:.1e}")
 
@@ -130,17 +112,64 @@ def prompts(
     print(f"wrote {len(rows)} prompts to {out}")
 
 
-@app.command(epilog="Example: python -m reference_model measure --clips 200")
-def measure(
+@app.command(epilog="Example: python -m reference_model caption clip.mp4")
+def caption(
+    videos: Annotated[list[Path], typer.Argument(help="Video files; sides are cut to multiples of 8 px, lengths to 1 + 4k.")],
     checkpoint: Annotated[str, typer.Option(help="A shipped name or a folder.")] = "base",
-    clips: Annotated[int, typer.Option(min=1, help="Fresh world clips.")] = 200,
 ) -> None:
-    """Print what the VAE loses on clips that it has never seen."""
-    from reference_model.measure import vae_psnr
+    """Print what the recaptioner says of clips. It knows the world's words only."""
+    import av
+    import numpy as np
+
     from reference_model.pipeline import Pipeline
 
-    for name, value in vae_psnr(Pipeline.load(checkpoint), clips).items():
-        print(f"{name} {value:.2f} dB over {clips} clips")
+    pipeline = Pipeline.load(checkpoint)
+    for video in videos:
+        try:
+            with av.open(str(video)) as container:
+                frames = np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)]).astype(np.uint8)
+        except (OSError, ValueError, IndexError) as error:
+            raise ReferenceModelError(f"{video} cannot be read as a video: {error}") from error
+        t, h, w, _ = frames.shape
+        if min(h, w) < 8:
+            raise ReferenceModelError(f"{video} is {w}x{h} px; at least 8x8 are needed")
+        print(f"{video}: {pipeline.caption([frames[: (t - 1) // 4 * 4 + 1, : h // 8 * 8, : w // 8 * 8]])[0]}")
+
+
+@app.command(epilog="Example: python -m reference_model refine 'a red circle'")
+def refine(
+    prompts: Annotated[list[str], typer.Argument(help="Short prompts.")],
+    checkpoint: Annotated[str, typer.Option(help="A shipped name or a folder.")] = "base",
+    seed: Annotated[int, typer.Option(help="What is left open is drawn with it.")] = 0,
+) -> None:
+    """Print dense prompts for short ones; what they say is kept."""
+    from reference_model.pipeline import Pipeline
+    from reference_model.refiner import refine as run
+
+    for text in run(Pipeline.load(checkpoint).refiner, prompts, [seed + i for i in range(len(prompts))]):
+        print(text)
+
+
+@app.command(epilog="Example: python -m reference_model report --training work/base")
+def report(
+    training: Annotated[Path, typer.Option(help="Working folder of the training; without it there are no ablations.")] = Path(
+        "work/base"
+    ),
+    work: Annotated[Path, typer.Option(help="Gets the run folders and the short trainings.")] = Path("work/report"),
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="The page; beside it a .json of what is measured, and images/. What is in the .json is not measured again."
+        ),
+    ] = Path("docs/reference_model.md"),
+    ablation_steps: Annotated[int, typer.Option(min=0, help="Steps of each short training; 0 leaves them out.")] = 300,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N clips of each run: a quick look.")] = None,
+) -> None:
+    """Measure the shipped checkpoints and write docs/reference_model.md with all its numbers and pictures."""
+    from reference_model.report import report as run
+
+    run(training, work, out, ablation_steps, limit)
+    print(f"wrote {out}")
 
 
 @app.callback()

@@ -14,11 +14,18 @@ import onnxruntime as ort
 from reference_model.config import ModelConfig, load_config
 from reference_model.errors import ReferenceModelError
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
-
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
-COMPONENTS = ("text_encoder", "dit", "vae_encoder", "vae_decoder")
+COMPONENTS = (
+    "text_encoder",
+    "dit",
+    "vae_encoder",
+    "vae_decoder",
+    "caption_encoder",
+    "caption_decoder",
+    "refine_encoder",
+    "refine_decoder",
+)
+HALF = ".half"  # end of the name of a weight that is stored in half precision
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -27,24 +34,12 @@ class CheckpointError(ReferenceModelError):
 
 
 class Backend(Protocol):
-    """The four networks, numpy in and out."""
+    """The networks of a checkpoint, numpy in and out. What they take and give is in the docstrings of their classes."""
 
     config: ModelConfig
 
-    def encode_text(self, ids: Ints) -> tuple[Floats, Floats]:
-        """Ids (N, M) to states (N, M, D) and pooled (N, D)."""
-        ...
-
-    def velocity(self, *inputs: npt.NDArray[Any]) -> Floats:
-        """One evaluation of the DiT; inputs and output as in `dit.DiT`."""
-        ...
-
-    def encode(self, video: Floats) -> Floats:
-        """Video (N, 3, T, H, W) in [-1, 1] to normalised latent."""
-        ...
-
-    def decode(self, latent: Floats) -> Floats:
-        """The inverse of `encode`."""
+    def run(self, component: str, *inputs: npt.NDArray[Any]) -> list[Any]:
+        """One evaluation of one of `COMPONENTS`."""
         ...
 
 
@@ -93,28 +88,17 @@ def load_backend(checkpoint: str, kind: str, device: str = "cpu", threads: int =
 
 
 class OnnxBackend:
-    """ONNX Runtime. Asked for a device that is not there, it raises: never a silent fallback."""
+    """ONNX Runtime. Asked for a device that is not there, it raises: never a silent fallback. Sessions open when used."""
 
     def __init__(self, files: dict[str, Path], config: ModelConfig, device: str = "cpu", threads: int = 0) -> None:
-        self.config = config
-        self.sessions = {name: open_session(path, device, threads) for name, path in files.items()}
+        self.config, self.files, self.device, self.threads = config, files, device, threads
+        self.sessions = {"dit": open_session(files["dit"], device, threads)}
 
-    def _run(self, name: str, inputs: tuple[npt.NDArray[Any], ...]) -> list[Any]:
-        session = self.sessions[name]
+    def run(self, component: str, *inputs: npt.NDArray[Any]) -> list[Any]:
+        if component not in self.sessions:
+            self.sessions[component] = open_session(self.files[component], self.device, self.threads)
+        session = self.sessions[component]
         return session.run(None, dict(zip((i.name for i in session.get_inputs()), inputs, strict=True)))
-
-    def encode_text(self, ids: Ints) -> tuple[Floats, Floats]:
-        states, pooled = self._run("text_encoder", (ids,))
-        return states, pooled
-
-    def velocity(self, *inputs: npt.NDArray[Any]) -> Floats:
-        return self._run("dit", inputs)[0]
-
-    def encode(self, video: Floats) -> Floats:
-        return self._run("vae_encoder", (video,))[0]
-
-    def decode(self, latent: Floats) -> Floats:
-        return self._run("vae_decoder", (latent,))[0]
 
 
 def open_session(path: Path, device: str, threads: int) -> ort.InferenceSession:
@@ -145,41 +129,30 @@ class TorchBackend:
     def __init__(self, files: dict[str, Path], config: ModelConfig, device: str = "cpu", threads: int = 0) -> None:
         import torch
 
-        from reference_model.dit import DiT
-        from reference_model.text import TextEncoder
-        from reference_model.vae import VAE
+        from reference_model.components import build
 
         if device == "cuda" and not torch.cuda.is_available():
             raise ReferenceModelError("device 'cuda' was asked for, but torch finds no GPU")
         if threads:
             torch.set_num_threads(threads)
         self.config, self.device, self.torch = config, device, torch
-        self.text, self.dit, self.vae = TextEncoder(config.text), DiT(config.dit, config.text), VAE(config.vae)
-        vae_weights = {**weights_of(files["vae_encoder"]), **weights_of(files["vae_decoder"])}
-        for module, weights in (
-            (self.text, weights_of(files["text_encoder"])),
-            (self.dit, weights_of(files["dit"])),
-            (self.vae, vae_weights),
-        ):
-            module.load_state_dict({k: torch.from_numpy(weights[k]) for k in module.state_dict()})
+        self.modules = build(config)
+        weights = {name: weights_of(path) for name, path in files.items()}
+        weights["vae_encoder"] = weights["vae_decoder"] = {**weights["vae_encoder"], **weights["vae_decoder"]}
+        for name, module in self.modules.items():
+            missing = sorted(set(module.state_dict()) - set(weights[name]))
+            if missing:
+                raise CheckpointError(
+                    f"{files[name]} does not hold the weights {', '.join(missing[:3])}, ...; a quantized checkpoint runs "
+                    "on backend 'onnx' only"
+                )
+            module.load_state_dict({k: torch.from_numpy(weights[name][k]) for k in module.state_dict()})
             module.eval().to(device)
 
-    def _call(self, function: Any, *inputs: npt.NDArray[Any]) -> Any:
+    def run(self, component: str, *inputs: npt.NDArray[Any]) -> list[Any]:
         with self.torch.inference_mode():
-            out = function(*(self.torch.from_numpy(i).to(self.device) for i in inputs))
-            return tuple(o.cpu().numpy() for o in out) if isinstance(out, tuple) else out.cpu().numpy()
-
-    def encode_text(self, ids: Ints) -> tuple[Floats, Floats]:
-        return self._call(self.text, ids)
-
-    def velocity(self, *inputs: npt.NDArray[Any]) -> Floats:
-        return self._call(self.dit, *inputs)
-
-    def encode(self, video: Floats) -> Floats:
-        return self._call(self.vae.encode, video)
-
-    def decode(self, latent: Floats) -> Floats:
-        return self._call(self.vae.decode, latent)
+            out = self.modules[component](*(self.torch.from_numpy(i).to(self.device) for i in inputs))
+        return [o.cpu().numpy() for o in (out if isinstance(out, tuple) else (out,))]
 
 
 def weights_of(path: Path) -> dict[str, npt.NDArray[Any]]:
@@ -187,4 +160,9 @@ def weights_of(path: Path) -> dict[str, npt.NDArray[Any]]:
     import onnx
     from onnx import numpy_helper
 
-    return {t.name.removeprefix("vae."): numpy_helper.to_array(t).copy() for t in onnx.load(path).graph.initializer}
+    out = {}
+    for tensor in onnx.load(path).graph.initializer:
+        value = numpy_helper.to_array(tensor)
+        half = tensor.name.endswith(HALF)
+        out[tensor.name.removesuffix(HALF)] = value.astype(np.float32) if half else value.copy()
+    return out

@@ -3,58 +3,41 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import torch
 from torch import Tensor, nn
 
-from reference_model import patchify
+from reference_model import clip, patchify
+from reference_model.backends import COMPONENTS, HALF
+from reference_model.captioner import TUBELET
+from reference_model.components import VAEEncoder, build
 from reference_model.config import ModelConfig
 from reference_model.errors import ReferenceModelError
+from reference_model.loop import load_tensors
 from reference_model.text import VOCABULARY
-from reference_model.train import Denoiser, load_vae
-from reference_model.vae import VAE
 
 OPSET = 20
 TOLERANCE = 1e-4  # largest difference from torch, on outputs of order one
-
-
-class VAEEncoder(nn.Module):
-    """`VAE.encode` as a graph of its own."""
-
-    def __init__(self, vae: VAE) -> None:
-        super().__init__()
-        self.vae = vae
-
-    def forward(self, video: Tensor) -> Tensor:
-        return self.vae.encode(video)
-
-
-class VAEDecoder(nn.Module):
-    """`VAE.decode` as a graph of its own."""
-
-    def __init__(self, vae: VAE) -> None:
-        super().__init__()
-        self.vae = vae
-
-    def forward(self, latent: Tensor) -> Tensor:
-        return self.vae.decode(latent)
+CHECKS = 7  # shapes
+OWN = ("text_encoder", "dit")  # what checkpoints of one training do not share
 
 
 @dataclass(frozen=True)
-class Component:
-    """A graph to export: the module, what its inputs are called, and how to make inputs of a given size."""
+class Spec:
+    """How a graph is called: its outputs, its inputs with their free sizes, and inputs to trace (0) and to check with."""
 
-    module: nn.Module
-    inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     dynamic: dict[str, dict[int, Any]]
-    example: Callable[[int], tuple[Tensor, ...]]  # 0 traces, 1.. check
+    example: Callable[[int], tuple[Tensor, ...]]
 
 
 def _dim(name: str) -> Any:
@@ -76,99 +59,140 @@ def dit_inputs(config: ModelConfig, which: int) -> tuple[Tensor, ...]:
     lengths = [int(n) for n in rng.integers(3, 9, len(grids))]
     width = max(lengths) + 1
     groups = [[0], list(range(1, len(grids)))] if len(grids) > 1 else [[0]]
-    packs = patchify.pack(grids, lengths, width, groups, pad_to=75 if which == 0 else 0)
+    places, sizes = [patchify.positions(g) for g in grids], [g[1] * g[2] for g in grids]
+    known = [size if g[0] > 1 and i % 2 == 0 else 0 for i, (g, size) in enumerate(zip(grids, sizes, strict=True))]
+    packs = patchify.pack(places, lengths, width, groups, 75 if which == 0 else 0, known)
     n, text = len(grids), config.text.width
     arrays = (
         rng.standard_normal((*packs.clip.shape, 4 * config.dit.channels), np.float32),
         packs.clip,
+        packs.state,
         packs.position,
-        rng.random(n, np.float32),
-        np.array(grids, np.int64),
+        packs.times(rng.random(n, np.float32)),
+        np.array(grids, np.int64)[packs.state_clip],
+        rng.standard_normal((n, text), np.float32)[packs.state_clip],
         rng.standard_normal((n, width, text), np.float32),
-        rng.standard_normal((n, text), np.float32),
         packs.text_index,
         packs.text_clip,
     )
     return tuple(torch.from_numpy(np.ascontiguousarray(a)) for a in arrays)
 
 
-def components(config: ModelConfig, denoiser: Denoiser, vae: VAE) -> dict[str, Component]:
-    """The graphs of a checkpoint."""
+def specs(config: ModelConfig) -> dict[str, Spec]:
+    """How each graph of a checkpoint is called and checked."""
     sizes = [(2, 3, 4, 5), (1, 1, 4, 4), (3, 5, 8, 8), (1, 5, 6, 10), (2, 4, 10, 6), (1, 2, 12, 12), (1, 7, 16, 8)]
+    lengths = [(3, 7), (1, 3), (5, 47), (2, 20), (8, 11), (1, 48), (4, 5)]  # texts, words
+    kept = [9, 1, 64, 30, 17, 40, 5]  # tubelets of the recaptioner
     z = config.vae.latent_channels
 
-    def ids(which: int) -> tuple[Tensor, ...]:
-        n, m = [(3, 7), (1, 3), (5, 48), (2, 20), (8, 11), (1, 48), (4, 5)][which]
+    def noise(which: int, *shape: int) -> Tensor:
+        return torch.from_numpy(np.random.default_rng([which, len(shape)]).standard_normal(shape, np.float32))
+
+    def ids(which: int) -> Tensor:
+        n, m = lengths[which]
         out = np.random.default_rng(which).integers(1, len(VOCABULARY), (n, m))
         out[0, max(m - 2, 3) :] = 0
-        return (torch.from_numpy(out),)
+        return torch.from_numpy(out)
 
-    def video(which: int) -> tuple[Tensor, ...]:
+    def video(which: int) -> Tensor:
         n, g, h, w = sizes[which]
-        shape = (n, 3, 4 * g - 3, 4 * h, 4 * w)
-        return (torch.from_numpy(np.random.default_rng(which).uniform(-1, 1, shape).astype(np.float32)),)
+        return noise(which, n, 3, 4 * g - 3, 4 * h, 4 * w).clamp(-1, 1)
 
-    def latent(which: int) -> tuple[Tensor, ...]:
-        n, g, h, w = sizes[which]
-        return (torch.from_numpy(np.random.default_rng(which).standard_normal((n, z, g, h, w), np.float32)),)
+    def tubelets(which: int) -> tuple[Tensor, ...]:
+        n, s = lengths[which][0], kept[which]
+        rng = np.random.default_rng(which)
+        run = rng.integers(1, patchify.MAX_RUN + 1, (n, s))
+        run[0, max(s - 3, 1) :] = 0
+        position, extent = rng.integers(0, 5, (n, s, 3)), rng.integers(5, 9, (n, 3))
+        return noise(which, n, s, TUBELET).clamp(-1, 1), *map(torch.from_numpy, (position, run, extent))
 
-    clips, width, packs, length, texts = map(_dim, ("clips", "text_width", "packs", "length", "texts"))
-    batch, groups, rows, columns = map(_dim, ("batch", "groups", "rows", "columns"))
+    def read(which: int, width: int) -> Tensor:
+        return noise(which, lengths[which][0], kept[which], width)
+
+    clips, width, packs, length, texts, states = map(_dim, ("clips", "text_width", "packs", "length", "texts", "states"))
+    batch, groups, rows, columns, tubes = map(_dim, ("batch", "groups", "rows", "columns", "tubes"))
+    words, prompt = (torch.export.Dim(name, min=1, max=config.text.max_tokens) for name in ("words", "prompt"))
+    packed, of_state = {0: packs, 1: length}, {0: states}
     dit_dims = {
-        "tokens": {0: packs, 1: length},
-        "clip": {0: packs, 1: length},
-        "position": {0: packs, 1: length},
-        "time": {0: clips},
-        "extent": {0: clips},
+        "tokens": packed,
+        "clip": packed,
+        "state": packed,
+        "position": packed,
+        "time": of_state,
+        "extent": of_state,
+        "pooled": of_state,
         "text": {0: clips, 1: width},
-        "pooled": {0: clips},
         "text_index": {0: packs, 1: texts},
         "text_clip": {0: packs, 1: texts},
     }
-    pixels = {"video": {0: batch, 2: 4 * groups - 3, 3: 4 * rows, 4: 4 * columns}}
+    written = {"ids": {0: batch, 1: words}}
+    tubelet_dims = {"tokens": {0: batch, 1: tubes}, "position": {0: batch, 1: tubes}, "run": {0: batch, 1: tubes}}
+
+    def refined(which: int) -> tuple[Tensor, ...]:
+        prompt = ids((which + 2) % 7)[:1].repeat(lengths[which][0], 1)
+        return ids(which), noise(which, *prompt.shape, config.refiner.width), prompt
+
     return {
-        "text_encoder": Component(
-            denoiser.text,
-            ("ids",),
-            ("states", "pooled"),
-            {"ids": {0: batch, 1: torch.export.Dim("words", min=1, max=config.text.max_tokens)}},
-            ids,
+        "text_encoder": Spec(("states", "pooled"), written, lambda k: (ids(k),)),
+        "dit": Spec(("velocity",), dit_dims, lambda k: dit_inputs(config, k)),
+        "vae_encoder": Spec(
+            ("latent",), {"video": {0: batch, 2: 4 * groups - 3, 3: 4 * rows, 4: 4 * columns}}, lambda k: (video(k),)
         ),
-        "dit": Component(denoiser.dit, tuple(dit_dims), ("velocity",), dit_dims, lambda k: dit_inputs(config, k)),
-        "vae_encoder": Component(VAEEncoder(vae), ("video",), ("latent",), pixels, video),
-        "vae_decoder": Component(
-            VAEDecoder(vae), ("latent",), ("video",), {"latent": {0: batch, 2: groups, 3: rows, 4: columns}}, latent
+        "vae_decoder": Spec(
+            ("video",),
+            {"latent": {0: batch, 2: groups, 3: rows, 4: columns}},
+            lambda k: (noise(k, sizes[k][0], z, *sizes[k][1:]),),
+        ),
+        "caption_encoder": Spec(("states",), {**tubelet_dims, "extent": {0: batch}}, tubelets),
+        "caption_decoder": Spec(
+            ("logits",),
+            {**written, "states": {0: batch, 1: tubes}, "run": {0: batch, 1: tubes}},
+            lambda k: (ids(k), read(k, config.captioner.width), tubelets(k)[2]),
+        ),
+        "refine_encoder": Spec(("states",), written, lambda k: (ids(k),)),
+        "refine_decoder": Spec(
+            ("logits",), {**written, "states": {0: batch, 1: prompt}, "prompt": {0: batch, 1: prompt}}, refined
         ),
     }
 
 
-def export_component(component: Component, path: Path) -> float:
-    """Export and check one graph; returns the largest difference from torch over all check shapes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    component.module.eval()
-    torch.onnx.export(
-        component.module,
-        component.example(0),
-        str(path),
-        dynamo=True,
-        opset_version=OPSET,
-        optimize=False,
-        input_names=list(component.inputs),
-        output_names=list(component.outputs),
-        dynamic_shapes=component.dynamic,
-        external_data=False,
-        verbose=False,
-    )
+def largest_difference(path: Path, module: nn.Module, spec: Spec) -> float:
+    """Between ONNX Runtime and torch, over all check shapes."""
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     worst = 0.0
-    for which in range(7):
-        inputs = component.example(which)
+    for which in range(CHECKS):
+        inputs = spec.example(which)
         with torch.inference_mode():
-            expected = component.module(*inputs)
+            expected = module(*inputs)
         expected = expected if isinstance(expected, tuple) else (expected,)
         feed = {i.name: x.numpy() for i, x in zip(session.get_inputs(), inputs, strict=True)}
         for a, b in zip(session.run(None, feed), expected, strict=True):
             worst = max(worst, float(np.abs(a - b.numpy()).max()))
+    return worst
+
+
+def export_component(module: nn.Module, spec: Spec, path: Path) -> float:
+    """Export and check one graph; returns the largest difference from torch. The module's weights are rounded to half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    module.eval()
+    for tensor in module.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.copy_(tensor.half().float())
+    torch.onnx.export(
+        module,
+        spec.example(0),
+        str(path),
+        dynamo=True,
+        opset_version=OPSET,
+        optimize=False,
+        input_names=list(spec.dynamic),
+        output_names=list(spec.outputs),
+        dynamic_shapes=spec.dynamic,
+        external_data=False,
+        verbose=False,
+    )
+    store_halves(path, set(module.state_dict()))
+    worst = largest_difference(path, module, spec)
     if not worst <= TOLERANCE:
         raise ReferenceModelError(
             f"{path}: ONNX Runtime differs from torch by {worst:.2e}; at most {TOLERANCE:.0e} is "
@@ -177,30 +201,111 @@ def export_component(component: Component, path: Path) -> float:
     return worst
 
 
-def export(config: ModelConfig, folder: Path, out: Path, record: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """Export `base` and `early` of a training folder into `out/{base,early}`, with one shared `out/vae`.
+def store_halves(path: Path, names: set[str]) -> None:
+    """Keep the named fp32 weights of an ONNX file in half precision, cast back on load: half the file, fp32 arithmetic."""
+    model = without_traces(onnx.load(path))
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.name in names and tensor.data_type == onnx.TensorProto.FLOAT:
+            value = onnx.numpy_helper.to_array(tensor).astype(np.float16)
+            casts.append(onnx.helper.make_node("Cast", [tensor.name + HALF], [tensor.name], to=onnx.TensorProto.FLOAT))
+            tensor.CopyFrom(onnx.numpy_helper.from_array(value, tensor.name + HALF))
+    for cast in reversed(casts):
+        model.graph.node.insert(0, cast)
+    onnx.save(model, path)
 
-    Returns the largest difference from torch of each graph.
-    """
-    vae = load_vae(config, folder)
-    worst: dict[str, dict[str, float]] = {}
-    for name, file in (("base", "focus.pt"), ("early", "dit-early.pt")):
+
+def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Drop what the exporter notes of the machine it ran on: stack traces, and with them paths."""
+    for node in model.graph.node:
+        del node.metadata_props[:]
+    for named in (*model.graph.input, *model.graph.output, *model.graph.initializer, *model.graph.value_info):
+        del named.metadata_props[:]
+    del model.metadata_props[:]
+    return model
+
+
+def trained(config: ModelConfig, folder: Path, denoiser_file: str) -> dict[str, nn.Module]:
+    """The networks of a checkpoint with the weights of a training folder."""
+    modules = build(config)
+    sources = {
+        "dit": (denoiser_file, "dit."),
+        "text_encoder": (denoiser_file, "text."),
+        "vae_encoder": ("vae-final.pt", ""),
+        "caption_encoder": ("captioner.pt", "encoder."),
+        "caption_decoder": ("captioner.pt", "decoder."),
+        "refine_encoder": ("refiner.pt", "encoder."),
+        "refine_decoder": ("refiner.pt", "decoder."),
+    }
+    for name, (file, prefix) in sources.items():
         if not (folder / file).exists():
-            raise ReferenceModelError(f"{folder / file} does not exist: run the stage 'dit' first")
-        denoiser = Denoiser(config)
-        denoiser.load_state_dict(torch.load(folder / file, weights_only=True))
-        target = out / name
-        files = {
-            part: f"../vae/{part.removeprefix('vae_')}/model.onnx" if part.startswith("vae") else f"{part}/model.onnx"
-            for part in ("text_encoder", "dit", "vae_encoder", "vae_decoder")
-        }
-        parts = components(config, denoiser.eval(), vae)
-        if name == "early":
-            parts = {k: v for k, v in parts.items() if not k.startswith("vae")}
-        worst[name] = {part: export_component(c, target / files[part]) for part, c in parts.items()}
-        config.save(target / "config.json")
-        t = config.train
-        steps = t.dit_steps + t.tune_steps + t.focus_steps if name == "base" else int(t.dit_steps * t.early_fraction)
-        made = {**record, "dit_steps_done": steps, "onnx_opset": OPSET, "largest_difference_from_torch": worst[name]}
-        (target / "checkpoint.json").write_text(json.dumps({"components": files, "made": made}, indent=2) + "\n")
+            raise ReferenceModelError(f"{folder / file} does not exist: run the earlier stages of the training first")
+        state = load_tensors(folder / file)
+        chosen = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        module = modules[name]
+        target = module.vae if isinstance(module, VAEEncoder) else module
+        target.load_state_dict(chosen)
+    return modules
+
+
+def export_all(config: ModelConfig, folder: Path, out: Path) -> dict[str, dict[str, float]]:
+    """Export the ladder of a training folder, `early`, `middle` and `base`, and `base-int8`, into `out`.
+
+    What does not differ between them (VAE, recaptioner, refiner) is written once, into `out/shared`; the world CLIP goes to
+    `out/clip`. Returns the largest difference from torch of each graph.
+    """
+    t, found = config.train, specs(config)
+    ladder = {"early": t.early_fraction, "middle": t.middle_fraction, "base": 1.0}
+    worst: dict[str, dict[str, float]] = {}
+    common: dict[str, float] = {}
+    for name, share in ladder.items():
+        modules = trained(config, folder, "dit.pt" if name == "base" else f"dit-{name}.pt")
+        files = {part: f"{part}/model.onnx" if part in OWN else f"../shared/{part}/model.onnx" for part in COMPONENTS}
+        for part in COMPONENTS:
+            if part not in OWN and part not in common:
+                common[part] = export_component(modules[part], found[part], out / name / files[part])
+        worst[name] = {p: export_component(modules[p], found[p], out / name / files[p]) for p in OWN} | common
+        record = {"dit_steps_done": max(int(t.dit_steps * share), 1), "largest_difference_from_torch": worst[name]}
+        write_checkpoint(config, folder, out / name, files, record)
+    files = {part: f"../base/{part}/model.onnx" if part in OWN else files[part] for part in COMPONENTS} | {
+        "dit": "dit/model.onnx"
+    }
+    difference = quantize(out / "base/dit/model.onnx", out / "base-int8/dit/model.onnx", modules["dit"], found["dit"])
+    record = {"quantized": "dynamic int8, MatMul only", "dit_difference_from_torch": difference}
+    write_checkpoint(config, folder, out / "base-int8", files, record)
+    if (folder / "clip.pt").exists():
+        clip.export(folder, out / "clip")
     return worst
+
+
+def quantize(source: Path, target: Path, module: nn.Module, spec: Spec) -> float:
+    """A copy of a graph with int8 matrix products. Returns its largest difference from torch, which is not small."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxscript import optimizer
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folded = optimizer.optimize(onnx.load(source), onnx_shape_inference=False)  # weights must be plain initialisers
+    del folded.graph.value_info[:]  # shapes from before the folding
+    quantize_dynamic(folded, target, op_types_to_quantize=["MatMul"], weight_type=QuantType.QInt8, per_channel=True)
+    onnx.save(without_traces(onnx.load(target)), target)
+    return largest_difference(target, module, spec)
+
+
+def write_checkpoint(config: ModelConfig, folder: Path, target: Path, files: dict[str, str], record: dict[str, Any]) -> None:
+    """config.json and checkpoint.json: which files belong together, and how they were made."""
+    log = folder / "stages.jsonl"
+    stages = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    seconds: dict[str, float] = {}
+    for row in stages:
+        seconds[row["stage"]] = round(seconds.get(row["stage"], 0.0) + row["seconds"], 1)
+    made = {
+        "command": "python -m reference_model train",
+        "stage_seconds": seconds,
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, CPU training",
+        "torch": torch.__version__,
+        "onnx_opset": OPSET,
+        "weights": "rounded to half precision, computed in single",
+        **record,
+    }
+    config.save(target / "config.json")
+    (target / "checkpoint.json").write_text(json.dumps({"components": files, "made": made}, indent=2) + "\n")

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from reference_model import flow, patchify
 from reference_model.backends import Backend, load_backend
+from reference_model.captioner import caption_clips
 from reference_model.config import SamplingConfig
 from reference_model.errors import ReferenceModelError
-from reference_model.shapes import check_shape
+from reference_model.refiner import LocalRefiner, Refiner, refine
+from reference_model.shapes import ShapeError, check_shape
 from reference_model.text import tokenize
 
 DECODE_BATCH = 8
+PACKS_AT_ONCE = 8
+PACKINGS = ("packed", "single", "bucketed", "padded")
+
+Frames = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Request:
-    """One clip to make. Sides are multiples of 8 px, `num_frames` is 1 + 4k; None takes the checkpoint's default."""
+    """One clip to make. Sides are multiples of 8 px, `num_frames` is 1 + 4k; None takes the checkpoint's default.
+
+    `first_frames` (1 + 4j, H, W, 3) are known: the clip goes on from them. With `refine` the prompt is first made dense
+    by the refiner; what it says is kept.
+    """
 
     prompt: str
     width: int = 32
@@ -30,6 +40,8 @@ class Request:
     seed: int = 0
     num_inference_steps: int | None = None
     guidance_scale: float | None = None
+    refine: bool = False
+    first_frames: Frames | None = field(default=None, compare=False)
 
     def filled(self, defaults: SamplingConfig) -> Request:
         """The request with its defaults filled in, checked. Raises ShapeError or ReferenceModelError."""
@@ -40,88 +52,137 @@ class Request:
             raise ReferenceModelError(f"num_inference_steps = {steps}; expected at least 1")
         if not self.prompt.strip():
             raise ReferenceModelError("the prompt is empty; describe the clip, for example 'a red circle falls'")
+        if self.first_frames is not None:
+            found = self.first_frames.shape
+            expected = (self.height, self.width, 3)
+            if len(found) != 4 or found[1:] != expected or found[0] >= self.num_frames or (found[0] - 1) % 4:
+                raise ShapeError(
+                    f"first_frames has the shape {found}; expected (T, {', '.join(map(str, expected))}) with T = 1 + 4k "
+                    f"below the {self.num_frames} frames asked for"
+                )
         return replace(self, num_inference_steps=steps, guidance_scale=scale)
 
     @property
     def grid(self) -> patchify.Grid:
         return patchify.grid_of(self.num_frames, self.height, self.width)
 
+    @property
+    def twins(self) -> int:
+        """Segments of the clip: guidance needs no second batch, its unconditional twin is a second segment of the pack."""
+        return 1 if self.guidance_scale == 1.0 else 2
+
 
 @dataclass(frozen=True)
 class Sample:
-    """Frames (T, H, W, 3) uint8, and this clip's share of the seconds of each stage."""
+    """Frames (T, H, W, 3) uint8, the prompt that they were made from, and this clip's share of each stage's seconds."""
 
-    frames: npt.NDArray[np.uint8]
+    frames: Frames
     seconds: dict[str, float]
+    prompt: str
+
+
+def arrange(sizes: Sequence[int], shapes: Sequence[patchify.Grid], capacity: int, packing: str) -> list[list[list[int]]]:
+    """Which clips of `sizes` tokens are computed together: a list of batches of packs of clip numbers.
+
+    "packed" shares packs (NaViT); the others are what it is compared with: "single" one clip after the other, "bucketed"
+    batches of one shape, "padded" every clip as long as the longest.
+    """
+    if packing not in PACKINGS:
+        raise ReferenceModelError(f"packing {packing!r} is not known; expected one of: {', '.join(PACKINGS)}")
+    alone = [[i] for i in range(len(sizes))]
+    if packing == "single":
+        return [[group] for group in alone]
+    if packing == "bucketed":
+        buckets = [[g for g in alone if shapes[g[0]] == shape] for shape in sorted(set(shapes))]
+        return [batch for bucket in buckets for batch in _chunks(bucket)]
+    if packing == "padded":
+        return _chunks(alone)
+    # Packs of one batch are as long as its longest, so the others may as well be filled up to that.
+    groups = patchify.best_fit(sizes, max(capacity, *sizes))
+    return _chunks(sorted(groups, key=lambda group: -sum(sizes[i] for i in group)))
+
+
+def _chunks(groups: list[list[int]]) -> list[list[list[int]]]:
+    return [groups[i : i + PACKS_AT_ONCE] for i in range(0, len(groups), PACKS_AT_ONCE)]
 
 
 class Pipeline:
     """The whole generator. `Pipeline.load("base")` reads a shipped checkpoint, or a folder of the same layout."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, refiner: Refiner | None = None) -> None:
         self.backend = backend
         self.config = backend.config
+        self.refiner = refiner or LocalRefiner(backend.run, self.config.refiner.max_tokens)
 
     @staticmethod
-    def load(checkpoint: str = "base", backend: str = "onnx", device: str = "cpu", threads: int = 0) -> Pipeline:
-        return Pipeline(load_backend(checkpoint, backend, device, threads))
+    def load(
+        checkpoint: str = "base", backend: str = "onnx", device: str = "cpu", threads: int = 0, refiner: Refiner | None = None
+    ) -> Pipeline:
+        return Pipeline(load_backend(checkpoint, backend, device, threads), refiner)
 
-    def generate(self, requests: Sequence[Request]) -> list[Sample]:
+    def generate(self, requests: Sequence[Request], packing: str = "packed") -> list[Sample]:
         """Make all clips, mixed shapes and lengths in shared packs, in the order asked for."""
-        filled = [r.filled(self.config.sampling) for r in requests]
+        filled = self._refined([r.filled(self.config.sampling) for r in requests])
         out: dict[int, Sample] = {}
         for steps in sorted({r.num_inference_steps or 1 for r in filled}):
             chosen = [i for i, r in enumerate(filled) if r.num_inference_steps == steps]
-            out.update(zip(chosen, self._generate([filled[i] for i in chosen], steps), strict=True))
+            sizes = [filled[i].twins * patchify.tokens_of(filled[i].grid) for i in chosen]
+            shapes = [filled[i].grid for i in chosen]
+            for batch in arrange(sizes, shapes, self.config.dit.pack_tokens, packing):
+                members = [chosen[i] for group in batch for i in group]
+                samples = self._generate([filled[i] for i in members], [len(group) for group in batch], steps)
+                out.update(zip(members, samples, strict=True))
         return [out[i] for i in range(len(filled))]
 
-    def _generate(self, requests: list[Request], steps: int) -> list[Sample]:
+    def _refined(self, requests: list[Request]) -> list[Request]:
+        chosen = [i for i, r in enumerate(requests) if r.refine]
+        if chosen:
+            prompts, seeds = [requests[i].prompt for i in chosen], [requests[i].seed for i in chosen]
+            tokenize(prompts, self.config.text.max_tokens)  # an unknown word is the user's to mend, not the refiner's
+            for i, prompt in zip(chosen, refine(self.refiner, prompts, seeds, self.config.text.max_tokens), strict=True):
+                requests[i] = replace(requests[i], prompt=prompt)
+        return requests
+
+    def _generate(self, requests: list[Request], members: list[int], steps: int) -> list[Sample]:
+        """Clips of one batch of packs; the first `members[0]` requests share the first pack, and so on."""
         started = time.perf_counter()
-        # Guidance needs no second batch: a clip and its unconditional twin are two segments of one pack.
-        twins = [1 if r.guidance_scale == 1.0 else 2 for r in requests]
-        owner = [i for i, n in enumerate(twins) for _ in range(n)]
-        first = np.cumsum([0, *twins])[:-1]
+        owner = [i for i, r in enumerate(requests) for _ in range(r.twins)]
+        first = np.cumsum([0, *(r.twins for r in requests)])
         prompts = ["" if clip != first[i] else requests[i].prompt for clip, i in enumerate(owner)]
         distinct = sorted(set(prompts))
         ids, lengths = tokenize(distinct, self.config.text.max_tokens)
-        states, pooled = self.backend.encode_text(ids)
+        states, pooled = self.backend.run("text_encoder", ids)
         rows = np.array([distinct.index(p) for p in prompts])
         text_done = time.perf_counter()
 
-        grids = [requests[i].grid for i in owner]
-        capacity = self.config.dit.pack_tokens
-        sizes = [n * patchify.tokens_of(r.grid) for n, r in zip(twins, requests, strict=True)]
-        groups = [[first[i] + k for i in group for k in range(twins[i])] for group in patchify.best_fit(sizes, capacity)]
-        packs = patchify.pack(grids, lengths[rows].tolist(), ids.shape[1], groups)
-        extent = np.array(grids, np.int64)
-        values = 4 * self.config.dit.channels
-        x = [flow.noise_for(r.seed, (patchify.tokens_of(r.grid), values)) for r in requests]
-        flat = np.concatenate(x)
-        cuts = np.cumsum([len(v) for v in x])[:-1]
+        cuts = np.cumsum([0, *members])
+        groups = [list(range(first[a], first[b])) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+        given = [self._given(r) for r in requests]
+        known = [len(g) for g in given]
+        places = [patchify.positions(requests[i].grid) for i in owner]
+        packs = patchify.pack(places, lengths[rows].tolist(), ids.shape[1], groups, known=[known[i] for i in owner])
+        extent = np.array([requests[i].grid for i in owner], np.int64)[packs.state_clip]
+        fixed = (extent, pooled[rows][packs.state_clip], states[rows], packs.text_index, packs.text_clip)
+        noise = [
+            flow.noise_for(r.seed, (len(places[f]), 4 * self.config.dit.channels))
+            for f, r in zip(first[:-1], requests, strict=True)
+        ]
+        x = [np.concatenate([g, e[len(g) :]]) for g, e in zip(given, noise, strict=True)]
+        ends = np.cumsum([len(v) for v in x])[:-1]
 
         def velocity(flat: flow.Floats, t: float) -> flow.Floats:
-            now = np.split(flat, cuts)
-            out = packs.scatter(
-                self.backend.velocity(
-                    packs.gather([now[i] for i in owner]),
-                    packs.clip,
-                    packs.position,
-                    np.full(len(owner), t, np.float32),
-                    extent,
-                    states[rows],
-                    pooled[rows],
-                    packs.text_index,
-                    packs.text_clip,
-                )
-            )
-            return np.concatenate(
-                [
-                    out[f] if n == 1 else flow.guided(out[f], out[f + 1], float(r.guidance_scale or 0.0))
-                    for f, n, r in zip(first, twins, requests, strict=True)
-                ]
-            )
+            now = np.split(flat, ends)
+            times = packs.times(np.full(len(owner), t, np.float32))
+            tokens = packs.gather([now[i] for i in owner])
+            (packed,) = self.backend.run("dit", tokens, packs.clip, packs.state, packs.position, times, *fixed)
+            out = packs.scatter(packed)
+            moved = [
+                out[f] if r.twins == 1 else flow.guided(out[f], out[f + 1], float(r.guidance_scale or 0.0))
+                for f, r in zip(first[:-1], requests, strict=True)
+            ]
+            return np.concatenate([np.concatenate([0 * v[:n], v[n:]]) for v, n in zip(moved, known, strict=True)])
 
-        latents = np.split(flow.integrate(flat, velocity, steps), cuts)
+        latents = np.split(flow.integrate(np.concatenate(x), velocity, steps), ends)
         denoise_done = time.perf_counter()
         frames = self._decode([patchify.unpatchify(v, r.grid) for v, r in zip(latents, requests, strict=True)])
         done = time.perf_counter()
@@ -129,25 +190,48 @@ class Pipeline:
         tokens = np.array([patchify.tokens_of(r.grid) for r in requests], float)
         spent = {"text": text_done - started, "denoise": denoise_done - text_done, "decode": done - denoise_done}
         return [
-            Sample(f, {stage: seconds * float(share) for stage, seconds in spent.items()})
-            for f, share in zip(frames, tokens / tokens.sum(), strict=True)
+            Sample(f, {stage: seconds * float(share) for stage, seconds in spent.items()}, r.prompt)
+            for f, share, r in zip(frames, tokens / tokens.sum(), requests, strict=True)
         ]
 
-    def _decode(self, latents: list[flow.Floats]) -> list[npt.NDArray[np.uint8]]:
-        out: dict[int, npt.NDArray[np.uint8]] = {}
-        for shape in sorted({v.shape for v in latents}):
-            same = [i for i, v in enumerate(latents) if v.shape == shape]
+    def _given(self, request: Request) -> flow.Floats:
+        """Tokens of the frames that are known, (n, 4z); none are an empty array."""
+        if request.first_frames is None:
+            return np.zeros((0, 4 * self.config.dit.channels), np.float32)
+        (latent,) = self.backend.run("vae_encoder", to_video(request.first_frames))
+        return patchify.patchify(latent[0])
+
+    def _decode(self, latents: list[flow.Floats]) -> list[Frames]:
+        out: dict[int, Frames] = {}
+        for same in _same_shape(latents):
             for start in range(0, len(same), DECODE_BATCH):
                 chunk = same[start : start + DECODE_BATCH]
-                video = self.backend.decode(np.stack([latents[i] for i in chunk]))  # (N, 3, T, H, W)
+                (video,) = self.backend.run("vae_decoder", np.stack([latents[i] for i in chunk]))  # (N, 3, T, H, W)
                 out.update(zip(chunk, to_frames(video), strict=True))
         return [out[i] for i in range(len(latents))]
 
-    def reconstruct(self, frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def reconstruct(self, frames: Frames) -> Frames:
         """A clip through the VAE and back: what the latent alone loses."""
         check_shape(*frames.shape[:3])
-        video = frames.astype(np.float32).transpose(3, 0, 1, 2)[None] / 127.5 - 1.0
-        return to_frames(self.backend.decode(self.backend.encode(video)))[0]
+        (latent,) = self.backend.run("vae_encoder", to_video(frames))
+        return to_frames(self.backend.run("vae_decoder", latent)[0])[0]
+
+    def caption(self, clips: Sequence[Frames]) -> list[str]:
+        """What the recaptioner says of clips of any shapes, in dense words."""
+        for clip in clips:
+            check_shape(*clip.shape[:3])
+        c = self.config.captioner
+        return caption_clips(self.backend.run, clips, c.drop_threshold, c.max_tokens)
+
+
+def _same_shape(arrays: Sequence[npt.NDArray[np.float32]]) -> Iterator[list[int]]:
+    for shape in sorted({a.shape for a in arrays}):
+        yield [i for i, a in enumerate(arrays) if a.shape == shape]
+
+
+def to_video(frames: Frames) -> npt.NDArray[np.float32]:
+    """(T, H, W, 3) bytes to (1, 3, T, H, W) in [-1, 1]."""
+    return np.ascontiguousarray(frames.astype(np.float32).transpose(3, 0, 1, 2)[None] / 127.5 - 1.0)
 
 
 def to_frames(video: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:

@@ -1,0 +1,49 @@
+"""The networks of a checkpoint by name: what is exported, and what the torch backend runs."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from reference_model.captioner import CaptionDecoder, CaptionEncoder
+from reference_model.config import ModelConfig
+from reference_model.dit import DiT
+from reference_model.refiner import RefineDecoder, RefineEncoder
+from reference_model.text import TextEncoder
+from reference_model.vae import VAE
+
+
+class VAEEncoder(nn.Module):
+    """`VAE.encode` as a graph of its own."""
+
+    def __init__(self, vae: VAE) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, video: Tensor) -> Tensor:
+        return self.vae.encode(video)
+
+
+class VAEDecoder(nn.Module):
+    """`VAE.decode` as a graph of its own."""
+
+    def __init__(self, vae: VAE) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, latent: Tensor) -> Tensor:
+        return self.vae.decode(latent)
+
+
+def build(config: ModelConfig) -> dict[str, nn.Module]:
+    """Untrained networks; both halves of the VAE share one."""
+    vae = VAE(config.vae)
+    return {
+        "text_encoder": TextEncoder(config.text),
+        "dit": DiT(config.dit, config.text),
+        "vae_encoder": VAEEncoder(vae),
+        "vae_decoder": VAEDecoder(vae),
+        "caption_encoder": CaptionEncoder(config.captioner),
+        "caption_decoder": CaptionDecoder(config.captioner),
+        "refine_encoder": RefineEncoder(config.refiner),
+        "refine_decoder": RefineDecoder(config.refiner),
+    }
