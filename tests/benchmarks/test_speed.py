@@ -8,7 +8,8 @@ import pytest
 import scipy.linalg
 import torch
 
-from reference_model.pipeline import Pipeline, Request
+from reference_model.measure import mixed_requests
+from reference_model.pipeline import PACKINGS, Pipeline, Request
 from sora_eval.distances import frechet_distance
 from sora_eval.features import i3d
 from sora_eval.weights import load_i3d
@@ -43,3 +44,10 @@ def test_frechet(benchmark, form):
 def test_generation(benchmark, backend):
     pipeline = Pipeline.load("base", backend)
     benchmark.pedantic(pipeline.generate, ([Request("a red circle falls")],), rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.benchmark(group="20 clips and images of mixed shapes, 4 steps")
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_packing(benchmark, packing):
+    pipeline, requests = Pipeline.load("base"), mixed_requests(20, steps=4)
+    benchmark.pedantic(pipeline.generate, (requests, packing), rounds=3, warmup_rounds=1)
