@@ -89,7 +89,9 @@ class GeneratorInfo:
 
 GENERATORS: dict[str, GeneratorInfo] = {
     "reference": GeneratorInfo(
-        "reference[:CHECKPOINT][?backend=torch]", "the reference model; shipped: base, early", "reference:open_reference"
+        "reference[:CHECKPOINT][?backend=torch&refine=true&first_frames=1]",
+        "the reference model; shipped: base, base-int8, middle, early",
+        "reference:open_reference",
     ),
     "world": GeneratorInfo(
         "world", "the world itself: a perfect generator for prompts with facts (tracker floor)", "reference:open_world"

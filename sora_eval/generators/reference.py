@@ -1,11 +1,11 @@
-"""The reference model, its world and its VAE as generators. The only module of the harness that imports it."""
+"""The reference model, its world and its VAE as generators. With `metrics.captions` the only module of the
+harness that imports it."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -13,8 +13,9 @@ from reference_model import backends
 from reference_model import pipeline as model
 from reference_model.errors import ReferenceModelError
 from reference_model.patchify import grid_of, tokens_of
+from reference_model.refiner import EndpointRefiner, Refiner
 from reference_model.shapes import MULTIPLE, TIME_STRIDE
-from reference_model.world import FPS, Facts, make_clip
+from reference_model.world import FPS, Facts, Frames, make_clip
 from sora_eval.clip import Clip
 from sora_eval.errors import GeneratorError
 from sora_eval.generators import Capabilities, Request, check_shape, refuse_options
@@ -23,22 +24,40 @@ from sora_eval.weights import sha256_file
 BATCH = 8
 
 
-def _pipeline(checkpoint: str, options: dict[str, str], spec: str) -> model.Pipeline:
-    refuse_options(options, ("backend", "device", "threads"), spec)
+PIPELINE_OPTIONS = ("backend", "device", "threads")
+REFERENCE_OPTIONS = (*PIPELINE_OPTIONS, "refine", "refine_model", "first_frames")
+
+
+def _pipeline(checkpoint: str, options: dict[str, str], spec: str, refiner: Refiner | None = None) -> model.Pipeline:
     threads = options.get("threads", "0")
     if not threads.isdigit():
         raise GeneratorError(f"{spec}: threads={threads} is not a whole number")
     try:
         return model.Pipeline.load(
-            checkpoint or "base", options.get("backend", "onnx"), options.get("device", "cpu"), int(threads)
+            checkpoint or "base", options.get("backend", "onnx"), options.get("device", "cpu"), int(threads), refiner
         )
     except ReferenceModelError as error:
         raise GeneratorError(f"{spec}: {error}") from error
 
 
 def open_reference(checkpoint: str, options: dict[str, str]) -> ReferenceGenerator:
+    """`refine` is true, false or the address of an OpenAI-compatible endpoint (ends in /v1; needs `refine_model`).
+
+    With `first_frames=N` the clip goes on from the first N frames of the world's answer to the same prompt and seed.
+    """
     spec = f"reference:{checkpoint or 'base'}"
-    return ReferenceGenerator(checkpoint or "base", _pipeline(checkpoint, options, spec), options)
+    refuse_options(options, REFERENCE_OPTIONS, spec)
+    refine, refiner = options.get("refine", "false"), None
+    if refine.startswith(("http://", "https://")):
+        if "refine_model" not in options:
+            raise GeneratorError(f"{spec}: refine={refine} needs refine_model=NAME, the model to ask for")
+        refiner = EndpointRefiner(refine, options["refine_model"])
+    elif refine not in ("true", "false"):
+        raise GeneratorError(f"{spec}: refine={refine} is neither true, false nor the address of an endpoint")
+    first = options.get("first_frames", "0")
+    if not first.isdigit() or (int(first) and int(first) % TIME_STRIDE != 1):
+        raise GeneratorError(f"{spec}: first_frames={first} is not 1 + a multiple of {TIME_STRIDE}")
+    return ReferenceGenerator(checkpoint or "base", _pipeline(checkpoint, options, spec, refiner), options)
 
 
 def open_world(argument: str, options: dict[str, str]) -> WorldGenerator:
@@ -49,7 +68,9 @@ def open_world(argument: str, options: dict[str, str]) -> WorldGenerator:
 
 
 def open_vae(checkpoint: str, options: dict[str, str]) -> VAEGenerator:
-    return VAEGenerator(checkpoint or "base", _pipeline(checkpoint, options, f"vae:{checkpoint or 'base'}"))
+    spec = f"vae:{checkpoint or 'base'}"
+    refuse_options(options, PIPELINE_OPTIONS, spec)
+    return VAEGenerator(checkpoint or "base", _pipeline(checkpoint, options, spec))
 
 
 def _checkpoint_hash(checkpoint: str) -> str:
@@ -69,8 +90,9 @@ class ReferenceGenerator:
 
     @cached_property
     def _fingerprint(self) -> str:
-        backend = self._options.get("backend", "onnx")
-        return f"{_checkpoint_hash(self.checkpoint)}-{backend}"
+        chosen = {k: v for k, v in self._options.items() if k not in ("backend", "device", "threads")}
+        parts = [_checkpoint_hash(self.checkpoint), self._options.get("backend", "onnx")]
+        return "-".join([*parts, *(f"{k}={v}" for k, v in sorted(chosen.items()))])
 
     def fingerprint(self) -> str:
         return self._fingerprint
@@ -81,15 +103,36 @@ class ReferenceGenerator:
 
     def generate(self, requests: Sequence[Request]) -> list[Clip]:
         try:
-            samples = self._pipeline.generate(
-                [
-                    model.Request(r.prompt, r.width, r.height, r.num_frames, r.seed, r.num_inference_steps, r.guidance_scale)
-                    for r in requests
-                ]
-            )
+            samples = self._pipeline.generate([self._asked(r) for r in requests])
         except ReferenceModelError as error:
             raise GeneratorError(str(error)) from error
         return [Clip(s.frames, r.fps, s.seconds) for s, r in zip(samples, requests, strict=True)]
+
+    def _asked(self, r: Request) -> model.Request:
+        first = int(self._options.get("first_frames", "0"))
+        return model.Request(
+            r.prompt,
+            r.width,
+            r.height,
+            r.num_frames,
+            r.seed,
+            r.num_inference_steps,
+            r.guidance_scale,
+            refine=self._options.get("refine", "false") != "false",
+            first_frames=world_frames(r)[:first] if first else None,
+        )
+
+
+def world_frames(request: Request) -> Frames:
+    """The world's answer to a request. Raises GeneratorError for a prompt without facts."""
+    if request.facts is None:
+        raise GeneratorError(f"the world renders prompts with facts, and {request.prompt!r} has none")
+    try:
+        facts = Facts.from_json(request.facts)
+        rng = np.random.default_rng([request.seed, 0xC11F])
+        return make_clip(facts, request.height, request.width, request.num_frames, rng).frames
+    except ReferenceModelError as error:
+        raise GeneratorError(str(error)) from error
 
 
 class WorldGenerator:
@@ -99,20 +142,10 @@ class WorldGenerator:
     capabilities = Capabilities()
 
     def fingerprint(self) -> str:
-        return "world-1"
+        return "world-2"
 
     def generate(self, requests: Sequence[Request]) -> list[Clip]:
-        return [Clip(self._render(r), FPS) for r in requests]
-
-    def _render(self, request: Request) -> Any:
-        if request.facts is None:
-            raise GeneratorError(f"the world renders prompts with facts, and {request.prompt!r} has none")
-        try:
-            facts = Facts.from_json(request.facts)
-            rng = np.random.default_rng([request.seed, 0xC11F])
-            return make_clip(facts, request.height, request.width, request.num_frames, rng).frames
-        except ReferenceModelError as error:
-            raise GeneratorError(str(error)) from error
+        return [Clip(world_frames(r), FPS) for r in requests]
 
 
 class VAEGenerator(WorldGenerator):
@@ -130,4 +163,4 @@ class VAEGenerator(WorldGenerator):
     def generate(self, requests: Sequence[Request]) -> list[Clip]:
         for r in requests:
             check_shape(r, self.capabilities, self.name)
-        return [Clip(self._pipeline.reconstruct(self._render(r)), FPS) for r in requests]
+        return [Clip(self._pipeline.reconstruct(world_frames(r)), FPS) for r in requests]
