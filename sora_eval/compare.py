@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from sora_eval.distances import Index, frechet_from_gram, gram, mmd_from_gram
+from sora_eval.distances import set_statistic
 from sora_eval.errors import RunError
 from sora_eval.runs import RunFolder
 from sora_eval.statistics import Interval, mean_interval, paired_set_difference, sign_flip_p
@@ -33,7 +33,7 @@ COLUMNS = [
     "method",
     "note",
 ]
-SET_DISTANCES = ("fvd", "kvd")
+SET_METRICS = ("fvd", "kvd", "precision", "recall")
 SIGNIFICANCE = 0.05
 
 
@@ -136,7 +136,7 @@ def _difference(
     a: dict[str, Any],
     b: dict[str, Any],
 ) -> tuple[float, Interval, float | None, int, str]:
-    if metric in SET_DISTANCES:
+    if metric in SET_METRICS:
         return _set_difference(base, new, metric, a, b)
     pairs = _paired_scores(base, new, metric, label)
     if pairs.empty:  # speed: repeats of two jobs are not pairs; both intervals are shown instead
@@ -180,14 +180,9 @@ def _set_difference(
     if len(ids) < 2:
         return b["value"] - a["value"], Interval(None, None, "none: fewer than 2 common cases"), None, len(ids), ""
     vectors = [_rows_of(f, ids) for f in (first, second)]
-    k, (rows_a, rows_b, rows_r) = gram(*vectors, reference["values"])
-    width = vectors[0].shape[1]
-
-    def distance(x: Index, y: Index) -> float:
-        return frechet_from_gram(k, x, y) if metric == "fvd" else mmd_from_gram(k, x, y, width)
-
+    statistic, (rows_a, rows_b, rows_r) = set_statistic(a["signature"], *vectors, reference["values"])
     prompts = {r["id"]: r["prompt_id"] for r in base.rows("samples")}
-    result = paired_set_difference(rows_a, rows_b, rows_r, [prompts[i] for i in ids], distance)
+    result = paired_set_difference(rows_a, rows_b, rows_r, [prompts[i] for i in ids], statistic)
     lost = max(len(first["ids"]), len(second["ids"])) - len(ids)
     note = f"{lost} cases have features in one run only" if lost else ""
     return result.difference, result.interval, result.p, len(ids), note

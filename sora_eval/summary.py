@@ -7,15 +7,17 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sora_eval import throughput
-from sora_eval.distances import frechet_from_gram, gram, mmd_from_gram
+from sora_eval.distances import set_statistic
 from sora_eval.metrics.base import ClipMetric, SetMetric
+from sora_eval.metrics.distribution import NEIGHBOURS
 from sora_eval.runs import RunFolder
 from sora_eval.scoring import REFERENCE, make_metrics
 from sora_eval.statistics import Interval, jackknife_interval, mean_interval, split_halves, two_sample_p
 from sora_eval.suite import Case, Suite
+
+DISTANCES = ("fvd", "kvd")  # larger means further apart, so a permutation test can ask whether they are
 
 
 def summarise(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
@@ -147,28 +149,24 @@ def _set_metric_row(
         reasons.append("no reference set: give one with --reference folder:PATH")
     elif len(real["failed"]):
         reasons.append(f"reference: {len(real['failed'])} clips left out ({real['failed'][0]})")
-    if not real or n < 2 or len(real["ids"]) < 2:
+    least = 2 if name in DISTANCES else NEIGHBOURS + 1
+    if not real or n < least or len(real["ids"]) < least:
         if real:
-            reasons.append(f"{n} generated and {len(real['ids'])} reference clips; at least 2 of each are needed")
+            reasons.append(f"{n} generated and {len(real['ids'])} reference clips; at least {least} of each are needed")
         return _metric_row(name, "all", None, "undefined", "; ".join(reasons), len(ids), n, **common)
     metric.reset()
     metric.update(made["values"])
     metric.update(real["values"], real=True)
     value = float(metric.compute())
-    k, (a, b) = gram(made["values"], real["values"])
-    width = made["values"].shape[1]
-
-    def distance(x: npt.NDArray[np.intp], y: npt.NDArray[np.intp]) -> float:
-        return frechet_from_gram(k, x, y) if name == "fvd" else mmd_from_gram(k, x, y, width)
-
-    interval = Interval(None, None, "none: resampling one FVD moves its bias; compare two runs instead")
+    statistic, (a, b) = set_statistic(metric.signature, made["values"], real["values"])
+    interval = Interval(None, None, "none: resampling one set moves its bias; compare two runs instead")
     if name == "kvd":
         prompts = np.array([prompt_of[i] for i in made["ids"]])
         interval = jackknife_interval(
-            [distance(a[prompts != p], b) for p in np.unique(prompts) if (prompts != p).sum() >= 2], value
+            [statistic(a[prompts != p], b) for p in np.unique(prompts) if (prompts != p).sum() >= 2], value
         )
-    null, part = split_halves(b, n, distance) if len(b) >= 4 else (None, 0)
-    p = two_sample_p(a, b, distance)
+    null, part = split_halves(b, n, statistic) if len(b) >= 2 * least else (None, 0)
+    p = two_sample_p(a, b, statistic) if name in DISTANCES else None
     reasons.insert(0, f"{len(b)} reference clips")
     if null is not None:
         reasons.insert(1, f"the reference against itself at n={part}: {null:.4g}")

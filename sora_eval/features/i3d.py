@@ -19,9 +19,9 @@ import onnxruntime as ort
 
 from sora_eval.clip import Clip
 from sora_eval.features.base import Array, Undefined
+from sora_eval.features.protocols import FVD_PROTOCOLS, SIDE
 from sora_eval.weights import I3D_SHA256, cache_folder, load_i3d
 
-SIDE = 224
 MIN_FRAMES = 10  # fewer leave nothing for the average pool over two steps of time
 FRAME_LIMIT = 300  # conv 1 alone needs 3.2 MB a frame
 BATCH_NORM_EPS = 1e-3  # of the TensorFlow original; ports with 1e-5 give 151.76 instead of 151.39 on black against white
@@ -154,38 +154,17 @@ def logits(video: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.asarray(session().run(None, {"video": video})[0])
 
 
-def resize_tf1(frames: npt.NDArray[np.uint8], side: int = SIDE) -> npt.NDArray[np.float32]:
-    """TensorFlow 1's `resize_bilinear`: squash to side x side, no antialias, source place = i * size / side."""
-    height, width = frames.shape[1:3]
-    y0, y1, fy = _grid(height, side)
-    x0, x1, fx = _grid(width, side)
-    out = np.empty((len(frames), side, side, 3), np.float32)
-    for i, frame in enumerate(frames):
-        image = frame.astype(np.float32)
-        rows = image[y0] + (image[y1] - image[y0]) * fy[:, None, None]  # (side, W, 3)
-        out[i] = rows[:, x0] + (rows[:, x1] - rows[:, x0]) * fx[None, :, None]
-    return out
-
-
-def _grid(size: int, side: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float32]]:
-    place = np.arange(side) * (size / side)
-    low = np.floor(place).astype(np.intp)
-    return low, np.minimum(low + 1, size - 1), (place - low).astype(np.float32)
-
-
 class I3DLogits:
-    """The features of FVD under a named protocol.
-
-    `original` (google-research/frechet_video_distance): all frames, TF1 bilinear squash to 224x224, 0..255 to [-1, 1].
-    """
+    """The features of FVD under one of the protocols of `features.protocols`."""
 
     cached = True
 
     def __init__(self, protocol: str = "original") -> None:
+        self.protocol = FVD_PROTOCOLS[protocol]
         self.signature = f"i3d-k400-logits|protocol:{protocol}|weights:{I3D_SHA256[:12]}|fp32"
 
     def __call__(self, clip: Clip) -> Array:
         if not MIN_FRAMES <= clip.num_frames <= FRAME_LIMIT:
             raise Undefined(f"{clip.num_frames} frames; I3D takes {MIN_FRAMES} to {FRAME_LIMIT}")
-        video = resize_tf1(clip.frames) / 127.5 - 1.0
-        return logits(video.transpose(3, 0, 1, 2)[None])[0]
+        video = self.protocol.prepare(clip.frames)
+        return logits(np.ascontiguousarray(video.transpose(3, 0, 1, 2)[None], np.float32))[0]

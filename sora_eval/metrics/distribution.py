@@ -4,37 +4,41 @@ from __future__ import annotations
 
 import torch
 
-from sora_eval.distances import frechet_distance, kernel_distance
+from sora_eval.distances import frechet_distance, kernel_distance, precision_recall
 from sora_eval.errors import SuiteError
 from sora_eval.features.i3d import I3DLogits
+from sora_eval.features.protocols import FVD_PROTOCOLS
 from sora_eval.metrics.base import Output, SetMetric
 
-PROTOCOLS = ("original",)
+NEIGHBOURS = 3
 
 
 class _I3DSetMetric(SetMetric):
     def __init__(self, protocol: str = "original") -> None:
-        if protocol not in PROTOCOLS:
-            raise SuiteError(f"protocol {protocol!r} is not known; expected one of: {', '.join(PROTOCOLS)}")
-        self.extractor = I3DLogits(protocol)
+        if protocol not in FVD_PROTOCOLS:
+            raise SuiteError(f"protocol {protocol!r} is not known; expected one of: {', '.join(FVD_PROTOCOLS)}")
+        self.extractor: I3DLogits = I3DLogits(protocol)
         super().__init__()
 
 
 class FVD(_I3DSetMetric):
-    """Fréchet video distance (Unterthiner et al. 2018): Fréchet distance of I3D Kinetics-400 logits, N-1 covariance.
+    """Fréchet video distance (Unterthiner et al. 2018): Fréchet distance of I3D Kinetics-400 logits.
 
-    Squared logit units, >= 0, lower is better. Biased upwards by about 1/n: compare values of equal n only. Functional
-    twin: `sora_eval.distances.frechet_distance`.
+    Squared logit units, >= 0, lower is better. Biased upwards by about 1/n: compare values of equal n only. The protocol
+    decides frames, resize and covariance. Functional twin: `sora_eval.distances.frechet_distance`.
     """
 
     outputs = (Output("fvd", "logits^2", False, ">= 0"),)
 
     def __init__(self, protocol: str = "original") -> None:
         super().__init__(protocol)
-        self.signature = f"fvd|{self.extractor.signature}|frechet|ddof:1"
+        chosen = self.extractor.protocol
+        ridge = f"|ridge:{chosen.ridge:g}" if chosen.ridge else ""
+        self.signature = f"fvd|{self.extractor.signature}|frechet|ddof:{chosen.ddof}{ridge}"
 
     def compute(self) -> torch.Tensor:
-        return torch.tensor([frechet_distance(*self.sets())], dtype=torch.float64)
+        chosen = self.extractor.protocol
+        return torch.tensor([frechet_distance(*self.sets(), chosen.ddof, chosen.ridge)], dtype=torch.float64)
 
 
 class KVD(_I3DSetMetric):
@@ -52,3 +56,35 @@ class KVD(_I3DSetMetric):
 
     def compute(self) -> torch.Tensor:
         return torch.tensor([kernel_distance(*self.sets())], dtype=torch.float64)
+
+
+class Precision(_I3DSetMetric):
+    """Improved precision (Kynkäänniemi et al. 2019) on I3D logits: the share of generated clips that look real.
+
+    0 to 1, higher is better. Functional twin: `sora_eval.distances.precision_recall`.
+    """
+
+    outputs = (Output("precision", "share", True, "0 to 1"),)
+
+    def __init__(self, protocol: str = "original") -> None:
+        super().__init__(protocol)
+        self.signature = f"precision|{self.extractor.signature}|precision-knn:{NEIGHBOURS}"
+
+    def compute(self) -> torch.Tensor:
+        return torch.tensor([precision_recall(*self.sets(), NEIGHBOURS)[0]], dtype=torch.float64)
+
+
+class Recall(_I3DSetMetric):
+    """Improved recall (Kynkäänniemi et al. 2019) on I3D logits: the share of real clips that are covered.
+
+    0 to 1, higher is better; mode collapse lowers it. Functional twin: `sora_eval.distances.precision_recall`.
+    """
+
+    outputs = (Output("recall", "share", True, "0 to 1"),)
+
+    def __init__(self, protocol: str = "original") -> None:
+        super().__init__(protocol)
+        self.signature = f"recall|{self.extractor.signature}|recall-knn:{NEIGHBOURS}"
+
+    def compute(self) -> torch.Tensor:
+        return torch.tensor([precision_recall(*self.sets(), NEIGHBOURS)[1]], dtype=torch.float64)

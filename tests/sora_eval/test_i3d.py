@@ -8,6 +8,7 @@ from sora_eval.clip import Clip
 from sora_eval.errors import WeightsError
 from sora_eval.features import i3d
 from sora_eval.features.base import Undefined
+from sora_eval.features.protocols import resize_tf1
 from sora_eval.weights import fetch_i3d, load_i3d
 
 pytestmark = pytest.mark.i3d
@@ -30,14 +31,14 @@ def test_batch_size_changes_nothing_and_onnx_equals_torch(rng):
 
 def test_tf1_resize_by_its_definition(rng):
     frames = rng.integers(0, 256, (1, 5, 7, 3), dtype=np.uint8)
-    out = i3d.resize_tf1(frames, 10)
+    out = resize_tf1(frames, 10)
     assert np.array_equal(out[0, 0, 0], frames[0, 0, 0])
     y, x = 3 * 0.5, 4 * 0.7  # source place = index * size / side, no half-pixel shift
     (a, b), (c, d) = frames[0, 1:3, 2:4].astype(float)
     fy, fx = y - 1, x - 2
     expected = (a * (1 - fx) + b * fx) * (1 - fy) + (c * (1 - fx) + d * fx) * fy
     assert np.allclose(out[0, 3, 4], expected, atol=1e-4)
-    assert np.array_equal(i3d.resize_tf1(frames, 14)[0, -1, -1], frames[0, -1, -1])  # the last row repeats
+    assert np.array_equal(resize_tf1(frames, 14)[0, -1, -1], frames[0, -1, -1])  # the last row repeats
 
 
 def test_short_clips_have_no_feature():
