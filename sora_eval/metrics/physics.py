@@ -21,7 +21,13 @@ FALL_TOLERANCE = 1.0  # px between a flight and its law
 AREA_TOLERANCE = 0.3  # of the median area
 # Fill of the bounding box by a square, a circle and a triangle is 1, 0.785 and 0.5; the borders lie halfway.
 FILL_BORDERS = ((0.89, "square"), (0.64, "circle"), (0.0, "triangle"))
-FLIGHTS = ("falls", "bounces", "thrown")
+AROUND = 3  # frames before and after a contact
+OVERLAP = 3.0  # px; boxes of two round objects overlap by up to 2.6 px when they touch across a corner
+MOMENTUM_TOLERANCE = 0.5  # px/frame
+STILL = 1.5  # px
+WATCHED = 8  # frames
+GAIN = 0.1  # px/frame^2; the world's g is 0.3
+FLIGHTS = ("falls", "bounces")
 UNIFORM = ("moves", "slides", "floats", "rests")
 
 Floats = npt.NDArray[np.float64]
@@ -40,7 +46,9 @@ class PhysicsLaws(ClipMetric):
 
     permanence: Jaccard index of the objects expected and seen, mean over frames. continuity: no step longer than the
     object's diameter. rigidity: area within 30 % of its median. free_fall: in flight, within 1 px of
-    y0 + v0 t + g t^2 / 2 with the world's g; the fitted g and the residual are in the score's detail.
+    y0 + v0 t + g t^2 / 2 with the world's g; the fitted g and the residual are in the score's detail. collision: contacts of
+    two objects that keep their momentum (equal masses), part again no faster than they met, and do not pass into one
+    another. support: with gravity, frames in which an object neither sinks into the floor nor rests on air.
     """
 
     outputs = (
@@ -48,9 +56,11 @@ class PhysicsLaws(ClipMetric):
         Output("physics_laws.continuity", "share", True, "0 to 1"),
         Output("physics_laws.rigidity", "share", True, "0 to 1"),
         Output("physics_laws.free_fall", "share", True, "0 to 1"),
+        Output("physics_laws.collision", "share", True, "0 to 1"),
+        Output("physics_laws.support", "share", True, "0 to 1"),
     )
     extractor = BlobTracks()
-    signature = f"physics_laws|{BlobTracks.signature}|fall:{FALL_TOLERANCE:g}px|area:{AREA_TOLERANCE:g}"
+    signature = f"physics_laws|{BlobTracks.signature}|fall:{FALL_TOLERANCE:g}px|area:{AREA_TOLERANCE:g}|laws:6"
 
     def score(self, view: ClipView) -> Mapping[str, Score]:
         objects, facts = _objects(view), view.case.prompt.facts or {}
@@ -70,6 +80,10 @@ class PhysicsLaws(ClipMetric):
             if o["motion"] in FLIGHTS
         ]
         laws["free_fall"] = _mean(falls) if falls else Score(None, "nothing falls in this prompt")
+        laws["collision"] = collisions([t for _, t in asked], float(facts["gravity"]))
+        laws["support"] = Score(None, "nothing has weight in this prompt")
+        if facts["gravity"]:
+            laws["support"] = _mean([support(t, list(seen.values()), view.clip.num_frames, o, floor_y) for o, t in asked])
         return {f"physics_laws.{name}": score for name, score in laws.items()}
 
 
@@ -155,19 +169,106 @@ def free_fall(
     return _share(residual <= FALL_TOLERANCE, fitted_g=fitted, residual_px=rms)
 
 
+def collisions(asked: list[Track | None], gravity: float) -> Score:
+    """Share of the contacts of two objects that obey: momentum, restitution at most 1, no overlap.
+
+    A contact is an unbroken run of frames in which the boxes of two objects are less than a pixel apart. Velocities are
+    means over the `AROUND` frames before and after it; masses are equal, as areas are. A contact without as many free frames
+    on both sides is judged by its overlap alone. A missing object breaks the contacts that it should have had with everyone.
+    """
+    found = [t for t in asked if t is not None]
+    if len(asked) < 2:
+        return Score(None, "one object alone has nothing to collide with")
+    if len(found) < len(asked):
+        return Score(0.0, detail={"missing": len(asked) - len(found)})
+    verdicts: list[bool] = []
+    broken: list[int] = []
+    for i, one in enumerate(found):
+        for other in found[i + 1 :]:
+            for start, end in _runs(_gap(one, other) < 1):
+                obeys = _obeys(one, other, start, end, found, gravity)
+                verdicts.append(obeys)
+                broken += [] if obeys else list(range(start, end))
+    if not verdicts:
+        return Score(None, "no two objects touch in this clip")
+    return Score(float(np.mean(verdicts)), detail={"contacts": len(verdicts), "broken_frames": sorted(set(broken))})
+
+
+def _gap(one: Track, other: Track) -> Floats:
+    """Distance (T,) of two boxes in px, negative where they overlap, NaN where one is unseen."""
+    apart = np.abs(one.position - other.position) - (one.box + other.box) / 2
+    gap: Floats = apart.max(1)
+    return gap
+
+
+def _runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Half-open intervals of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(int), [0]])))
+    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+
+
+def _obeys(one: Track, other: Track, start: int, end: int, found: list[Track], gravity: float) -> bool:
+    if np.nanmin(_gap(one, other)[start:end]) < -OVERLAP:
+        return False
+    before, after = slice(start - AROUND, start), slice(end, end + AROUND)
+    if start < AROUND or end + AROUND > len(one.seen):
+        return True
+    free = [~_touching(t, found) & t.seen for t in (one, other)]
+    if not all(f[s].all() for f in free for s in (before, after)):
+        return True
+    speeds = [[np.diff(t.position[s], axis=0).mean(0) for t in (one, other)] for s in (before, after)]
+    if any(_near_wall(t, s) for t in (one, other) for s in (before, after)):
+        return True
+    fall = np.array([0.0, gravity * (end - start + AROUND)])  # what weight adds to each between the two means
+    momentum = sum(speeds[1]) - sum(speeds[0]) - 2 * fall
+    line = one.position[start] - other.position[start]
+    line = line / np.linalg.norm(line)
+    closing = -float((speeds[0][0] - speeds[0][1]) @ line)
+    parting = float((speeds[1][0] - speeds[1][1]) @ line)
+    return bool(np.abs(momentum).max() <= MOMENTUM_TOLERANCE and -MOMENTUM_TOLERANCE <= parting <= closing + MOMENTUM_TOLERANCE)
+
+
+def _near_wall(track: Track, frames: slice) -> bool:
+    """Does the object turn round in these frames? Then a wall or the floor took part."""
+    steps = np.diff(track.position[frames], axis=0)
+    return bool((np.sign(steps[:-1]) * np.sign(steps[1:]) < 0).any())
+
+
+def support(track: Track | None, seen: list[Track], num_frames: int, facts: Mapping[str, Any], floor_y: float) -> Score:
+    """Share of the frames in which the object is seen, is not below the floor, and does not rest on air.
+
+    It rests where it stays within 0.2 px a frame for three steps; on air, where its lower edge is more than 2.5 px above the
+    floor and it touches no other object.
+    """
+    if track is None:
+        return _share(np.zeros(num_frames, bool))
+    below = 1 / 3 if facts["shape"] == "triangle" else 1 / 2  # of the height, from the centroid down
+    bottom = track.position[:, 1] + track.box[:, 1] * below
+    slow = np.abs(np.diff(track.position, axis=0)).max(1) < 0.2  # (T - 1,)
+    rests = np.zeros(num_frames, bool)
+    for start, end in _runs(slow):
+        if end - start >= 3:
+            rests[start : end + 1] = True
+    on_air = rests & (bottom < floor_y - 2.5) & ~_touching(track, seen)
+    return _share(track.seen & ~(bottom > floor_y + 1.5) & ~on_air)
+
+
 class ObjectFacts(ClipMetric):
     """Tracked objects against the prompt's facts.
 
     count: 1 if as many objects are seen as asked for (median over frames). colour, shape: share of the objects asked
     for that are there in at least half of the frames, and of these with the shape asked for; a missing object has
-    neither. velocity_error: px a frame between measured and stated velocity, of objects that move uniformly, up to
-    their first contact; it is of found objects only, so read it beside `colour`.
+    neither. motion: share of the objects asked for that are there and move in the way asked for: still, left, right,
+    up, down, falls or bounces (`motion_of`); those that touch another at once do not count. velocity_error: px a frame
+    between measured and stated velocity, of objects that move uniformly, up to their first contact; it is of found
+    objects only, so read it beside `colour`.
     """
 
     outputs = (
         Output("object_facts.count", "share", True, "0 or 1"),
         Output("object_facts.colour", "share", True, "0 to 1"),
         Output("object_facts.shape", "share", True, "0 to 1"),
+        Output("object_facts.motion", "share", True, "0 to 1"),
         Output("object_facts.velocity_error", "px/frame", False, ">= 0"),
     )
     extractor = BlobTracks()
@@ -180,6 +281,7 @@ class ObjectFacts(ClipMetric):
         blobs = float(np.median(np.sum([t.blobs for t in seen.values()], axis=0))) if seen else 0.0
         found = {c: t for c, t in seen.items() if t.seen.sum() * 2 >= frames}
         shapes = {c: shape_of(t) for c, t in found.items()}
+        motions = {c: motion_of(t, list(seen.values()), view.clip.width, view.clip.height) for c, t in found.items()}
         errors = [
             velocity_error(o, found, view.clip.width, view.clip.height)
             for o in objects
@@ -196,6 +298,7 @@ class ObjectFacts(ClipMetric):
             "object_facts.count": Score(float(blobs == len(objects)), detail={"seen": blobs, "asked": len(objects)}),
             "object_facts.colour": Score(float(np.mean([o["colour"] in found for o in objects]))),
             "object_facts.shape": Score(float(np.mean([shapes.get(o["colour"]) == o["shape"] for o in objects]))),
+            "object_facts.motion": _motion_score(objects, motions),
             "object_facts.velocity_error": velocity,
         }
 
@@ -204,6 +307,60 @@ def shape_of(track: Track) -> str:
     """Square, circle or triangle, by how much of its bounding box the object fills."""
     fill = float(np.nanmedian(track.area / (track.box[:, 0] * track.box[:, 1])))
     return next(name for border, name in FILL_BORDERS if fill >= border)
+
+
+def _motion_score(objects: list[dict[str, Any]], motions: dict[str, str | None]) -> Score:
+    """Missing objects count as wrong; those that touch another at once do not count."""
+    right = [
+        motions.get(o["colour"], "missing") == _motion_asked(o) for o in objects if motions.get(o["colour"], "") is not None
+    ]
+    if not right:
+        return Score(None, "every object touches another before its motion can be told")
+    return Score(float(np.mean(right)), detail={"seen": motions})
+
+
+def _motion_asked(facts: Mapping[str, Any]) -> str:
+    return {"floats": "still", "rests": "still"}.get(facts["motion"], facts.get("direction") or facts["motion"])
+
+
+def motion_of(track: Track, seen: list[Track], width: int, height: int) -> str | None:
+    """How an object moves up to its first contact with another: still, left, right, up, down, falls or bounces.
+
+    Still stays within 1.5 px. Up and down keep their speed; what falls gains at least a third of the world's g from a
+    start at rest; what bounces falls and rises again by 1.5 px. A wall ends a uniform motion: it may turn there. None if
+    another object is touched before `WATCHED` frames are over, or in free fall: then nobody can tell.
+    """
+    touched = np.flatnonzero(_touching(track, seen))
+    end = int(touched[0]) if len(touched) else len(track.seen)
+    if end < min(WATCHED, len(track.seen)):
+        return None
+    x, y = track.position[:end].T
+    if np.isfinite(x).sum() < 3:
+        return "unseen"
+    if np.nanmax(x) - np.nanmin(x) < STILL and np.nanmax(y) - np.nanmin(y) < STILL:
+        return "still"
+    moved = track.position[:end] - track.position[np.flatnonzero(np.isfinite(x))[0]]  # (T, 2)
+    axis = int(np.nanmax(np.abs(moved[:, 1])) >= np.nanmax(np.abs(moved[:, 0])))
+    low = track.position[:end, axis] - track.box[:end, axis] / 2
+    walls = (low <= 1.5) | (low + track.box[:end, axis] >= (width, height)[axis] - 3.5)
+    walls[:2] = False
+    way = moved[: max(int(np.argmax(walls)) + 1 if walls.any() else end, 3), axis]
+    forward = bool(np.nanmax(way) > -np.nanmin(way))
+    if axis == 0:
+        return "right" if forward else "left"
+    return _downwards(way, y, whole=end == len(track.seen)) if forward else "up"
+
+
+def _downwards(way: Floats, y: Floats, *, whole: bool) -> str | None:
+    """Down, falls or bounces, by the path up to the floor and the heights after it."""
+    real = np.isfinite(way)
+    gain = 2 * np.polyfit(np.arange(len(way))[real], way[real], 2)[0] if real.sum() >= 3 else 0.0
+    if gain < GAIN:
+        return "down"
+    lowest = int(np.nanargmax(y))
+    if y[lowest] - np.nanmin(y[lowest:]) >= STILL:
+        return "bounces"
+    return "falls" if whole else None  # after a contact in the air: it might have bounced
 
 
 def velocity_error(facts: Mapping[str, Any], found: Mapping[str, Track], width: int, height: int) -> float | None:

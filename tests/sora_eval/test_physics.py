@@ -1,16 +1,18 @@
 """The world obeys its own laws to the tracker's floor, and each damage breaks the law that it is about."""
 
+import cv2
 import numpy as np
 import pytest
 
 from reference_model.world import Facts, FactsError, ObjectFacts, make_clip, sample_facts
 from sora_eval.features.base import Undefined
-from sora_eval.features.tracks import BlobTracks, tracks
+from sora_eval.features.tracks import BlobTracks, Track, tracks
 from sora_eval.metrics import create
+from sora_eval.metrics.physics import collisions, support
 from tests.conftest import view_of, world_clip
 
-FALLING = ObjectFacts("red", "circle", "large", "falls")
-MOVING = ObjectFacts("blue", "square", "small", "moves", "right", "slowly")
+FALLING = ObjectFacts("red", "circle", "falls")
+MOVING = ObjectFacts("blue", "square", "moves", "right", "slowly")
 
 
 def laws(frames, facts):
@@ -37,7 +39,7 @@ def test_tracks_follow_the_truth_to_a_tenth_of_a_pixel():
 
 
 def test_a_perfect_clip_obeys_every_law():
-    for o in (FALLING, MOVING, ObjectFacts("green", "triangle", "large", "bounces")):
+    for o in (FALLING, MOVING, ObjectFacts("green", "triangle", "bounces")):
         clip = world_clip(o)
         scores = laws(clip.frames, clip.scene.facts)
         assert all(s.value == 1.0 for n, s in scores.items() if s.value is not None and n != "velocity_error")
@@ -84,10 +86,10 @@ def test_hanging_in_the_air_is_no_free_fall():
 
 def test_a_growing_object_is_not_rigid_and_an_extra_one_breaks_permanence():
     clip = world_clip(MOVING, size=(48, 48))
-    big = world_clip(ObjectFacts("blue", "square", "large", "moves", "right", "slowly"), size=(48, 48))
-    frames = np.concatenate([clip.frames[:12], big.frames[12:]])
+    big = np.stack([cv2.dilate(f, np.ones((5, 5), np.uint8)) for f in clip.frames])
+    frames = np.concatenate([clip.frames[:12], big[12:]])
     assert laws(frames, clip.scene.facts)["rigidity"].value < 0.8
-    two = world_clip(MOVING, ObjectFacts("red", "circle", "small", "floats"), size=(48, 48))
+    two = world_clip(MOVING, ObjectFacts("red", "circle", "floats"), size=(48, 48))
     scores = laws(two.frames, Facts((MOVING,)))
     assert scores["permanence"].value == 0.5
     assert scores["count"].value == 0.0
@@ -96,12 +98,75 @@ def test_a_growing_object_is_not_rigid_and_an_extra_one_breaks_permanence():
 
 def test_wrong_shape_and_wrong_speed_are_seen():
     clip = world_clip(MOVING, size=(48, 48))
-    asked = Facts((ObjectFacts("blue", "circle", "small", "moves", "right", "quickly"),))
+    asked = Facts((ObjectFacts("blue", "circle", "moves", "right", "quickly"),))
     scores = laws(clip.frames, asked)
     assert scores["shape"].value == 0.0
+    assert scores["motion"].value == 1.0
     assert scores["velocity_error"].value == pytest.approx(0.75, abs=0.05)
+
+
+@pytest.mark.parametrize("motion", ["still", "left", "right", "up", "down", "falls", "bounces"])
+def test_every_way_to_move_is_told_from_every_other(motion):
+    o = {
+        "still": ObjectFacts("red", "circle", "floats"),
+        "falls": FALLING,
+        "bounces": ObjectFacts("red", "circle", "bounces"),
+    }.get(motion) or ObjectFacts("red", "circle", "moves", motion, "slowly")
+    for seed in range(5):
+        clip = world_clip(o, size=(48, 48), seed=seed)
+        assert laws(clip.frames, clip.scene.facts)["motion"].detail["seen"] == {"red": motion}
 
 
 def test_without_facts_there_is_no_law():
     with pytest.raises(Undefined, match="no facts"):
         create("physics_laws").score(view_of(np.zeros((5, 32, 32, 3), np.uint8)))
+
+
+def track_of(x, y=20.0, colour="red", side=8.0):
+    """A square that is seen in every frame."""
+    x = np.asarray(x, float)
+    position = np.stack([x, np.broadcast_to(np.asarray(y, float), x.shape)], 1)
+    ones = np.ones(len(x))
+    return Track(colour, position, side**2 * ones, side * np.ones((len(x), 2)), ones.astype(int))
+
+
+TIME = np.arange(17.0)
+# Elastic, equal masses: the left one comes with 1 px a frame, stops at frame 8, and the right one takes over.
+LEFT, RIGHT = 10 + np.minimum(TIME, 8), 26.0 + np.maximum(TIME - 8, 0)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "obeys"),
+    [
+        (LEFT, RIGHT, True),
+        (10 + TIME, np.full(17, 26.0), False),  # passes through: the boxes overlap
+        (LEFT, 26 + 2 * np.maximum(TIME - 8, 0), False),  # parts faster than it came: momentum from nowhere
+        (LEFT - np.maximum(TIME - 8, 0), np.full(17, 26.0), False),  # turns round, and nothing pushed it
+        (LEFT - np.maximum(TIME - 8, 0), RIGHT, False),  # bounces back as fast, and the other one leaves too
+    ],
+)
+def test_collisions_keep_momentum_and_energy_and_do_not_overlap(left, right, obeys):
+    score = collisions([track_of(left), track_of(right, colour="blue")], 0.0)
+    assert score.value == float(obeys)
+    assert bool(score.detail["broken_frames"]) is not obeys
+
+
+def test_without_a_partner_there_is_no_collision_and_a_missing_partner_breaks_it():
+    assert collisions([track_of(LEFT)], 0.0).value is None
+    assert collisions([track_of(LEFT), track_of(RIGHT + 30, colour="blue")], 0.0).reason == "no two objects touch in this clip"
+    assert collisions([track_of(LEFT), None], 0.0).value == 0.0
+
+
+def test_support_knows_floor_air_and_neighbours():
+    square, floor = {"shape": "square"}, 30.0
+    resting = track_of(np.full(17, 20.0), 26.0)
+    assert support(resting, [resting], 17, square, floor).value == 1.0
+    hanging = track_of(np.full(17, 20.0), 12.0)
+    assert support(hanging, [hanging], 17, square, floor).value == 0.0
+    on_top = track_of(np.full(17, 20.0), 18.0, "blue")
+    assert support(on_top, [on_top, resting], 17, square, floor).value == 1.0
+    sinking = track_of(np.full(17, 20.0), 26 + 0.5 * TIME)
+    assert support(sinking, [sinking], 17, square, floor).detail["broken_frames"] == list(range(4, 17))
+    falling = track_of(np.full(17, 20.0), np.minimum(5 + 0.15 * TIME**2, 26.0))
+    assert support(falling, [falling], 17, square, floor).value == 1.0
+    assert support(None, [], 17, square, floor).value == 0.0
