@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import sys
 from functools import cache
@@ -51,7 +52,7 @@ class ClipModel:
                 if not Path(pretrained).is_file():
                     print(f"loading CLIP {spec}; it is fetched from the model hub if it is not cached", file=sys.stderr)
                 self.model, self.transform = open_clip.create_model_from_pretrained(architecture, pretrained)
-                identity = sha256_file(Path(pretrained))[:12] if Path(pretrained).is_file() else self._state_hash()
+                identity = sha256_file(Path(pretrained))[:12] if Path(pretrained).is_file() else _state_hash(self.model)
         except (OSError, RuntimeError, FileNotFoundError, IndexError, ValueError) as error:
             raise WeightsError(
                 f"CLIP model {spec!r} could not be loaded ({_first_line(error)}). Without a network, give a local folder "
@@ -63,14 +64,6 @@ class ClipModel:
         self._bpe = None if self._words else open_clip.get_tokenizer(spec.partition(":")[0])
         name = "world" if spec == "world" else Path(spec).name if folder.is_dir() else spec.replace("/", "_")
         self.signature = f"open_clip:{name}|weights:{identity}"
-
-    def _state_hash(self) -> str:
-        import hashlib
-
-        digest = hashlib.sha256()
-        for key, value in sorted(self.model.state_dict().items()):
-            digest.update(key.encode() + value.contiguous().numpy().tobytes())
-        return digest.hexdigest()[:12]
 
     @torch.inference_mode()
     def embed_images(self, frames: npt.NDArray[np.uint8]) -> Floats:
@@ -98,19 +91,26 @@ class ClipModel:
         return self.model.encode_text(ids, normalize=True)[0].float().numpy()
 
 
+def _state_hash(model: torch.nn.Module) -> str:
+    digest = hashlib.sha256()
+    for key, value in sorted(model.state_dict().items()):
+        digest.update(key.encode() + value.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 
 @cache
-def _load(spec: str) -> ClipModel | WeightsError:
+def _load(spec: str) -> ClipModel | TimmModel | WeightsError:
     try:
-        return ClipModel(spec)
+        return TimmModel(spec) if spec.startswith("timm:") else ClipModel(spec)
     except WeightsError as error:
         return error  # remembered too: a hub that cannot be reached takes its time to say so
 
 
-def load(spec: str) -> ClipModel:
+def load(spec: str) -> ClipModel | TimmModel:
     """A model by its spec; loaded once a process. Raises WeightsError."""
     found = _load(spec)
     if isinstance(found, WeightsError):
@@ -118,15 +118,50 @@ def load(spec: str) -> ClipModel:
     return found
 
 
+class TimmModel:
+    """An image network of timm with its own transform; `spec` is `timm:NAME` or `timm:NAME:FILE`."""
+
+    def __init__(self, spec: str) -> None:
+        import timm
+
+        _, name, *file = spec.split(":", 2)
+        if name not in timm.list_models() and name not in timm.list_pretrained():
+            raise WeightsError(f"image network {spec!r}: timm has no model {name!r}")
+        try:
+            options = {"checkpoint_path": file[0]} if file else {"pretrained": True}
+            self.model = timm.create_model(name, num_classes=0, **options).eval()
+        except (OSError, RuntimeError, FileNotFoundError, ValueError) as error:
+            raise WeightsError(
+                f"image network {spec!r} could not be loaded ({_first_line(error)}). Without a network, give timm:NAME:FILE"
+            ) from error
+        settings = timm.data.resolve_data_config({}, model=self.model)
+        self.transform = timm.data.create_transform(**settings)
+        identity = sha256_file(Path(file[0]))[:12] if file else _state_hash(self.model)
+        self.signature = f"timm:{name}|weights:{identity}"
+
+    @torch.inference_mode()
+    def embed_images(self, frames: npt.NDArray[np.uint8]) -> Floats:
+        """Unit vectors (n, D) of frames (n, H, W, 3); one frame at a time, so no batch size can change them."""
+        out = [self.model(self.transform(Image.fromarray(f))[None])[0] for f in frames]
+        return torch.nn.functional.normalize(torch.stack(out).float(), dim=-1).numpy()
+
+
+ALL_FRAMES = 0
+
+
 class FrameEmbeddings:
-    """Unit CLIP vectors (n, D) of at most `frames` frames, evenly spaced from the first to the last."""
+    """Unit vectors (n, D) of at most `frames` frames, evenly spaced from the first to the last; 0 takes every frame.
+
+    The network is a CLIP's image tower (`ClipModel`) or one of timm's (`timm:NAME`, `timm:NAME:FILE`).
+    """
 
     cached = True
 
     def __init__(self, spec: str, frames: int) -> None:
         self.model, self.frames = load(spec), frames
-        self.signature = f"{self.model.signature}|frames:{frames}-even"
+        self.signature = f"{self.model.signature}|frames:{f'{frames}-even' if frames else 'all'}"
 
     def __call__(self, clip: Clip) -> Array:
-        chosen = np.unique(np.linspace(0, clip.num_frames - 1, min(self.frames, clip.num_frames)).round().astype(int))
+        wanted = min(self.frames or clip.num_frames, clip.num_frames)
+        chosen = np.unique(np.linspace(0, clip.num_frames - 1, wanted).round().astype(int))
         return self.model.embed_images(clip.frames[chosen])

@@ -78,6 +78,30 @@ class PairWarping:
         return out
 
 
+class MiddleFrames:
+    """For each odd frame: mean absolute difference, 0..255, to what the frames around it say it should be.
+
+    The two neighbours are warped half way along the flow between them and averaged. A frame's own flow is not used, so a
+    frame that breaks the motion of its neighbours stands out.
+    """
+
+    cached = True
+    signature = f"middle-frames|{CANVAS}|half-way-warps"
+
+    def __call__(self, clip: Clip) -> Array:
+        if clip.num_frames < 3:
+            raise Undefined(f"{clip.num_frames} frames; interpolation needs at least 3")
+        flow = Flow()
+        out = np.empty((clip.num_frames - 1) // 2)
+        for i in range(len(out)):
+            before, middle, after = (canvas(f) for f in clip.frames[2 * i : 2 * i + 3])
+            # At the place x of the middle frame, what moves by f came from x - f/2 and goes to x + f/2.
+            there, back = flow(before, after), flow(after, before)
+            halves = [warp(f.astype(np.float32), w * np.float32(0.5)) for f, w in ((before, back), (after, there))]
+            out[i] = np.abs((halves[0] + halves[1]) / 2 - middle).mean()
+        return out
+
+
 class PairMotion:
     """For each pair of frames at about 8 fps: mean of the largest 5 % of flow magnitudes, in shares of the short side."""
 

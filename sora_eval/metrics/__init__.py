@@ -40,6 +40,20 @@ REGISTRY: dict[str, MetricInfo] = {
         "unbiased kernel distance (MMD^2) of I3D logits",
         {"protocol": "original"},
     ),
+    "precision": MetricInfo(
+        "distribution",
+        "set",
+        "sora_eval.metrics.distribution:Precision",
+        "share of generated clips inside the real set (k = 3 neighbours, I3D logits)",
+        {"protocol": "original"},
+    ),
+    "recall": MetricInfo(
+        "distribution",
+        "set",
+        "sora_eval.metrics.distribution:Recall",
+        "share of real clips inside the generated set: falls when modes are lost",
+        {"protocol": "original"},
+    ),
     "clip_score": MetricInfo(
         "text",
         "per-clip",
@@ -54,11 +68,38 @@ REGISTRY: dict[str, MetricInfo] = {
         "is the clip's own prompt ranked first among the suite's (R@1)",
         _CLIP_OPTIONS,
     ),
+    "caption_facts": MetricInfo(
+        "text",
+        "per-clip",
+        "sora_eval.metrics.captions:CaptionFacts",
+        "F1 of the facts that the recaptioner reads back from the clip",
+        {"checkpoint": "base"},
+    ),
     "temporal_flickering": MetricInfo(
         "temporal",
         "per-clip",
         "sora_eval.metrics.temporal:TemporalFlickering",
         "VBench's (255 - mean absolute frame difference) / 255",
+    ),
+    "subject_consistency": MetricInfo(
+        "temporal",
+        "per-clip",
+        "sora_eval.metrics.temporal:SubjectConsistency",
+        "VBench's: features of each frame against the first and the one before",
+        {"model": "world"},
+    ),
+    "background_consistency": MetricInfo(
+        "temporal",
+        "per-clip",
+        "sora_eval.metrics.temporal:BackgroundConsistency",
+        "VBench's: the same formula, meant for a CLIP image tower",
+        {"model": "world"},
+    ),
+    "motion_smoothness": MetricInfo(
+        "temporal",
+        "per-clip",
+        "sora_eval.metrics.temporal:MotionSmoothness",
+        "VBench's: every second frame against its interpolation, by optical flow",
     ),
     "warping_error": MetricInfo(
         "temporal",
@@ -76,7 +117,7 @@ REGISTRY: dict[str, MetricInfo] = {
         "physics",
         "per-clip",
         "sora_eval.metrics.physics:PhysicsLaws",
-        "permanence, continuity, rigidity and free fall of tracked objects",
+        "permanence, continuity, rigidity, free fall, collision and support of tracked objects",
     ),
     "object_facts": MetricInfo(
         "physics",

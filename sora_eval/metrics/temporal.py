@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sora_eval.features.base import ClipView, Undefined
-from sora_eval.features.flow import PairMotion, PairWarping
+from sora_eval.features.clip_model import ALL_FRAMES, FrameEmbeddings
+from sora_eval.features.flow import MiddleFrames, PairMotion, PairWarping
 from sora_eval.metrics.base import ClipMetric, Output, Score
 
 # VBench: a pair moves when its largest 5 % of flow exceeds 6 px at a short side of 256.
@@ -36,6 +37,68 @@ def temporal_flickering(frames: npt.NDArray[np.uint8]) -> float:
     pairs = zip(frames[:-1], frames[1:], strict=True)
     means = [float(np.abs(b.astype(np.int16) - a.astype(np.int16)).mean()) for a, b in pairs]
     return (255.0 - float(np.mean(means))) / 255.0
+
+
+class _Consistency(ClipMetric):
+    """VBench's consistency of frame features: how near each frame is to the one before it and to the first one.
+
+    Mean over i >= 1 of (max(0, cos(f_i, f_i-1)) + max(0, cos(f_i, f_0))) / 2. First averaged over a clip, then over
+    clips: VBench's own result mixes the two and so depends on the number of GPUs.
+    """
+
+    def __init__(self, model: str = "world") -> None:
+        super().__init__()
+        self.extractor = FrameEmbeddings(model, ALL_FRAMES)
+        name = self.outputs[0].name
+        self.signature = f"{name}|vbench-formula|{self.extractor.signature}"
+
+    def score(self, view: ClipView) -> Mapping[str, Score]:
+        return {self.outputs[0].name: Score(consistency(view.features(self.extractor)))}
+
+
+class SubjectConsistency(_Consistency):
+    """VBench's subject consistency. VBench's network is DINO ViT-B/16: `model = "timm:vit_base_patch16_224.dino"`.
+
+    0 to 1, higher is better; a still picture has 1, so read it beside `dynamic_degree`. Changes with fps.
+    """
+
+    outputs = (Output("subject_consistency", "cos", True, "0 to 1"),)
+
+
+class BackgroundConsistency(_Consistency):
+    """VBench's background consistency. VBench's network is CLIP ViT-B/32: `model = "ViT-B-32:openai"`.
+
+    0 to 1, higher is better; a still picture has 1, so read it beside `dynamic_degree`. Changes with fps.
+    """
+
+    outputs = (Output("background_consistency", "cos", True, "0 to 1"),)
+
+
+def consistency(features: npt.NDArray[np.float32]) -> float:
+    """VBench's formula on unit vectors (n, D). Raises Undefined for one frame."""
+    if len(features) < 2:
+        raise Undefined("1 frame; a temporal metric needs at least 2")
+    f = features.astype(np.float64)
+    to_last = np.clip((f[1:] * f[:-1]).sum(1), 0, None)
+    to_first = np.clip(f[1:] @ f[0], 0, None)
+    return float(((to_last + to_first) / 2).mean())
+
+
+class MotionSmoothness(ClipMetric):
+    """VBench's motion smoothness, (255 - mean absolute difference of every second frame to its interpolation) / 255.
+
+    VBench interpolates with the network AMT at a scale that depends on the GPU's memory; here half-way warps along DIS flow
+    do, on a fixed canvas. 0 to 1, higher is better; a still picture has 1. Changes with fps.
+    """
+
+    outputs = (Output("motion_smoothness", "1", True, "0 to 1"),)
+    extractor = MiddleFrames()
+    signature = f"motion_smoothness|vbench-formula|{MiddleFrames.signature}"
+
+    def score(self, view: ClipView) -> Mapping[str, Score]:
+        errors = view.features(self.extractor)
+        detail = {"worst_frame": int(2 * errors.argmax() + 1)}
+        return {"motion_smoothness": Score((255.0 - float(errors.mean())) / 255.0, detail=detail)}
 
 
 class WarpingError(ClipMetric):

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from sora_eval.errors import WeightsError
 from sora_eval.features.base import ClipView, Undefined
-from sora_eval.features.clip_model import Floats, FrameEmbeddings
+from sora_eval.features.clip_model import ClipModel, Floats, FrameEmbeddings
 from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.suite import Prompt
 
@@ -18,6 +19,9 @@ class _PromptMetric(ClipMetric):
     def __init__(self, model: str = "world", frames: int = 8) -> None:
         super().__init__()
         self.extractor = FrameEmbeddings(model, frames)
+        if not isinstance(self.extractor.model, ClipModel):
+            raise WeightsError(f"{model!r} has no text tower; a text metric needs a CLIP model")
+        self._model = self.extractor.model
         self._texts: dict[str, Floats] = {}
 
     def text(self, prompt: str) -> Floats:
@@ -25,7 +29,7 @@ class _PromptMetric(ClipMetric):
         if not prompt.strip():
             raise Undefined("the clip has no prompt")
         if prompt not in self._texts:
-            self._texts[prompt] = self.extractor.model.embed_text(prompt)
+            self._texts[prompt] = self._model.embed_text(prompt)
         return self._texts[prompt]
 
 

@@ -8,13 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
-from reference_model.world import ObjectFacts
+from reference_model.world import Facts, ObjectFacts
+from sora_eval.errors import WeightsError
 from sora_eval.features.base import FeatureCache, Undefined
 from sora_eval.features.clip_model import FrameEmbeddings, load
 from sora_eval.features.flow import PairMotion, PairWarping
 from sora_eval.metrics import REGISTRY, create
 from sora_eval.metrics.base import ClipMetric, SetMetric
-from sora_eval.metrics.temporal import temporal_flickering
+from sora_eval.metrics.temporal import consistency, temporal_flickering
 from sora_eval.metrics.text import clip_score, retrieval_rank
 from sora_eval.suite import Prompt
 from sora_eval.weights import world_clip as world_clip_folder
@@ -34,8 +35,8 @@ def views():
     ]
     out = []
     for i, (colour, motion, direction, speed) in enumerate(motions):
-        clip = world_clip(ObjectFacts(colour, "circle", "small", motion, direction, speed), seed=i)
-        out.append(view_of(clip.frames, clip.scene.facts, f"a small {colour} circle on a black background"))
+        clip = world_clip(ObjectFacts(colour, "circle", motion, direction, speed), seed=i)
+        out.append(view_of(clip.frames, clip.scene.facts, f"a {colour} circle on a black background"))
     return out
 
 
@@ -193,3 +194,61 @@ def test_features_are_cached_by_content_and_never_by_name(tmp_path, rng):
 def test_one_frame_has_no_temporal_score(name):
     with pytest.raises(Undefined, match="1 frame"):
         create(name).score(view_of(np.zeros((1, 32, 32, 3), np.uint8)))
+
+
+def test_consistency_by_vbenchs_formula():
+    features = np.array([[1, 0], [0.6, 0.8], [-1, 0]], np.float32)
+    # Frame 1: 0.6 to both; frame 2: max(0, -0.6) to the last one and max(0, -1) to the first.
+    assert consistency(features) == pytest.approx(((0.6 + 0.6) / 2 + 0) / 2)
+    with pytest.raises(Undefined):
+        consistency(features[:1])
+
+
+def test_a_jumping_clip_is_less_consistent_and_less_smooth_than_a_moving_one():
+    clip = world_clip(ObjectFacts("blue", "square", "moves", "right", "slowly"), size=(48, 48))
+    other = world_clip(ObjectFacts("red", "circle", "floats"), size=(48, 48), seed=3)
+    jumping = clip.frames.copy()
+    jumping[5::6] = other.frames[5::6]
+    for name in ("subject_consistency", "background_consistency", "motion_smoothness"):
+        values = [
+            create(name).score(view_of(frames))[name].value for frames in (clip.frames[:1].repeat(17, 0), clip.frames, jumping)
+        ]
+        assert values[0] == pytest.approx(1.0, abs=1e-6)  # a still picture wins: read them beside dynamic_degree
+        assert values[0] >= values[1] > values[2]
+
+
+def test_motion_smoothness_names_the_frame_that_breaks_the_motion():
+    clip = world_clip(ObjectFacts("blue", "square", "moves", "right", "slowly"), size=(48, 48))
+    frames = clip.frames.copy()
+    frames[7] = np.roll(frames[7], 12, axis=0)
+    assert create("motion_smoothness").score(view_of(frames))["motion_smoothness"].detail["worst_frame"] == 7
+    with pytest.raises(Undefined, match="2 frames; interpolation needs at least 3"):
+        create("motion_smoothness").score(view_of(frames[:2]))
+
+
+def test_any_timm_network_can_look_at_frames(tmp_path):
+    import timm
+
+    torch.manual_seed(0)
+    model = timm.create_model("test_vit", num_classes=0)
+    torch.save(model.state_dict(), tmp_path / "w.pth")
+    metric = create("subject_consistency", {"model": f"timm:test_vit:{tmp_path / 'w.pth'}"})
+    clip = world_clip(ObjectFacts("blue", "square", "moves", "right", "slowly"))
+    assert 0 < metric.score(view_of(clip.frames))["subject_consistency"].value <= 1
+    assert "timm:test_vit|weights:" in metric.signature
+    with pytest.raises(WeightsError, match="timm has no model 'no_such_net'"):
+        create("subject_consistency", {"model": "timm:no_such_net"})
+    with pytest.raises(WeightsError, match="has no text tower"):
+        create("clip_score", {"model": f"timm:test_vit:{tmp_path / 'w.pth'}"})
+
+
+def test_the_recaptioner_reads_facts_back():
+    right = world_clip(ObjectFacts("blue", "square", "moves", "right", "slowly"), size=(48, 48))
+    metric = create("caption_facts")
+    score = metric.score(view_of(right.frames, right.scene.facts))["caption_facts"]
+    assert score.value > 0.7
+    other = Facts((ObjectFacts("green", "circle", "falls"), ObjectFacts("red", "circle", "falls")), "silver")
+    assert metric.score(view_of(right.frames, other))["caption_facts"].value < 0.3
+    assert "blue" in score.detail["caption"]
+    with pytest.raises(Undefined, match="no facts to read back"):
+        metric.score(view_of(right.frames))

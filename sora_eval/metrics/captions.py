@@ -1,0 +1,78 @@
+"""Does the reference model's recaptioner read the prompt's facts back from the clip?
+
+With `generators.reference` the only module of the harness that imports the reference model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+import numpy as np
+
+from reference_model.backends import component_files, resolve
+from reference_model.errors import ReferenceModelError
+from reference_model.pipeline import Pipeline
+from reference_model.shapes import MULTIPLE, TIME_STRIDE
+from reference_model.world import Description, Facts, describe, parse
+from sora_eval.clip import Clip
+from sora_eval.errors import WeightsError
+from sora_eval.features.base import Array, ClipView, Undefined
+from sora_eval.metrics.base import ClipMetric, Output, Score
+from sora_eval.weights import sha256_file
+
+
+@cache
+def _pipeline(checkpoint: str) -> Pipeline:
+    try:
+        return Pipeline.load(checkpoint)
+    except ReferenceModelError as error:
+        raise WeightsError(f"caption_facts: {error}") from error
+
+
+class Recaption:
+    """The recaptioner's words for a clip, an array (1,) of str; sides and length are cut to what the model takes."""
+
+    cached = True
+
+    def __init__(self, checkpoint: str) -> None:
+        self._pipeline = _pipeline(checkpoint)
+        files = component_files(resolve(checkpoint))
+        weights = "+".join(sha256_file(files[part])[:8] for part in ("caption_encoder", "caption_decoder"))
+        self.signature = f"recaptioner|weights:{weights}|drop:{self._pipeline.config.captioner.drop_threshold:g}"
+
+    def __call__(self, clip: Clip) -> Array:
+        height, width = (side // MULTIPLE * MULTIPLE for side in (clip.height, clip.width))
+        if not height or not width:
+            raise Undefined(f"{clip.width}x{clip.height} px; the recaptioner needs at least {MULTIPLE}x{MULTIPLE}")
+        frames = clip.frames[: (clip.num_frames - 1) // TIME_STRIDE * TIME_STRIDE + 1, :height, :width]
+        return np.array(self._pipeline.caption([np.ascontiguousarray(frames)]))
+
+
+class CaptionFacts(ClipMetric):
+    """F1 of the facts that the recaptioner reads from a clip against those of its prompt; 0 to 1, higher is better.
+
+    Facts are count, colours, shapes, motions, directions, speeds, background and bar. The recaptioner errs on real world
+    clips too: read the value beside the one of the generator `world`.
+    """
+
+    outputs = (Output("caption_facts", "F1", True, "0 to 1"),)
+
+    def __init__(self, checkpoint: str = "base") -> None:
+        super().__init__()
+        self.extractor = Recaption(checkpoint)
+        self.signature = f"caption_facts|slots-f1|{self.extractor.signature}"
+
+    def score(self, view: ClipView) -> Mapping[str, Score]:
+        facts = view.case.prompt.facts
+        if not facts or not facts.get("objects"):
+            raise Undefined("the prompt has no facts to read back")
+        text = str(view.features(self.extractor)[0])
+        asked, seen = describe(Facts.from_json(facts)), parse(text).at("medium")
+        return {"caption_facts": Score(slot_f1(asked, seen), detail={"caption": text})}
+
+
+def slot_f1(asked: Description, seen: Description) -> float:
+    """2 |both| / (|asked| + |seen|) of the slots of two descriptions."""
+    a, b = asked.slots(), seen.slots()
+    return 2 * len(a & b) / (len(a) + len(b))
