@@ -49,7 +49,7 @@ def sample(
     checkpoint: Annotated[str, typer.Option(help="A shipped name or a folder.")] = "base",
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT in px, multiples of 8.")] = "32x32",
     frames: Annotated[int, typer.Option(help="1 + a multiple of 4.")] = 17,
-    seed: Annotated[int, typer.Option()] = 0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
     steps: Annotated[int | None, typer.Option(help="Euler steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="1 is no guidance.")] = None,
     backend: Annotated[str, typer.Option(help="onnx or torch.")] = "onnx",
@@ -67,6 +67,7 @@ def sample(
         raise ReferenceModelError(f"--size {size!r} is not WIDTHxHEIGHT, for example 40x24")
     if out.suffix not in (".gif", ".png"):
         raise ReferenceModelError(f"--out {out} should end in .gif or .png")
+    out.parent.mkdir(parents=True, exist_ok=True)
     requests = [Request(p, int(width), int(height), frames, seed, steps, guidance, refine) for p in prompts]
     samples = Pipeline.load(checkpoint, backend).generate(requests)
     video = np.concatenate([s.frames for s in samples], 1)  # (T, N*H, W, 3)
@@ -99,7 +100,7 @@ def export(
 def prompts(
     out: Annotated[Path, typer.Option(help="A .jsonl file.")],
     count: Annotated[int, typer.Option(min=1)] = 32,
-    seed: Annotated[int, typer.Option()] = 0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
     fold: Annotated[str, typer.Option(help="train, or held_out for combinations never trained on.")] = "train",
 ) -> None:
     """Draw a prompt list with facts from the world's grammar."""
@@ -108,6 +109,7 @@ def prompts(
     from reference_model.world.prompts import sample_prompts
 
     rows = sample_prompts(count, seed, fold)
+    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("".join(json.dumps(row) + "\n" for row in rows))
     print(f"wrote {len(rows)} prompts to {out}")
 
@@ -140,7 +142,7 @@ def caption(
 def refine(
     prompts: Annotated[list[str], typer.Argument(help="Short prompts.")],
     checkpoint: Annotated[str, typer.Option(help="A shipped name or a folder.")] = "base",
-    seed: Annotated[int, typer.Option(help="What is left open is drawn with it.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="What is left open is drawn with it.")] = 0,
 ) -> None:
     """Print dense prompts for short ones; what they say is kept."""
     from reference_model.pipeline import Pipeline

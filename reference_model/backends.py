@@ -80,6 +80,8 @@ def load_backend(checkpoint: str, kind: str, device: str = "cpu", threads: int =
     """Open a checkpoint. `threads` 0 means one a core."""
     folder = resolve(checkpoint)
     files, config = component_files(folder), load_config(folder / "config.json")
+    if device not in PROVIDERS:
+        raise ReferenceModelError(f"device {device!r} is not known; expected one of: {', '.join(PROVIDERS)}")
     if kind == "onnx":
         return OnnxBackend(files, config, device, threads)
     if kind == "torch":
@@ -103,8 +105,6 @@ class OnnxBackend:
 
 def open_session(path: Path, device: str, threads: int) -> ort.InferenceSession:
     """A session on one device, with an explicit number of threads."""
-    if device not in PROVIDERS:
-        raise ReferenceModelError(f"device {device!r} is not known; expected one of: {', '.join(PROVIDERS)}")
     if PROVIDERS[device] not in ort.get_available_providers():
         raise ReferenceModelError(
             f"device {device!r} was asked for, but this onnxruntime offers only {', '.join(ort.get_available_providers())}"

@@ -17,11 +17,13 @@ from torch import Tensor, nn
 
 from reference_model import patchify
 from reference_model.config import CaptionerConfig
+from reference_model.errors import ReferenceModelError
 from reference_model.layers import Layer, rope_angles, visible, wall_waves
 from reference_model.text import Decoder, write
 
 TUBELET = 4 * patchify.PIXELS**2 * 3  # values
 BATCH = 64
+MAX_TUBELETS = 2048  # attention over more needs gigabytes
 
 Frames = npt.NDArray[np.uint8]
 Run = Callable[..., list[Any]]
@@ -95,6 +97,11 @@ def prepare(clips: Sequence[Frames], threshold: float) -> Inputs:
         where = np.argwhere(run > 0)
         kept.append((patchify.tubelets(frames)[tuple(where.T)].reshape(len(where), TUBELET), where, run[tuple(where.T)]))
     longest = max(len(where) for _, where, _ in kept)
+    if longest > MAX_TUBELETS:
+        raise ReferenceModelError(
+            f"the recaptioner found {longest} tubelets of 8x8 px in a clip, at most {MAX_TUBELETS} are read: scale the clip "
+            "down (it was trained on sides of 24 to 48 px)"
+        )
     tokens = np.zeros((len(clips), longest, TUBELET), np.float32)
     position = np.zeros((len(clips), longest, 3), np.int64)
     run = np.zeros((len(clips), longest), np.int64)

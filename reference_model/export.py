@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from reference_model.config import ModelConfig
 from reference_model.errors import ReferenceModelError
 from reference_model.loop import load_tensors
 from reference_model.text import VOCABULARY
+from reference_model.train import machine
 
 OPSET = 20
 TOLERANCE = 1e-4  # largest difference from torch, on outputs of order one
@@ -174,6 +174,7 @@ def largest_difference(path: Path, module: nn.Module, spec: Spec) -> float:
 def export_component(module: nn.Module, spec: Spec, path: Path) -> float:
     """Export and check one graph; returns the largest difference from torch. The module's weights are rounded to half."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".part.onnx")
     module.eval()
     for tensor in module.state_dict().values():
         if tensor.is_floating_point():
@@ -181,7 +182,7 @@ def export_component(module: nn.Module, spec: Spec, path: Path) -> float:
     torch.onnx.export(
         module,
         spec.example(0),
-        str(path),
+        str(partial),
         dynamo=True,
         opset_version=OPSET,
         optimize=False,
@@ -191,13 +192,15 @@ def export_component(module: nn.Module, spec: Spec, path: Path) -> float:
         external_data=False,
         verbose=False,
     )
-    store_halves(path, set(module.state_dict()))
-    worst = largest_difference(path, module, spec)
+    store_halves(partial, set(module.state_dict()))
+    worst = largest_difference(partial, module, spec)
     if not worst <= TOLERANCE:
+        partial.unlink()
         raise ReferenceModelError(
             f"{path}: ONNX Runtime differs from torch by {worst:.2e}; at most {TOLERANCE:.0e} is "
-            "accepted, so the file must not be shipped"
+            "accepted, so nothing was written"
         )
+    os.replace(partial, path)
     return worst
 
 
@@ -301,7 +304,7 @@ def write_checkpoint(config: ModelConfig, folder: Path, target: Path, files: dic
     made = {
         "command": "python -m reference_model train",
         "stage_seconds": seconds,
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, CPU training",
+        "machine": sorted({row.get("machine", machine()) for row in stages}),
         "torch": torch.__version__,
         "onnx_opset": OPSET,
         "weights": "rounded to half precision, computed in single",

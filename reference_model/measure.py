@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import torch
 from reference_model import patchify
 from reference_model.config import ModelConfig, TrainConfig
 from reference_model.pipeline import PACKINGS, Pipeline, Request
-from reference_model.refiner import keeps_facts, refine
+from reference_model.refiner import refine
 from reference_model.train import LENGTHS, Denoiser, Mixture, denoising_loss, fit
 from reference_model.world import FactsError, WorldClip, describe, make_clip, parse, sample_facts, sample_level
 from reference_model.world.facts import BACKGROUNDS
@@ -76,14 +77,15 @@ def refiner_facts(pipeline: Pipeline, prompts: int = 500) -> dict[str, float]:
     stated = [parse(a).slots() for a in asked]
     kept = sum(len(s & parse(d).slots()) for s, d in zip(stated, drafts, strict=True))
     after = sum(len(s & parse(r).slots()) for s, r in zip(stated, refined, strict=True))
-    filled = Counter(parse(r).background for a, r in zip(asked, refined, strict=True) if not parse(a).background)
+    filled = Counter(parse(r).background or "" for a, r in zip(asked, refined, strict=True) if not parse(a).background)
     total = max(sum(filled.values()), 1)
     return {
         "facts_kept": kept / sum(map(len, stated)),
         "facts_kept_guarded": after / sum(map(len, stated)),
-        "drafts_used": float(np.mean([keeps_facts(a, d) for a, d in zip(asked, drafts, strict=True)])),
+        "drafts_used": float(np.mean([d == r for d, r in zip(drafts, refined, strict=True)])),
         "facts_added": float(np.mean([len(parse(r).slots()) - len(s) for r, s in zip(refined, stated, strict=True)])),
-        "background_distance": 0.5 * sum(abs(filled[b] / total - 1 / len(BACKGROUNDS)) for b in BACKGROUNDS),
+        "background_distance": 0.5
+        * sum(abs(filled[b] / total - (1 / len(BACKGROUNDS) if b else 0)) for b in ("", *BACKGROUNDS)),
     }
 
 
@@ -176,7 +178,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 
 
 def ablation(config: ModelConfig, data: Path, name: str, steps: int, out: Path) -> dict[str, float]:
-    """A short training of the DiT with one thing changed, and its velocity error on the same fresh draws for all.
+    """A short training of the DiT with one thing changed, and its velocity error on the same draws of training clips for all.
 
     The error is the mean squared velocity error of the flow at uniform times, on clips with nothing dropped: over all
     tokens, and over those that hold an object as the recipe weighs them.
@@ -193,8 +195,9 @@ def ablation(config: ModelConfig, data: Path, name: str, steps: int, out: Path) 
         tokens += values["tokens"]
         return loss, values
 
+    shutil.rmtree(out, ignore_errors=True)  # a finished training would be taken for this one
     fit(
-        name.replace(" ", "-"),
+        "dit",
         model,
         step,
         steps=steps,

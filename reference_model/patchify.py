@@ -80,12 +80,6 @@ def runs(frames: npt.NDArray[np.uint8], threshold: float, max_run: int = MAX_RUN
     return out
 
 
-def cut_runs(whole: Ints, groups: int) -> Ints:
-    """The runs of a clip's first `groups` groups: what is kept does not depend on what comes later."""
-    left = (groups - np.arange(groups))[:, None, None]
-    return np.minimum(whole[:groups], left)
-
-
 @dataclass(frozen=True)
 class Packs:
     """Where every clip lies. Tokens of one clip share a state (its time, text and size); the first tokens of a clip that

@@ -50,6 +50,8 @@ class Request:
         scale = defaults.guidance_scale if self.guidance_scale is None else self.guidance_scale
         if steps < 1:
             raise ReferenceModelError(f"num_inference_steps = {steps}; expected at least 1")
+        if self.seed < 0:
+            raise ReferenceModelError(f"seed = {self.seed}; expected at least 0")
         if not self.prompt.strip():
             raise ReferenceModelError("the prompt is empty; describe the clip, for example 'a red circle falls'")
         if self.first_frames is not None:

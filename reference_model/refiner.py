@@ -6,10 +6,12 @@ place; its answer is held to the same rule.
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
-import urllib.error
+import re
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -59,9 +61,22 @@ class RefinerNetwork(nn.Module):
         self.encoder, self.decoder = RefineEncoder(config), RefineDecoder(config)
 
 
+# They say nothing by themselves.
+FORM_WORDS = frozenset(["a", "an", "the", "and", "with", "on", "in", "at", "to", "of", "it", "they", "is", ",", "."])
+
+
 def keeps_facts(prompt: str, refined: str) -> bool:
-    """Does the refined prompt say everything that the prompt says? A prompt with no object that can be read has no facts."""
-    return parse(prompt).slots() <= parse(refined).slots()
+    """Does the refined prompt say everything that the prompt says: each fact, and each word that is more than form?
+
+    The words count too, because a prompt need not be in the grammar's own form ("the red circle moves right").
+    """
+    told, kept = parse(prompt), parse(refined)
+    facts = told.slots() if told.objects else told.slots() - {("count", "0")}
+    return facts <= kept.slots() and not _content(prompt) - _content(refined)
+
+
+def _content(text: str) -> Counter[str]:
+    return Counter(w for w in re.findall(r"\w+|[^\w\s]", text.lower()) if w not in FORM_WORDS)
 
 
 class Refiner(Protocol):
@@ -111,7 +126,10 @@ INSTRUCTION = (
 
 @dataclass(frozen=True)
 class EndpointRefiner:
-    """A language model behind an OpenAI-compatible endpoint: `url` ends in /v1; the key, if any, is in OPENAI_API_KEY."""
+    """A language model behind an OpenAI-compatible endpoint: `url` ends in /v1; the key, if any, is in OPENAI_API_KEY.
+
+    It is asked with temperature 0 and the request's seed; whether the same prompt gets the same answer is up to the server.
+    """
 
     url: str
     model: str
@@ -128,13 +146,13 @@ class EndpointRefiner:
         headers = {"Content-Type": "application/json"}
         if key := os.environ.get("OPENAI_API_KEY"):
             headers["Authorization"] = f"Bearer {key}"
-        body = json.dumps({"model": self.model, "messages": messages, "seed": seed, "temperature": 1.0}).encode()
+        body = json.dumps({"model": self.model, "messages": messages, "seed": seed, "temperature": 0}).encode()
         target = f"{self.url.rstrip('/')}/chat/completions"
         try:
             request = urllib.request.Request(target, body, headers)
             with urllib.request.urlopen(request, timeout=self.timeout) as answer:
                 return str(json.load(answer)["choices"][0]["message"]["content"]).strip()
-        except (urllib.error.URLError, TimeoutError, ValueError) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:
             raise ReferenceModelError(f"the refiner's endpoint {target} did not answer: {error}") from error
         except (KeyError, IndexError, TypeError) as error:
             raise ReferenceModelError(

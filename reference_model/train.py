@@ -6,6 +6,8 @@ Every stage can be stopped and started again; what is finished is not done twice
 from __future__ import annotations
 
 import json
+import os
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -58,7 +60,13 @@ def train(config: ModelConfig, folder: Path, stages: tuple[str, ...] | None = No
         console.print(f"[bold]{stage}[/bold]")
         _RUN[stage](config, folder)
         with (folder / "stages.jsonl").open("a") as log:
-            log.write(json.dumps({"stage": stage, "seconds": round(time.perf_counter() - started, 1)}) + "\n")
+            row = {"stage": stage, "seconds": round(time.perf_counter() - started, 1), "machine": machine()}
+            log.write(json.dumps(row) + "\n")
+
+
+def machine() -> str:
+    """The kind of machine that trains, in words."""
+    return f"{os.cpu_count()} cores, {platform.machine()}, CPU"
 
 
 def _collect(config: ModelConfig, folder: Path) -> None:
@@ -92,7 +100,7 @@ def _caption(config: ModelConfig, folder: Path) -> None:
             strength = rng.uniform(0, 6)
             videos = [np.clip(v + rng.normal(0, strength, v.shape), 0, 255).astype(np.uint8) for v in videos]
         tokens, position, run, extent = map(torch.from_numpy, captioner.prepare(videos, config.captioner.drop_threshold))
-        ids = torch.from_numpy(tokenize(texts)[0])
+        ids = torch.from_numpy(tokenize(texts, config.captioner.max_tokens)[0])
         logits = model.decoder(ids[:, :-1], model.encoder(tokens, position, run, extent), run)
         loss, accuracy = next_word_loss(logits, ids)
         kept = float((run > 0).sum()) / sum(patchify.tokens_of(patchify.grid_of(*v.shape[:3])) for v in videos)
@@ -118,7 +126,9 @@ def _caption(config: ModelConfig, folder: Path) -> None:
         told = [r.description(t.frames).text() for r in clips.records[:first]]
         parts = range(first, len(clips), 256)
         for begin in track(parts, f"captions {clips.size[0]}x{clips.size[1]}", console=Console(stderr=True)):
-            told += captioner.caption_clips(run, list(clips.video[begin : begin + 256]), config.captioner.drop_threshold)
+            told += captioner.caption_clips(
+                run, list(clips.video[begin : begin + 256]), config.captioner.drop_threshold, config.captioner.max_tokens
+            )
         partial = target.with_suffix(".part")
         partial.write_text("".join(json.dumps(text) + "\n" for text in told))
         partial.rename(target)
@@ -137,12 +147,13 @@ def _refine(config: ModelConfig, folder: Path) -> None:
     t = config.train
     torch.manual_seed(t.seed + 6)
     model = refiner.RefinerNetwork(config.refiner)
+    width = config.refiner.max_tokens
     told = [d for clips in data.load(t, folder / "data") for d in load_captions(folder, clips) if d.objects]
 
     def step(_: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         dense = [told[i] for i in rng.integers(0, len(told), t.refiner_batch)]
-        short = tokenize([d.at(sample_level(rng), still=rng.random() < 0.15).text() for d in dense])[0]
-        ids, prompt = torch.from_numpy(tokenize([d.text() for d in dense])[0]), torch.from_numpy(short)
+        short = tokenize([d.at(sample_level(rng), still=rng.random() < 0.15).text() for d in dense], width)[0]
+        ids, prompt = torch.from_numpy(tokenize([d.text() for d in dense], width)[0]), torch.from_numpy(short)
         loss, accuracy = next_word_loss(model.decoder(ids[:, :-1], model.encoder(prompt), prompt), ids)
         return loss, {"loss": loss.item(), "accuracy": accuracy}
 

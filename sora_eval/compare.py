@@ -177,12 +177,13 @@ def _set_difference(
     first, second = base.load_features(metric), new.load_features(metric)
     reference = base.load_features(f"reference-{metric}")
     ids = sorted(set(first["ids"].tolist()) & set(second["ids"].tolist()))
-    if len(ids) < 2:
-        return b["value"] - a["value"], Interval(None, None, "none: fewer than 2 common cases"), None, len(ids), ""
     vectors = [_rows_of(f, ids) for f in (first, second)]
     statistic, (rows_a, rows_b, rows_r) = set_statistic(a["signature"], *vectors, reference["values"])
+    if len(ids) < statistic.least:
+        few = Interval(None, None, f"none: fewer than {statistic.least} common cases")
+        return b["value"] - a["value"], few, None, len(ids), ""
     prompts = {r["id"]: r["prompt_id"] for r in base.rows("samples")}
-    result = paired_set_difference(rows_a, rows_b, rows_r, [prompts[i] for i in ids], statistic)
+    result = paired_set_difference(rows_a, rows_b, rows_r, [prompts[i] for i in ids], statistic, least=statistic.least)
     lost = max(len(first["ids"]), len(second["ids"])) - len(ids)
     note = f"{lost} cases have features in one run only" if lost else ""
     return result.difference, result.interval, result.p, len(ids), note

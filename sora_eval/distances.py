@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -95,34 +96,40 @@ def kernel_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     return mmd_from_gram(k, rows_a, rows_b, np.shape(a)[1])
 
 
-Statistic = Callable[[Index, Index], float]
+@dataclass(frozen=True)
+class Statistic:
+    """A number of two sets of rows (generated, real) of one joined matrix; each set needs `least` rows."""
+
+    function: Callable[[Index, Index], float]
+    least: int = 2
+
+    def __call__(self, a: Index, b: Index) -> float:
+        return self.function(a, b)
 
 
 def set_statistic(signature: str, *sets: npt.ArrayLike) -> tuple[Statistic, list[Index]]:
-    """What a signature names, as a function of rows (generated, real) of the joined sets, and the rows of each set.
+    """What a signature names, as a function of rows of the joined sets, and the rows of each set.
 
-    All distances between vectors are computed once, so that permutations and leave-one-out values are cheap. A ridge of
-    1e-6 cannot be had from a Gram matrix and is left out here: it moves a distance by less than 1e-3.
+    What all subsets share is computed once, so permutations and jackknives are cheap.
     """
     k, rows = gram(*sets)
-    if found := re.search(r"\|frechet\|ddof:(\d)", signature):
-        ddof = int(found[1])
-        return lambda a, b: frechet_from_gram(k, a, b, ddof), rows
+    if found := re.search(r"\|frechet\|ddof:(\d)(?:\|ridge:([\d.e-]+))?", signature):
+        ddof, ridge = int(found[1]), float(found[2] or 0)
+        if not ridge:
+            return Statistic(lambda a, b: frechet_from_gram(k, a, b, ddof)), rows
+        # A ridge needs covariances; outside the space that the vectors span it cancels, so a basis of that is enough.
+        joined = np.concatenate([_vectors(s) for s in sets])
+        inside = joined @ np.linalg.svd(joined - joined.mean(0), full_matrices=False)[2].T
+        return Statistic(lambda a, b: frechet_distance(inside[a], inside[b], ddof, ridge)), rows
     if "|mmd-cubic-unbiased" in signature:
         width = np.shape(sets[0])[1]
-        return lambda a, b: mmd_from_gram(k, a, b, width), rows
+        return Statistic(lambda a, b: mmd_from_gram(k, a, b, width)), rows
     if found := re.search(r"\|(precision|recall)-knn:(\d+)", signature):
         neighbours, recall = int(found[2]), found[1] == "recall"
         joined = np.concatenate([_vectors(s) for s in sets])
         apart = cdist(joined, joined)
-        return lambda a, b: _covered(apart, *((b, a) if recall else (a, b)), neighbours), rows
+        return Statistic(lambda a, b: _covered(apart, *((b, a) if recall else (a, b)), neighbours), neighbours + 1), rows
     raise ValueError(f"signature {signature!r} names no statistic of two sets")
-
-
-def leave_one_out(statistic: Statistic, a: Index, b: Index) -> Array:
-    """By how much a statistic falls when each member of `a` is left out: its part in the distance."""
-    whole = statistic(a, b)
-    return np.array([whole - statistic(np.delete(a, i), b) for i in range(len(a))])
 
 
 def precision_recall(generated: npt.ArrayLike, real: npt.ArrayLike, k: int = 3) -> tuple[float, float]:

@@ -109,12 +109,20 @@ class SetDifference:
 
 
 def paired_set_difference(
-    a: Index, b: Index, reference: Index, clusters: Sequence[str], distance: Distance, permutations: int = 500, seed: int = 0
+    a: Index,
+    b: Index,
+    reference: Index,
+    clusters: Sequence[str],
+    distance: Distance,
+    permutations: int = 500,
+    seed: int = 0,
+    least: int = 2,
 ) -> SetDifference:
     """Compare two sets that answer the same cases, each against one reference set.
 
     `a[i]` and `b[i]` are rows of one case of cluster `clusters[i]`. The interval is a paired jackknife over clusters; p
-    comes from swapping A and B whole clusters at a time (Noreen 1989), (c + 1) / (P + 1).
+    comes from swapping A and B whole clusters at a time (Noreen 1989), (c + 1) / (P + 1). `least` rows are needed for a
+    distance; clusters that cannot be left out for that are not.
     """
     difference = distance(b, reference) - distance(a, reference)
     names, codes = np.unique(np.asarray(clusters), return_inverse=True)
@@ -123,7 +131,7 @@ def paired_set_difference(
     left_out = [
         distance(b[codes != c], reference) - distance(a[codes != c], reference)
         for c in range(len(names))
-        if (codes != c).sum() >= 2
+        if (codes != c).sum() >= least
     ]
     rng = np.random.default_rng(seed)
     as_far = 0
@@ -131,7 +139,10 @@ def paired_set_difference(
         swap = rng.integers(0, 2, len(names)).astype(bool)[codes]
         first, second = np.where(swap, b, a), np.where(swap, a, b)
         as_far += abs(distance(second, reference) - distance(first, reference)) >= abs(difference)
-    return SetDifference(difference, jackknife_interval(left_out, difference), (as_far + 1) / (permutations + 1))
+    interval = Interval(None, None, "none: too few cases to leave one prompt out")
+    if len(left_out) >= 2:
+        interval = jackknife_interval(left_out, difference)
+    return SetDifference(difference, interval, (as_far + 1) / (permutations + 1))
 
 
 def two_sample_p(a: Index, b: Index, distance: Distance, permutations: int = 200, seed: int = 0) -> float:

@@ -149,7 +149,7 @@ def _set_metric_row(
         reasons.append("no reference set: give one with --reference folder:PATH")
     elif len(real["failed"]):
         reasons.append(f"reference: {len(real['failed'])} clips left out ({real['failed'][0]})")
-    least = 2 if name in DISTANCES else NEIGHBOURS + 1
+    least = NEIGHBOURS + 1 if name in ("precision", "recall") else 2
     if not real or n < least or len(real["ids"]) < least:
         if real:
             reasons.append(f"{n} generated and {len(real['ids'])} reference clips; at least {least} of each are needed")

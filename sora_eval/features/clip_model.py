@@ -7,6 +7,7 @@ import logging
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -128,11 +129,12 @@ class TimmModel:
         if name not in timm.list_models() and name not in timm.list_pretrained():
             raise WeightsError(f"image network {spec!r}: timm has no model {name!r}")
         try:
-            options = {"checkpoint_path": file[0]} if file else {"pretrained": True}
-            self.model = timm.create_model(name, num_classes=0, **options).eval()
+            own: dict[str, Any] = {"pretrained_cfg_overlay": {"file": file[0]}} if file else {}
+            self.model = timm.create_model(name, pretrained=True, num_classes=0, **own).eval()
         except (OSError, RuntimeError, FileNotFoundError, ValueError) as error:
             raise WeightsError(
-                f"image network {spec!r} could not be loaded ({_first_line(error)}). Without a network, give timm:NAME:FILE"
+                f"image network {spec!r} could not be loaded ({_first_line(error)}); "
+                + ("the file should hold weights of that model" if file else "without a network, give timm:NAME:FILE")
             ) from error
         settings = timm.data.resolve_data_config({}, model=self.model)
         self.transform = timm.data.create_transform(**settings)

@@ -19,7 +19,7 @@ import onnxruntime as ort
 
 from sora_eval.clip import Clip
 from sora_eval.features.base import Array, Undefined
-from sora_eval.features.protocols import FVD_PROTOCOLS, SIDE
+from sora_eval.features.protocols import CLIP_FRAMES, FVD_PROTOCOLS, SIDE
 from sora_eval.weights import I3D_SHA256, cache_folder, load_i3d
 
 MIN_FRAMES = 10  # fewer leave nothing for the average pool over two steps of time
@@ -164,7 +164,9 @@ class I3DLogits:
         self.signature = f"i3d-k400-logits|protocol:{protocol}|weights:{I3D_SHA256[:12]}|fp32"
 
     def __call__(self, clip: Clip) -> Array:
-        if not MIN_FRAMES <= clip.num_frames <= FRAME_LIMIT:
+        if self.protocol.cuts and clip.num_frames < CLIP_FRAMES:
+            raise Undefined(f"{clip.num_frames} frames; this protocol takes {CLIP_FRAMES}")
+        if clip.num_frames < MIN_FRAMES or (clip.num_frames > FRAME_LIMIT and not self.protocol.cuts):
             raise Undefined(f"{clip.num_frames} frames; I3D takes {MIN_FRAMES} to {FRAME_LIMIT}")
         video = self.protocol.prepare(clip.frames)
         return logits(np.ascontiguousarray(video.transpose(3, 0, 1, 2)[None], np.float32))[0]

@@ -32,6 +32,7 @@ class FVDProtocol:
     prepare: Callable[[Frames], Floats]
     ddof: int
     ridge: float = 0.0
+    cuts: bool = False  # takes 16 frames of a clip and needs as many
 
 
 def resize_tf1(frames: Frames, side: int = SIDE) -> Floats:
@@ -108,8 +109,12 @@ FVD_PROTOCOLS: dict[str, FVDProtocol] = {
     "original": FVDProtocol(
         "google-research: all frames, TF1 bilinear squash, N-1", lambda f: resize_tf1(f) / np.float32(127.5) - 1.0, 1
     ),
-    "styleganv": FVDProtocol("StyleGAN-V: 16 consecutive frames, bilinear squash, N", lambda f: squash(cut(f, 0)), 0),
-    "cdfvd": FVDProtocol("cd-fvd: 16 frames, antialiased short side 256, centre, bytes, squash, N", content_debiased, 0),
+    "styleganv": FVDProtocol(
+        "StyleGAN-V: 16 consecutive frames, bilinear squash, N", lambda f: squash(cut(f, 0)), 0, cuts=True
+    ),
+    "cdfvd": FVDProtocol(
+        "cd-fvd: 16 frames, antialiased short side 256, centre, bytes, squash, N", content_debiased, 0, cuts=True
+    ),
     "common_metrics": FVDProtocol("common_metrics: all frames, short side 224, centre, N-1", short_side_and_crop, 1),
     "fastvideo": FVDProtocol("FastVideo: all frames, bilinear squash, N-1, 1e-6 on both diagonals", squash, 1, 1e-6),
 }

@@ -52,6 +52,8 @@ def open_reference(checkpoint: str, options: dict[str, str]) -> ReferenceGenerat
         if "refine_model" not in options:
             raise GeneratorError(f"{spec}: refine={refine} needs refine_model=NAME, the model to ask for")
         refiner = EndpointRefiner(refine, options["refine_model"])
+    elif "refine_model" in options:
+        raise GeneratorError(f"{spec}: refine_model is for an endpoint; refine={refine} asks none")
     elif refine not in ("true", "false"):
         raise GeneratorError(f"{spec}: refine={refine} is neither true, false nor the address of an endpoint")
     first = options.get("first_frames", "0")

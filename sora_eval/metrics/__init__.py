@@ -117,7 +117,7 @@ REGISTRY: dict[str, MetricInfo] = {
         "physics",
         "per-clip",
         "sora_eval.metrics.physics:PhysicsLaws",
-        "permanence, continuity, rigidity, free fall, collision and support of tracked objects",
+        "permanence, continuity, rigidity, free fall and support of tracked objects",
     ),
     "object_facts": MetricInfo(
         "physics",

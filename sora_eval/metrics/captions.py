@@ -46,7 +46,10 @@ class Recaption:
         if not height or not width:
             raise Undefined(f"{clip.width}x{clip.height} px; the recaptioner needs at least {MULTIPLE}x{MULTIPLE}")
         frames = clip.frames[: (clip.num_frames - 1) // TIME_STRIDE * TIME_STRIDE + 1, :height, :width]
-        return np.array(self._pipeline.caption([np.ascontiguousarray(frames)]))
+        try:
+            return np.array(self._pipeline.caption([np.ascontiguousarray(frames)]))
+        except ReferenceModelError as error:
+            raise Undefined(str(error)) from error
 
 
 class CaptionFacts(ClipMetric):
@@ -67,8 +70,13 @@ class CaptionFacts(ClipMetric):
         facts = view.case.prompt.facts
         if not facts or not facts.get("objects"):
             raise Undefined("the prompt has no facts to read back")
+        still = view.clip.num_frames == 1
+        try:
+            asked = describe(Facts.from_json(facts)).at("medium", still=still)
+        except ReferenceModelError as error:
+            raise Undefined(f"the prompt's facts are not of the reference world: {error}") from error
         text = str(view.features(self.extractor)[0])
-        asked, seen = describe(Facts.from_json(facts)), parse(text).at("medium")
+        seen = parse(text).at("medium", still=still)
         return {"caption_facts": Score(slot_f1(asked, seen), detail={"caption": text})}
 
 

@@ -21,9 +21,7 @@ FALL_TOLERANCE = 1.0  # px between a flight and its law
 AREA_TOLERANCE = 0.3  # of the median area
 # Fill of the bounding box by a square, a circle and a triangle is 1, 0.785 and 0.5; the borders lie halfway.
 FILL_BORDERS = ((0.89, "square"), (0.64, "circle"), (0.0, "triangle"))
-AROUND = 3  # frames before and after a contact
-OVERLAP = 3.0  # px; boxes of two round objects overlap by up to 2.6 px when they touch across a corner
-MOMENTUM_TOLERANCE = 0.5  # px/frame
+SUPPORT = (0.2, 2.5, 1.5)  # px a frame that count as rest, px above the floor that count as air, px below it as sunk
 STILL = 1.5  # px
 WATCHED = 8  # frames
 GAIN = 0.1  # px/frame^2; the world's g is 0.3
@@ -38,6 +36,10 @@ def _objects(view: ClipView) -> list[dict[str, Any]]:
     if not facts or not facts.get("objects"):
         raise Undefined("the prompt has no facts; laws of tracked objects need to know what should be there")
     objects: list[dict[str, Any]] = facts["objects"]
+    needed = {"colour", "shape", "motion", "velocity", "radius"}
+    lacking = sorted({k for o in objects for k in needed - set(o)} | ({"gravity", "floor"} - set(facts)))
+    if lacking:
+        raise Undefined(f"the prompt's facts lack {', '.join(lacking)}; docs/suites.md says what they hold")
     return objects
 
 
@@ -46,9 +48,8 @@ class PhysicsLaws(ClipMetric):
 
     permanence: Jaccard index of the objects expected and seen, mean over frames. continuity: no step longer than the
     object's diameter. rigidity: area within 30 % of its median. free_fall: in flight, within 1 px of
-    y0 + v0 t + g t^2 / 2 with the world's g; the fitted g and the residual are in the score's detail. collision: contacts of
-    two objects that keep their momentum (equal masses), part again no faster than they met, and do not pass into one
-    another. support: with gravity, frames in which an object neither sinks into the floor nor rests on air.
+    y0 + v0 t + g t^2 / 2 with the world's g; the fitted g and the residual are in the score's detail. support:
+    with gravity, frames in which an object neither sinks into the floor nor rests on air.
     """
 
     outputs = (
@@ -56,11 +57,10 @@ class PhysicsLaws(ClipMetric):
         Output("physics_laws.continuity", "share", True, "0 to 1"),
         Output("physics_laws.rigidity", "share", True, "0 to 1"),
         Output("physics_laws.free_fall", "share", True, "0 to 1"),
-        Output("physics_laws.collision", "share", True, "0 to 1"),
         Output("physics_laws.support", "share", True, "0 to 1"),
     )
     extractor = BlobTracks()
-    signature = f"physics_laws|{BlobTracks.signature}|fall:{FALL_TOLERANCE:g}px|area:{AREA_TOLERANCE:g}|laws:6"
+    signature = f"physics_laws|{BlobTracks.signature}|fall:{FALL_TOLERANCE:g}px|area:{AREA_TOLERANCE:g}|support:{SUPPORT}"
 
     def score(self, view: ClipView) -> Mapping[str, Score]:
         objects, facts = _objects(view), view.case.prompt.facts or {}
@@ -80,7 +80,6 @@ class PhysicsLaws(ClipMetric):
             if o["motion"] in FLIGHTS
         ]
         laws["free_fall"] = _mean(falls) if falls else Score(None, "nothing falls in this prompt")
-        laws["collision"] = collisions([t for _, t in asked], float(facts["gravity"]))
         laws["support"] = Score(None, "nothing has weight in this prompt")
         if facts["gravity"]:
             laws["support"] = _mean([support(t, list(seen.values()), view.clip.num_frames, o, floor_y) for o, t in asked])
@@ -169,69 +168,10 @@ def free_fall(
     return _share(residual <= FALL_TOLERANCE, fitted_g=fitted, residual_px=rms)
 
 
-def collisions(asked: list[Track | None], gravity: float) -> Score:
-    """Share of the contacts of two objects that obey: momentum, restitution at most 1, no overlap.
-
-    A contact is an unbroken run of frames in which the boxes of two objects are less than a pixel apart. Velocities are
-    means over the `AROUND` frames before and after it; masses are equal, as areas are. A contact without as many free frames
-    on both sides is judged by its overlap alone. A missing object breaks the contacts that it should have had with everyone.
-    """
-    found = [t for t in asked if t is not None]
-    if len(asked) < 2:
-        return Score(None, "one object alone has nothing to collide with")
-    if len(found) < len(asked):
-        return Score(0.0, detail={"missing": len(asked) - len(found)})
-    verdicts: list[bool] = []
-    broken: list[int] = []
-    for i, one in enumerate(found):
-        for other in found[i + 1 :]:
-            for start, end in _runs(_gap(one, other) < 1):
-                obeys = _obeys(one, other, start, end, found, gravity)
-                verdicts.append(obeys)
-                broken += [] if obeys else list(range(start, end))
-    if not verdicts:
-        return Score(None, "no two objects touch in this clip")
-    return Score(float(np.mean(verdicts)), detail={"contacts": len(verdicts), "broken_frames": sorted(set(broken))})
-
-
-def _gap(one: Track, other: Track) -> Floats:
-    """Distance (T,) of two boxes in px, negative where they overlap, NaN where one is unseen."""
-    apart = np.abs(one.position - other.position) - (one.box + other.box) / 2
-    gap: Floats = apart.max(1)
-    return gap
-
-
 def _runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Half-open intervals of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(int), [0]])))
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
-
-
-def _obeys(one: Track, other: Track, start: int, end: int, found: list[Track], gravity: float) -> bool:
-    if np.nanmin(_gap(one, other)[start:end]) < -OVERLAP:
-        return False
-    before, after = slice(start - AROUND, start), slice(end, end + AROUND)
-    if start < AROUND or end + AROUND > len(one.seen):
-        return True
-    free = [~_touching(t, found) & t.seen for t in (one, other)]
-    if not all(f[s].all() for f in free for s in (before, after)):
-        return True
-    speeds = [[np.diff(t.position[s], axis=0).mean(0) for t in (one, other)] for s in (before, after)]
-    if any(_near_wall(t, s) for t in (one, other) for s in (before, after)):
-        return True
-    fall = np.array([0.0, gravity * (end - start + AROUND)])  # what weight adds to each between the two means
-    momentum = sum(speeds[1]) - sum(speeds[0]) - 2 * fall
-    line = one.position[start] - other.position[start]
-    line = line / np.linalg.norm(line)
-    closing = -float((speeds[0][0] - speeds[0][1]) @ line)
-    parting = float((speeds[1][0] - speeds[1][1]) @ line)
-    return bool(np.abs(momentum).max() <= MOMENTUM_TOLERANCE and -MOMENTUM_TOLERANCE <= parting <= closing + MOMENTUM_TOLERANCE)
-
-
-def _near_wall(track: Track, frames: slice) -> bool:
-    """Does the object turn round in these frames? Then a wall or the floor took part."""
-    steps = np.diff(track.position[frames], axis=0)
-    return bool((np.sign(steps[:-1]) * np.sign(steps[1:]) < 0).any())
 
 
 def support(track: Track | None, seen: list[Track], num_frames: int, facts: Mapping[str, Any], floor_y: float) -> Score:
@@ -244,13 +184,13 @@ def support(track: Track | None, seen: list[Track], num_frames: int, facts: Mapp
         return _share(np.zeros(num_frames, bool))
     below = 1 / 3 if facts["shape"] == "triangle" else 1 / 2  # of the height, from the centroid down
     bottom = track.position[:, 1] + track.box[:, 1] * below
-    slow = np.abs(np.diff(track.position, axis=0)).max(1) < 0.2  # (T - 1,)
+    slow = np.abs(np.diff(track.position, axis=0)).max(1) < SUPPORT[0]  # (T - 1,)
     rests = np.zeros(num_frames, bool)
     for start, end in _runs(slow):
         if end - start >= 3:
             rests[start : end + 1] = True
-    on_air = rests & (bottom < floor_y - 2.5) & ~_touching(track, seen)
-    return _share(track.seen & ~(bottom > floor_y + 1.5) & ~on_air)
+    on_air = rests & (bottom < floor_y - SUPPORT[1]) & ~_touching(track, seen)
+    return _share(track.seen & ~(bottom > floor_y + SUPPORT[2]) & ~on_air)
 
 
 class ObjectFacts(ClipMetric):
@@ -272,7 +212,7 @@ class ObjectFacts(ClipMetric):
         Output("object_facts.velocity_error", "px/frame", False, ">= 0"),
     )
     extractor = BlobTracks()
-    signature = f"object_facts|{BlobTracks.signature}"
+    signature = f"object_facts|{BlobTracks.signature}|motion:{STILL:g}px-{WATCHED}f-{GAIN:g}"
 
     def score(self, view: ClipView) -> Mapping[str, Score]:
         objects = _objects(view)

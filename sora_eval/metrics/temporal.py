@@ -123,7 +123,7 @@ class WarpingError(ClipMetric):
 class DynamicDegree(ClipMetric):
     """VBench's dynamic degree: 1 if enough pairs of frames (round(4 n / 16) of n frames, at about 8 fps) move.
 
-    Also the continuous magnitude: mean over pairs of the largest 5 % of flow, in percent of the short side a frame.
+    Also the continuous magnitude: mean over pairs (at about 8 fps) of the largest 5 % of flow, in percent of the short side.
     Neither says that motion is good; they say that a still clip is still.
     """
 

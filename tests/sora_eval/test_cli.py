@@ -59,6 +59,7 @@ def test_failed_cases_exit_12(workspace):
         (("run", "small.toml", "-g", "reference?bakend=torch"), "option 'bakend' is not known"),
         (("run", "small.toml", "-g", "reference?refine=maybe"), "neither true, false nor the address of an endpoint"),
         (("run", "small.toml", "-g", "reference?refine=http://x/v1"), "needs refine_model=NAME"),
+        (("run", "small.toml", "-g", "reference?refine_model=x"), "refine_model is for an endpoint"),
         (("run", "small.toml", "-g", "reference?first_frames=4"), "first_frames=4 is not 1 + a multiple of 4"),
         (("run", "small.toml", "-g", "vae?refine=true"), "option 'refine' is not known"),
         (("run", "small.toml", "-g", "reference?device=cuda"), "device 'cuda' was asked for"),

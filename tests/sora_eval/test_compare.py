@@ -101,3 +101,20 @@ def test_damaged_and_foreign_runs_are_named(runs, tmp_path):
     (runs[1].path / "scores.jsonl").write_text("{\n" + json.dumps({}) + "\n")
     with pytest.raises(RunError, match=r"scores.jsonl:1 is damaged"):
         runs[1].rows("scores")
+
+
+@pytest.mark.i3d
+@pytest.mark.parametrize("limit", [2, 4])
+def test_set_metrics_of_few_clips_are_compared_as_far_as_they_can_be(workspace, limit):
+    text = (workspace / "small.toml").read_text().split("[metrics")[0].replace("frames = [9]", "frames = [13]")
+    names = ("fvd", "kvd", "precision", "recall")
+    (workspace / "sets.toml").write_text(
+        text + '[reference]\ngenerator = "world"\n' + "".join(f"[metrics.{n}]\n" for n in names)
+    )
+    suite = load_suite("sets.toml")
+    pair = [evaluate.run(suite, f"python:my_generator:{n}", evaluate.Path("runs"), limit=limit) for n in ("generate", "noisy")]
+    table = rows(compare(*pair))
+    assert set(names) <= set(table)
+    assert table["fvd"]["change"] > 0
+    if limit == 2:
+        assert "2 generated and 16 reference clips; at least 4 of each are needed" in table["precision"]["note"]

@@ -8,7 +8,7 @@ from reference_model.world import Facts, FactsError, ObjectFacts, make_clip, sam
 from sora_eval.features.base import Undefined
 from sora_eval.features.tracks import BlobTracks, Track, tracks
 from sora_eval.metrics import create
-from sora_eval.metrics.physics import collisions, support
+from sora_eval.metrics.physics import support
 from tests.conftest import view_of, world_clip
 
 FALLING = ObjectFacts("red", "circle", "falls")
@@ -131,30 +131,6 @@ def track_of(x, y=20.0, colour="red", side=8.0):
 
 
 TIME = np.arange(17.0)
-# Elastic, equal masses: the left one comes with 1 px a frame, stops at frame 8, and the right one takes over.
-LEFT, RIGHT = 10 + np.minimum(TIME, 8), 26.0 + np.maximum(TIME - 8, 0)
-
-
-@pytest.mark.parametrize(
-    ("left", "right", "obeys"),
-    [
-        (LEFT, RIGHT, True),
-        (10 + TIME, np.full(17, 26.0), False),  # passes through: the boxes overlap
-        (LEFT, 26 + 2 * np.maximum(TIME - 8, 0), False),  # parts faster than it came: momentum from nowhere
-        (LEFT - np.maximum(TIME - 8, 0), np.full(17, 26.0), False),  # turns round, and nothing pushed it
-        (LEFT - np.maximum(TIME - 8, 0), RIGHT, False),  # bounces back as fast, and the other one leaves too
-    ],
-)
-def test_collisions_keep_momentum_and_energy_and_do_not_overlap(left, right, obeys):
-    score = collisions([track_of(left), track_of(right, colour="blue")], 0.0)
-    assert score.value == float(obeys)
-    assert bool(score.detail["broken_frames"]) is not obeys
-
-
-def test_without_a_partner_there_is_no_collision_and_a_missing_partner_breaks_it():
-    assert collisions([track_of(LEFT)], 0.0).value is None
-    assert collisions([track_of(LEFT), track_of(RIGHT + 30, colour="blue")], 0.0).reason == "no two objects touch in this clip"
-    assert collisions([track_of(LEFT), None], 0.0).value == 0.0
 
 
 def test_support_knows_floor_air_and_neighbours():
