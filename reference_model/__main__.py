@@ -164,7 +164,7 @@ def report(
             help="The page; beside it a .json of what is measured, and images/. What is in the .json is not measured again."
         ),
     ] = Path("docs/reference_model.md"),
-    ablation_steps: Annotated[int, typer.Option(min=0, help="Steps of each short training; 0 leaves them out.")] = 300,
+    ablation_steps: Annotated[int, typer.Option(min=0, help="Steps of each short training; 0 leaves them out.")] = 100,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N clips of each run: a quick look.")] = None,
 ) -> None:
     """Measure the shipped checkpoints and write docs/reference_model.md with all its numbers and pictures."""

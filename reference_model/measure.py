@@ -133,7 +133,7 @@ def mixed_requests(count: int, steps: int | None = None) -> list[Request]:
     return out
 
 
-def serving(pipeline: Pipeline, count: int = 40, steps: int = 10, rounds: int = 3) -> dict[str, dict[str, float]]:
+def serving(pipeline: Pipeline, count: int = 40, steps: int = 6, rounds: int = 3) -> dict[str, dict[str, float]]:
     """Clips/s and tokens/s of one mixed list under every way of batching; rounds alternate between the ways."""
     requests = mixed_requests(count, steps)
     tokens = sum(patchify.tokens_of(r.grid) for r in requests)
@@ -172,7 +172,6 @@ def generation_seconds(checkpoint: str, backend: str, repeats: int = 5) -> float
 ABLATIONS: dict[str, dict[str, Any]] = {
     "recipe": {},
     "uniform times": {"logit_normal": False},
-    "objects not weighted": {"object_weight": 1.0},
     "similar tokens dropped": {"drop_rate": 0.5},
 }
 

@@ -36,10 +36,11 @@ class Recaption:
     cached = True
 
     def __init__(self, checkpoint: str) -> None:
-        self._pipeline = _pipeline(checkpoint)
+        self._checkpoint = checkpoint  # not the networks themselves: a metric can be pickled
+        threshold = _pipeline(checkpoint).config.captioner.drop_threshold
         files = component_files(resolve(checkpoint))
         weights = "+".join(sha256_file(files[part])[:8] for part in ("caption_encoder", "caption_decoder"))
-        self.signature = f"recaptioner|weights:{weights}|drop:{self._pipeline.config.captioner.drop_threshold:g}"
+        self.signature = f"recaptioner|weights:{weights}|drop:{threshold:g}"
 
     def __call__(self, clip: Clip) -> Array:
         height, width = (side // MULTIPLE * MULTIPLE for side in (clip.height, clip.width))
@@ -47,7 +48,7 @@ class Recaption:
             raise Undefined(f"{clip.width}x{clip.height} px; the recaptioner needs at least {MULTIPLE}x{MULTIPLE}")
         frames = clip.frames[: (clip.num_frames - 1) // TIME_STRIDE * TIME_STRIDE + 1, :height, :width]
         try:
-            return np.array(self._pipeline.caption([np.ascontiguousarray(frames)]))
+            return np.array(_pipeline(self._checkpoint).caption([np.ascontiguousarray(frames)]))
         except ReferenceModelError as error:
             raise Undefined(str(error)) from error
 

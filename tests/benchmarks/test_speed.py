@@ -9,7 +9,7 @@ import scipy.linalg
 import torch
 
 from reference_model.measure import mixed_requests
-from reference_model.pipeline import PACKINGS, Pipeline, Request
+from reference_model.pipeline import PACKINGS, Pipeline
 from sora_eval.distances import frechet_distance
 from sora_eval.features import i3d
 from sora_eval.weights import load_i3d
@@ -37,13 +37,6 @@ def test_frechet(benchmark, form):
         return scipy.linalg.sqrtm(np.cov(a, rowvar=False) @ np.cov(b, rowvar=False))
 
     benchmark.pedantic((lambda: frechet_distance(a, b)) if form == "nuclear norm" else sqrtm, rounds=5, warmup_rounds=1)
-
-
-@pytest.mark.benchmark(group="one clip of 32x32x17")
-@pytest.mark.parametrize("backend", ["onnx", "torch"])
-def test_generation(benchmark, backend):
-    pipeline = Pipeline.load("base", backend)
-    benchmark.pedantic(pipeline.generate, ([Request("a red circle falls")],), rounds=5, warmup_rounds=1)
 
 
 @pytest.mark.benchmark(group="20 clips and images of mixed shapes, 4 steps")

@@ -104,7 +104,7 @@ def test_warping_error_forgives_motion_but_not_flicker(rng):
 
 
 def test_a_still_picture_cannot_win_dynamic_degree():
-    moving = view_of(world_clip(ObjectFacts("red", "circle", "large", "moves", "right", "quickly")).frames)
+    moving = view_of(world_clip(ObjectFacts("red", "circle", "moves", "right", "quickly")).frames)
     still = view_of(moving.clip.frames[:1].repeat(17, 0))
     metric = create("dynamic_degree")
     assert metric.score(moving)["dynamic_degree"].value == 1.0
@@ -114,7 +114,7 @@ def test_a_still_picture_cannot_win_dynamic_degree():
 
 
 def test_motion_is_measured_at_about_eight_frames_a_second():
-    clip = world_clip(ObjectFacts("red", "circle", "large", "moves", "right", "slowly")).frames
+    clip = world_clip(ObjectFacts("red", "circle", "moves", "right", "slowly")).frames
     tripled = np.repeat(clip, 3, axis=0)
     assert np.allclose(PairMotion()(view_of(tripled, fps=24.0).clip), PairMotion()(view_of(clip).clip))
 
@@ -137,7 +137,7 @@ def test_clip_score_equals_torchmetrics_definition_on_the_same_model(views):
 
 def test_clip_preprocessing_is_open_clips_own():
     _, transform = open_clip.create_model_from_pretrained(f"local-dir:{world_clip_folder()}")
-    frame = world_clip(ObjectFacts("red", "circle", "large", "falls"), size=(24, 40)).frames[3]
+    frame = world_clip(ObjectFacts("red", "circle", "falls"), size=(24, 40)).frames[3]
     assert torch.equal(load("world").transform(Image.fromarray(frame)), transform(Image.fromarray(frame)))
 
 
