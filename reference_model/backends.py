@@ -112,8 +112,8 @@ def open_session(path: Path, device: str, threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads or os.cpu_count() or 1
-    # A denoising step is hundreds of small kernels: waking threads for each costs a quarter of it, so they may spin between
-    # them. That takes the cores from torch in the same process while they do: time the two in processes of their own.
+    # A denoising step is hundreds of small kernels: threads that were put to sleep would be woken for each, so they may
+    # spin between them. That takes the cores from torch in the same process: time the two in processes of their own.
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")
     try:
         session = ort.InferenceSession(str(path), options, providers=[PROVIDERS[device]])

@@ -16,9 +16,11 @@ import torch
 
 from reference_model import patchify
 from reference_model.config import ModelConfig, TrainConfig
+from reference_model.loop import fit
+from reference_model.mixture import LENGTHS, Mixture
 from reference_model.pipeline import PACKINGS, Pipeline, Request
 from reference_model.refiner import refine
-from reference_model.train import LENGTHS, Denoiser, Mixture, denoising_loss, fit
+from reference_model.train import Denoiser, denoising_loss
 from reference_model.world import FactsError, WorldClip, describe, make_clip, parse, sample_facts, sample_level
 from reference_model.world.facts import BACKGROUNDS
 

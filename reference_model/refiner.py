@@ -16,32 +16,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor, nn
 
 from reference_model.config import RefinerConfig
 from reference_model.errors import ReferenceModelError
-from reference_model.layers import Layer, visible
-from reference_model.text import VOCABULARY, Decoder, PromptError, tokenize, write
+from reference_model.text import Decoder, PromptError, WordEncoder, tokenize, write
 from reference_model.world.captions import WORDS, parse
 
 
-class RefineEncoder(nn.Module):
+class RefineEncoder(WordEncoder):
     """Ids (N, M) of a prompt to states (N, M, D)."""
 
-    def __init__(self, config: RefinerConfig) -> None:
-        super().__init__()
-        self.embed = nn.Embedding(len(VOCABULARY), config.width)
-        self.position = nn.Parameter(torch.randn(config.max_tokens, config.width) * 0.02)
-        self.layers = nn.ModuleList(Layer(config.width, config.heads) for _ in range(config.depth))
-        self.norm = nn.LayerNorm(config.width)
-        nn.init.normal_(self.embed.weight, std=0.02)
-
     def forward(self, ids: Tensor) -> Tensor:
-        x = self.embed(ids) + self.position[: ids.shape[1]]
-        for layer in self.layers:
-            x = layer(x, visible(ids != 0))
-        return self.norm(x)
+        return self.states(ids)
 
 
 class RefineDecoder(nn.Module):

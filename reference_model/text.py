@@ -64,8 +64,8 @@ def tokenize(prompts: Sequence[str], max_tokens: int = 48) -> tuple[npt.NDArray[
     return ids, lengths
 
 
-class TextEncoder(nn.Module):
-    """Ids (N, M) to states (N, M, D) and a pooled vector (N, D): the mean over the words that are there."""
+class WordEncoder(nn.Module):
+    """A transformer over words."""
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
@@ -75,14 +75,21 @@ class TextEncoder(nn.Module):
         self.norm = nn.LayerNorm(config.width)
         nn.init.normal_(self.embed.weight, std=0.02)
 
-    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        present = ids != 0  # (N, M)
-        mask = visible(present)
+    def states(self, ids: Tensor) -> Tensor:
+        """Ids (N, M) to states (N, M, D)."""
+        mask = visible(ids != 0)
         x = self.embed(ids) + self.position[: ids.shape[1]]
         for layer in self.layers:
             x = layer(x, mask)
-        x = self.norm(x)
-        weight = present.to(x.dtype)[..., None]
+        return self.norm(x)
+
+
+class TextEncoder(WordEncoder):
+    """Ids (N, M) to states (N, M, D) and a pooled vector (N, D): the mean over the words that are there."""
+
+    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.states(ids)
+        weight = (ids != 0).to(x.dtype)[..., None]
         return x, (x * weight).sum(1) / weight.sum(1)
 
 

@@ -10,7 +10,6 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +20,19 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
-from reference_model import captioner, data, flow, patchify, refiner
+from reference_model import backends, captioner, data, flow, patchify, refiner
+from reference_model.components import build
 from reference_model.config import ModelConfig, load_config
 from reference_model.dit import DiT
 from reference_model.errors import ReferenceModelError
-from reference_model.loop import fit, save_atomic
-from reference_model.patchify import PIXELS
+from reference_model.loop import fit, load_tensors, save_atomic
+from reference_model.mixture import LENGTHS, Drawn, Mixture, load_captions
 from reference_model.text import TextEncoder, tokenize
 from reference_model.vae import VAE, vae_loss
-from reference_model.world import Description, parse, sample_level
+from reference_model.world import sample_level
 from reference_model.world.symmetry import random_twin
 
-LENGTHS = (0.15, 0.07, 0.08, 0.10, 0.60)  # probability of 1, 5, 9, 13 and 17 frames; images fill the gaps of packs
-LEVELS = (0.2, 0.3, 0.5)  # of short, medium and dense captions in the training of the DiT
+START = "dit-start.pt"  # weights that the DiT goes on from
 
 
 class Denoiser(nn.Module):
@@ -62,6 +61,30 @@ def train(config: ModelConfig, folder: Path, stages: tuple[str, ...] | None = No
         with (folder / "stages.jsonl").open("a") as log:
             row = {"stage": stage, "seconds": round(time.perf_counter() - started, 1), "machine": machine()}
             log.write(json.dumps(row) + "\n")
+
+
+def start_from(checkpoint: str, folder: Path) -> None:
+    """Prepare a training that goes on from a finished checkpoint.
+
+    Its VAE, recaptioner and refiner count as trained; the DiT and its text encoder start from its weights. The other rungs
+    of its ladder stay what they are: only `base` and `base-int8` are exported.
+    """
+    source = backends.resolve(checkpoint)
+    files = backends.component_files(source)
+    parts = {
+        "vae.pt": {"vae_encoder": "", "vae_decoder": ""},
+        "captioner.pt": {"caption_encoder": "encoder.", "caption_decoder": "decoder."},
+        "refiner.pt": {"refine_encoder": "encoder.", "refine_decoder": "decoder."},
+        START: {"dit": "dit.", "text_encoder": "text."},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, components in parts.items():
+        state: dict[str, Tensor] = {}
+        for component, prefix in components.items():
+            weights = backends.weights_of(files[component])
+            known = build(load_config(source / "config.json"))[component].state_dict()
+            state |= {prefix + k.removeprefix("vae."): torch.from_numpy(weights[k]) for k in known if k in weights}
+        save_atomic(state, folder / name)
 
 
 def machine() -> str:
@@ -170,14 +193,6 @@ def _refine(config: ModelConfig, folder: Path) -> None:
     )
 
 
-def load_captions(folder: Path, clips: data.SizeData) -> list[Description]:
-    """What the stage `caption` knows of the clips of one size, read back from its words."""
-    path = data.caption_file(folder / "data", clips.size)
-    if not path.exists():
-        raise ReferenceModelError(f"{path} does not exist: run the stage 'caption' first")
-    return [parse(json.loads(line)) for line in path.read_text().splitlines()]
-
-
 def _compress(config: ModelConfig, folder: Path) -> None:
     _vae(config, folder)
     _latents(config, folder)
@@ -237,85 +252,23 @@ def _latents(config: ModelConfig, folder: Path) -> None:
             moments = [vae.moments(to_video(clips.video[i : i + 32])) for i in bar]
             raw.append(torch.cat([mean for mean, _ in moments]))
             noise.append(torch.stack([logvar.exp().mean((0, 2, 3, 4)) for _, logvar in moments]).mean(0))  # (z,)
-        flat = torch.cat([r.movedim(1, 0).flatten(1) for r in raw], 1)  # (z, everything)
-        vae.latent_mean.copy_(flat.mean(1).view(-1, 1, 1, 1))
-        # With the posterior's own variance: a channel that carries nothing must not be blown up to unit size.
-        vae.latent_std.copy_((flat.var(1) + torch.stack(noise).mean(0)).sqrt().view(-1, 1, 1, 1))
+        if not (folder / START).exists():  # a DiT that goes on must find the latents that it knows
+            flat = torch.cat([r.movedim(1, 0).flatten(1) for r in raw], 1)  # (z, everything)
+            vae.latent_mean.copy_(flat.mean(1).view(-1, 1, 1, 1))
+            # With the posterior's own variance: a channel that carries nothing must not be blown up to unit size.
+            vae.latent_std.copy_((flat.var(1) + torch.stack(noise).mean(0)).sqrt().view(-1, 1, 1, 1))
         for clips, latent in zip(sets, raw, strict=True):
             normal = (latent - vae.latent_mean) / vae.latent_std
             np.save(folder / "data" / f"{clips.size[0]}x{clips.size[1]}.latent.npy", normal.numpy())
     save_atomic({k: v.contiguous() for k, v in vae.state_dict().items()}, folder / "vae-final.pt")
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """One training clip: tokens (n, 4z) with positions (n, 3) on a grid, loss weights (n, 1) that add up to 1, the number
-    of tokens at the front that are given, and the words."""
-
-    tokens: npt.NDArray[np.float32]
-    position: npt.NDArray[np.int64]
-    grid: patchify.Grid
-    weight: npt.NDArray[np.float32]
-    known: int
-    prompt: str
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """What batches are drawn from: clips, their latents and what is told of them, size by size."""
-
-    config: ModelConfig
-    sets: list[data.SizeData]
-    latents: list[npt.NDArray[np.float32]]
-    told: list[list[Description]]
-
-    @staticmethod
-    def load(config: ModelConfig, folder: Path) -> Mixture:
-        sets = data.load(config.train, folder / "data")
-        latents = [np.load(folder / "data" / f"{c.size[0]}x{c.size[1]}.latent.npy", mmap_mode="r") for c in sets]
-        return Mixture(config, sets, latents, [load_captions(folder, c) for c in sets])
-
-    def draw(self, rng: np.random.Generator, drop: float) -> Drawn:
-        """A clip of random size, length and words; with probability `drop` without the tokens that repeat."""
-        t = self.config.train
-        area = np.array([1.0 / (c.size[0] * c.size[1]) for c in self.sets])  # every size fills as many places
-        which = int(rng.choice(len(self.sets), p=area / area.sum()))
-        row, groups = int(rng.integers(len(self.sets[which]))), int(rng.choice(5, p=LENGTHS)) + 1
-        latent = self.latents[which][row, :, :groups]
-        grid = (groups, latent.shape[2] // 2, latent.shape[3] // 2)
-        known = int(rng.integers(1, groups)) * grid[1] * grid[2] if groups > 1 and rng.random() < t.continued else 0
-        tokens, position = patchify.patchify(latent), patchify.positions(grid)
-        weight = self._object_weights(which, row, groups)
-        weight[:known] = 0.0
-        if rng.random() < drop:
-            frames = self.sets[which].video[row, : 4 * groups - 3]
-            keep = (patchify.runs(frames, self.config.captioner.drop_threshold) > 0).reshape(-1)
-            keep[:known] = True
-            tokens, position, weight = tokens[keep], position[keep], weight[keep]
-        weight = weight / max(float(weight.sum()), 1e-6)
-        return Drawn(tokens, position, grid, weight, known, self._words(which, row, groups, rng))
-
-    def _words(self, which: int, row: int, groups: int, rng: np.random.Generator) -> str:
-        if rng.random() < self.config.train.text_dropout:
-            return ""
-        told = self.told[which][row]
-        if groups < (self.config.train.frames + 3) // 4:  # contacts may come after the last frame that is shown
-            told = replace(told, wall=None, collision=False)
-        return told.at(sample_level(rng, LEVELS), still=groups == 1).text()
-
-    def _object_weights(self, which: int, row: int, groups: int) -> npt.NDArray[np.float32]:
-        """Weights (n, 1): backgrounds are most of a clip and teach little of it."""
-        cover = self.sets[which].coverage[row, : 4 * groups - 3]
-        cover = np.concatenate([cover[:1].repeat(3, 0), cover])  # (4G, H, W)
-        blocks = cover.reshape(groups, 4, cover.shape[1] // PIXELS, PIXELS, cover.shape[2] // PIXELS, PIXELS)
-        heavy = blocks.max((1, 3, 5)) > 0
-        return np.where(heavy, self.config.train.object_weight, 1.0).astype(np.float32).reshape(-1, 1)
-
-
 def _train(config: ModelConfig, folder: Path) -> None:
     t = config.train
     torch.manual_seed(t.seed + 1)
     model, mixture = Denoiser(config), Mixture.load(config, folder)
+    if (folder / START).exists():
+        model.load_state_dict(load_tensors(folder / START))
     marks = {"early": max(int(t.dit_steps * t.early_fraction), 1), "middle": max(int(t.dit_steps * t.middle_fraction), 1)}
 
     def step(now: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -353,7 +306,8 @@ def denoising_loss(
     ids, lengths = tokenize([d.prompt for d in drawn], config.text.max_tokens)
     known = [d.known for d in drawn]
     packs = patchify.pack([d.position for d in drawn], lengths.tolist(), ids.shape[1], groups, capacity, known)
-    times = flow.logit_normal_times(rng, len(drawn)) if t.logit_normal else rng.random(len(drawn), dtype=np.float32)
+    uniform = not t.logit_normal
+    times = rng.random(len(drawn), np.float32) if uniform else flow.logit_normal_times(rng, len(drawn), t.time_shift)
     noise = [rng.standard_normal(d.tokens.shape, dtype=np.float32) for d in drawn]
     noisy = [
         np.concatenate([d.tokens[: d.known], ((1 - s) * d.tokens + s * e)[d.known :]])

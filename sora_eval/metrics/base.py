@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,9 +63,9 @@ class ClipMetric(Metric):
     def prepare(self, prompts: Iterable[Prompt]) -> None:
         """Told once, before the first clip: all prompts of the suite."""
 
+    @abstractmethod
     def score(self, view: ClipView) -> Mapping[str, Score]:
         """The score of every output on one clip. Raises `Undefined` when none exists."""
-        raise NotImplementedError
 
     def update(self, item: ClipView | Mapping[str, float | None]) -> None:
         """Count the scores of a clip, or scores that are already known; None is not counted."""

@@ -1,0 +1,92 @@
+"""What the DiT is trained on: clips of every size and length with words of every level, drawn one at a time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from reference_model import data, patchify
+from reference_model.config import ModelConfig
+from reference_model.errors import ReferenceModelError
+from reference_model.patchify import PIXELS
+from reference_model.world import Description, parse, sample_level
+
+LENGTHS = (0.15, 0.07, 0.08, 0.10, 0.60)  # probability of 1, 5, 9, 13 and 17 frames; images fill the gaps of packs
+LEVELS = (0.2, 0.3, 0.5)  # of short, medium and dense captions in the training of the DiT
+
+
+def load_captions(folder: Path, clips: data.SizeData) -> list[Description]:
+    """What the stage `caption` knows of the clips of one size, read back from its words."""
+    path = data.caption_file(folder / "data", clips.size)
+    if not path.exists():
+        raise ReferenceModelError(f"{path} does not exist: run the stage 'caption' first")
+    return [parse(json.loads(line)) for line in path.read_text().splitlines()]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One training clip: tokens (n, 4z) with positions (n, 3) on a grid, loss weights (n, 1) that add up to 1, the number
+    of tokens at the front that are given, and the words."""
+
+    tokens: npt.NDArray[np.float32]
+    position: npt.NDArray[np.int64]
+    grid: patchify.Grid
+    weight: npt.NDArray[np.float32]
+    known: int
+    prompt: str
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """What batches are drawn from: clips, their latents and what is told of them, size by size."""
+
+    config: ModelConfig
+    sets: list[data.SizeData]
+    latents: list[npt.NDArray[np.float32]]
+    told: list[list[Description]]
+
+    @staticmethod
+    def load(config: ModelConfig, folder: Path) -> Mixture:
+        sets = data.load(config.train, folder / "data")
+        latents = [np.load(folder / "data" / f"{c.size[0]}x{c.size[1]}.latent.npy", mmap_mode="r") for c in sets]
+        return Mixture(config, sets, latents, [load_captions(folder, c) for c in sets])
+
+    def draw(self, rng: np.random.Generator, drop: float) -> Drawn:
+        """A clip of random size, length and words; with probability `drop` without the tokens that repeat."""
+        t = self.config.train
+        area = np.array([1.0 / (c.size[0] * c.size[1]) for c in self.sets])  # every size fills as many places
+        which = int(rng.choice(len(self.sets), p=area / area.sum()))
+        row, groups = int(rng.integers(len(self.sets[which]))), int(rng.choice(5, p=LENGTHS)) + 1
+        latent = self.latents[which][row, :, :groups]
+        grid = (groups, latent.shape[2] // 2, latent.shape[3] // 2)
+        known = int(rng.integers(1, groups)) * grid[1] * grid[2] if groups > 1 and rng.random() < t.continued else 0
+        tokens, position = patchify.patchify(latent), patchify.positions(grid)
+        weight = self._object_weights(which, row, groups)
+        weight[:known] = 0.0
+        if rng.random() < drop:
+            frames = self.sets[which].video[row, : 4 * groups - 3]
+            keep = (patchify.runs(frames, self.config.captioner.drop_threshold) > 0).reshape(-1)
+            keep[:known] = True
+            tokens, position, weight = tokens[keep], position[keep], weight[keep]
+        weight = weight / max(float(weight.sum()), 1e-6)
+        return Drawn(tokens, position, grid, weight, known, self._words(which, row, groups, rng))
+
+    def _words(self, which: int, row: int, groups: int, rng: np.random.Generator) -> str:
+        if rng.random() < self.config.train.text_dropout:
+            return ""
+        told = self.told[which][row]
+        if groups < (self.config.train.frames + 3) // 4:  # contacts may come after the last frame that is shown
+            told = replace(told, wall=None, collision=False)
+        return told.at(sample_level(rng, LEVELS), still=groups == 1).text()
+
+    def _object_weights(self, which: int, row: int, groups: int) -> npt.NDArray[np.float32]:
+        """Weights (n, 1): backgrounds are most of a clip and teach little of it."""
+        cover = self.sets[which].coverage[row, : 4 * groups - 3]
+        cover = np.concatenate([cover[:1].repeat(3, 0), cover])  # (4G, H, W)
+        blocks = cover.reshape(groups, 4, cover.shape[1] // PIXELS, PIXELS, cover.shape[2] // PIXELS, PIXELS)
+        heavy = blocks.max((1, 3, 5)) > 0
+        return np.where(heavy, self.config.train.object_weight, 1.0).astype(np.float32).reshape(-1, 1)
