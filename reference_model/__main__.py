@@ -24,12 +24,16 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Working folder; started again, it goes on where it was.")] = None,
     stages: Annotated[str, typer.Option(help="Comma-separated: collect,caption,refine,compress,train,clip,export.")] = "",
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves it to torch.")] = 0,
+    start: Annotated[
+        str, typer.Option(help="Go on from this checkpoint: its VAE and language networks are kept, its DiT trains further.")
+    ] = "",
+    settings: Annotated[list[str] | None, typer.Option("--set", help="A key of the preset, as train.dit_steps=8000.")] = None,
 ) -> None:
     """Train all networks on the world, stage by stage, with checkpoints and exact resume."""
     import torch
 
-    from reference_model.config import PRESETS
-    from reference_model.train import STAGES
+    from reference_model.config import PRESETS, override
+    from reference_model.train import STAGES, start_from
     from reference_model.train import train as run
 
     if preset not in PRESETS:
@@ -40,7 +44,11 @@ def train(
             raise ReferenceModelError(f"stage {stage!r} is not known; expected some of: {', '.join(STAGES)}")
     if threads:
         torch.set_num_threads(threads)
-    run(PRESETS[preset], out or Path("work") / preset, chosen)
+    folder = out or Path("work") / preset
+    config = override(PRESETS[preset], settings or [])
+    if start and not (folder / "config.json").exists():
+        start_from(start, folder)
+    run(config, folder, chosen)
 
 
 @app.command(epilog="Example: python -m reference_model sample 'a red circle falls' --size 32x32 --out falls.gif")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -54,11 +55,9 @@ class CaptionerConfig:
 
 
 @dataclass(frozen=True)
-class RefinerConfig:
+class RefinerConfig(TextConfig):
     width: int = 96
     depth: int = 2
-    heads: int = 4
-    max_tokens: int = 48
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,7 @@ class SamplingConfig:
 
     num_inference_steps: int = 20
     guidance_scale: float = 3.0
+    time_shift: float = 3.0  # 1 is none; see flow.shifted
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,7 @@ class TrainConfig:
     early_fraction: float = 0.1
     middle_fraction: float = 0.4
     logit_normal: bool = True  # times of training; off is uniform
+    time_shift: float = 3.0  # of the logit-normal times
     object_weight: float = 4.0  # of the loss at tokens that hold an object: backgrounds are most of a clip
     continued: float = 0.15  # share of clips whose first latent frames are given
     drop_rate: float = 0.0  # share of clips trained without their repeated tokens, falling to 0 by the middle
@@ -186,6 +187,21 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             raise ConfigError(f"{where}: found {value!r}, expected {hint.__name__}")
         return value
     return tuple(tuple(v) if isinstance(v, list) else v for v in value)
+
+
+def override(config: ModelConfig, settings: Sequence[str]) -> ModelConfig:
+    """The config with `table.key=value` settings, values in JSON. Raises ConfigError for an unknown key or a wrong type."""
+    data = asdict(config)
+    for setting in settings:
+        place, equals, value = setting.partition("=")
+        table, dot, key = place.partition(".")
+        if not (equals and dot and isinstance(data.get(table), dict)):
+            raise ConfigError(f"{setting!r} is not TABLE.KEY=VALUE with a table of: {', '.join(data)}")
+        try:
+            data[table][key] = json.loads(value)
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"{setting!r}: {value!r} is not a JSON value") from error
+    return from_dict(ModelConfig, data, "--set")
 
 
 def load_config(path: Path) -> ModelConfig:

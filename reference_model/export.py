@@ -23,7 +23,7 @@ from reference_model.config import ModelConfig
 from reference_model.errors import ReferenceModelError
 from reference_model.loop import load_tensors
 from reference_model.text import VOCABULARY
-from reference_model.train import machine
+from reference_model.train import START, machine
 
 OPSET = 20
 TOLERANCE = 1e-4  # largest difference from torch, on outputs of order one
@@ -254,11 +254,13 @@ def trained(config: ModelConfig, folder: Path, denoiser_file: str) -> dict[str, 
 def export_all(config: ModelConfig, folder: Path, out: Path) -> dict[str, dict[str, float]]:
     """Export the ladder of a training folder, `early`, `middle` and `base`, and `base-int8`, into `out`.
 
-    What does not differ between them (VAE, recaptioner, refiner) is written once, into `out/shared`; the world CLIP goes to
-    `out/clip`. Returns the largest difference from torch of each graph.
+    A training that went on from a checkpoint gives `base` and `base-int8` only. What does not differ between them (VAE,
+    recaptioner, refiner) is written once, into `out/shared`; the world CLIP goes to `out/clip`. Returns the largest difference from torch of each graph.
     """
     t, found = config.train, specs(config)
-    ladder = {"early": t.early_fraction, "middle": t.middle_fraction, "base": 1.0}
+    ladder = {"base": 1.0}
+    if not (folder / START).exists():  # a training that went on from a checkpoint has no first steps of its own
+        ladder = {"early": t.early_fraction, "middle": t.middle_fraction, **ladder}
     worst: dict[str, dict[str, float]] = {}
     common: dict[str, float] = {}
     for name, share in ladder.items():

@@ -184,7 +184,7 @@ class Pipeline:
             ]
             return np.concatenate([np.concatenate([0 * v[:n], v[n:]]) for v, n in zip(moved, known, strict=True)])
 
-        latents = np.split(flow.integrate(np.concatenate(x), velocity, steps), ends)
+        latents = np.split(flow.integrate(np.concatenate(x), velocity, steps, self.config.sampling.time_shift), ends)
         denoise_done = time.perf_counter()
         frames = self._decode([patchify.unpatchify(v, r.grid) for v, r in zip(latents, requests, strict=True)])
         done = time.perf_counter()

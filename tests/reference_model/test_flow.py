@@ -6,8 +6,9 @@ import pytest
 from reference_model import flow
 
 
+@pytest.mark.parametrize("shift", [1.0, 3.0])
 @pytest.mark.parametrize("steps", [1, 2, 7, 20])
-def test_a_constant_field_integrates_exactly_in_as_many_evaluations_as_asked(steps, rng):
+def test_a_constant_field_integrates_exactly_in_as_many_evaluations_as_asked(steps, shift, rng):
     noise, data = rng.standard_normal((2, 5, 4)).astype(np.float32)
     calls = []
 
@@ -15,7 +16,7 @@ def test_a_constant_field_integrates_exactly_in_as_many_evaluations_as_asked(ste
         calls.append(t)
         return noise - data
 
-    assert np.allclose(flow.integrate(noise, velocity, steps), data, atol=1e-5)
+    assert np.allclose(flow.integrate(noise, velocity, steps, shift), data, atol=1e-5)
     assert len(calls) == steps
     assert calls[0] == 1.0
     assert min(calls) > 0
@@ -38,3 +39,10 @@ def test_times_are_logit_normal(rng):
     logits = np.log(times / (1 - times))
     assert abs(logits.mean()) < 0.03
     assert abs(logits.std() - 1) < 0.03
+
+
+def test_a_shift_moves_logits_by_its_logarithm(rng):
+    same = [np.random.default_rng(1), np.random.default_rng(1)]
+    plain, moved = flow.logit_normal_times(same[0], 1000), flow.logit_normal_times(same[1], 1000, 3.0)
+    assert np.allclose(np.log(moved / (1 - moved)) - np.log(plain / (1 - plain)), np.log(3.0), atol=1e-2)
+    assert flow.euler_times(2, 3.0).tolist() == [1.0, 0.75, 0.0]

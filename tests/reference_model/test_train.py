@@ -8,11 +8,12 @@ import torch
 from typer.testing import CliRunner
 
 from reference_model.__main__ import app
-from reference_model.config import PRESETS
+from reference_model.backends import component_files, weights_of
+from reference_model.config import PRESETS, override
 from reference_model.errors import ReferenceModelError
 from reference_model.loop import fit, learning_rate, load_tensors
 from reference_model.pipeline import Pipeline, Request
-from reference_model.train import STAGES, train
+from reference_model.train import STAGES, start_from, train
 
 
 def _fit(folder, **options):
@@ -75,6 +76,18 @@ def test_the_whole_way_from_world_to_onnx_to_clips(tmp_path):
     with pytest.raises(ReferenceModelError, match="differs from the configuration"):
         train(PRESETS["base"], work)
 
+    # A training that goes on: the same VAE to the bit, other weights of the DiT.
+    further = tmp_path / "further"
+    start_from(str(out / "base"), further)
+    train(override(config, ["train.seed=1", "train.dit_steps=2"]), further, ("collect", "caption", "refine", "compress"))
+    train(override(config, ["train.seed=1", "train.dit_steps=2"]), further, ("train", "export"))
+    assert sorted(p.parent.name for p in (further / "checkpoints").glob("*/checkpoint.json")) == ["base", "base-int8"]
+    for part, same in (("vae_decoder", True), ("caption_encoder", True), ("dit", False)):
+        old, new = (weights_of(component_files(f / "base")[part]) for f in (out, further / "checkpoints"))
+        names = [n for n in old if n in new and "." in n]
+        assert names
+        assert all(np.array_equal(old[n], new[n]) for n in names) == same
+
 
 def test_command_line_samples_and_says_what_is_wrong(tmp_path, capsys):
     run = CliRunner().invoke
@@ -86,6 +99,9 @@ def test_command_line_samples_and_says_what_is_wrong(tmp_path, capsys):
         ["sample", "a red circle", "--size", "32"],
         ["train", "--preset", "huge"],
         ["train", "--stages", "cook"],
+        ["train", "--set", "train.steps=3"],
+        ["train", "--set", "dit_steps=3"],
+        ["train", "--set", "train.dit_steps=many"],
         ["export", "--source", str(tmp_path)],
     ):
         assert isinstance(run(app, arguments).exception, ReferenceModelError)
