@@ -255,7 +255,8 @@ def export_all(config: ModelConfig, folder: Path, out: Path) -> dict[str, dict[s
     """Export the ladder of a training folder, `early`, `middle` and `base`, and `base-int8`, into `out`.
 
     A training that went on from a checkpoint gives `base` and `base-int8` only. What does not differ between them (VAE,
-    recaptioner, refiner) is written once, into `out/shared`; the world CLIP goes to `out/clip`. Returns the largest difference from torch of each graph.
+    recaptioner, refiner) is written once, into `out/shared`; the world CLIP goes to `out/clip`. Returns the largest
+    difference from torch of each graph.
     """
     t, found = config.train, specs(config)
     ladder = {"base": 1.0}
