@@ -88,20 +88,33 @@ def sample(
     print(f"wrote {out}")
 
 
-@app.command(epilog="Example: python -m reference_model export --source work/base --out reference_model/checkpoints")
+@app.command(
+    epilog="Example: python -m reference_model export --source work/base --out reference_model/checkpoints\n\n"
+    "Example: python -m reference_model export --checkpoint base --int8 --out work/checkpoints"
+)
 def export(
     source: Annotated[Path, typer.Option(help="The working folder of `train`.")] = Path("work/base"),
-    out: Annotated[Path, typer.Option(help="Gets early/, middle/, base/, base-int8/, shared/ and clip/.")] = Path(
+    checkpoint: Annotated[
+        list[str] | None,
+        typer.Option(help="Instead of a training: the weights of this checkpoint (a shipped name or a folder), exported anew."),
+    ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="With --checkpoint: NAME-int8 too.")] = False,
+    out: Annotated[Path, typer.Option(help="Gets a folder a checkpoint, shared/ and, of a training, clip/.")] = Path(
         "work/checkpoints"
     ),
 ) -> None:
     """Write trained networks as ONNX, checked against torch, with a record of how they were made."""
+    from reference_model.backends import resolve
     from reference_model.config import load_config
-    from reference_model.export import export_all
+    from reference_model.export import export_again, export_all
 
-    for checkpoint, parts in export_all(load_config(source / "config.json"), source, out).items():
+    if checkpoint:
+        worst = {resolve(name).name: export_again(name, out, int8) for name in checkpoint}
+    else:
+        worst = export_all(load_config(source / "config.json"), source, out)
+    for name, parts in worst.items():
         for part, difference in parts.items():
-            print(f"{checkpoint}/{part}: largest difference from torch {difference:.1e}")
+            print(f"{name}/{part}: largest difference from torch {difference:.1e}")
 
 
 @app.command(epilog="Example: python -m reference_model prompts --count 32 --seed 7 --out suites/prompts/quick.jsonl")

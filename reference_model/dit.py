@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reference_model.config import DiTConfig, TextConfig
-from reference_model.layers import BLOCKED, Attention, Rope, mlp, rope_angles, sinusoid, wall_waves
+from reference_model.layers import BLOCKED, MLP, Attention, Rope, rope_angles, sinusoid, wall_waves
 
 
 class Block(nn.Module):
@@ -22,7 +22,7 @@ class Block(nn.Module):
         self.norm = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
         self.attention = Attention(width, config.heads)
         self.cross = Attention(width, config.heads, text_width) if cross else None
-        self.mlp = mlp(width)
+        self.mlp = MLP(width)
         self.modulation = nn.Linear(width, 6 * width)
 
     def forward(
@@ -36,12 +36,14 @@ class Block(nn.Module):
         text_mask: Tensor,
     ) -> Tensor:
         # One modulation a state, (S, 6D), gathered a token: a projection a token would cost half the block again.
-        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(condition)[state].chunk(6, -1)  # (P, L, D)
-        h = self.norm(x) * (1 + scale1) + shift1
+        table = self.modulation(condition).split(x.shape[-1], -1)  # 6 of (S, D)
+        shift1, scale1, gate1 = (F.embedding(state, t) for t in (table[0], 1 + table[1], table[2]))  # (P, L, D)
+        shift2, scale2, gate2 = (F.embedding(state, t) for t in (table[3], 1 + table[4], table[5]))
+        h = self.norm(x) * scale1 + shift1
         x = x + gate1 * self.attention(h, h, mask, rope)
         if self.cross is not None:
             x = x + self.cross(self.norm(x), text, text_mask)
-        h = self.norm(x) * (1 + scale2) + shift2
+        h = self.norm(x) * scale2 + shift2
         return x + gate2 * self.mlp(h)
 
 
@@ -97,14 +99,15 @@ class DiT(nn.Module):
     ) -> Tensor:
         mask = torch.where(clip[:, :, None] == clip[:, None, :], 0.0, BLOCKED)[:, None]  # (P, 1, L, L)
         text_mask = torch.where(clip[:, :, None] == text_clip[:, None, :], 0.0, BLOCKED)[:, None]  # (P, 1, L, M)
-        words = text.flatten(0, 1)[text_index]  # (P, M, Dt)
+        words = F.embedding(text_index, text.flatten(0, 1))  # (P, M, Dt)
         rope = rope_angles(position, self.config.rope_split, self.config.rope_base)
 
         size = extent.float()
         condition = self.embed_time(sinusoid(time, 128, 1000.0)) + self.embed_text(pooled)
         condition = F.silu(condition + self.embed_extent(size.log()))  # (S, D)
-        x = self.embed(tokens) + self.embed_fraction(wall_waves(position, size[state]))  # (P, L, D)
+        x = self.embed(tokens) + self.embed_fraction(wall_waves(position, F.embedding(state, size)))  # (P, L, D)
         for block in self.blocks:
             x = block(x, condition, state, mask, rope, words, text_mask)
-        shift, scale = self.modulation(condition)[state].chunk(2, -1)
-        return self.out(self.norm(x) * (1 + scale) + shift)
+        shift, scale = self.modulation(condition).split(x.shape[-1], -1)
+        x = self.norm(x) * F.embedding(state, 1 + scale) + F.embedding(state, shift)
+        return self.out(x)

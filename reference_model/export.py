@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime as ort
 import torch
 from torch import Tensor, nn
 
-from reference_model import clip, patchify
-from reference_model.backends import COMPONENTS, HALF
+from reference_model import clip, graph, patchify
+from reference_model.backends import COMPONENTS, TorchBackend, load_backend, resolve
 from reference_model.captioner import TUBELET
 from reference_model.components import VAEEncoder, build
 from reference_model.config import ModelConfig
@@ -179,20 +178,23 @@ def export_component(module: nn.Module, spec: Spec, path: Path) -> float:
     for tensor in module.state_dict().values():
         if tensor.is_floating_point():
             tensor.copy_(tensor.half().float())
-    torch.onnx.export(
+    program = torch.onnx.export(
         module,
         spec.example(0),
-        str(partial),
         dynamo=True,
         opset_version=OPSET,
         optimize=False,
         input_names=list(spec.dynamic),
         output_names=list(spec.outputs),
         dynamic_shapes=spec.dynamic,
-        external_data=False,
         verbose=False,
+        custom_translation_table=graph.TRANSLATIONS,
     )
-    store_halves(partial, set(module.state_dict()))
+    assert program is not None
+    weights = set(module.state_dict())
+    graph.tidy(program.model, weights)
+    program.save(partial)
+    graph.store_halves(partial, weights)
     worst = largest_difference(partial, module, spec)
     if not worst <= TOLERANCE:
         partial.unlink()
@@ -202,30 +204,6 @@ def export_component(module: nn.Module, spec: Spec, path: Path) -> float:
         )
     os.replace(partial, path)
     return worst
-
-
-def store_halves(path: Path, names: set[str]) -> None:
-    """Keep the named fp32 weights of an ONNX file in half precision, cast back on load: half the file, fp32 arithmetic."""
-    model = without_traces(onnx.load(path))
-    casts = []
-    for tensor in model.graph.initializer:
-        if tensor.name in names and tensor.data_type == onnx.TensorProto.FLOAT:
-            value = onnx.numpy_helper.to_array(tensor).astype(np.float16)
-            casts.append(onnx.helper.make_node("Cast", [tensor.name + HALF], [tensor.name], to=onnx.TensorProto.FLOAT))
-            tensor.CopyFrom(onnx.numpy_helper.from_array(value, tensor.name + HALF))
-    for cast in reversed(casts):
-        model.graph.node.insert(0, cast)
-    onnx.save(model, path)
-
-
-def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Drop what the exporter notes of the machine it ran on: stack traces, and with them paths."""
-    for node in model.graph.node:
-        del node.metadata_props[:]
-    for named in (*model.graph.input, *model.graph.output, *model.graph.initializer, *model.graph.value_info):
-        del named.metadata_props[:]
-    del model.metadata_props[:]
-    return model
 
 
 def trained(config: ModelConfig, folder: Path, denoiser_file: str) -> dict[str, nn.Module]:
@@ -272,46 +250,63 @@ def export_all(config: ModelConfig, folder: Path, out: Path) -> dict[str, dict[s
                 common[part] = export_component(modules[part], found[part], out / name / files[part])
         worst[name] = {p: export_component(modules[p], found[p], out / name / files[p]) for p in OWN} | common
         record = {"dit_steps_done": max(int(t.dit_steps * share), 1), "largest_difference_from_torch": worst[name]}
-        write_checkpoint(config, folder, out / name, files, record)
-    files = {part: f"../base/{part}/model.onnx" if part in OWN else files[part] for part in COMPONENTS} | {
-        "dit": "dit/model.onnx"
-    }
-    difference = quantize(out / "base/dit/model.onnx", out / "base-int8/dit/model.onnx", modules["dit"], found["dit"])
-    record = {"quantized": "dynamic int8, MatMul only", "dit_difference_from_torch": difference}
-    write_checkpoint(config, folder, out / "base-int8", files, record)
+        write_checkpoint(config, out / name, files, how_made(folder) | record)
+    write_int8(config, out / "base", files, modules["dit"], how_made(folder))
     if (folder / "clip.pt").exists():
         clip.export(folder, out / "clip")
     return worst
 
 
-def quantize(source: Path, target: Path, module: nn.Module, spec: Spec) -> float:
-    """A copy of a graph with int8 matrix products. Returns its largest difference from torch, which is not small."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-    from onnxscript import optimizer
+def export_again(checkpoint: str, out: Path, int8: bool = False) -> dict[str, float]:
+    """Export a checkpoint's own weights once more, with the graphs of the code as it is now, into `out/NAME`.
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folded = optimizer.optimize(onnx.load(source), onnx_shape_inference=False)  # weights must be plain initialisers
-    del folded.graph.value_info[:]  # shapes from before the folding
-    quantize_dynamic(folded, target, op_types_to_quantize=["MatMul"], weight_type=QuantType.QInt8, per_channel=True)
-    onnx.save(without_traces(onnx.load(target)), target)
-    return largest_difference(target, module, spec)
+    Files that it shares with other checkpoints keep their place beside it (`out/shared`). With `int8` also `out/NAME-int8`.
+    Returns the largest difference from torch of each graph.
+    """
+    source = resolve(checkpoint)
+    backend = load_backend(checkpoint, "torch")
+    assert isinstance(backend, TorchBackend)
+    config, found, target = backend.config, specs(backend.config), out / source.name
+    record = json.loads((source / "checkpoint.json").read_text())
+    files, made = record["components"], record["made"]
+    worst = {part: export_component(backend.modules[part], found[part], target / files[part]) for part in COMPONENTS}
+    now = {"torch": torch.__version__, "onnx_opset": OPSET, "largest_difference_from_torch": worst}
+    write_checkpoint(config, target, files, made | now)
+    if int8:
+        kept = {k: v for k, v in made.items() if k != "largest_difference_from_torch"}
+        write_int8(config, target, files, backend.modules["dit"], kept | {"torch": torch.__version__})
+    return worst
 
 
-def write_checkpoint(config: ModelConfig, folder: Path, target: Path, files: dict[str, str], record: dict[str, Any]) -> None:
-    """config.json and checkpoint.json: which files belong together, and how they were made."""
+def write_int8(config: ModelConfig, exact: Path, files: dict[str, str], dit: nn.Module, made: dict[str, Any]) -> None:
+    """The checkpoint `exact` once more, beside it and with a DiT whose products are int8; the rest are the same files."""
+    target = exact.with_name(f"{exact.name}-int8")
+    small = target / "dit/model.onnx"
+    graph.quantize(exact / files["dit"], small)
+    difference = largest_difference(small, dit, specs(config)["dit"])  # not small
+    same = {part: file if file.startswith("../") else f"../{exact.name}/{file}" for part, file in files.items()}
+    record = {"quantized": "dynamic int8, products of the DiT with weights", "dit_difference_from_torch": difference}
+    write_checkpoint(config, target, same | {"dit": "dit/model.onnx"}, made | record)
+
+
+def how_made(folder: Path) -> dict[str, Any]:
+    """What checkpoint.json says of a training folder."""
     log = folder / "stages.jsonl"
     stages = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     seconds: dict[str, float] = {}
     for row in stages:
         seconds[row["stage"]] = round(seconds.get(row["stage"], 0.0) + row["seconds"], 1)
-    made = {
+    return {
         "command": "python -m reference_model train",
         "stage_seconds": seconds,
         "machine": sorted({row.get("machine", machine()) for row in stages}),
         "torch": torch.__version__,
         "onnx_opset": OPSET,
         "weights": "rounded to half precision, computed in single",
-        **record,
     }
+
+
+def write_checkpoint(config: ModelConfig, target: Path, files: dict[str, str], made: dict[str, Any]) -> None:
+    """config.json and checkpoint.json: which files belong together, and how they were made."""
     config.save(target / "config.json")
     (target / "checkpoint.json").write_text(json.dumps({"components": files, "made": made}, indent=2) + "\n")

@@ -14,20 +14,20 @@ Rope = tuple[Tensor, Tensor]
 
 
 def rope_angles(position: Tensor, split: tuple[int, int, int], base: float) -> Rope:
-    """cos and sin (P, L, d/2) of 3-D rotary positions (P, L, 3) in absolute latent patches."""
+    """cos and signed sin (P, 1, L, d) of 3-D rotary positions (P, L, 3) in absolute latent patches, once for all layers."""
     parts = []
     for axis, width in enumerate(split):
         frequency = base ** (-torch.arange(0, width, 2, device=position.device, dtype=torch.float32) / width)
         parts.append(position[..., axis, None].float() * frequency)
-    angle = torch.cat(parts, -1)
-    return angle.cos(), angle.sin()
+    angle = torch.cat(parts, -1)[:, None]  # (P, 1, L, d/2)
+    cos, sin = angle.cos(), angle.sin()
+    return torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Turn pairs (i, i + d/2) of x (P, h, L, d)."""
-    a, b = x.chunk(2, -1)
-    cos, sin = cos[:, None], sin[:, None]
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+    half = x.shape[-1] // 2
+    return x * cos + torch.cat([x[..., half:], x[..., :half]], -1) * sin
 
 
 def sinusoid(value: Tensor, width: int, longest: float) -> Tensor:
@@ -53,7 +53,8 @@ class RMSNorm(nn.Module):
         self.gain = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6) * self.gain
+        # As a quotient, since ONNX Runtime computes this form in one kernel.
+        return x / torch.sqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6) * self.gain
 
 
 class Attention(nn.Module):
@@ -68,17 +69,27 @@ class Attention(nn.Module):
         self.norm_q, self.norm_k = RMSNorm(width // heads), RMSNorm(width // heads)
 
     def forward(self, x: Tensor, source: Tensor, mask: Tensor, rope: Rope | None = None) -> Tensor:
-        q = self.q(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (P, h, L, d)
-        k, v = self.kv(source).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (P, h, M, d)
-        q, k = self.norm_q(q), self.norm_k(k)
+        packs, length, width = x.shape
+        # Projections see rows (P*L, D): in ONNX that is one Gemm, bias and all.
+        rows, weight, bias = source.flatten(0, 1), self.kv.weight, self.kv.bias
+        q = self.q(x.flatten(0, 1)).view(packs, length, self.heads, -1)  # (P, L, h, d)
+        k = F.linear(rows, weight[:width], bias[:width]).view(packs, source.shape[1], self.heads, -1)
+        v = F.linear(rows, weight[width:], bias[width:]).view(packs, source.shape[1], self.heads, -1)
+        q, k, v = (s.transpose(1, 2) for s in (self.norm_q(q), self.norm_k(k), v))  # (P, h, L, d)
         if rope is not None:
             q, k = rotate(q, *rope), rotate(k, *rope)
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (P, h, L, d)
-        return self.out(attended.transpose(1, 2).flatten(2))
+        return self.out(attended.transpose(1, 2).reshape(packs * length, width)).view(packs, length, width)
 
 
-def mlp(width: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
+class MLP(nn.Sequential):
+    """Two layers over (P, L, D), four times as wide between them."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.flatten(0, 1)).view(x.shape)
 
 
 class Layer(nn.Module):
@@ -90,7 +101,7 @@ class Layer(nn.Module):
         self.attention = Attention(width, heads)
         self.norm_cross = nn.LayerNorm(width) if source else None
         self.cross = Attention(width, heads, source) if source else None
-        self.mlp = mlp(width)
+        self.mlp = MLP(width)
 
     def forward(
         self,
