@@ -6,7 +6,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import torch
 from reference_model import patchify
 from reference_model.config import ModelConfig, TrainConfig
 from reference_model.loop import fit
-from reference_model.mixture import LENGTHS, Mixture
+from reference_model.mixture import LENGTHS, LEVELS, Mixture
 from reference_model.pipeline import PACKINGS, Pipeline, Request
 from reference_model.refiner import refine
 from reference_model.train import Denoiser, denoising_loss
@@ -171,10 +171,21 @@ def generation_seconds(checkpoint: str, backend: str, repeats: int = 5) -> float
     return float(np.median(seconds))
 
 
-ABLATIONS: dict[str, dict[str, Any]] = {
-    "recipe": {},
-    "uniform times": {"logit_normal": False},
-    "similar tokens dropped": {"drop_rate": 0.5},
+@dataclass(frozen=True)
+class Change:
+    """One thing of the DiT's training: keys of its config, or how often words are short, medium and dense."""
+
+    train: dict[str, Any] = field(default_factory=dict)
+    levels: tuple[float, float, float] = LEVELS
+
+
+ABLATIONS = {
+    "recipe": Change(),
+    "uniform times": Change({"logit_normal": False}),
+    "times not shifted": Change({"time_shift": 1.0}),
+    "similar tokens dropped": Change({"drop_rate": 0.5}),
+    "short words only": Change(levels=(1.0, 0.0, 0.0)),
+    "refined (dense) words only": Change(levels=(0.0, 0.0, 1.0)),
 }
 
 
@@ -182,12 +193,14 @@ def ablation(config: ModelConfig, data: Path, name: str, steps: int, out: Path) 
     """A short training of the DiT with one thing changed, and its velocity error on the same draws of training clips for all.
 
     The error is the mean squared velocity error of the flow at uniform times, on clips with nothing dropped: over all
-    tokens, and over those that hold an object as the recipe weighs them.
+    tokens, and over those that hold an object as the recipe weighs them. Clips, noise and times are the same for all; words
+    are of the levels that were trained on.
     """
-    short = replace(config.train, dit_steps=steps, **ABLATIONS[name])
+    change = ABLATIONS[name]
+    short = replace(config.train, dit_steps=steps, **change.train)
     varied = replace(config, train=short)
     torch.manual_seed(config.train.seed + 1)
-    model, mixture = Denoiser(varied), Mixture.load(varied, data)
+    model, mixture = Denoiser(varied), replace(Mixture.load(varied, data), levels=change.levels)
     tokens, started = 0.0, time.perf_counter()
 
     def step(now: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:

@@ -48,6 +48,7 @@ class Mixture:
     sets: list[data.SizeData]
     latents: list[npt.NDArray[np.float32]]
     told: list[list[Description]]
+    levels: tuple[float, float, float] = LEVELS
 
     @staticmethod
     def load(config: ModelConfig, folder: Path) -> Mixture:
@@ -81,7 +82,7 @@ class Mixture:
         told = self.told[which][row]
         if groups < (self.config.train.frames + 3) // 4:  # contacts may come after the last frame that is shown
             told = replace(told, wall=None, collision=False)
-        return told.at(sample_level(rng, LEVELS), still=groups == 1).text()
+        return told.at(sample_level(rng, self.levels), still=groups == 1).text()
 
     def _object_weights(self, which: int, row: int, groups: int) -> npt.NDArray[np.float32]:
         """Weights (n, 1): backgrounds are most of a clip and teach little of it."""

@@ -24,6 +24,7 @@ from rich.console import Console
 
 from reference_model import measure
 from reference_model.backends import CHECKPOINTS, resolve, shipped
+from reference_model.config import load_config
 from reference_model.errors import ReferenceModelError
 from reference_model.pipeline import Pipeline, Request
 
@@ -104,11 +105,12 @@ def _parts(training: Path, work: Path, ablation_steps: int, limit: int | None) -
     }
     for name, (suite, generator, first) in RUNS.items():
         parts[f"run {name}"] = partial(judged, suite, generator, work / name.replace(" ", "-"), limit or first)
-    if (training / "vae-final.pt").exists() and ablation_steps:
+    if ablation_steps and list(training.glob("data/*.latent.npy")):
+        trained = load_config(training / "config.json")
         for name in measure.ABLATIONS:
             folder = work / "ablations" / name.replace(" ", "-")
             parts[f"ablation {ablation_steps} {name}"] = partial(
-                measure.ablation, base.config, training, name, ablation_steps, folder
+                measure.ablation, trained, training, name, ablation_steps, folder
             )
     return parts
 

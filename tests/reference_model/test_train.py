@@ -1,17 +1,23 @@
 """Training restarts exactly, and its whole way ends in ONNX files that generate."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from typer.testing import CliRunner
 
 from reference_model.__main__ import app
-from reference_model.backends import component_files, weights_of
+from reference_model.backends import COMPONENTS, component_files, weights_of
+from reference_model.components import build
 from reference_model.config import PRESETS, override
 from reference_model.errors import ReferenceModelError
+from reference_model.export import export_again
 from reference_model.loop import fit, learning_rate, load_tensors
+from reference_model.measure import ablation
+from reference_model.mixture import Mixture
 from reference_model.pipeline import Pipeline, Request
 from reference_model.train import STAGES, start_from, train
 
@@ -75,6 +81,30 @@ def test_the_whole_way_from_world_to_onnx_to_clips(tmp_path):
         Pipeline.load(str(out / "base-int8"), "torch")
     with pytest.raises(ReferenceModelError, match="differs from the configuration"):
         train(PRESETS["base"], work)
+
+    # int8 reaches the layers of every block, and no graph goes through sequences.
+    small, exact = (onnx.load(component_files(out / name)["dit"]) for name in ("base-int8", "base"))
+    quantized = {i.name for i in small.graph.initializer if i.data_type == onnx.TensorProto.INT8 and len(i.dims) == 2}
+    assert len(quantized) >= 6 * config.dit.depth  # q, k, v, out and the two of the MLP
+    assert not {n.op_type for n in exact.graph.node} & {"SplitToSequence", "SequenceAt", "Expand"}
+
+    # A checkpoint exported again holds the same weights to the bit, under the same names.
+    again = work / "again"
+    export_again(str(out / "early"), again, int8=True)
+    assert sorted(p.parent.name for p in again.glob("*/checkpoint.json")) == ["early", "early-int8"]
+    for part in COMPONENTS:
+        old, new = (weights_of(component_files(f / "early")[part]) for f in (out, again))
+        names = build(config)[part].state_dict()
+        assert all(np.array_equal(old[n], new[n]) for n in names)
+
+    # Ablations are judged on the same clips for all, whatever words they were trained on, and give the same figure again.
+    mixture = Mixture.load(config, work)
+    for seed in range(5):
+        a, b = (replace(mixture, levels=v).draw(np.random.default_rng(seed), 0.0) for v in ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0)))
+        assert np.array_equal(a.tokens, b.tokens)
+        assert a.known == b.known
+    short = [ablation(config, work, name, 2, work / "short") for name in ("recipe", "times not shifted", "recipe")]
+    assert short[0]["velocity_error"] == short[2]["velocity_error"] != short[1]["velocity_error"]
 
     # A training that goes on: the same VAE to the bit, other weights of the DiT.
     further = tmp_path / "further"
