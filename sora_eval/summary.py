@@ -10,7 +10,7 @@ import numpy as np
 
 from sora_eval import throughput
 from sora_eval.distances import set_statistic
-from sora_eval.metrics.base import ClipMetric, SetMetric
+from sora_eval.metrics.base import ClipMetric, Output, SetMetric
 from sora_eval.metrics.distribution import NEIGHBOURS
 from sora_eval.runs import RunFolder
 from sora_eval.scoring import REFERENCE, make_metrics
@@ -108,7 +108,7 @@ def _clip_metric_rows(
         rows = [r[output.name] for r in own]
         ok = [r for r in rows if r is not None and r["value"] is not None]
         missing = [r for r in rows if r is not None and r["value"] is None]
-        interval = mean_interval([r["value"] for r in ok], [prompt_of[r["id"]] for r in ok]) if ok else None
+        interval = _interval(output, [r["value"] for r in ok], [prompt_of[r["id"]] for r in ok]) if ok else None
         status = "ok" if ok else ("error" if any(r["status"] == "error" for r in missing) else "undefined")
         out.append(
             _metric_row(
@@ -126,6 +126,13 @@ def _clip_metric_rows(
             )
         )
     return out
+
+
+def _interval(output: Output, values: list[float], prompts: list[str]) -> Interval:
+    found = mean_interval(values, prompts)
+    if found.low is None or found.high is None:
+        return found
+    return Interval(output.cut(found.low), output.cut(found.high), found.method)
 
 
 def _set_metric_row(

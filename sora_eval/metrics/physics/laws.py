@@ -141,7 +141,7 @@ def _flight(thing: Thing, stage: Stage) -> tuple[Bools, dict[str, float]]:
     residual = np.abs(y - law)[:flight]
     obeys = (residual <= FALL_TOLERANCE) | (track.seen[:flight] & (time[:flight] >= alone))
     there = np.flatnonzero(np.isfinite(residual[:alone]))
-    measured = {"residual_px": float(np.sqrt(np.square(residual[there]).mean()))}
+    measured = {"residual_px": float(np.sqrt(np.square(residual[there]).mean()))} if len(there) else {}
     if len(there) >= 4:
         measured["fitted_g"] = float(2 * np.polyfit(time[there], y[there], 2)[0])
     return obeys, measured
