@@ -132,6 +132,12 @@ REGISTRY: dict[str, MetricInfo] = {
         "Physics-IQ, original and Verified, against the benchmark's two real takes",
         {"real": ""},
     ),
+    "point_laws": MetricInfo(
+        "physics",
+        "per-clip",
+        "sora_eval.metrics.point_laws:PointLaws",
+        "permanence, continuity, rigidity and smoothness of points followed through any video: proxies",
+    ),
 }
 
 
