@@ -14,6 +14,7 @@ from rich.text import Text
 from reports.frames import SCHEMA, Frames
 from sora_eval.compare import Comparison
 
+FLOOR = "floor:"  # slices of generators that cannot do better
 PLAIN_WIDTH = 118  # columns where the output is no terminal
 SPEED = {
     "latency": "latency s",
@@ -53,7 +54,9 @@ def _is_speed(metrics: pd.DataFrame) -> pd.Series[bool]:
 def quality_table(frames: Frames, slices: bool = False) -> pd.DataFrame:
     """One row a (run, metric), with `slices` one a shape too; strings ready to print."""
     metrics = frames.metrics[~_is_speed(frames.metrics)]
-    kept = metrics if slices else metrics[metrics["slice"].eq("all")]
+    floors = metrics["slice"].str.startswith(FLOOR)
+    kept = metrics[~floors] if slices else metrics[metrics["slice"].eq("all")]
+    beside = [] if slices else list(dict.fromkeys(metrics["slice"][floors]))
     several = frames.runs["run"].nunique() > 1
     rows = [
         {
@@ -62,6 +65,7 @@ def quality_table(frames: Frames, slices: bool = False) -> pd.DataFrame:
             **({"slice": r["slice"]} if slices else {}),
             "value": number(r["value"]) if r["status"] == "ok" else r["status"],
             "95 % interval": interval(r["low"], r["high"]),
+            **{label: _floor(metrics[floors], r, label) for label in beside},
             "unit": r["unit"],
             "better": {True: "higher", False: "lower"}.get(r["higher_is_better"], "-"),
             "n": f"{r['n_scored']}/{r['n_expected']}",
@@ -71,13 +75,36 @@ def quality_table(frames: Frames, slices: bool = False) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _floor(floors: pd.DataFrame, row: dict[Any, Any], label: str) -> str:
+    """What a floor says of a run's metric, or a dash."""
+    own = floors[floors["run"].eq(row["run"]) & floors["metric"].eq(row["metric"]) & floors["slice"].eq(label)]
+    return number(own["value"].iloc[0]) if len(own) else "-"
+
+
+def _floor_notes(frames: Frames) -> list[str]:
+    """Of every floor the intervals and n that its column has no room for, or why it could not be had."""
+    metrics = frames.metrics[frames.metrics["slice"].str.startswith(FLOOR)]
+    several = frames.runs["run"].nunique() > 1
+    out = []
+    for (label, floor), own in metrics.groupby(["label", "slice"], sort=False):
+        broken = own[own["status"].eq("error")]
+        told = [
+            f"{r['metric']} {interval(r['low'], r['high'])} (n {r['n_scored']}/{r['n_expected']})"
+            for r in own[own["status"].eq("ok")].to_dict("records")
+        ]
+        text = broken["reason"].iloc[0] if len(broken) else "95 % " + ", ".join(told)
+        out.append(f"{f'{label} ' if several else ''}{floor}: {text}")
+    return out
+
+
 def notes(frames: Frames) -> list[str]:
     """What stands behind the values: references, null values, missing scores and why."""
     metrics = frames.metrics[frames.metrics["slice"].eq("all") & frames.metrics["reason"].ne("")]
     # Outputs of one metric often share their reason: say it once.
     grouped = metrics.groupby(["label", "reason"], sort=False)["metric"].agg(", ".join).reset_index()
     several = frames.runs["run"].nunique() > 1
-    return [f"{f'{r.label} ' if several else ''}{r.metric}: {r.reason}" for r in grouped.itertuples()]
+    said = [f"{f'{r.label} ' if several else ''}{r.metric}: {r.reason}" for r in grouped.itertuples()]
+    return said + _floor_notes(frames)
 
 
 def speed_table(frames: Frames) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from pathlib import Path
 from sora_eval import throughput
 from sora_eval.environment import git_state, hardware, software
 from sora_eval.errors import RunError, SuiteError
+from sora_eval.floors import score_floors
 from sora_eval.generating import generate
 from sora_eval.generators import BringsClips, Generator, open_generator, shape_problems
 from sora_eval.progress import track
@@ -67,7 +68,9 @@ def rescore(folder: RunFolder) -> RunFolder:
     generator = open_generator(folder.head["generator"]["spec"])
     cases = plan(suite, generator)[: folder.head["limit"]]
     folder.replace("scores", [])
+    folder.replace("floors", [])
     score(folder, suite, cases, generator if isinstance(generator, BringsClips) else None)
+    score_floors(folder, suite, cases)
     summarise(folder, suite, cases)
     return folder
 
@@ -114,6 +117,7 @@ def _stages(folder: RunFolder, suite: Suite, generator: Generator, cases: list[C
             generate(folder, suite, generator, cases)
         if suite.metrics:
             score(folder, suite, cases, generator if isinstance(generator, BringsClips) else None)
+            score_floors(folder, suite, cases)
         if suite.throughput is not None and not isinstance(generator, BringsClips):
             sweep(folder, suite, generator)
         summarise(folder, suite, cases)

@@ -68,7 +68,7 @@ def score(folder: RunFolder, suite: Suite, cases: list[Case], source: BringsClip
                 samples[case.id] = row
         else:
             view = _read_made(folder, case, samples.get(case.id), cache)
-        rows = [] if case.id in scored else _score_rows(case, view, metrics)
+        rows = [] if case.id in scored else score_rows(case, view, metrics)
         for name, metric in sets.items():
             try:
                 if isinstance(view, str):
@@ -123,7 +123,8 @@ def _score_row(
     }
 
 
-def _score_rows(case: Case, view: ClipView | str, metrics: Metrics) -> list[dict[str, Any]]:
+def score_rows(case: Case, view: ClipView | str, metrics: Metrics) -> list[dict[str, Any]]:
+    """Rows of scores.jsonl: every per-clip metric on one clip, or on the reason why there is none."""
     rows = []
     for metric in metrics.per_clip.values():
         names = [o.name for o in metric.outputs]

@@ -80,6 +80,12 @@ class Reference(_Table):
     copies: int = Field(1, ge=1)  # clips a case
 
 
+class Floors(_Table):
+    """Generators that cannot do better, on the same cases: per-clip metrics of physics show them beside the value."""
+
+    generators: list[str] = Field(min_length=1)
+
+
 class Throughput(_Table):
     """A sweep of single clips, WIDTHxHEIGHTxFRAMES."""
 
@@ -141,6 +147,7 @@ class Suite(_Table):
     generate: Generate = Field(default_factory=Generate)
     reference: Reference | None = None
     metrics: dict[str, dict[str, Any]] = {}
+    floors: Floors | None = None
     throughput: Throughput | None = None
     _path: Path = PrivateAttr(Path("suite.toml"))
 
@@ -168,8 +175,8 @@ class Suite(_Table):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of all that the suite declares, prompts included: two runs with the same one asked the same."""
-        declared = self.model_dump(mode="json", exclude={"suite": {"description"}})
+        """Hash of all that the suite asks and measures, prompts included; floors only stand beside it."""
+        declared = self.model_dump(mode="json", exclude={"suite": {"description"}, "floors": True})
         declared["prompt_list"] = [[p.id, p.text, p.facts] for p in self.prompt_list]
         return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -210,6 +217,8 @@ def load_suite(name: str | Path) -> Suite:
     suite._path = path
     if (suite.prompts is None) != (suite.axes is None):
         raise SuiteError(f"{path}: [prompts] and [axes] belong together; leave both out to score what a generator brings")
+    if suite.floors is not None and suite.axes is None:
+        raise SuiteError(f"{path}: [floors] are made of the suite's own prompts; add [prompts] and [axes], or leave them out")
     if not suite.metrics and suite.throughput is None:
         raise SuiteError(f"{path}: neither [metrics.*] nor [throughput]: the suite would measure nothing")
     for metric, options in suite.metrics.items():
@@ -247,6 +256,7 @@ def _explain(problem: Any) -> str:
         "axes": Axes,
         "generate": Generate,
         "reference": Reference,
+        "floors": Floors,
         "throughput": Throughput,
     }
     model = tables.get(table, Suite)

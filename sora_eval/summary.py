@@ -10,10 +10,11 @@ import numpy as np
 
 from sora_eval import throughput
 from sora_eval.distances import set_statistic
-from sora_eval.metrics.base import ClipMetric, SetMetric
+from sora_eval.floors import PREFIX, measured
+from sora_eval.metrics.base import ClipMetric, Output, SetMetric
 from sora_eval.metrics.distribution import NEIGHBOURS
 from sora_eval.runs import RunFolder
-from sora_eval.scoring import REFERENCE, make_metrics
+from sora_eval.scoring import REFERENCE, Metrics, make_metrics
 from sora_eval.statistics import Interval, jackknife_interval, mean_interval, split_halves, two_sample_p
 from sora_eval.suite import Case, Suite
 
@@ -41,6 +42,7 @@ def summarise(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
                 rows += _clip_metric_rows(metrics.per_clip[name], label, ids, scores, prompt_of)
         else:
             rows.append(_set_metric_row(name, metrics.sets[name], folder, slices["all"], scores, prompt_of))
+    rows += _floor_rows(folder, suite, metrics, slices["all"], prompt_of)
     timings = folder.rows("timings")
     if suite.throughput is not None and timings:
         head = folder.head
@@ -108,7 +110,7 @@ def _clip_metric_rows(
         rows = [r[output.name] for r in own]
         ok = [r for r in rows if r is not None and r["value"] is not None]
         missing = [r for r in rows if r is not None and r["value"] is None]
-        interval = mean_interval([r["value"] for r in ok], [prompt_of[r["id"]] for r in ok]) if ok else None
+        interval = _interval(output, [r["value"] for r in ok], [prompt_of[r["id"]] for r in ok]) if ok else None
         status = "ok" if ok else ("error" if any(r["status"] == "error" for r in missing) else "undefined")
         out.append(
             _metric_row(
@@ -126,6 +128,35 @@ def _clip_metric_rows(
             )
         )
     return out
+
+
+def _floor_rows(
+    folder: RunFolder, suite: Suite, metrics: Metrics, ids: list[str], prompt_of: dict[str, str]
+) -> list[dict[str, Any]]:
+    """A row a (metric, floor), with the slice `floor:GENERATOR`."""
+    rows, kept = [], folder.rows("floors")
+    for spec in suite.floors.generators if suite.floors else ():
+        label = PREFIX + spec
+        own = [r for r in kept if r["floor"] == spec]
+        unopened = [r["reason"] for r in own if not r["id"]]
+        scores: dict[str, dict[str, dict[str, Any]]] = {}
+        for row in own:
+            scores.setdefault(row.get("metric", ""), {})[row["id"]] = row
+        for name in measured(suite):
+            if name not in metrics.per_clip:
+                continue  # its own row says why
+            if unopened:
+                rows.append(_metric_row(name, label, None, "error", unopened[0], len(ids), 0))
+            else:
+                rows += _clip_metric_rows(metrics.per_clip[name], label, ids, scores, prompt_of)
+    return rows
+
+
+def _interval(output: Output, values: list[float], prompts: list[str]) -> Interval:
+    found = mean_interval(values, prompts)
+    if found.low is None or found.high is None:
+        return found
+    return Interval(output.cut(found.low), output.cut(found.high), found.method)
 
 
 def _set_metric_row(

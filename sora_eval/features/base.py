@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,21 +40,22 @@ class FeatureCache:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or cache_folder() / "features"
 
-    def _path(self, clip: Clip, extractor: Extractor) -> Path:
-        key = hashlib.sha256(f"{clip.sha256}|{clip.fps}|{extractor.signature}".encode()).hexdigest()
-        return self.folder / key[:2] / f"{key}.npy"
-
     def get(self, clip: Clip, extractor: Extractor) -> Array:
         """The features of a clip, from disk when they are known."""
         if not extractor.cached:
             return extractor(clip)
-        path = self._path(clip, extractor)
+        key = hashlib.sha256(f"{clip.sha256}|{clip.fps}|{extractor.signature}".encode()).hexdigest()
+        return self.keep(key, lambda: extractor(clip))
+
+    def keep(self, key: str, make: Callable[[], Array]) -> Array:
+        """The value of a key, which is a hash of all that the value depends on; made when it is not known."""
+        path = self.folder / key[:2] / f"{key}.npy"
         if path.exists():
             try:
                 return np.load(path, allow_pickle=False)
             except (ValueError, EOFError, OSError):
                 path.unlink(missing_ok=True)  # torn by a full disk: it is only a cache
-        value = extractor(clip)
+        value = make()
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
             np.save(file, value, allow_pickle=False)

@@ -19,30 +19,42 @@ COLOURS = ("red", "yellow", "green", "cyan", "blue", "magenta")  # 0, 60, ... 30
 FULL_CHROMA = 200.0  # grey levels; of the world's colours
 COVERED = 0.35  # of a pixel; half-covered edges belong, tinted noise does not
 MIN_AREA = 8.0  # px; a fifth of the smallest object of the world
-FIELDS = ("x", "y", "area", "width", "height", "blobs")
+FIELDS = ("x", "y", "area", "width", "height", "left", "top", "right", "bottom", "blobs")
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Track:
-    """One colour over time: centroid (T, 2), area (T,) and box (T, 2) in px, NaN where it is not seen; `blobs` (T,)
-    counts how many separate objects have the colour."""
+    """One colour over time, in px, NaN where it is not seen.
+
+    Centroid `position` (T, 2), `area` (T,), mean extent `box` (T, 2), outermost edges `low` and `high` (T, 2). `blobs` (T,)
+    counts how many separate objects have the colour.
+    """
 
     colour: str
-    position: npt.NDArray[np.float64]
-    area: npt.NDArray[np.float64]
-    box: npt.NDArray[np.float64]
+    position: Floats
+    area: Floats
+    box: Floats
+    low: Floats
+    high: Floats
     blobs: npt.NDArray[np.int64]
 
     @property
     def seen(self) -> npt.NDArray[np.bool_]:
         return self.blobs > 0
 
+    @staticmethod
+    def missing(colour: str, num_frames: int) -> Track:
+        """The track of a colour that is never seen."""
+        return _track(colour, _unseen(num_frames))
+
 
 class BlobTracks:
-    """Array (T, 6, 6): for every frame and hue the fields `FIELDS` of the largest blob."""
+    """Array (T, 6, 10): for every frame and hue the fields `FIELDS` of the largest blob."""
 
     cached = False
-    signature = f"blob-tracks|hues:6|covered:{COVERED:g}|min-area:{MIN_AREA:g}"
+    signature = f"blob-tracks-2|hues:6|covered:{COVERED:g}|min-area:{MIN_AREA:g}"
 
     def __call__(self, clip: Clip) -> Array:
         return np.stack([_blobs(frame) for frame in clip.frames])
@@ -50,21 +62,25 @@ class BlobTracks:
 
 def tracks(values: Array) -> dict[str, Track]:
     """The tracks of the colours that are seen at least once."""
-    out = {}
-    for i, colour in enumerate(COLOURS):
-        one = values[:, i]
-        if (one[:, 5] > 0).any():
-            out[colour] = Track(colour, one[:, 0:2], one[:, 2], one[:, 3:5], one[:, 5].astype(np.int64))
+    return {c: _track(c, values[:, i]) for i, c in enumerate(COLOURS) if (values[:, i, -1] > 0).any()}
+
+
+def _track(colour: str, one: Array) -> Track:
+    return Track(colour, one[:, 0:2], one[:, 2], one[:, 3:5], one[:, 5:7], one[:, 7:9], one[:, 9].astype(np.int64))
+
+
+def _unseen(rows: int) -> Floats:
+    out = np.full((rows, len(FIELDS)), np.nan)
+    out[:, -1] = 0
     return out
 
 
-def _blobs(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+def _blobs(frame: npt.NDArray[np.uint8]) -> Floats:
     image = frame.astype(np.float64)
     coverage = np.minimum((image.max(-1) - image.min(-1)) / FULL_CHROMA, 1.0)  # (H, W)
     hue = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV)[..., 0].astype(np.int64)  # 0..179, two degrees a step
     nearest = ((hue + 15) // 30) % 6
-    out = np.full((6, len(FIELDS)), np.nan)
-    out[:, 5] = 0
+    out = _unseen(6)
     for i in np.unique(nearest[coverage > COVERED]):
         mask = ((nearest == i) & (coverage > COVERED)).astype(np.uint8)
         number, labels = cv2.connectedComponents(mask, connectivity=8)
@@ -78,7 +94,16 @@ def _blobs(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
         if found:
             weight = max(found, key=lambda w: float(w.sum()))
             area = weight.sum()
-            y = (weight.sum(1) @ (np.arange(len(weight)) + 0.5)) / area
-            x = (weight.sum(0) @ (np.arange(weight.shape[1]) + 0.5)) / area
-            out[i] = x, y, area, weight.max(0).sum(), weight.max(1).sum(), len(found)
+            rows, columns = weight.max(1), weight.max(0)
+            y = (weight.sum(1) @ (np.arange(len(rows)) + 0.5)) / area
+            x = (weight.sum(0) @ (np.arange(len(columns)) + 0.5)) / area
+            (left, right), (top, bottom) = _edges(columns), _edges(rows)
+            out[i] = x, y, area, columns.sum(), rows.sum(), left, top, right, bottom, len(found)
     return out
+
+
+def _edges(profile: Floats) -> tuple[float, float]:
+    """Where the covered stretch of a profile begins and ends; a pixel covered by a third begins two thirds into it."""
+    inside = np.flatnonzero(profile)
+    first, last = int(inside[0]), int(inside[-1])
+    return first + 1 - float(profile[first]), last + float(profile[last])

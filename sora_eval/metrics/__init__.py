@@ -117,13 +117,26 @@ REGISTRY: dict[str, MetricInfo] = {
         "physics",
         "per-clip",
         "sora_eval.metrics.physics:PhysicsLaws",
-        "permanence, continuity, rigidity, free fall and support of tracked objects",
+        "permanence, continuity, rigidity, free fall, collision and support of tracked objects",
     ),
     "object_facts": MetricInfo(
         "physics",
         "per-clip",
         "sora_eval.metrics.physics:ObjectFacts",
         "count, colour, shape and velocity of tracked objects against the prompt's facts",
+    ),
+    "physics_iq": MetricInfo(
+        "physics",
+        "per-clip",
+        "sora_eval.metrics.physics_iq:PhysicsIQ",
+        "Physics-IQ, original and Verified, against the benchmark's two real takes",
+        {"real": ""},
+    ),
+    "point_laws": MetricInfo(
+        "physics",
+        "per-clip",
+        "sora_eval.metrics.point_laws:PointLaws",
+        "permanence, continuity, rigidity and smoothness of points followed through any video: proxies",
     ),
 }
 

@@ -18,12 +18,17 @@ from sora_eval.suite import Prompt
 
 @dataclass(frozen=True)
 class Output:
-    """One number that a metric gives. `range` says what values it can take."""
+    """One number that a metric gives. `range` says what values it can take; a mean is cut to `limits`, its scores are not."""
 
     name: str
     unit: str
     higher_is_better: bool | None  # None: a number to read, with no better end
     range: str
+    limits: tuple[float, float] | None = None
+
+    def cut(self, value: float) -> float:
+        """A mean, or an end of its interval, within the limits."""
+        return min(max(value, self.limits[0]), self.limits[1]) if self.limits else value
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,8 @@ class ClipMetric(Metric):
 
     def compute(self) -> torch.Tensor:
         """Means, one an output, NaN where nothing was scored."""
-        return self.total / self.count
+        means = (self.total / self.count).reshape(-1)
+        return torch.stack([m.clamp(*o.limits) if o.limits else m for o, m in zip(self.outputs, means, strict=True)])
 
 
 class SetMetric(Metric):

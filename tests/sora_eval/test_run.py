@@ -40,7 +40,7 @@ def test_every_case_has_its_rows_and_every_number_its_signature(workspace):
     ids = [c.id for c in suite.cases]
     assert [r["id"] for r in run.rows("samples")] == ids
     outputs = {"temporal_flickering", "clip_score"} | {
-        f"physics_laws.{law}" for law in ("permanence", "continuity", "rigidity", "free_fall", "support")
+        f"physics_laws.{law}" for law in ("permanence", "continuity", "rigidity", "free_fall", "collision", "support")
     }
     assert {(r["id"], r["metric"]) for r in run.rows("scores")} == {(i, m) for i in ids for m in outputs}
     for row in run.rows("metrics"):

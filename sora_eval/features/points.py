@@ -1,0 +1,78 @@
+"""Points followed through any video: Shi-Tomasi corners and pyramidal Lucas-Kanade with a forward-backward check (OpenCV)."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from sora_eval.clip import Clip
+from sora_eval.features.base import Array, Undefined
+from sora_eval.features.flow import SHORT_MAX, SHORT_MIN, canvas
+
+POINTS = 200  # at most, of a segment
+QUALITY = 0.02  # of the best corner
+APART = 5  # px between two corners
+SEGMENT = 9  # frames; corners are found anew in the last one, so what comes into the picture is followed too
+WINDOW, LEVELS = 15, 3  # px and pyramid levels: steps of up to some 60 px are found
+LOOP = 1.0  # px between a point and where the way there and back ends
+
+Floats = npt.NDArray[np.float64]
+
+
+class PointTracks:
+    """Array (segments, POINTS, SEGMENT, 2): places (x, y) on the canvas in shares of its short side, NaN once a point is lost.
+
+    A point is followed from frame to frame until the way back does not lead to it; a lost point stays lost. Rows without a
+    corner are NaN throughout. Segments share their border frames; the last one ends with the clip.
+    """
+
+    cached = True
+    signature = (
+        f"point-tracks|canvas:short{SHORT_MIN}-{SHORT_MAX}|corners:{POINTS}-{QUALITY:g}-{APART}|lk:{WINDOW}-{LEVELS}"
+        f"|loop:{LOOP:g}px|segments:{SEGMENT}"
+    )
+
+    def __call__(self, clip: Clip) -> Array:
+        if clip.num_frames < 3:
+            raise Undefined(f"{clip.num_frames} frames; laws of motion need at least 3")
+        starts = range(0, max(clip.num_frames - 2, 1), SEGMENT - 1)
+        return np.stack([_segment(clip.frames[s : s + SEGMENT]) for s in starts])
+
+
+def _segment(frames: npt.NDArray[np.uint8]) -> Floats:
+    out = np.full((POINTS, SEGMENT, 2), np.nan)
+    last = _gray(frames[0])
+    corners = cv2.goodFeaturesToTrack(last, POINTS, QUALITY, APART)
+    if corners is None:
+        return out
+    places = corners.reshape(-1, 2).astype(np.float32)
+    rows = np.arange(len(places))
+    scale = min(last.shape)
+    out[rows, 0] = places / scale
+    for t, frame in enumerate(frames[1:], 1):
+        gray = _gray(frame)
+        if not len(rows):
+            break
+        there, found = _follow(last, gray, places)
+        back, found_back = _follow(gray, last, there)
+        height, width = gray.shape
+        inside = (there >= 0).all(1) & (there[:, 0] <= width - 1) & (there[:, 1] <= height - 1)
+        kept = found & found_back & inside & (np.linalg.norm(back - places, axis=1) <= LOOP)
+        places, rows = there[kept], rows[kept]
+        out[rows, t] = places / scale
+        last = gray
+    return out
+
+
+def _gray(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(canvas(frame), cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def _follow(
+    a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8], places: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    moved, status, _ = cv2.calcOpticalFlowPyrLK(  # type: ignore[call-overload]
+        a, b, places.reshape(-1, 1, 2), None, winSize=(WINDOW, WINDOW), maxLevel=LEVELS
+    )
+    return moved.reshape(-1, 2), status.reshape(-1) > 0

@@ -1,0 +1,53 @@
+"""Floors: what the metrics of physics say of generators that cannot do better, on the same cases as the run.
+
+The tracker's floor is the world itself; the latent's is the world through the VAE and back. Their clips are not kept.
+"""
+
+from __future__ import annotations
+
+from sora_eval.errors import SoraEvalError
+from sora_eval.features.base import ClipView
+from sora_eval.generating import answers, request_of
+from sora_eval.generators import Generator, open_generator
+from sora_eval.metrics import REGISTRY
+from sora_eval.progress import track
+from sora_eval.runs import RunFolder
+from sora_eval.scoring import Metrics, make_metrics, score_rows
+from sora_eval.suite import Case, Suite
+
+PREFIX = "floor:"  # of the slices of metrics.jsonl
+
+
+def measured(suite: Suite) -> list[str]:
+    """The metrics that floors are made for: those of physics that score clip by clip, which cost next to nothing."""
+    return [m for m in suite.metrics if REGISTRY[m].family == "physics" and REGISTRY[m].kind == "per-clip"]
+
+
+def score_floors(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
+    """Append the scores of every floor to floors.jsonl; a case's rows together, so that a killed run goes on here too.
+
+    A generator that cannot be opened leaves one row with the reason.
+    """
+    names = measured(suite)
+    if suite.floors is None or not names:
+        return
+    made = make_metrics(suite, suite.prompt_list)
+    metrics = Metrics({n: m for n, m in made.per_clip.items() if n in names})
+    done = {(row["floor"], row["id"]) for row in folder.rows("floors")}
+    for spec in suite.floors.generators:
+        left = [c for c in cases if (spec, c.id) not in done]
+        if not left or (spec, "") in done:
+            continue
+        try:
+            generator = open_generator(spec)
+        except SoraEvalError as error:
+            folder.append("floors", [{"floor": spec, "id": "", "status": "error", "reason": str(error)}])
+            continue
+        for case in track(left, f"floor {spec}"):
+            rows = score_rows(case, _view(generator, suite, case), metrics)
+            folder.append("floors", [{"floor": spec, **row} for row in rows])
+
+
+def _view(generator: Generator, suite: Suite, case: Case) -> ClipView | str:
+    answer = answers(generator, [request_of(case, suite)])[0]
+    return answer if isinstance(answer, str) else ClipView(answer, case)

@@ -1,0 +1,163 @@
+"""Are the tracked objects what the prompt asked for, and do they move as it says?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from sora_eval.features.base import ClipView
+from sora_eval.features.tracks import BlobTracks, Track
+from sora_eval.metrics.base import ClipMetric, Output, Score
+from sora_eval.metrics.physics.stage import Bools, Floats, Stage, Thing, stage_of
+
+# Fill of the bounding box by a square, a circle and a triangle is 1, 0.785 and 0.5; the borders lie halfway.
+FILL_BORDERS = ((0.89, "square"), (0.64, "circle"), (0.0, "triangle"))
+STILL = 1.5  # px
+WATCHED = 8  # frames
+GAIN = 0.1  # px/frame^2; the world's g is 0.3
+RISE = 3  # frames after landing in which what bounces has risen by `STILL`
+UNDECIDED = "falls or bounces"
+UNIFORM = ("moves", "slides", "floats", "rests")
+
+
+class ObjectFacts(ClipMetric):
+    """Tracked objects against the prompt's facts.
+
+    count: 1 if as many objects are seen as asked for (median over frames). colour, shape: share of the objects asked
+    for that are there, and there with the shape asked for, in at least half of the frames. motion: share of the objects
+    asked for that are there and move in the way asked for: still, left, right, up, down, falls or bounces (`motion_of`);
+    those that touch another at once do not count. velocity_error: px a frame between measured and stated velocity, of
+    objects that move uniformly, up to their first contact; a frame in which an object is missing adds its diameter to the
+    mean over frames.
+    """
+
+    outputs = (
+        Output("object_facts.count", "share", True, "0 or 1"),
+        Output("object_facts.colour", "share", True, "0 to 1"),
+        Output("object_facts.shape", "share", True, "0 to 1"),
+        Output("object_facts.motion", "share", True, "0 to 1"),
+        Output("object_facts.velocity_error", "px/frame", False, ">= 0"),
+    )
+    extractor = BlobTracks()
+    signature = f"object_facts-2|{BlobTracks.signature}|motion:{STILL:g}px-{WATCHED}f-{GAIN:g}-{RISE}f|missing:diameter"
+
+    def score(self, view: ClipView) -> Mapping[str, Score]:
+        stage = stage_of(view, self.extractor)
+        asked = len(stage.things)
+        blobs = float(np.median(np.sum([t.blobs for t in stage.seen], axis=0))) if stage.seen else 0.0
+        found = [_half(t.track.seen) for t in stage.things]
+        shaped = [_half(shapes_of(t.track) == t.shape) for t in stage.things]
+        return {
+            "object_facts.count": Score(float(blobs == asked), detail={"seen": blobs, "asked": asked}),
+            "object_facts.colour": Score(float(np.mean(found))),
+            "object_facts.shape": Score(float(np.mean(shaped))),
+            "object_facts.motion": _motion_score(stage),
+            "object_facts.velocity_error": _velocity_score(stage),
+        }
+
+
+def _half(frames: Bools) -> bool:
+    return bool(2 * frames.sum() >= len(frames))
+
+
+def shapes_of(track: Track) -> np.ndarray:
+    """Square, circle or triangle in each frame (T,), by how much of its bounding box the object fills; "" if unseen."""
+    fill = track.area / (track.box[:, 0] * track.box[:, 1])
+    return np.select([fill >= border for border, _ in FILL_BORDERS], [name for _, name in FILL_BORDERS], "")
+
+
+def _motion_score(stage: Stage) -> Score:
+    """Missing objects count as wrong; those that touch another at once do not count."""
+    motions = {t.colour: motion_of(t, stage) if _half(t.track.seen) else "missing" for t in stage.things}
+    told = [(t, m) for t in stage.things if (m := motions[t.colour]) is not None]
+    right = [_motion_asked(t) in m.split(" or ") for t, m in told]
+    if not right:
+        return Score(None, "every object touches another before its motion can be told")
+    return Score(float(np.mean(right)), detail={"seen": motions})
+
+
+def _motion_asked(thing: Thing) -> str:
+    return {"floats": "still", "rests": "still"}.get(thing.motion, thing.direction or thing.motion)
+
+
+def motion_of(thing: Thing, stage: Stage) -> str | None:
+    """How an object moves up to its first contact with another: still, left, right, up, down, falls or bounces.
+
+    Still stays within 1.5 px. Up and down keep their speed; what falls gains at least a third of the world's g from a
+    start at rest; what bounces falls and rises again by 1.5 px. A wall ends a uniform motion: it may turn there. "falls or
+    bounces" where a contact or the end of the clip comes before a rise could be seen; either is right then. None if another
+    object is touched before `WATCHED` frames are over: then nobody can tell. "unseen" if that is because it is missing.
+    """
+    track = thing.track
+    touched = np.flatnonzero(stage.touching[thing.colour])
+    end = int(touched[0]) if len(touched) else stage.num_frames
+    unknown = None if track.seen[:end].all() else "unseen"
+    if end < min(WATCHED, stage.num_frames):
+        return unknown
+    x, y = track.position[:end].T
+    if np.isfinite(x).sum() < 3:
+        return "unseen"
+    if np.nanmax(x) - np.nanmin(x) < STILL and np.nanmax(y) - np.nanmin(y) < STILL:
+        return "still"
+    return _way(track, stage, end)
+
+
+def _way(track: Track, stage: Stage, end: int) -> str:
+    """The motion of one that moves, from its path up to the first wall."""
+    moved = track.position[:end] - track.position[np.flatnonzero(track.seen)[0]]  # (T, 2)
+    axis = int(np.nanmax(np.abs(moved[:, 1])) >= np.nanmax(np.abs(moved[:, 0])))
+    walls = (track.low[:end, axis] <= 1.5) | (track.high[:end, axis] >= (stage.width, stage.height)[axis] - 3.5)
+    walls[:2] = False
+    way = moved[: max(int(np.argmax(walls)) + 1 if walls.any() else end, 3), axis]
+    if not np.isfinite(way).any():
+        return "unseen"
+    forward = bool(np.nanmax(way) > -np.nanmin(way))
+    if axis == 0:
+        return "right" if forward else "left"
+    return _downwards(way, track.position[:end, 1], whole=end == stage.num_frames) if forward else "up"
+
+
+def _downwards(way: Floats, y: Floats, *, whole: bool) -> str:
+    """Down, falls or bounces, by the path down to the lowest place (the floor stops it) and the heights after it."""
+    down = way[: int(np.nanargmax(way)) + 1]
+    real = np.isfinite(down)
+    gain = 2 * np.polyfit(np.arange(len(down))[real], down[real], 2)[0] if real.sum() >= 3 else 0.0
+    if gain < GAIN:
+        return "down"
+    lowest = int(np.flatnonzero(y >= np.nanmax(y) - 0.5)[0])
+    if np.nanmax(y) - np.nanmin(y[lowest:]) >= STILL:
+        return "bounces"
+    return "falls" if whole and len(y) - lowest > RISE else UNDECIDED
+
+
+def _velocity_score(stage: Stage) -> Score:
+    uniform = [t for t in stage.things if t.motion in UNIFORM]
+    if not uniform:
+        return Score(None, "nothing moves uniformly in this prompt")
+    errors = [e for e in (velocity_error(t, stage) for t in uniform) if e is not None]
+    missing = float(np.mean([t.diameter * (1 - t.track.seen.mean()) for t in stage.things]))
+    if not errors:
+        return Score(None, "no uniformly moving object could be tracked over two frames without contact")
+    return Score(float(np.mean(errors)) + missing, detail={"missing_px_per_frame": round(missing, 4)})
+
+
+def velocity_error(thing: Thing, stage: Stage) -> float | None:
+    """|measured - stated| velocity in px/frame, measured as the median step before the first contact or wall ahead.
+
+    One that is missing there does not move. None if it touches another at once.
+    """
+    track, stated = thing.track, thing.velocity
+    ended = stage.touching[thing.colour].copy()
+    for axis, size in ((0, stage.width), (1, stage.height)):
+        if stated[axis] > 0:
+            ended |= track.high[:, axis] >= size - 1
+        elif stated[axis] < 0:
+            ended |= track.low[:, axis] <= 1
+    end = int(np.argmax(ended)) if ended.any() else stage.num_frames
+    if end < 2 and track.seen.all():
+        return None
+    steps = np.diff(track.position[:end], axis=0)
+    steps = steps[np.isfinite(steps).all(1)]
+    measured = np.median(steps, axis=0) if len(steps) else np.zeros(2)
+    return float(np.linalg.norm(measured - stated))

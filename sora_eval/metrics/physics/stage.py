@@ -1,0 +1,125 @@
+"""What laws are about: the objects that a prompt's facts name, each with its track, and the room they move in.
+
+A missing object obeys no law: its track is there, unseen. Whatever excuses an object from a law (a contact, a wall) is
+seen evidence, so taking frames away can only take excuses away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sora_eval.features.base import ClipView, Undefined
+from sora_eval.features.tracks import BlobTracks, Track, tracks
+
+NEEDED = {"colour", "shape", "motion", "velocity", "radius"}
+CONTACT = 1.5  # px between two outlines; soft edges and the tip of a triangle hide up to half a pixel each
+AT_WALL = 1.0  # px
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Thing:
+    """An object asked for, and what was seen of it. `velocity` (2,) in px/frame at the first frame, `radius` in px."""
+
+    colour: str
+    shape: str
+    motion: str
+    direction: str | None
+    velocity: Floats
+    radius: float
+    track: Track
+
+    @property
+    def diameter(self) -> float:
+        return 2 * self.radius
+
+    @property
+    def reach_down(self) -> float:
+        """From the centroid to the lowest edge of the ideal shape, px."""
+        return {"circle": 1.0, "square": np.sqrt(np.pi) / 2, "triangle": 0.778}[self.shape] * self.radius
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The objects asked for, every track seen (strangers too), and the room: sizes, `gravity` in px/frame^2, the floor."""
+
+    things: tuple[Thing, ...]
+    seen: tuple[Track, ...]
+    num_frames: int
+    width: int
+    height: int
+    gravity: float
+    floor_y: float
+    occluder: bool
+
+    @cached_property
+    def touching(self) -> dict[str, Bools]:
+        """For each object asked for the frames (T,) in which it touches any other."""
+        return {t.colour: touching(t.track, self.seen) for t in self.things}
+
+    def at_wall(self, track: Track, axis: int) -> Bools:
+        """Frames (T,) in which an object is at one of the two ends of an axis: wall, floor, and the ceiling where
+        nothing has weight."""
+        end = (self.width, self.floor_y if self.gravity else self.height)[axis]
+        at_end = track.high[:, axis] >= end - AT_WALL
+        return at_end if self.gravity and axis == 1 else at_end | (track.low[:, axis] <= AT_WALL)
+
+
+def stage_of(view: ClipView, extractor: BlobTracks) -> Stage:
+    """The stage of a clip. Raises Undefined for a prompt without facts, or with too few."""
+    facts = view.case.prompt.facts
+    if not facts or not facts.get("objects"):
+        raise Undefined("the prompt has no facts; laws of tracked objects need to know what should be there")
+    objects: list[dict[str, Any]] = facts["objects"]
+    lacking = sorted({k for o in objects for k in NEEDED - set(o)} | ({"gravity", "floor"} - set(facts)))
+    if lacking:
+        raise Undefined(f"the prompt's facts lack {', '.join(lacking)}; docs/suites.md says what they hold")
+    seen = tracks(view.features(extractor))
+    clip = view.clip
+    things = tuple(
+        Thing(
+            o["colour"],
+            o["shape"],
+            o["motion"],
+            o.get("direction"),
+            np.asarray(o["velocity"], float),
+            float(o["radius"]),
+            seen.get(o["colour"]) or Track.missing(o["colour"], clip.num_frames),
+        )
+        for o in objects
+    )
+    gravity, floor_y = float(facts["gravity"]), clip.height - float(facts["floor"])
+    occluder = bool(facts.get("occluder"))
+    return Stage(things, tuple(seen.values()), clip.num_frames, clip.width, clip.height, gravity, floor_y, occluder)
+
+
+def near(a: Track, b: Track) -> Bools:
+    """Frames (T,) in which two outlines' boxes are less than 1.5 px apart, or will meet before the next frame if they go on
+    as they came; an unseen object is near nothing."""
+    gap = np.maximum(a.low - b.high, b.low - a.high).max(1)
+    ahead = np.concatenate([[np.nan], 2 * gap[1:] - gap[:-1]])
+    found: Bools = (gap < CONTACT) | (ahead < 0)
+    return found
+
+
+def touching(track: Track, others: Iterable[Track]) -> Bools:
+    """Frames (T,) in which a track is near any other one."""
+    out = np.zeros(len(track.position), bool)
+    for other in others:
+        if other.colour != track.colour:
+            out |= near(track, other)
+    return out
+
+
+def runs(mask: Bools) -> list[tuple[int, int]]:
+    """Half-open intervals of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(int), [0]])))
+    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]

@@ -1,0 +1,155 @@
+"""Laws of motion for any video, without facts: proxies, read from points that are followed through it.
+
+They know neither objects nor forces. A point may be lost because it is blurred, and two neighbours may belong to two
+things; real clips are therefore below 1, and only differences between clips of the same kind mean something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sora_eval.features.base import ClipView, Undefined
+from sora_eval.features.points import SEGMENT, PointTracks
+from sora_eval.metrics.base import ClipMetric, Output, Score
+
+# All lengths are shares of the short side, all times frames.
+LEAST = 4  # points; fewer have no neighbours to be compared with
+EDGE = 0.06  # from the border: there the window that is followed leaves the picture
+COVER = 0.08  # between a lost point's expected place and another one that came nearer
+TELEPORT = 0.05  # between a point's step and the median step of its neighbours
+STRETCH = (0.1, 0.01)  # of the distance to a neighbour, and in any case
+JERK = (0.02, 0.5)  # change of a step in any case, and of the step before
+NEIGHBOURS = 6
+MANY = 0.2  # of the points that are followed: a frame in which more break a law is told
+LAWS = ("permanence", "continuity", "rigidity", "smoothness")
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+class PointLaws(ClipMetric):
+    """Shares of (point, frame) pairs that obey, in [0, 1], higher is better; proxies, see above.
+
+    permanence: the point is still found; one that leaves the picture, or at whose place another one arrives, is explained
+    and counts no more. continuity: its step is within 5 % of the short side of the median step of its six neighbours.
+    rigidity: at least half of its neighbours keep their distance within 10 %. smoothness: its step changes by at most 2 % of
+    the short side or half of itself. A loss that nothing explains breaks all four until the segment of nine frames ends. A
+    still picture has 1 everywhere, so read them beside `dynamic_degree`. They change with fps.
+    """
+
+    outputs = tuple(Output(f"point_laws.{law}", "share", True, "0 to 1") for law in LAWS)
+    extractor = PointTracks()
+    signature = (
+        f"point_laws|{PointTracks.signature}|edge:{EDGE:g}|cover:{COVER:g}|teleport:{TELEPORT:g}|stretch:{STRETCH}|jerk:{JERK}"
+        f"|neighbours:{NEIGHBOURS}"
+    )
+
+    def score(self, view: ClipView) -> Mapping[str, Score]:
+        places = view.features(self.extractor)
+        short = min(view.clip.width, view.clip.height)
+        size = np.array([view.clip.width, view.clip.height]) / short
+        return {f"point_laws.{law}": score for law, score in point_laws(places, size, view.clip.num_frames).items()}
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One frame of a segment: which points are judged in it, and which of them obey each law."""
+
+    frame: int
+    judged: dict[str, Bools]
+    obeys: dict[str, Bools]
+
+
+def point_laws(places: Floats, size: Floats, num_frames: int) -> dict[str, Score]:
+    """The four laws of tracks (segments, points, SEGMENT, 2) in a picture of `size` (2,), both in shares of its short side.
+
+    Raises Undefined with fewer than four points.
+    """
+    points = int(np.isfinite(places[:, :, 0, 0]).sum(1).max())
+    if points < LEAST:
+        raise Undefined(f"{points} corners to follow; laws of points need at least {LEAST}: there is too little texture")
+    steps = []
+    for number, segment in enumerate(places):
+        start = number * (SEGMENT - 1)
+        length = min(SEGMENT, num_frames - start)
+        steps += _judge(segment[np.isfinite(segment[:, 0, 0]), :length], start, size)
+    out = {}
+    for law in LAWS:
+        judged = sum(int(s.judged[law].sum()) for s in steps)
+        obeying = sum(int((s.obeys[law] & s.judged[law]).sum()) for s in steps)
+        broken = [s.frame for s in steps if (s.judged[law] & ~s.obeys[law]).sum() > MANY * max(s.judged[law].sum(), 1)]
+        detail = {"broken_frames": broken, "points": points}
+        out[law] = Score(obeying / judged, detail=detail) if judged else Score(None, "no point could be judged", detail)
+    return out
+
+
+def _judge(places: Floats, start: int, size: Floats) -> list[_Step]:
+    """Every frame but the first of one segment (points, frames, 2)."""
+    count, frames = places.shape[:2]
+    alive = np.isfinite(places[..., 0])
+    excused = np.zeros(count, bool)  # lost for a reason that can be seen
+    lost = np.zeros(count, bool)  # lost without one
+    out = []
+    for t in range(1, frames):
+        gone = alive[:, t - 1] & ~alive[:, t]
+        expected = places[:, t - 1] + (places[:, t - 1] - places[:, t - 2] if t > 1 else 0.0)
+        explained = gone & (_leaves(expected, size) | _covered(places[:, t - 1], places[:, t], expected))
+        excused |= explained
+        lost |= gone & ~explained
+        counted = ~excused
+        here = alive[:, t]
+        step = places[:, t] - places[:, t - 1]
+        near = _neighbours(places[:, t - 1], here)
+        obeys = {
+            "permanence": ~lost,
+            "continuity": here & _together(step, near),
+            "rigidity": here & _rigid(places[:, t - 1], places[:, t], near),
+            "smoothness": here,
+        }
+        judged = dict.fromkeys(LAWS, counted)
+        if t == 1:  # no step before it
+            judged = {**judged, "smoothness": counted & lost}
+        else:
+            before = places[:, t - 1] - places[:, t - 2]
+            jerk = np.linalg.norm(step - before, axis=1)
+            obeys["smoothness"] = here & (jerk <= np.maximum(JERK[0], JERK[1] * np.linalg.norm(before, axis=1)))
+        out.append(_Step(start + t, judged, obeys))
+    return out
+
+
+def _leaves(expected: Floats, size: Floats) -> Bools:
+    """Where a point goes on to the border or past it."""
+    return np.asarray(((expected < EDGE) | (expected > size - EDGE)).any(1), bool)
+
+
+def _covered(last: Floats, now: Floats, expected: Floats) -> Bools:
+    """Where another point that is still followed came near a point's expected place, and nearer than it was."""
+    before = np.linalg.norm(last[:, None] - last[None], axis=2)  # (points, others)
+    after = np.linalg.norm(expected[:, None] - now[None], axis=2)
+    return np.asarray(((after < COVER) & (after < 0.8 * before)).any(1), bool)
+
+
+def _neighbours(places: Floats, here: Bools) -> npt.NDArray[np.int64]:
+    """(points, NEIGHBOURS) nearest others that are followed into this frame."""
+    far = np.linalg.norm(places[:, None] - places[None], axis=2)
+    far[:, ~here] = np.inf
+    np.fill_diagonal(far, np.inf)
+    far = np.where(np.isfinite(far), far, 1e9)
+    return np.argsort(far, axis=1, kind="stable")[:, : min(NEIGHBOURS, max(int(here.sum()) - 1, 1))]
+
+
+def _together(step: Floats, near: npt.NDArray[np.int64]) -> Bools:
+    with np.errstate(invalid="ignore"):
+        middle = np.median(step[near], axis=1)
+        return np.asarray(np.linalg.norm(step - middle, axis=1) <= TELEPORT, bool)
+
+
+def _rigid(last: Floats, now: Floats, near: npt.NDArray[np.int64]) -> Bools:
+    before = np.linalg.norm(last[near] - last[:, None], axis=2)  # (points, neighbours)
+    after = np.linalg.norm(now[near] - now[:, None], axis=2)
+    kept = np.abs(after - before) <= np.maximum(STRETCH[0] * before, STRETCH[1])
+    return np.asarray(2 * kept.sum(1) >= near.shape[1], bool)

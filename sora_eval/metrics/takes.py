@@ -1,0 +1,149 @@
+"""The real clips of the Physics-IQ benchmark: every scenario filmed twice from every view, found by their file names.
+
+0001_testing-videos_30FPS_perspective-left_take-1_trimmed-ball-and-block-fall.mp4   a real take
+0001_perspective-left_trimmed-ball-and-block-fall.mp4                               a generated clip
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from sora_eval.clip import VIDEO_SUFFIXES
+from sora_eval.errors import ClipError
+from sora_eval.features.base import Undefined
+
+SECONDS = 5
+FPS_SLACK = 0.01  # 29.97 is 30
+_NAME = re.compile(
+    r"^(?P<number>\d+)_(?:(?P<kind>[a-z]+-[a-z]+)_)?(?:(?P<fps>\d+)FPS_)?"
+    r"(?P<view>perspective-[a-z]+)_(?:take-(?P<take>\d+)_)?(?:trimmed-)?(?P<scenario>.+)$"
+)
+KINDS = (None, "testing-videos")  # others are conditioning, full and mask videos
+
+Frame = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Shot:
+    """What a file name says: view and scenario, which take of it (None of a generated clip), its rate where it is told."""
+
+    view: str
+    scenario: str
+    take: int | None
+    fps: int | None
+    kind: str | None
+
+
+def parse_name(name: str) -> Shot | None:
+    """Read a file name with or without its suffix; None if it is not one of the benchmark's."""
+    stem = name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in VIDEO_SUFFIXES else name
+    found = _NAME.match(stem)
+    if found is None:
+        return None
+    take, fps = (int(v) if v else None for v in (found["take"], found["fps"]))
+    return Shot(found["view"], found["scenario"], take, fps, found["kind"])
+
+
+@dataclass(frozen=True)
+class Takes:
+    """The takes below a folder, by (view, scenario, take); of each one file a rate."""
+
+    folder: Path
+    files: dict[tuple[str, str, int], dict[int | None, Path]]
+
+    @staticmethod
+    def find(folder: Path) -> Takes:
+        """Look through a folder and all below it. Raises ClipError if it has no takes, or two files of one take and rate."""
+        if not folder.is_dir():
+            raise ClipError(
+                f"physics_iq: real = {str(folder)!r} is not a folder; give the one that holds the benchmark's takes"
+            )
+        files: dict[tuple[str, str, int], dict[int | None, Path]] = {}
+        for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES):
+            shot = parse_name(path.name)
+            if shot is None or shot.take is None or shot.kind not in KINDS:
+                continue
+            own = files.setdefault((shot.view, shot.scenario, shot.take), {})
+            if shot.fps in own:
+                raise ClipError(f"physics_iq: {path} and {own[shot.fps]} are the same take at the same rate; remove one")
+            own[shot.fps] = path
+        if not files:
+            raise ClipError(
+                f"physics_iq: no real take below {folder}; expected names such as "
+                "0001_testing-videos_30FPS_perspective-left_take-1_trimmed-ball-and-block-fall.mp4"
+            )
+        return Takes(folder, files)
+
+    def path(self, view: str, scenario: str, take: int, fps: float) -> Path:
+        """The file of a take at a rate. Raises Undefined if there is none."""
+        own = self.files.get((view, scenario, take))
+        if own is None:
+            raise Undefined(f"{self.folder} has no take {take} of {scenario}, {view}")
+        found = next((p for f, p in own.items() if f is not None and abs(f - fps) <= FPS_SLACK * fps), own.get(None))
+        if found is None:
+            raise Undefined(f"take {take} of {scenario}, {view}, is there at {sorted(f or 0 for f in own)} fps, not at {fps:g}")
+        return found
+
+    def pairs(self, fps: float) -> list[tuple[Path, Path]]:
+        """Takes 1 and 2 of all that has both at a rate."""
+        out = []
+        for view, scenario in dict.fromkeys((v, s) for v, s, _ in self.files):
+            try:
+                out.append((self.path(view, scenario, 1, fps), self.path(view, scenario, 2, fps)))
+            except Undefined:
+                continue
+        return out
+
+    @property
+    def content(self) -> str:
+        """Hash of names and content of all takes: another file, another value."""
+        parts = sorted(f"{p.name}|{hash_of(p)}" for own in self.files.values() for p in own.values())
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+def hash_of(path: Path) -> str:
+    """sha256 of a file's bytes; read again when the file has changed."""
+    stat = path.stat()
+    return _hash(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _hash(path: Path, _size: int, _modified: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_length(frames: int, fps: float, what: str) -> None:
+    """Raises Undefined unless so many frames are exactly five seconds."""
+    expected = round(SECONDS * fps)
+    if frames != expected:
+        raise Undefined(f"{what} has {frames} frames at {fps:g} fps; Physics-IQ takes exactly {SECONDS} s, {expected} frames")
+
+
+def frames_of(path: Path, fps: float) -> Iterator[Frame]:
+    """Decode a take frame by frame: five seconds in 4K are too much to be held. Raises Undefined for another rate or length,
+    and for a file that is no video."""
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            rate = float(stream.average_rate or stream.guessed_rate or 0)
+            if abs(rate - fps) > FPS_SLACK * fps:
+                raise Undefined(f"the real take {path.name} has {rate:g} fps, the clip {fps:g}; make both the same")
+            number = 0
+            for frame in container.decode(stream):
+                number += 1
+                yield np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+    except (av.error.FFmpegError, IndexError) as error:
+        raise Undefined(f"the real take {path.name} cannot be decoded: {error}") from error
+    check_length(number, fps, f"the real take {path.name}")
