@@ -15,8 +15,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
-from sora_eval.errors import SuiteError
-from sora_eval.metrics import REGISTRY
+from sora_eval.errors import SoraEvalError, SuiteError
+from sora_eval.metrics import REGISTRY, check_options
 
 _SHAPE = re.compile(r"^([1-9]\d*)x([1-9]\d*)$")
 _CLIP_SHAPE = re.compile(r"^([1-9]\d*)x([1-9]\d*)x([1-9]\d*)$")
@@ -228,6 +228,10 @@ def _check_metric(path: Path, metric: str, options: dict[str, Any]) -> None:
         if type(value) is not type(known[key]):
             expected = type(known[key]).__name__
             raise SuiteError(f"{path}: [metrics.{metric}].{key} = {value!r} is {type(value).__name__}; expected {expected}")
+    try:
+        check_options(metric, options)
+    except SoraEvalError as error:
+        raise SuiteError(f"{path}: {error}") from error
 
 
 def _near(word: str, known: list[str]) -> str:
