@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
+from sora_eval.buckets import AXES, Axis
 from sora_eval.errors import SoraEvalError, SuiteError
 from sora_eval.metrics import REGISTRY, check_options
 
@@ -80,6 +81,39 @@ class Reference(_Table):
     copies: int = Field(1, ge=1)  # clips a case
 
 
+class Canonical(_Table):
+    """One canvas for all clips, generated and real, before they are scored. What is left out stays as it is."""
+
+    fps: float | None = Field(None, gt=0)
+    area: int | None = Field(None, ge=64)  # px
+    seconds: float | None = Field(None, gt=0)
+    aspect: str | None = None  # WIDTH:HEIGHT
+
+    @field_validator("aspect")
+    @classmethod
+    def _aspect(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"^[1-9]\d*:[1-9]\d*$", value):
+            raise ValueError("expected WIDTH:HEIGHT, for example '16:9'")
+        return value
+
+    @property
+    def ratio(self) -> float:
+        """Width / height of the canvas."""
+        width, height = map(int, (self.aspect or "1:1").split(":"))
+        return width / height
+
+    @property
+    def fixed(self) -> tuple[Axis, ...]:
+        """What no longer differs between clips on this canvas."""
+        given = {"resolution": self.area, "aspect": self.aspect, "fps": self.fps, "length": self.seconds}
+        return tuple(axis for axis in AXES if given[axis] is not None)
+
+    @property
+    def signature(self) -> str:
+        """A suffix of the signature of every number that was made on it."""
+        return "|canonical:" + ",".join(f"{k}={v}" for k, v in self.model_dump(exclude_none=True).items())
+
+
 class Throughput(_Table):
     """A sweep of single clips, WIDTHxHEIGHTxFRAMES."""
 
@@ -140,6 +174,7 @@ class Suite(_Table):
     axes: Axes | None = None
     generate: Generate = Field(default_factory=Generate)
     reference: Reference | None = None
+    canonical: Canonical | None = None
     metrics: dict[str, dict[str, Any]] = {}
     throughput: Throughput | None = None
     _path: Path = PrivateAttr(Path("suite.toml"))
@@ -251,6 +286,7 @@ def _explain(problem: Any) -> str:
         "axes": Axes,
         "generate": Generate,
         "reference": Reference,
+        "canonical": Canonical,
         "throughput": Throughput,
     }
     model = tables.get(table, Suite)

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
+from sora_eval.buckets import AXES, Axis
 from sora_eval.errors import NO_BOOTSTRAP, RefusedError, SuiteError
 
 if TYPE_CHECKING:
     from sora_eval.metrics.base import ClipMetric, SetMetric
 
 Family = Literal["distribution", "text", "temporal", "physics"]
-Axis = Literal["resolution", "aspect", "fps", "length"]
-AXES: tuple[Axis, ...] = ("resolution", "aspect", "fps", "length")
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,11 @@ class MetricInfo:
     choices: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of options that are a word
     refused: dict[tuple[str, str], str] = field(default_factory=dict)  # (option, value): why not
     pixels: bool = False  # reads facts in pixels and frames: never scored on a canonical canvas
+
+    @property
+    def sensitive_to(self) -> tuple[Axis, ...]:
+        """What its scores are not to be pooled over or compared across."""
+        return tuple(axis for axis in AXES if axis not in self.invariant_to)
 
 
 _CLIP_OPTIONS = {"model": "world", "frames": 8}
@@ -145,12 +149,14 @@ REGISTRY: dict[str, MetricInfo] = {
         "per-clip",
         "sora_eval.metrics.physics:PhysicsLaws",
         "permanence, continuity, rigidity, free fall and support of tracked objects",
+        pixels=True,
     ),
     "object_facts": MetricInfo(
         "physics",
         "per-clip",
         "sora_eval.metrics.physics:ObjectFacts",
         "count, colour, shape and velocity of tracked objects against the prompt's facts",
+        pixels=True,
     ),
 }
 
