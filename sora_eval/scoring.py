@@ -78,9 +78,9 @@ def _reference_features(folder: RunFolder, suite: Suite, sets: list[str], pool: 
     """The reference set's vectors, clip by clip; the clips themselves are not kept."""
     assert suite.reference is not None
     generator = open_generator(suite.reference.generator)
-    clips, number = _reference_clips(suite, generator)
+    answered, number = _reference_clips(suite, generator)
     kept, failed = _Vectors(), list[str]()
-    for case, real in track(pool.map(Scorer.reference, clips), "reference", number):
+    for case, real in track(pool.map(Scorer.reference, answered), "reference", number):
         kept.add(case, real.vectors, real.bucket, real.sha256)
         failed += real.failed
     source = np.array(f"{suite.reference.generator}|{generator.fingerprint()}|seed+{suite.reference.seed_offset}")
