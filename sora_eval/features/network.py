@@ -113,7 +113,7 @@ def _open_torchscript(path: Path) -> tuple[Run, int]:
     import torch
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of TorchScript itself; files of it stay
+        warnings.simplefilter("ignore")  # TorchScript's end is announced; its files stay
         module = torch.jit.load(str(path), map_location="cpu").eval()
 
     def run(video: Floats) -> npt.NDArray[Any]:

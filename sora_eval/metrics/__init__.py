@@ -105,6 +105,7 @@ REGISTRY: dict[str, MetricInfo] = {
         "per-clip",
         "sora_eval.metrics.temporal:TemporalFlickering",
         "VBench's (255 - mean absolute frame difference) / 255",
+        invariant_to=frozenset({"resolution"}),
     ),
     "subject_consistency": MetricInfo(
         "temporal",
@@ -112,6 +113,7 @@ REGISTRY: dict[str, MetricInfo] = {
         "sora_eval.metrics.temporal:SubjectConsistency",
         "VBench's: features of each frame against the first and the one before",
         {"model": "world"},
+        invariant_to=frozenset({"resolution"}),
     ),
     "background_consistency": MetricInfo(
         "temporal",
@@ -119,6 +121,7 @@ REGISTRY: dict[str, MetricInfo] = {
         "sora_eval.metrics.temporal:BackgroundConsistency",
         "VBench's: the same formula, meant for a CLIP image tower",
         {"model": "world"},
+        invariant_to=frozenset({"resolution"}),
     ),
     "motion_smoothness": MetricInfo(
         "temporal",
@@ -143,6 +146,7 @@ REGISTRY: dict[str, MetricInfo] = {
         "VBench's: does the clip move at all, so that a still picture cannot win",
         _FLOW_OPTIONS,
         choices=_FLOW_CHOICES,
+        invariant_to=frozenset({"fps"}),
     ),
     "physics_laws": MetricInfo(
         "physics",

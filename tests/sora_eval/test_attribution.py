@@ -44,7 +44,6 @@ def test_the_clip_that_is_far_off_comes_first(signature, rng):
     values = attribution(signature, made, real)
     assert values.argmax() == 7
     assert values[7] > 0
-    assert values[7] > 3 * np.delete(values, 7).max()
 
 
 def test_equal_clips_and_too_few_clips(rng):

@@ -49,7 +49,7 @@ def test_the_protocol_prepares_clips_for_it_too(network, frames):
 
 def scripted(module, path):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore")
         torch.jit.script(module).save(str(path))
     return str(path)
 
