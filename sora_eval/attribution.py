@@ -73,8 +73,11 @@ def _nuclear_norms_without_a_row(centred: Array) -> Array:
     t = np.exp(np.arange(np.log(squares[-1]) - REACH, REACH, STEP))  # (Q,)
     resolvent = 1.0 / (squares[:, None] + t)  # (r, Q)
     q2 = weights @ (squares[:, None] * np.square(resolvent))
-    # 1 - rho q1, without the cancellation of its two terms for small t.
-    rest = np.maximum(1.0 - rho * weights.sum(1, keepdims=True), 0.0) + rho * t * (weights @ resolvent)
+    # 1 - rho q1, without the cancellation of its two terms for small t. Where a clip alone spans a direction its first term is
+    # 0 up to rounding, whose square root would be seen.
+    alone = 1.0 - rho * weights.sum(1, keepdims=True)
+    alone[alone < 4 * n * np.finfo(np.float64).eps] = 0.0
+    rest = alone + rho * t * (weights @ resolvent)
     fall = STEP / np.pi * (t**1.5 * rho * q2 / rest).sum(1)
     return np.asarray(np.maximum(values.sum() - scale * fall, 0.0))
 

@@ -92,6 +92,7 @@ REGISTRY: dict[str, MetricInfo] = {
         "sora_eval.metrics.text:ClipRetrieval",
         "is the clip's own prompt ranked first among the suite's (R@1)",
         _CLIP_OPTIONS,
+        invariant_to=frozenset({"fps"}),
     ),
     "caption_facts": MetricInfo(
         "text",
