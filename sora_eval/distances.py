@@ -80,9 +80,16 @@ def mmd_from_gram(k: Array, a: Index, b: Index, width: int) -> float:
 
     The cubic kernel sees a common shift, so `k` must hold inner products of the vectors as they are.
     """
+    return _mmd_of_kernel(_cubic(k, width), a, b)
+
+
+def _cubic(k: Array, width: int) -> Array:
+    return np.asarray((k / width + 1.0) ** 3)
+
+
+def _mmd_of_kernel(kernel: Array, a: Index, b: Index) -> float:
     if min(len(a), len(b)) < 2:
         raise ValueError(f"a kernel distance needs at least 2 vectors a set, found {len(a)} and {len(b)}")
-    kernel = (k / width + 1.0) ** 3
     kaa, kbb, kab = kernel[np.ix_(a, a)], kernel[np.ix_(b, b)], kernel[np.ix_(a, b)]
     n, m = len(a), len(b)
     within_a = (kaa.sum() - np.trace(kaa)) / (n * (n - 1))
@@ -122,8 +129,8 @@ def set_statistic(signature: str, *sets: npt.ArrayLike) -> tuple[Statistic, list
         inside = joined @ np.linalg.svd(joined - joined.mean(0), full_matrices=False)[2].T
         return Statistic(lambda a, b: frechet_distance(inside[a], inside[b], ddof, ridge)), rows
     if "|mmd-cubic-unbiased" in signature:
-        width = np.shape(sets[0])[1]
-        return Statistic(lambda a, b: mmd_from_gram(k, a, b, width)), rows
+        kernel = _cubic(k, np.shape(sets[0])[1])
+        return Statistic(lambda a, b: _mmd_of_kernel(kernel, a, b)), rows
     if found := re.search(r"\|(precision|recall)-knn:(\d+)", signature):
         neighbours, recall = int(found[2]), found[1] == "recall"
         joined = np.concatenate([_vectors(s) for s in sets])

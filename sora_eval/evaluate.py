@@ -19,8 +19,10 @@ from sora_eval.suite import Case, Suite
 from sora_eval.summary import summarise
 
 
-def run(suite: Suite, spec: str, out: Path | str, *, limit: int | None = None, reference: str | None = None) -> RunFolder:
-    """Run a suite against a generator, from nothing. Returns the finished run."""
+def run(
+    suite: Suite, spec: str, out: Path | str, *, limit: int | None = None, reference: str | None = None, workers: int = 1
+) -> RunFolder:
+    """Run a suite against a generator, from nothing; `workers` processes score. Returns the finished run."""
     if reference is not None:
         suite = with_reference(suite, reference)
     generator = open_generator(spec)
@@ -44,10 +46,10 @@ def run(suite: Suite, spec: str, out: Path | str, *, limit: int | None = None, r
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     }
     folder = RunFolder.create(Path(out), head, suite.to_json())
-    return _stages(folder, suite, generator, cases[:limit])
+    return _stages(folder, suite, generator, cases[:limit], workers)
 
 
-def resume(folder: RunFolder) -> RunFolder:
+def resume(folder: RunFolder, workers: int = 1) -> RunFolder:
     """Go on with a run that was killed. Raises RunError if the generator is not the one that started it."""
     head = folder.head
     suite = stored_suite(folder)
@@ -59,17 +61,17 @@ def resume(folder: RunFolder) -> RunFolder:
         )
     folder.repair()
     folder.update_head(status="started")
-    return _stages(folder, suite, generator, plan(suite, generator)[: head["limit"]])
+    return _stages(folder, suite, generator, plan(suite, generator)[: head["limit"]], workers)
 
 
-def rescore(folder: RunFolder) -> RunFolder:
+def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
     """Score the clips of a run again, from disk, and rebuild its summary."""
     suite = stored_suite(folder)
     generator = open_generator(folder.head["generator"]["spec"])
     cases = plan(suite, generator)[: folder.head["limit"]]
     folder.replace("scores", [])
     folder.replace("floors", [])
-    score(folder, suite, cases, generator if isinstance(generator, BringsClips) else None)
+    score(folder, suite, cases, generator if isinstance(generator, BringsClips) else None, workers)
     score_floors(folder, suite, cases)
     summarise(folder, suite, cases)
     return folder
@@ -111,12 +113,12 @@ def plan(suite: Suite, generator: Generator) -> list[Case]:
     return generator.cases()
 
 
-def _stages(folder: RunFolder, suite: Suite, generator: Generator, cases: list[Case]) -> RunFolder:
+def _stages(folder: RunFolder, suite: Suite, generator: Generator, cases: list[Case], workers: int) -> RunFolder:
     try:
         if not isinstance(generator, BringsClips) or suite.axes is not None:
             generate(folder, suite, generator, cases)
         if suite.metrics:
-            score(folder, suite, cases, generator if isinstance(generator, BringsClips) else None)
+            score(folder, suite, cases, generator if isinstance(generator, BringsClips) else None, workers)
             score_floors(folder, suite, cases)
         if suite.throughput is not None and not isinstance(generator, BringsClips):
             sweep(folder, suite, generator)

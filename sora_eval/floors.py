@@ -6,13 +6,12 @@ The tracker's floor is the world itself; the latent's is the world through the V
 from __future__ import annotations
 
 from sora_eval.errors import SoraEvalError
-from sora_eval.features.base import ClipView
 from sora_eval.generating import answers, request_of
 from sora_eval.generators import Generator, open_generator
 from sora_eval.metrics import REGISTRY
 from sora_eval.progress import track
 from sora_eval.runs import RunFolder
-from sora_eval.scoring import Metrics, make_metrics, score_rows
+from sora_eval.scorer import Views, make_metrics, score_rows, signature_of
 from sora_eval.suite import Case, Suite
 
 PREFIX = "floor:"  # of the slices of metrics.jsonl
@@ -31,8 +30,8 @@ def score_floors(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
     names = measured(suite)
     if suite.floors is None or not names:
         return
-    made = make_metrics(suite, suite.prompt_list)
-    metrics = Metrics({n: m for n, m in made.per_clip.items() if n in names})
+    metrics = {n: m for n, m in make_metrics(suite, suite.prompt_list).per_clip.items() if n in names}
+    signatures = {n: signature_of(n, m, suite) for n, m in metrics.items()}
     done = {(row["floor"], row["id"]) for row in folder.rows("floors")}
     for spec in suite.floors.generators:
         left = [c for c in cases if (spec, c.id) not in done]
@@ -44,10 +43,10 @@ def score_floors(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
             folder.append("floors", [{"floor": spec, "id": "", "status": "error", "reason": str(error)}])
             continue
         for case in track(left, f"floor {spec}"):
-            rows = score_rows(case, _view(generator, suite, case), metrics)
+            rows = score_rows(case, _views(generator, suite, case), metrics, signatures)
             folder.append("floors", [{"floor": spec, **row} for row in rows])
 
 
-def _view(generator: Generator, suite: Suite, case: Case) -> ClipView | str:
+def _views(generator: Generator, suite: Suite, case: Case) -> Views | str:
     answer = answers(generator, [request_of(case, suite)])[0]
-    return answer if isinstance(answer, str) else ClipView(answer, case)
+    return answer if isinstance(answer, str) else Views(answer, case, suite)

@@ -17,8 +17,8 @@ import numpy.typing as npt
 from sora_eval.errors import RunError
 
 SCHEMA_VERSION = 1
-Table = Literal["samples", "scores", "floors", "metrics", "timings"]
-TABLES: tuple[Table, ...] = ("samples", "scores", "floors", "metrics", "timings")
+Table = Literal["samples", "scores", "floors", "metrics", "timings", "attribution"]
+TABLES: tuple[Table, ...] = ("samples", "scores", "floors", "metrics", "timings", "attribution")
 
 
 def now() -> str:

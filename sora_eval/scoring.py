@@ -1,178 +1,99 @@
-"""Scoring: every clip is decoded once and shown to every metric; the reference set passes by clip by clip."""
+"""Scoring: every clip is decoded once and shown to every metric; the reference set passes by clip by clip.
+
+The way of the plan: here alone rows are written, in the order of the plan, whatever process scored a clip. Nothing of a
+clip is kept but its rows and vectors, so memory does not grow with the frames.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
-from sora_eval.clip import Clip, read_clip
-from sora_eval.errors import ClipError, SoraEvalError, SuiteError
-from sora_eval.features.base import ClipView, FeatureCache, Undefined
-from sora_eval.generating import answers, request_of, sample_row
+from sora_eval.clip import Clip
+from sora_eval.errors import ClipError, SuiteError
+from sora_eval.features.base import Array
+from sora_eval.generating import answers, request_of
 from sora_eval.generators import BringsClips, Generator, open_generator
-from sora_eval.metrics import create
-from sora_eval.metrics.base import ClipMetric, SetMetric
+from sora_eval.metrics import REGISTRY
 from sora_eval.progress import track
 from sora_eval.runs import RunFolder
-from sora_eval.suite import Case, Prompt, Suite
+from sora_eval.scorer import Scorer
+from sora_eval.suite import Case, Suite
+from sora_eval.workers import Workers
 
 REFERENCE = "reference-"  # prefix of the feature files of the reference set
 
 
-@dataclass
-class Metrics:
-    """The metrics of a suite that could be made, and why the others could not."""
+class _Vectors:
+    """Vectors by metric with the ids of their cases, in the order in which they came."""
 
-    per_clip: dict[str, ClipMetric] = field(default_factory=dict)
-    sets: dict[str, SetMetric] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.ids: dict[str, list[str]] = {}
+        self.values: dict[str, list[Array]] = {}
+        self.buckets: dict[str, list[str]] = {}
+        self.clips: dict[str, list[str]] = {}  # sha256 of their frames
 
+    def add(self, case: Case, vectors: dict[str, Array], bucket: str = "", clip: str = "") -> None:
+        for name, value in vectors.items():
+            self.ids.setdefault(name, []).append(case.id)
+            self.values.setdefault(name, []).append(value)
+            self.buckets.setdefault(name, []).append(bucket)
+            self.clips.setdefault(name, []).append(clip)
 
-def make_metrics(suite: Suite, prompts: Iterable[Prompt]) -> Metrics:
-    """Create every metric; a missing weight is a reason in a row, not the end of the run."""
-    made, prompts = Metrics(), list(prompts)
-    for name, options in suite.metrics.items():
-        try:
-            metric = create(name, options)
-        except SoraEvalError as error:
-            made.missing[name] = str(error)
-            continue
-        if isinstance(metric, ClipMetric):
-            metric.prepare(prompts)
-            made.per_clip[name] = metric
-        else:
-            made.sets[name] = metric
-    return made
+    def of(self, name: str) -> tuple[list[str], Array]:
+        ids = self.ids.get(name, [])
+        return ids, np.array(self.values.get(name, []), np.float32).reshape(len(ids), -1)
 
 
-def score(folder: RunFolder, suite: Suite, cases: list[Case], source: BringsClips | None = None) -> None:
+def score(folder: RunFolder, suite: Suite, cases: list[Case], source: BringsClips | None = None, workers: int = 1) -> None:
     """Decode each clip once and show it to every metric. Clips that exist already are read here, straight from `source`.
 
-    The rows of a case are appended together, so a killed run never holds half a case.
+    The rows of a case are appended together, so a killed run never holds half a case. `workers` processes score at a time;
+    the numbers do not depend on how many there are.
     """
-    metrics = make_metrics(suite, suite.prompt_list or [c.prompt for c in cases])
-    cache = FeatureCache()
+    prompts = suite.prompt_list or [c.prompt for c in cases]
     samples = {row["id"]: row for row in folder.rows("samples")}
     scored = {row["id"] for row in folder.rows("scores")}
-    # Without a reference set there is nothing to measure a distance to.
-    sets = metrics.sets if suite.reference is not None else {}
-    vectors: dict[str, tuple[list[str], list[Any]]] = {name: ([], []) for name in sets}
-    for case in track(cases, "score"):
-        if source is not None and suite.axes is None:
-            view, row = _read_native(case, source, cache)
-            if case.id not in samples:
-                folder.append("samples", [row])
-                samples[case.id] = row
-        else:
-            view = _read_made(folder, case, samples.get(case.id), cache)
-        rows = [] if case.id in scored else score_rows(case, view, metrics)
-        for name, metric in sets.items():
-            try:
-                if isinstance(view, str):
-                    raise Undefined(f"no clip: {view}")
-                vectors[name][1].append(metric.features(view))
-                vectors[name][0].append(case.id)
-            except Undefined as reason:
-                status = "error" if isinstance(view, str) else "undefined"
-                rows += [] if case.id in scored else [_score_row(case, name, None, status, str(reason), {}, metric.signature)]
-        if rows:
-            folder.append("scores", rows)
-    for name, (ids, values) in vectors.items():
-        folder.save_features(name, ids, np.array(values, np.float32).reshape(len(ids), -1))
-    if sets:
-        _reference_features(folder, suite, metrics, cache)
+    sets = [n for n in suite.metrics if REGISTRY[n].kind == "set"] if suite.reference is not None else []
+    with Workers(partial(Scorer, folder, suite, prompts, source), workers) as pool:
+        jobs = [(case, samples.get(case.id), case.id not in scored) for case in cases]
+        vectors, broken = _Vectors(), set[str]()
+        for case, result in zip(cases, track(pool.map(Scorer.case, jobs), "score", len(jobs)), strict=True):
+            if result.sample is not None:
+                folder.append("samples", [result.sample])
+            if result.rows:
+                folder.append("scores", result.rows)
+            vectors.add(case, result.vectors)
+            broken |= result.missing
+        sets = [name for name in sets if name not in broken]
+        for name in sets:
+            folder.save_features(name, *vectors.of(name))
+        if sets and not all("clips" in folder.load_features(REFERENCE + name) for name in sets):
+            _reference_features(folder, suite, sets, pool)
 
 
-def _read_native(case: Case, source: BringsClips, cache: FeatureCache) -> tuple[ClipView | str, dict[str, Any]]:
-    path = str(source.path(case).resolve())
-    try:
-        clip = source.read(case)
-    except (ClipError, MemoryError) as error:
-        return str(error), sample_row(case, None, path, str(error))
-    return ClipView(clip, case, cache), sample_row(case, clip, path, "")
-
-
-def _read_made(folder: RunFolder, case: Case, row: dict[str, Any] | None, cache: FeatureCache) -> ClipView | str:
-    if row is None:
-        return "it was not generated; use --resume"
-    if row["status"] != "ok":
-        return str(row["error"])
-    try:
-        clip = read_clip(folder.path / row["clip"])
-    except ClipError as error:
-        return str(error)
-    if clip.sha256 != row["sha256"]:
-        return f"{row['clip']} has changed since it was made"
-    return ClipView(clip, case, cache)
-
-
-def _score_row(
-    case: Case, name: str, value: float | None, status: str, reason: str, detail: dict[str, Any], signature: str
-) -> dict[str, Any]:
-    return {
-        "id": case.id,
-        "metric": name,
-        "value": value,
-        "status": status,
-        "reason": reason,
-        "detail": detail,
-        "signature": signature,
-    }
-
-
-def score_rows(case: Case, view: ClipView | str, metrics: Metrics) -> list[dict[str, Any]]:
-    """Rows of scores.jsonl: every per-clip metric on one clip, or on the reason why there is none."""
-    rows = []
-    for metric in metrics.per_clip.values():
-        names = [o.name for o in metric.outputs]
-        if isinstance(view, str):
-            rows += [_score_row(case, n, None, "error", f"no clip: {view}", {}, metric.signature) for n in names]
-            continue
-        try:
-            scores = metric.score(view)
-        except Undefined as reason:
-            rows += [_score_row(case, n, None, "undefined", str(reason), {}, metric.signature) for n in names]
-            continue
-        for name in names:
-            s = scores[name]
-            if s.value is not None and not np.isfinite(s.value):
-                rows.append(_score_row(case, name, None, "error", f"the metric gave {s.value}", s.detail, metric.signature))
-            else:
-                status = "undefined" if s.value is None else "ok"
-                rows.append(_score_row(case, name, s.value, status, s.reason, s.detail, metric.signature))
-    return rows
-
-
-def _reference_features(folder: RunFolder, suite: Suite, metrics: Metrics, cache: FeatureCache) -> None:
+def _reference_features(folder: RunFolder, suite: Suite, sets: list[str], pool: Workers[Scorer]) -> None:
     """The reference set's vectors, clip by clip; the clips themselves are not kept."""
     assert suite.reference is not None
-    if all(folder.load_features(REFERENCE + name) for name in metrics.sets):
-        return
     generator = open_generator(suite.reference.generator)
-    kept: dict[str, tuple[list[str], list[Any]]] = {name: ([], []) for name in metrics.sets}
-    failed: list[str] = []
-    for case, answer in track(*_reference_clips(suite, generator)):
-        if isinstance(answer, str):
-            failed.append(f"{case.id}: {answer}")
-            continue
-        view = ClipView(answer, case, cache)
-        for name, metric in metrics.sets.items():
-            try:
-                kept[name][1].append(metric.features(view))
-                kept[name][0].append(case.id)
-            except Undefined as reason:
-                failed.append(f"{case.id}: {reason}")
+    answered, number = _reference_clips(suite, generator)
+    kept, failed = _Vectors(), list[str]()
+    for case, real in track(pool.map(Scorer.reference, answered), "reference", number):
+        kept.add(case, real.vectors, real.bucket, real.sha256)
+        failed += real.failed
     source = np.array(f"{suite.reference.generator}|{generator.fingerprint()}|seed+{suite.reference.seed_offset}")
-    for name, (ids, values) in kept.items():
-        array = np.array(values, np.float32).reshape(len(ids), -1)
-        folder.save_features(REFERENCE + name, ids, array, failed=np.array(failed, np.str_), source=source)
+    for name in sets:
+        ids, values = kept.of(name)
+        buckets, clips = (np.array(column.get(name, []), np.str_) for column in (kept.buckets, kept.clips))
+        folder.save_features(
+            REFERENCE + name, ids, values, failed=np.array(failed, np.str_), buckets=buckets, clips=clips, source=source
+        )
 
 
-def _reference_clips(suite: Suite, generator: Generator) -> tuple[Iterator[tuple[Case, Clip | str]], str, int]:
-    """(clips, what to call them, how many): the generator's own, or its answers to the suite's cases."""
+def _reference_clips(suite: Suite, generator: Generator) -> tuple[Iterator[tuple[Case, Clip | str]], int]:
+    """(clips, how many): the generator's own, or its answers to the suite's cases."""
     assert suite.reference is not None
     offset, copies = suite.reference.seed_offset, suite.reference.copies
     if suite.axes is None:
@@ -187,11 +108,11 @@ def _reference_clips(suite: Suite, generator: Generator) -> tuple[Iterator[tuple
                 except ClipError as error:
                     yield case, str(error)
 
-        return read(), "reference", len(own)
+        return read(), len(own)
 
     def make() -> Iterator[tuple[Case, Clip | str]]:
         for case in suite.cases:
             for copy in range(copies):
                 yield case, answers(generator, [request_of(case, suite, offset + copy)])[0]
 
-    return make(), "reference", len(suite.cases) * copies
+    return make(), len(suite.cases) * copies

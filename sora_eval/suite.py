@@ -15,8 +15,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
-from sora_eval.errors import SuiteError
-from sora_eval.metrics import REGISTRY
+from sora_eval.buckets import AXES, Axis
+from sora_eval.errors import SoraEvalError, SuiteError
+from sora_eval.metrics import REGISTRY, check_options
 
 _SHAPE = re.compile(r"^([1-9]\d*)x([1-9]\d*)$")
 _CLIP_SHAPE = re.compile(r"^([1-9]\d*)x([1-9]\d*)x([1-9]\d*)$")
@@ -86,6 +87,39 @@ class Floors(_Table):
     generators: list[str] = Field(min_length=1)
 
 
+class Canonical(_Table):
+    """One canvas for all clips, generated and real, before they are scored. What is left out stays as it is."""
+
+    fps: float | None = Field(None, gt=0)
+    area: int | None = Field(None, ge=64)  # px
+    seconds: float | None = Field(None, gt=0)
+    aspect: str | None = None  # WIDTH:HEIGHT
+
+    @field_validator("aspect")
+    @classmethod
+    def _aspect(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"^[1-9]\d*:[1-9]\d*$", value):
+            raise ValueError("expected WIDTH:HEIGHT, for example '16:9'")
+        return value
+
+    @property
+    def ratio(self) -> float:
+        """Width / height of the canvas."""
+        width, height = map(int, (self.aspect or "1:1").split(":"))
+        return width / height
+
+    @property
+    def fixed(self) -> tuple[Axis, ...]:
+        """What no longer differs between clips on this canvas."""
+        given = {"resolution": self.area, "aspect": self.aspect, "fps": self.fps, "length": self.seconds}
+        return tuple(axis for axis in AXES if given[axis] is not None)
+
+    @property
+    def signature(self) -> str:
+        """A suffix of the signature of every number that was made on it."""
+        return "|canonical:" + ",".join(f"{k}={v}" for k, v in self.model_dump(exclude_none=True).items())
+
+
 class Throughput(_Table):
     """A sweep of single clips, WIDTHxHEIGHTxFRAMES."""
 
@@ -146,6 +180,7 @@ class Suite(_Table):
     axes: Axes | None = None
     generate: Generate = Field(default_factory=Generate)
     reference: Reference | None = None
+    canonical: Canonical | None = None
     metrics: dict[str, dict[str, Any]] = {}
     floors: Floors | None = None
     throughput: Throughput | None = None
@@ -237,6 +272,10 @@ def _check_metric(path: Path, metric: str, options: dict[str, Any]) -> None:
         if type(value) is not type(known[key]):
             expected = type(known[key]).__name__
             raise SuiteError(f"{path}: [metrics.{metric}].{key} = {value!r} is {type(value).__name__}; expected {expected}")
+    try:
+        check_options(metric, options)
+    except SoraEvalError as error:
+        raise SuiteError(f"{path}: {error}") from error
 
 
 def _near(word: str, known: list[str]) -> str:
@@ -257,6 +296,7 @@ def _explain(problem: Any) -> str:
         "generate": Generate,
         "reference": Reference,
         "floors": Floors,
+        "canonical": Canonical,
         "throughput": Throughput,
     }
     model = tables.get(table, Suite)

@@ -46,7 +46,10 @@ def _rows(kind: What, root: Path) -> tuple[list[tuple[str, ...]], tuple[str, ...
     if kind is What.metrics:
         from sora_eval.metrics import REGISTRY
 
-        return [(n, i.family, i.kind, i.about) for n, i in REGISTRY.items()], ("name", "family", "kind", "about")
+        metrics: list[tuple[str, ...]] = [
+            (n, i.family, i.kind, ", ".join(i.sensitive_to) or "none of them", i.about) for n, i in REGISTRY.items()
+        ]
+        return metrics, ("name", "family", "kind", "changes with", "about")
     if kind is What.generators:
         from sora_eval.generators import GENERATORS
 

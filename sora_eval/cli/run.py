@@ -28,6 +28,7 @@ def run(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N cases; such a run is marked partial.")] = None,
     reference: Annotated[str | None, typer.Option(help="Another reference set, for example folder:REAL.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with a killed run: its folder, or 'latest'.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that score clips; the numbers stay the same.")] = 1,
 ) -> None:
     """Run a suite against a generator: generate, score, summarise; ends with the table."""
     from reports import render, tables
@@ -42,11 +43,11 @@ def run(
     if resume is not None:
         if generator or limit or reference:
             raise SoraEvalError("--resume takes generator, limit and reference from the run; leave them out")
-        done.append(evaluate.resume(resolve_run(resume)))
+        done.append(evaluate.resume(resolve_run(resume), workers))
     else:
         loaded = load_suite(str(suite))
         for spec in generator or ["reference"]:
-            done.append(evaluate.run(loaded, spec, out, limit=limit, reference=reference))
+            done.append(evaluate.run(loaded, spec, out, limit=limit, reference=reference, workers=workers))
     render.print_runs(done)
     console = tables.console()
     for folder in done:

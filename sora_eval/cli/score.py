@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
-EXAMPLES = "Example: sora-eval score latest"
+EXAMPLES = "Examples: sora-eval score latest; sora-eval score latest --workers 4"
 
 
-def score(run: Annotated[Path, typer.Argument(help="A run folder, or 'latest'.")]) -> None:
+def score(
+    run: Annotated[Path, typer.Argument(help="A run folder, or 'latest'.")],
+    workers: Annotated[int, typer.Option(min=1, help="Processes that score clips; the numbers stay the same.")] = 1,
+) -> None:
     """Score the clips of a run again, from disk, and rebuild its summary."""
     from reports.render import print_runs
     from sora_eval import evaluate
     from sora_eval.runs import resolve_run
 
-    print_runs([evaluate.rescore(resolve_run(run))])
+    print_runs([evaluate.rescore(resolve_run(run), workers)])

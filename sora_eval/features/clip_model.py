@@ -63,6 +63,7 @@ class ClipModel:
         own = folder / "tokenizer.json"
         self._words = Tokenizer.from_file(str(own)) if own.is_file() else None
         self._bpe = None if self._words else open_clip.get_tokenizer(spec.partition(":")[0])
+        self.context_length = int(self.model.context_length)
         name = "world" if spec == "world" else Path(spec).name if folder.is_dir() else spec.replace("/", "_")
         self.signature = f"open_clip:{name}|weights:{identity}"
 
@@ -78,7 +79,7 @@ class ClipModel:
 
         Raises Undefined when the closed vocabulary of a word tokenizer lacks a word.
         """
-        length = self.model.context_length
+        length = self.context_length
         if self._words is None:
             assert self._bpe is not None
             ids = self._bpe([text])
@@ -160,8 +161,13 @@ class FrameEmbeddings:
     cached = True
 
     def __init__(self, spec: str, frames: int) -> None:
-        self.model, self.frames = load(spec), frames
+        self.spec, self.frames = spec, frames
         self.signature = f"{self.model.signature}|frames:{f'{frames}-even' if frames else 'all'}"
+
+    @property
+    def model(self) -> ClipModel | TimmModel:
+        """The network; looked up, so that a metric that is pickled carries its name and not its weights."""
+        return load(self.spec)
 
     def __call__(self, clip: Clip) -> Array:
         wanted = min(self.frames or clip.num_frames, clip.num_frames)

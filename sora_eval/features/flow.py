@@ -1,4 +1,4 @@
-"""Optical flow by OpenCV's DIS (Kroeger et al. 2016; no weights), and what is measured with it."""
+"""Optical flow by OpenCV's DIS (Kroeger et al. 2016; no weights) or torchvision's RAFT, and what is measured with it."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ import numpy as np
 import numpy.typing as npt
 
 from sora_eval.clip import Clip
+from sora_eval.errors import WeightsError
+from sora_eval.features import raft
 from sora_eval.features.base import Array, Undefined
 
 # Flow runs on a canvas whose short side is between these; DIS needs some 50 px, and large frames cost without gain.
 SHORT_MIN, SHORT_MAX = 96, 256
-CANVAS = f"flow:dis-medium|canvas:short{SHORT_MIN}-{SHORT_MAX}"
 DYNAMIC_FPS = 8.0
 
 Floats = npt.NDArray[np.float32]
 
 
-def canvas(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def canvas(frame: npt.NDArray[np.uint8], short_min: int = SHORT_MIN) -> npt.NDArray[np.uint8]:
     """A frame on the canvas; its aspect ratio stays."""
     height, width = frame.shape[:2]
     short = min(height, width)
-    scale = min(max(short, SHORT_MIN), SHORT_MAX) / short
+    scale = min(max(short, short_min), SHORT_MAX) / short
     if scale == 1:
         return frame
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
@@ -30,14 +31,32 @@ def canvas(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 class Flow:
-    """Dense flow between two canvas frames, in px; state-free, so no pair sees another one."""
+    """Dense flow between two canvas frames (H, W, 2), in px; state-free, so no pair sees another one.
 
-    def __init__(self) -> None:
-        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    `kind` is `dis`, `raft` or `raft_small`; `weights` a file for RAFT, or empty for torchvision's own. Raises WeightsError.
+    """
+
+    def __init__(self, kind: str = "dis", weights: str = "") -> None:
+        self.kind, self.weights = kind, weights
+        if kind == "dis":
+            if weights:
+                raise WeightsError(f"flow_weights = {weights!r}, but DIS flow has none; set flow = 'raft' or leave them out")
+            self.short_min, name = SHORT_MIN, "dis-medium"
+        else:
+            self.short_min, name = raft.SHORT_MIN, raft.signature(kind, weights)
+        self.signature = f"flow:{name}|canvas:short{self.short_min}-{SHORT_MAX}"
+
+    def canvas(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """The frame at the size that this flow sees."""
+        return canvas(frame, self.short_min)
 
     def __call__(self, a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Floats:
+        if self.kind != "dis":
+            return raft.flow(self.kind, self.weights, a, b)
+        # Made anew, since OpenCV's objects cannot be pickled; it costs microseconds.
+        dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         gray = [cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in (a, b)]
-        return np.asarray(self._dis.calc(gray[0], gray[1], None), np.float32)  # type: ignore[call-overload]
+        return np.asarray(dis.calc(gray[0], gray[1], None), np.float32)  # type: ignore[call-overload]
 
 
 def warp(image: Floats, flow: Floats) -> Floats:
@@ -59,16 +78,19 @@ class PairWarping:
     """For each pair of frames: masked mean squared difference to the warped next frame, and the share not occluded."""
 
     cached = True
-    signature = f"pair-warping|{CANVAS}|occlusion:forward-backward"
+
+    def __init__(self, flow: str = "dis", weights: str = "") -> None:
+        self.flow = Flow(flow, weights)
+        self.signature = f"pair-warping|{self.flow.signature}|occlusion:forward-backward"
 
     def __call__(self, clip: Clip) -> Array:
         if clip.num_frames < 2:
             raise Undefined("1 frame; a temporal metric needs at least 2")
-        flow = Flow()
+        flow = self.flow
         out = np.empty((clip.num_frames - 1, 2))
-        last = canvas(clip.frames[0])
+        last = flow.canvas(clip.frames[0])
         for i in range(1, clip.num_frames):
-            frame = canvas(clip.frames[i])
+            frame = flow.canvas(clip.frames[i])
             forward = flow(last, frame)
             mask = occlusion_free(forward, flow(frame, last))
             warped = warp(frame.astype(np.float32) / np.float32(255), forward)
@@ -86,15 +108,18 @@ class MiddleFrames:
     """
 
     cached = True
-    signature = f"middle-frames|{CANVAS}|half-way-warps"
+
+    def __init__(self, flow: str = "dis", weights: str = "") -> None:
+        self.flow = Flow(flow, weights)
+        self.signature = f"middle-frames|{self.flow.signature}|half-way-warps"
 
     def __call__(self, clip: Clip) -> Array:
         if clip.num_frames < 3:
             raise Undefined(f"{clip.num_frames} frames; interpolation needs at least 3")
-        flow = Flow()
+        flow = self.flow
         out = np.empty((clip.num_frames - 1) // 2)
         for i in range(len(out)):
-            before, middle, after = (canvas(f) for f in clip.frames[2 * i : 2 * i + 3])
+            before, middle, after = (flow.canvas(f) for f in clip.frames[2 * i : 2 * i + 3])
             # At the place x of the middle frame, what moves by f came from x - f/2 and goes to x + f/2.
             there, back = flow(before, after), flow(after, before)
             halves = [warp(f.astype(np.float32), w * np.float32(0.5)) for f, w in ((before, back), (after, there))]
@@ -106,17 +131,20 @@ class PairMotion:
     """For each pair of frames at about 8 fps: mean of the largest 5 % of flow magnitudes, in shares of the short side."""
 
     cached = True
-    signature = f"pair-motion|{CANVAS}|fps:{DYNAMIC_FPS:g}|top5%"
+
+    def __init__(self, flow: str = "dis", weights: str = "") -> None:
+        self.flow = Flow(flow, weights)
+        self.signature = f"pair-motion|{self.flow.signature}|fps:{DYNAMIC_FPS:g}|top5%"
 
     def __call__(self, clip: Clip) -> Array:
         step = max(round(clip.fps / DYNAMIC_FPS), 1)
         frames = clip.frames[::step]
         if len(frames) < 2:
             raise Undefined(f"{clip.num_frames} frames at {clip.fps:g} fps; motion needs at least two at about 8 fps")
-        flow = Flow()
+        flow = self.flow
         out = np.empty(len(frames) - 1)
-        last = canvas(frames[0])
-        for i, frame in enumerate(map(canvas, frames[1:])):
+        last = flow.canvas(frames[0])
+        for i, frame in enumerate(map(flow.canvas, frames[1:])):
             magnitude = np.hypot(*np.moveaxis(flow(last, frame), -1, 0)).ravel()
             top = np.sort(magnitude)[-max(int(0.05 * magnitude.size), 1) :]
             out[i] = top.mean() / min(frame.shape[:2])

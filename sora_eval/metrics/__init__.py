@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
+from sora_eval.buckets import AXES, Axis
+from sora_eval.errors import NO_BOOTSTRAP, RefusedError, SuiteError
+
 if TYPE_CHECKING:
     from sora_eval.metrics.base import ClipMetric, SetMetric
 
@@ -21,9 +24,26 @@ class MetricInfo:
     target: str  # module:class
     about: str
     options: dict[str, Any] = field(default_factory=dict)
+    # What of the same content does not move its scores; tests/sora_eval/test_invariances.py holds every declaration.
+    invariant_to: frozenset[Axis] = frozenset()
+    choices: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of options that are a word
+    refused: dict[tuple[str, str], str] = field(default_factory=dict)  # (option, value): why not
+    pixels: bool = False  # reads facts in pixels and frames: never scored on a canonical canvas
+
+    @property
+    def sensitive_to(self) -> tuple[Axis, ...]:
+        """What its scores are not to be pooled over or compared across."""
+        return tuple(axis for axis in AXES if axis not in self.invariant_to)
 
 
 _CLIP_OPTIONS = {"model": "world", "frames": 8}
+_SET_OPTIONS = {"protocol": "original", "precision": "fp32", "network": ""}
+_SET_CHOICES: dict[str, tuple[str, ...]] = {
+    "protocol": ("original", "styleganv", "cdfvd", "common_metrics", "fastvideo"),
+    "precision": ("fp32", "bf16"),
+}
+_FLOW_OPTIONS = {"flow": "dis", "flow_weights": ""}
+_FLOW_CHOICES: dict[str, tuple[str, ...]] = {"flow": ("dis", "raft", "raft_small")}
 
 REGISTRY: dict[str, MetricInfo] = {
     "fvd": MetricInfo(
@@ -31,28 +51,33 @@ REGISTRY: dict[str, MetricInfo] = {
         "set",
         "sora_eval.metrics.distribution:FVD",
         "Fréchet distance of I3D Kinetics-400 logits",
-        {"protocol": "original"},
+        {**_SET_OPTIONS, "interval": "none", "extrapolate": False},
+        choices={**_SET_CHOICES, "interval": ("none",)},
+        refused={("interval", "bootstrap"): NO_BOOTSTRAP},
     ),
     "kvd": MetricInfo(
         "distribution",
         "set",
         "sora_eval.metrics.distribution:KVD",
         "unbiased kernel distance (MMD^2) of I3D logits",
-        {"protocol": "original"},
+        _SET_OPTIONS,
+        choices=_SET_CHOICES,
     ),
     "precision": MetricInfo(
         "distribution",
         "set",
         "sora_eval.metrics.distribution:Precision",
         "share of generated clips inside the real set (k = 3 neighbours, I3D logits)",
-        {"protocol": "original"},
+        _SET_OPTIONS,
+        choices=_SET_CHOICES,
     ),
     "recall": MetricInfo(
         "distribution",
         "set",
         "sora_eval.metrics.distribution:Recall",
         "share of real clips inside the generated set: falls when modes are lost",
-        {"protocol": "original"},
+        _SET_OPTIONS,
+        choices=_SET_CHOICES,
     ),
     "clip_score": MetricInfo(
         "text",
@@ -67,6 +92,7 @@ REGISTRY: dict[str, MetricInfo] = {
         "sora_eval.metrics.text:ClipRetrieval",
         "is the clip's own prompt ranked first among the suite's (R@1)",
         _CLIP_OPTIONS,
+        invariant_to=frozenset({"fps"}),
     ),
     "caption_facts": MetricInfo(
         "text",
@@ -80,6 +106,7 @@ REGISTRY: dict[str, MetricInfo] = {
         "per-clip",
         "sora_eval.metrics.temporal:TemporalFlickering",
         "VBench's (255 - mean absolute frame difference) / 255",
+        invariant_to=frozenset({"resolution"}),
     ),
     "subject_consistency": MetricInfo(
         "temporal",
@@ -87,6 +114,7 @@ REGISTRY: dict[str, MetricInfo] = {
         "sora_eval.metrics.temporal:SubjectConsistency",
         "VBench's: features of each frame against the first and the one before",
         {"model": "world"},
+        invariant_to=frozenset({"resolution"}),
     ),
     "background_consistency": MetricInfo(
         "temporal",
@@ -94,36 +122,46 @@ REGISTRY: dict[str, MetricInfo] = {
         "sora_eval.metrics.temporal:BackgroundConsistency",
         "VBench's: the same formula, meant for a CLIP image tower",
         {"model": "world"},
+        invariant_to=frozenset({"resolution"}),
     ),
     "motion_smoothness": MetricInfo(
         "temporal",
         "per-clip",
         "sora_eval.metrics.temporal:MotionSmoothness",
         "VBench's: every second frame against its interpolation, by optical flow",
+        _FLOW_OPTIONS,
+        choices=_FLOW_CHOICES,
     ),
     "warping_error": MetricInfo(
         "temporal",
         "per-clip",
         "sora_eval.metrics.temporal:WarpingError",
         "squared difference to the flow-warped next frame, occlusions masked",
+        _FLOW_OPTIONS,
+        choices=_FLOW_CHOICES,
     ),
     "dynamic_degree": MetricInfo(
         "temporal",
         "per-clip",
         "sora_eval.metrics.temporal:DynamicDegree",
         "VBench's: does the clip move at all, so that a still picture cannot win",
+        _FLOW_OPTIONS,
+        choices=_FLOW_CHOICES,
+        invariant_to=frozenset({"fps"}),
     ),
     "physics_laws": MetricInfo(
         "physics",
         "per-clip",
         "sora_eval.metrics.physics:PhysicsLaws",
         "permanence, continuity, rigidity, free fall, collision and support of tracked objects",
+        pixels=True,
     ),
     "object_facts": MetricInfo(
         "physics",
         "per-clip",
         "sora_eval.metrics.physics:ObjectFacts",
         "count, colour, shape and velocity of tracked objects against the prompt's facts",
+        pixels=True,
     ),
     "physics_iq": MetricInfo(
         "physics",
@@ -141,8 +179,22 @@ REGISTRY: dict[str, MetricInfo] = {
 }
 
 
+def check_options(name: str, options: dict[str, Any]) -> None:
+    """Refuse values that no metric of that name takes. Raises RefusedError with a reason, else SuiteError."""
+    info = REGISTRY[name]
+    for key, value in options.items():
+        if (key, value) in info.refused:
+            raise RefusedError(f"[metrics.{name}].{key} = {value!r}: {info.refused[key, value]}")
+        if key in info.choices and value not in info.choices[key]:
+            raise SuiteError(
+                f"[metrics.{name}].{key} = {value!r} is not known; expected one of: {', '.join(info.choices[key])}"
+            )
+
+
 def create(name: str, options: dict[str, Any] | None = None) -> ClipMetric | SetMetric:
-    """A metric with its options; the rest keep their defaults. Raises WeightsError when a network is missing."""
+    """A metric with its options; the rest keep their defaults. Raises WeightsError when a network is missing, RefusedError and
+    SuiteError for options that it cannot have."""
+    check_options(name, options or {})
     info = REGISTRY[name]
     module, _, attribute = info.target.partition(":")
     metric: ClipMetric | SetMetric = getattr(import_module(module), attribute)(**{**info.options, **(options or {})})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +40,9 @@ class Score:
     detail: dict[str, Any] = field(default_factory=dict)
 
 
+Scored = ClipView | Mapping[str, float | None]
+
+
 class ClipMetric(Metric):
     """A metric with one score a clip; `compute` is the mean of the scores that exist.
 
@@ -72,14 +75,15 @@ class ClipMetric(Metric):
     def score(self, view: ClipView) -> Mapping[str, Score]:
         """The score of every output on one clip. Raises `Undefined` when none exists."""
 
-    def update(self, item: ClipView | Mapping[str, float | None]) -> None:
-        """Count the scores of a clip, or scores that are already known; None is not counted."""
-        scores = {n: s.value for n, s in self.score(item).items()} if isinstance(item, ClipView) else item
-        for i, output in enumerate(self.outputs):
-            value = scores.get(output.name)
-            if value is not None:
-                self.total[i] += value
-                self.count[i] += 1
+    def update(self, items: Scored | Sequence[Scored]) -> None:
+        """Count the scores of one clip or of several, or scores that are already known; None is not counted."""
+        for item in items if isinstance(items, Sequence) else (items,):
+            scores = {n: s.value for n, s in self.score(item).items()} if isinstance(item, ClipView) else item
+            for i, output in enumerate(self.outputs):
+                value = scores.get(output.name)
+                if value is not None:
+                    self.total[i] += value
+                    self.count[i] += 1
 
     def compute(self) -> torch.Tensor:
         """Means, one an output, NaN where nothing was scored."""
@@ -95,6 +99,7 @@ class SetMetric(Metric):
     outputs: tuple[Output, ...]
     signature: str
     extractor: Extractor
+    least: int  # vectors that each set needs
     generated: list[torch.Tensor]
     real: list[torch.Tensor]
 
@@ -112,9 +117,13 @@ class SetMetric(Metric):
         """The vector of one clip. Raises `Undefined` where the protocol does not cover it."""
         return view.features(self.extractor)
 
-    def update(self, item: ClipView | npt.ArrayLike, *, real: bool = False) -> None:
-        """Add a clip, or vectors (n, D) that are already known, to the generated or the real set."""
-        values = self.features(item)[None] if isinstance(item, ClipView) else np.asarray(item)
+    def update(self, items: ClipView | Sequence[ClipView] | npt.ArrayLike, *, real: bool = False) -> None:
+        """Add one clip or several, or vectors (n, D) that are already known, to the generated or the real set."""
+        views = [items] if isinstance(items, ClipView) else items if isinstance(items, Sequence) else []
+        if views and all(isinstance(v, ClipView) for v in views):
+            values = np.stack([self.features(v) for v in views if isinstance(v, ClipView)])
+        else:
+            values = np.asarray(items)
         (self.real if real else self.generated).append(torch.as_tensor(values.astype(np.float64)))
 
     def sets(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

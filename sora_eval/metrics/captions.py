@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 
 import numpy as np
+import torch
 
 from reference_model.backends import component_files, resolve
 from reference_model.errors import ReferenceModelError
@@ -25,7 +26,7 @@ from sora_eval.weights import sha256_file
 @cache
 def _pipeline(checkpoint: str) -> Pipeline:
     try:
-        return Pipeline.load(checkpoint)
+        return Pipeline.load(checkpoint, threads=torch.get_num_threads())
     except ReferenceModelError as error:
         raise WeightsError(f"caption_facts: {error}") from error
 

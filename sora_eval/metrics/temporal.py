@@ -87,13 +87,16 @@ def consistency(features: npt.NDArray[np.float32]) -> float:
 class MotionSmoothness(ClipMetric):
     """VBench's motion smoothness, (255 - mean absolute difference of every second frame to its interpolation) / 255.
 
-    VBench interpolates with the network AMT at a scale that depends on the GPU's memory; here half-way warps along DIS flow
-    do, on a fixed canvas. 0 to 1, higher is better; a still picture has 1. Changes with fps.
+    VBench interpolates with the network AMT at a scale that depends on the GPU's memory; here half-way warps along optical
+    flow do, on a fixed canvas. 0 to 1, higher is better; a still picture has 1. Changes with fps.
     """
 
     outputs = (Output("motion_smoothness", "1", True, "0 to 1"),)
-    extractor = MiddleFrames()
-    signature = f"motion_smoothness|vbench-formula|{MiddleFrames.signature}"
+
+    def __init__(self, flow: str = "dis", flow_weights: str = "") -> None:
+        super().__init__()
+        self.extractor = MiddleFrames(flow, flow_weights)
+        self.signature = f"motion_smoothness|vbench-formula|{self.extractor.signature}"
 
     def score(self, view: ClipView) -> Mapping[str, Score]:
         errors = view.features(self.extractor)
@@ -104,12 +107,16 @@ class MotionSmoothness(ClipMetric):
 class WarpingError(ClipMetric):
     """Warping error (Lai et al. 2018): mean squared difference of frame t and frame t+1 warped to it, unoccluded px.
 
-    Intensities in [0, 1], so the unit is squared intensity; lower is better. Flow by OpenCV DIS on a fixed canvas.
+    Intensities in [0, 1], so the unit is squared intensity; lower is better. Flow on a
+    fixed canvas, by OpenCV's DIS or torchvision's RAFT.
     """
 
     outputs = (Output("warping_error", "intensity^2", False, ">= 0"),)
-    extractor = PairWarping()
-    signature = f"warping_error|{PairWarping.signature}"
+
+    def __init__(self, flow: str = "dis", flow_weights: str = "") -> None:
+        super().__init__()
+        self.extractor = PairWarping(flow, flow_weights)
+        self.signature = f"warping_error|{self.extractor.signature}"
 
     def score(self, view: ClipView) -> Mapping[str, Score]:
         pairs = view.features(self.extractor)
@@ -131,8 +138,11 @@ class DynamicDegree(ClipMetric):
         Output("dynamic_degree", "share", True, "0 or 1"),
         Output("dynamic_degree.magnitude", "% of short side", None, ">= 0"),
     )
-    extractor = PairMotion()
-    signature = f"dynamic_degree|vbench|{PairMotion.signature}"
+
+    def __init__(self, flow: str = "dis", flow_weights: str = "") -> None:
+        super().__init__()
+        self.extractor = PairMotion(flow, flow_weights)
+        self.signature = f"dynamic_degree|vbench|{self.extractor.signature}"
 
     def score(self, view: ClipView) -> Mapping[str, Score]:
         pairs = view.features(self.extractor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import cast
 
 import numpy as np
 
@@ -21,8 +22,12 @@ class _PromptMetric(ClipMetric):
         self.extractor = FrameEmbeddings(model, frames)
         if not isinstance(self.extractor.model, ClipModel):
             raise WeightsError(f"{model!r} has no text tower; a text metric needs a CLIP model")
-        self._model = self.extractor.model
+        self.truncation = f"text:first-{self._model.context_length}-tokens"
         self._texts: dict[str, Floats] = {}
+
+    @property
+    def _model(self) -> ClipModel:
+        return cast(ClipModel, self.extractor.model)
 
     def text(self, prompt: str) -> Floats:
         """The prompt's vector. Raises Undefined for words that a closed vocabulary lacks."""
@@ -43,7 +48,7 @@ class ClipScore(_PromptMetric):
 
     def __init__(self, model: str = "world", frames: int = 8) -> None:
         super().__init__(model, frames)
-        self.signature = f"clip_score|{self.extractor.signature}|mean-then-clamp"
+        self.signature = f"clip_score|{self.extractor.signature}|{self.truncation}|mean-then-clamp"
 
     def score(self, view: ClipView) -> Mapping[str, Score]:
         return {"clip_score": Score(clip_score(view.features(self.extractor), self.text(view.case.prompt.text)))}
@@ -64,7 +69,7 @@ class ClipRetrieval(_PromptMetric):
 
     def __init__(self, model: str = "world", frames: int = 8) -> None:
         super().__init__(model, frames)
-        self.signature = f"clip_retrieval|{self.extractor.signature}|R@1-ties-miss"
+        self.signature = f"clip_retrieval|{self.extractor.signature}|{self.truncation}|R@1-ties-miss"
         self._others: tuple[str, ...] = ()
 
     def prepare(self, prompts: Iterable[Prompt]) -> None:

@@ -1,42 +1,153 @@
 """Ratios within one run, for pytest-benchmark: `pytest tests/benchmarks --benchmark-enable`. Nothing is asserted.
 
-The second of each group is the denominator; the table shows the ratio in brackets.
+The second of each group is the denominator; the table shows the ratio in brackets. What is no ratio of two rows is in the
+extra info, which `--benchmark-json FILE` writes.
 """
+
+import contextlib
+import json
+import time
 
 import numpy as np
 import pytest
 import scipy.linalg
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from reference_model.measure import mixed_requests
 from reference_model.pipeline import PACKINGS, Pipeline
-from sora_eval.distances import frechet_distance
+from reference_model.world.prompts import sample_prompts
+from sora_eval.attribution import attribution
+from sora_eval.clip import read_clip
+from sora_eval.distances import frechet_distance, set_statistic
 from sora_eval.features import i3d
+from sora_eval.features.base import ClipView, Undefined
+from sora_eval.generating import generate
+from sora_eval.generators import open_generator
+from sora_eval.metrics import REGISTRY
+from sora_eval.metrics.base import ClipMetric
+from sora_eval.runs import RunFolder
+from sora_eval.scorer import Scorer
+from sora_eval.statistics import paired_set_difference
+from sora_eval.suite import load_suite
 from sora_eval.weights import load_i3d
+
+SIGNATURE = "fvd|x|frechet|ddof:1"
 
 
 @pytest.mark.i3d
 @pytest.mark.benchmark(group="I3D, one clip of 16 frames")
-@pytest.mark.parametrize("runtime", ["onnx", "torch eager"])
+@pytest.mark.parametrize("runtime", ["onnx", "torch eager", "torch bf16"])
 def test_i3d(benchmark, runtime):
+    """`share_of_peak` in the extra info: I3D's FLOPs a second over those of a large fp32 matrix product, timed beside it."""
     video = np.random.default_rng(0).uniform(-1, 1, (1, 3, 16, 224, 224)).astype(np.float32)
-    if runtime == "onnx":
-        benchmark.pedantic(i3d.logits, (video,), rounds=5, warmup_rounds=1)
-        return
     module, tensor = i3d.build_i3d(load_i3d()), torch.from_numpy(video)
+    run = {
+        "onnx": lambda: i3d.logits(video),
+        "torch eager": lambda: module(tensor),
+        "torch bf16": lambda: i3d.logits_bf16(video),
+    }
+    before = matrix_peak()
     with torch.inference_mode():
-        benchmark.pedantic(module, (tensor,), rounds=5, warmup_rounds=1)
+        benchmark.pedantic(run[runtime], rounds=5, warmup_rounds=1)
+        with FlopCounterMode(display=False) as counter:
+            module(tensor)
+    if benchmark.stats is not None:
+        peak = max(before, matrix_peak())
+        benchmark.extra_info["share_of_peak"] = round(counter.get_total_flops() / benchmark.stats.stats.median / peak, 3)
+        benchmark.extra_info["peak_gflops"] = round(peak / 1e9, 1)
 
 
-@pytest.mark.benchmark(group="Fréchet distance, N = 256, D = 400")
+def matrix_peak(side=2048, repeats=5):
+    """FLOPs a second of an fp32 matrix product, the best of a few."""
+    a, b = torch.rand(2, side, side)
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        a @ b
+        seconds.append(time.perf_counter() - started)
+    return 2 * side**3 / min(seconds)
+
+
+@pytest.mark.benchmark(group="Fréchet distance, N = 256")
+@pytest.mark.parametrize("width", [400, 2048])
 @pytest.mark.parametrize("form", ["nuclear norm", "scipy sqrtm"])
-def test_frechet(benchmark, form):
-    a, b = np.random.default_rng(0).standard_normal((2, 256, 400))
+def test_frechet(benchmark, form, width):
+    a, b = np.random.default_rng(0).standard_normal((2, 256, width))
 
     def sqrtm():
         return scipy.linalg.sqrtm(np.cov(a, rowvar=False) @ np.cov(b, rowvar=False))
 
-    benchmark.pedantic((lambda: frechet_distance(a, b)) if form == "nuclear norm" else sqrtm, rounds=5, warmup_rounds=1)
+    ours = form == "nuclear norm"
+    benchmark.pedantic((lambda: frechet_distance(a, b)) if ours else sqrtm, rounds=5 if ours or width < 1000 else 1)
+
+
+@pytest.mark.benchmark(group="Leave-one-out FVD, N = 256, D = 400")
+@pytest.mark.parametrize("form", ["one decomposition", "one by one"])
+def test_attribution(benchmark, form):
+    a, b = np.random.default_rng(0).standard_normal((2, 256, 400))
+    statistic, (x, y) = set_statistic(SIGNATURE, a, b)
+    slow = lambda: [statistic(np.delete(x, i), y) for i in range(len(x))]  # noqa: E731
+    fast = form == "one decomposition"
+    benchmark.pedantic((lambda: attribution(SIGNATURE, a, b)) if fast else slow, rounds=5 if fast else 1)
+
+
+@pytest.mark.benchmark(group="1000 paired permutations of FVD, 64 + 64 against 64 clips")
+def test_permutations(benchmark):
+    a, b, real = np.random.default_rng(0).standard_normal((3, 64, 400))
+    statistic, rows = set_statistic(SIGNATURE, a, b, real)
+    prompts = [str(i) for i in range(64)]
+    benchmark.pedantic(lambda: paired_set_difference(*rows, prompts, statistic, permutations=1000), rounds=3)
+
+
+class Recorder(ClipView):
+    """A view that remembers which extractors its metrics asked for."""
+
+    def __init__(self, clip, case, wanted):
+        super().__init__(clip, case)
+        self.wanted = wanted
+
+    def features(self, extractor):
+        self.wanted.setdefault(extractor.signature, extractor)
+        return super().features(extractor)
+
+
+@pytest.mark.i3d
+@pytest.mark.benchmark(group="Scoring 100 clips with all metrics")
+def test_overhead(benchmark, tmp_path, monkeypatch):
+    """`ratio` in the extra info: scoring a run's clips from disk over the sum of its parts, each run alone in memory."""
+    if benchmark.disabled:
+        pytest.skip("times itself against its parts")
+    prompts = sample_prompts(100, 5)
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(p) + "\n" for p in prompts))
+    head = '[suite]\nid = "all"\n[prompts]\nfile = "p.jsonl"\n[axes]\nshapes = ["48x48"]\nframes = [17]\n'
+    (tmp_path / "all.toml").write_text(
+        head + '[reference]\ngenerator = "world"\n' + "".join(f"[metrics.{n}]\n" for n in REGISTRY)
+    )
+    suite = load_suite(tmp_path / "all.toml")
+    i3d.session()  # the network is loaded before the cache is an empty one
+    monkeypatch.setenv("SORA_EVAL_CACHE", str(tmp_path / "cache"))
+    folder = RunFolder.create(tmp_path / "runs", {"status": "started"}, suite.to_json())
+    generate(folder, suite, open_generator("world"), suite.cases)
+    samples = {r["id"]: r for r in folder.rows("samples")}
+    scorer = Scorer(folder, suite, suite.prompt_list, None)
+    clips = [read_clip(folder.path / samples[c.id]["clip"]) for c in suite.cases]
+    wanted = {}
+    for metric in (*scorer.metrics.per_clip.values(), *scorer.sets.values()):
+        with contextlib.suppress(Undefined):
+            (metric.score if isinstance(metric, ClipMetric) else metric.features)(Recorder(clips[0], suite.cases[0], wanted))
+    started = time.perf_counter()
+    for extractor in wanted.values():
+        for clip in clips:
+            extractor(clip)
+    parts = time.perf_counter() - started
+
+    def whole():
+        for case in suite.cases:
+            folder.append("scores", scorer.case(case, samples[case.id], True).rows)
+
+    benchmark.pedantic(whole, rounds=1)
+    benchmark.extra_info["ratio"] = round(benchmark.stats.stats.median / parts, 3)
 
 
 @pytest.mark.benchmark(group="20 clips and images of mixed shapes, 4 steps")

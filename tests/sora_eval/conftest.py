@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 
+import onnx
 import pytest
 
 from reference_model.world.prompts import sample_prompts
@@ -81,3 +82,30 @@ def workspace(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(__import__("sys").modules, "my_generator", raising=False)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def network(tmp_path_factory):
+    """A video network in an ONNX file: mean over time, then over a 4x4 grid; (N, 3, T, 224, 224) to (N, 48)."""
+    return write_network(tmp_path_factory.mktemp("network") / "means.onnx")
+
+
+def write_network(path, *, flatten=True, rank=5):
+    shape = ["n", 3, "t", 224, 224] if rank == 5 else ["n", 3, 224, 224]
+    nodes = [
+        onnx.helper.make_node("ReduceMean", ["video", "time"], ["still"], keepdims=0),
+        onnx.helper.make_node(
+            "AveragePool", ["still" if rank == 5 else "video"], ["cells"], kernel_shape=[56, 56], strides=[56, 56]
+        ),
+        onnx.helper.make_node("Flatten" if flatten else "Identity", ["cells"], ["out"]),
+    ]
+    graph = onnx.helper.make_graph(
+        nodes if rank == 5 else nodes[1:],
+        "means",
+        [onnx.helper.make_tensor_value_info("video", onnx.TensorProto.FLOAT, shape)],
+        [onnx.helper.make_tensor_value_info("out", onnx.TensorProto.FLOAT, None)],
+        [onnx.helper.make_tensor("time", onnx.TensorProto.INT64, [1], [2])],
+    )
+    opset = onnx.helper.make_opsetid("", 18)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=9), path)
+    return path

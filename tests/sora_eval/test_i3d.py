@@ -43,7 +43,7 @@ def test_tf1_resize_by_its_definition(rng):
 
 def test_short_clips_have_no_feature():
     with pytest.raises(Undefined, match="9 frames; I3D takes 10"):
-        i3d.I3DLogits()(Clip(np.zeros((9, 8, 8, 3), np.uint8), 8.0))
+        i3d.VideoFeatures()(Clip(np.zeros((9, 8, 8, 3), np.uint8), 8.0))
 
 
 def test_a_file_with_another_hash_is_refused(tmp_path, monkeypatch):

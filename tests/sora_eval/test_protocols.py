@@ -94,5 +94,5 @@ def test_the_signature_says_protocol_and_covariance(protocol, covariance):
 
 
 def test_an_unknown_protocol_is_named():
-    with pytest.raises(SuiteError, match="protocol 'mine' is not known; expected one of: original, styleganv"):
+    with pytest.raises(SuiteError, match="protocol = 'mine' is not known; expected one of: original, styleganv"):
         create("fvd", {"protocol": "mine"})

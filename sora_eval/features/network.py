@@ -1,0 +1,131 @@
+"""Any video network in place of I3D: an ONNX or a TorchScript file, named in the signature by its hash.
+
+Contract: input (N, 3, T, 224, 224) float32 in [-1, 1], as a protocol of `features.protocols` prepares it; output (N, D).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sora_eval.errors import WeightsError
+from sora_eval.features.base import Undefined
+from sora_eval.features.protocols import CLIP_FRAMES, SIDE
+from sora_eval.weights import sha256_file
+
+Floats = npt.NDArray[np.float32]
+Run = Callable[[Floats], npt.NDArray[Any]]
+
+CONTRACT = f"expected a network from (N, 3, T, {SIDE}, {SIDE}) float32 to (N, D)"
+
+
+class NetworkFile:
+    """A video network in a file; opened once a process, checked against the contract when it is opened."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        run, self.width = _opened(path)
+        del run
+        self.signature = f"network:{Path(path).name.replace('|', '_')}|weights:{sha256_file(Path(path))[:12]}|fp32"
+
+    def __call__(self, video: Floats) -> npt.NDArray[np.float32]:
+        """Vectors (N, D) of videos (N, 3, T, 224, 224). Raises Undefined for a length that the network does not take."""
+        run, width = _opened(self.path)
+        try:
+            out = run(video)
+        except Exception as error:  # what a foreign graph raises is its own
+            raise Undefined(
+                f"the network {Path(self.path).name} takes no clip of {video.shape[2]} frames: {_first(error)}"
+            ) from error
+        if out.shape != (len(video), width):
+            raise Undefined(f"the network {Path(self.path).name} gave {out.shape}, expected ({len(video)}, {width})")
+        if not np.isfinite(out).all():
+            raise Undefined(f"the network {Path(self.path).name} gave NaN or infinite features")
+        return np.asarray(out, np.float32)
+
+
+@cache
+def _open_result(path: str) -> tuple[Run, int] | WeightsError:
+    try:
+        return _open(Path(path))
+    except WeightsError as error:
+        return error
+
+
+def _opened(path: str) -> tuple[Run, int]:
+    found = _open_result(path)
+    if isinstance(found, WeightsError):
+        raise found
+    return found
+
+
+def _open(path: Path) -> tuple[Run, int]:
+    """The network as a function, and D. Raises WeightsError for a file that is none or breaks the contract."""
+    if not path.is_file():
+        raise WeightsError(f"network {str(path)!r} does not exist; {CONTRACT}, in an ONNX or a TorchScript file")
+    try:
+        run, frames = _open_onnx(path) if path.suffix == ".onnx" else _open_torchscript(path)
+    except WeightsError:
+        raise
+    except Exception as error:  # damaged files raise whatever their reader raises
+        kind = "ONNX" if path.suffix == ".onnx" else "TorchScript (files that end in .onnx are read as ONNX)"
+        raise WeightsError(f"network {str(path)!r} cannot be read as {kind}: {_first(error)}; {CONTRACT}") from error
+    # Two unlike clips: a network that takes no batch or pools over it shows itself.
+    probe = np.stack([np.full((3, frames, SIDE, SIDE), v, np.float32) for v in (-1.0, 1.0)])
+    try:
+        out = np.concatenate([run(p[None]) for p in probe])
+    except Exception as error:
+        raise WeightsError(
+            f"network {str(path)!r} fails on a clip of (1, 3, {frames}, {SIDE}, {SIDE}): {_first(error)}; {CONTRACT}"
+        ) from error
+    if out.ndim != 2 or len(out) != 2 or not np.issubdtype(out.dtype, np.floating) or not np.isfinite(out).all():
+        raise WeightsError(
+            f"network {str(path)!r} gives {out.dtype} {out.shape} for two clips of {frames} frames; {CONTRACT}, finite"
+        )
+    return run, int(out.shape[1])
+
+
+def _open_onnx(path: Path) -> tuple[Run, int]:
+    import onnxruntime as ort
+    import torch
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 4  # what is wrong with a file is said once, by us
+    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    shape = inputs[0].shape if inputs else []
+    if len(inputs) != 1 or len(shape) != 5 or inputs[0].type != "tensor(float)":
+        found = ", ".join(f"{i.name}: {i.type}{i.shape}" for i in inputs) or "no input"
+        raise WeightsError(f"network {str(path)!r} takes {found}; {CONTRACT}")
+    name, frames = inputs[0].name, shape[2] if isinstance(shape[2], int) else CLIP_FRAMES
+    return lambda video: np.asarray(session.run([outputs[0].name], {name: video})[0]), frames
+
+
+def _open_torchscript(path: Path) -> tuple[Run, int]:
+    import warnings
+
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript's end is announced; its files stay
+        module = torch.jit.load(str(path), map_location="cpu").eval()
+
+    def run(video: Floats) -> npt.NDArray[Any]:
+        with torch.inference_mode():
+            out = module(torch.from_numpy(video))
+        if not isinstance(out, torch.Tensor):
+            raise TypeError(f"its output is {type(out).__name__}, not one tensor")
+        return out.float().numpy()
+
+    return run, CLIP_FRAMES
+
+
+def _first(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__)[:200]

@@ -1,0 +1,208 @@
+"""Scoring one clip: decoded once, shown to every metric. It writes nothing; `scoring` walks the plan and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sora_eval.buckets import Bucket
+from sora_eval.canvas import on_canvas
+from sora_eval.clip import Clip, read_clip
+from sora_eval.errors import ClipError, SoraEvalError
+from sora_eval.features.base import Array, ClipView, FeatureCache, Undefined
+from sora_eval.generating import sample_row
+from sora_eval.generators import BringsClips
+from sora_eval.metrics import REGISTRY, create
+from sora_eval.metrics.base import ClipMetric, SetMetric
+from sora_eval.runs import RunFolder
+from sora_eval.suite import Case, Prompt, Suite
+
+
+@dataclass
+class Metrics:
+    """The metrics of a suite that could be made, and why the others could not."""
+
+    per_clip: dict[str, ClipMetric] = field(default_factory=dict)
+    sets: dict[str, SetMetric] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+def make_metrics(suite: Suite, prompts: Iterable[Prompt]) -> Metrics:
+    """Create every metric; a missing weight is a reason in a row, not the end of the run."""
+    made, prompts = Metrics(), list(prompts)
+    for name, options in suite.metrics.items():
+        try:
+            metric = create(name, options)
+        except SoraEvalError as error:
+            made.missing[name] = str(error)
+            continue
+        if isinstance(metric, ClipMetric):
+            metric.prepare(prompts)
+            made.per_clip[name] = metric
+        else:
+            made.sets[name] = metric
+    return made
+
+
+def signature_of(name: str, metric: ClipMetric | SetMetric, suite: Suite) -> str:
+    """A metric's signature in a suite: its own, and the canonical canvas where it is scored on one."""
+    canvas = suite.canonical.signature if suite.canonical and not REGISTRY[name].pixels else ""
+    return metric.signature + canvas
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What one clip leaves behind: its row of samples where it came from a folder, rows of scores, and vectors."""
+
+    sample: dict[str, Any] | None
+    rows: list[dict[str, Any]]
+    vectors: dict[str, Array]
+    missing: frozenset[str]  # metrics that could not be made
+
+
+@dataclass(frozen=True)
+class Real:
+    """What a clip of the reference set leaves behind: vectors, why some are missing, its bucket and its frames' hash."""
+
+    vectors: dict[str, Array]
+    failed: tuple[str, ...]
+    bucket: str = ""
+    sha256: str = ""
+
+
+class Scorer:
+    """Scores one clip at a time. It writes nothing, and holds no clip once it is scored."""
+
+    def __init__(self, folder: RunFolder, suite: Suite, prompts: list[Prompt], source: BringsClips | None) -> None:
+        self.folder, self.suite, self.source = folder, suite, source
+        self.metrics = make_metrics(suite, prompts)
+        self.cache = FeatureCache()
+        # Without a reference set there is nothing to measure a distance to.
+        self.sets = self.metrics.sets if suite.reference is not None else {}
+        made: dict[str, ClipMetric | SetMetric] = {**self.metrics.per_clip, **self.sets}
+        self.signatures = {name: signature_of(name, metric, suite) for name, metric in made.items()}
+
+    def case(self, case: Case, sample: dict[str, Any] | None, wanted: bool) -> Scored:
+        """Score a clip of the run; `sample` is its row. Its rows of scores only if they are `wanted`."""
+        read = None
+        if self.source is not None and self.suite.axes is None:
+            clip, read = _read_native(case, self.source)
+        else:
+            clip = _read_made(self.folder, case, sample)
+        views = clip if isinstance(clip, str) else Views(clip, case, self.suite, self.cache)
+        rows, vectors = score_rows(case, views, self.metrics.per_clip, self.signatures) if wanted else [], {}
+        for name in self.sets:
+            try:
+                vectors[name] = self._features(name, views)
+            except Undefined as reason:
+                status = "error" if isinstance(views, str) else "undefined"
+                if wanted:
+                    rows.append(_score_row(case, name, None, status, str(reason), {}, self.signatures[name]))
+        return Scored(None if sample else read, rows, vectors, frozenset(self.metrics.missing))
+
+    def reference(self, case: Case, clip: Clip | str) -> tuple[Case, Real]:
+        """What a clip of the reference set leaves behind, or the reason why there is no clip."""
+        if isinstance(clip, str):
+            return case, Real({}, (f"{case.id}: {clip}",))
+        views, vectors, failed = Views(clip, case, self.suite, self.cache), {}, []
+        for name in self.sets:
+            try:
+                vectors[name] = self._features(name, views)
+            except Undefined as reason:
+                failed.append(f"{case.id}: {reason}")
+        bucket = Bucket(clip.width, clip.height, clip.num_frames, clip.fps)
+        return case, Real(vectors, tuple(failed), str(bucket), clip.sha256)
+
+    def _features(self, name: str, views: Views | str) -> Array:
+        if isinstance(views, str):
+            raise Undefined(f"no clip: {views}")
+        values = np.asarray(self.sets[name].features(views.of(name)), np.float32)
+        if not np.isfinite(values).all():
+            raise Undefined("the features hold NaN or infinite values")
+        return values
+
+
+def score_rows(
+    case: Case, views: Views | str, metrics: Mapping[str, ClipMetric], signatures: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Rows of scores.jsonl: every per-clip metric on one clip, or on the reason why there is none."""
+    rows = []
+    for name, metric in metrics.items():
+        outputs, signature = [o.name for o in metric.outputs], signatures[name]
+        if isinstance(views, str):
+            rows += [_score_row(case, n, None, "error", f"no clip: {views}", {}, signature) for n in outputs]
+            continue
+        try:
+            scores = metric.score(views.of(name))
+        except Undefined as reason:
+            rows += [_score_row(case, n, None, "undefined", str(reason), {}, signature) for n in outputs]
+            continue
+        for output in outputs:
+            s = scores[output]
+            if s.value is not None and not np.isfinite(s.value):
+                rows.append(_score_row(case, output, None, "error", f"the metric gave {s.value}", s.detail, signature))
+            else:
+                status = "undefined" if s.value is None else "ok"
+                rows.append(_score_row(case, output, s.value, status, s.reason, s.detail, signature))
+    return rows
+
+
+class Views:
+    """A clip as it is, and on the canonical canvas where the suite has one; each is made at most once."""
+
+    def __init__(self, clip: Clip, case: Case, suite: Suite, cache: FeatureCache | None = None) -> None:
+        self._native, self._canvas, self._cache = ClipView(clip, case, cache), suite.canonical, cache
+        self._canonical: ClipView | Undefined | None = None
+
+    def of(self, metric: str) -> ClipView:
+        """What a metric is shown. Raises Undefined for a clip that does not fill the canvas."""
+        if self._canvas is None or REGISTRY[metric].pixels:
+            return self._native
+        if self._canonical is None:
+            try:
+                self._canonical = ClipView(on_canvas(self._native.clip, self._canvas), self._native.case, self._cache)
+            except Undefined as reason:
+                self._canonical = reason
+        if isinstance(self._canonical, Undefined):
+            raise self._canonical
+        return self._canonical
+
+
+def _read_native(case: Case, source: BringsClips) -> tuple[Clip | str, dict[str, Any]]:
+    path = str(source.path(case).resolve())
+    try:
+        clip = source.read(case)
+    except (ClipError, MemoryError) as error:
+        return str(error), sample_row(case, None, path, str(error))
+    return clip, sample_row(case, clip, path, "")
+
+
+def _read_made(folder: RunFolder, case: Case, row: dict[str, Any] | None) -> Clip | str:
+    if row is None:
+        return "it was not generated; use --resume"
+    if row["status"] != "ok":
+        return str(row["error"])
+    try:
+        clip = read_clip(folder.path / row["clip"])
+    except ClipError as error:
+        return str(error)
+    if clip.sha256 != row["sha256"]:
+        return f"{row['clip']} has changed since it was made"
+    return clip
+
+
+def _score_row(
+    case: Case, name: str, value: float | None, status: str, reason: str, detail: dict[str, Any], signature: str
+) -> dict[str, Any]:
+    return {
+        "id": case.id,
+        "metric": name,
+        "value": value,
+        "status": status,
+        "reason": reason,
+        "detail": detail,
+        "signature": signature,
+    }

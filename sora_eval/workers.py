@@ -1,0 +1,84 @@
+"""An ordered map over worker processes, each of which makes its own state once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from sora_eval.errors import RunError
+
+S = TypeVar("S")
+R = TypeVar("R")
+
+_state: Any = None  # of a worker process; the parent never sets it
+
+
+class Workers(Generic[S]):
+    """`number` processes with a state each, made by `make()`; one worker is this very process.
+
+    `make`, functions, jobs and results must be picklable when there are several. Torch's and OpenCV's threads are shared out
+    among the processes; ONNX Runtime sessions here follow torch's number.
+    """
+
+    def __init__(self, make: Callable[[], S], number: int = 1) -> None:
+        self._number = number
+        self._own = make() if number == 1 else None
+        self._pool: ProcessPoolExecutor | None = None
+        if number > 1:
+            import torch
+
+            threads = max(torch.get_num_threads() // number, 1)
+            context = multiprocessing.get_context("spawn")  # forking a process with threads can hang it
+            self._pool = ProcessPoolExecutor(number, context, _start, (make, threads))
+
+    def map(self, function: Callable[..., R], jobs: Iterable[tuple[Any, ...]]) -> Iterator[R]:
+        """`function(state, *job)` of every job, in the order of the jobs, few of them in flight at a time.
+
+        Raises RunError when a worker dies; whatever the function raises is raised here.
+        """
+        if self._pool is None:
+            yield from (function(self._own, *job) for job in jobs)
+            return
+        pending: deque[Future[R]] = deque()
+        try:
+            for job in jobs:
+                pending.append(self._pool.submit(_call, function, job))
+                if len(pending) >= 2 * self._number:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        except BrokenProcessPool as error:
+            raise RunError(
+                "a scoring worker died, most likely for want of memory; go on with 'sora-eval run --resume' and fewer --workers"
+            ) from error
+        finally:
+            for future in pending:
+                future.cancel()
+
+    def __enter__(self) -> Workers[S]:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start(make: Callable[[], Any], threads: int) -> None:
+    import cv2
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops the run, and says so once
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
+    global _state  # noqa: PLW0603
+    _state = make()
+
+
+def _call(function: Callable[..., R], job: tuple[Any, ...]) -> R:
+    return function(_state, *job)

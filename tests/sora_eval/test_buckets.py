@@ -1,0 +1,140 @@
+"""Unlike clips are never pooled or compared in silence, and one canvas makes them alike."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sora_eval import evaluate
+from sora_eval.buckets import AXES, Bucket, describe, incomparable, pooling_note, spread
+from sora_eval.canvas import on_canvas
+from sora_eval.clip import Clip, write_clip
+from sora_eval.errors import SuiteError
+from sora_eval.features.base import Undefined
+from sora_eval.suite import Canonical, load_suite
+
+SMALL = Bucket(32, 32, 16, 8.0)
+BUCKETS = st.builds(
+    Bucket, st.integers(1, 4000), st.integers(1, 4000), st.integers(1, 900), st.sampled_from([8.0, 23.976, 24.0])
+)
+
+
+@given(BUCKETS)
+def test_a_bucket_survives_its_text(bucket):
+    assert Bucket.parse(str(bucket)) == bucket
+    assert spread([bucket, bucket]) == ()
+
+
+def test_buckets_differ_by_axis():
+    assert spread([SMALL, Bucket(64, 64, 16, 8.0)]) == ("resolution",)
+    assert spread([SMALL, Bucket(64, 16, 16, 8.0)]) == ("aspect",)
+    assert spread([SMALL, Bucket(32, 32, 8, 4.0)]) == ("fps",)
+    assert spread([SMALL, Bucket(32, 32, 8, 8.0)]) == ("length",)
+    assert spread([Bucket(854, 480, 48, 24.0), Bucket(1280, 720, 48, 23.976)]) == ("resolution",)
+    assert spread([]) == ()
+
+
+def test_pooling_is_named_for_what_a_metric_is_sensitive_to_only():
+    mixed = [SMALL, SMALL, Bucket(64, 64, 16, 8.0)]
+    row = describe(mixed, AXES)
+    assert row["buckets"] == {"32x32x16@8": 2, "64x64x16@8": 1}
+    assert pooling_note(row) == "pooled over 2 buckets that differ in resolution, to which it is not invariant"
+    assert pooling_note(describe(mixed, ("aspect", "fps"))) == ""
+    assert pooling_note(describe(mixed[:2], AXES)) == ""
+
+
+def test_rows_of_other_buckets_cannot_be_compared():
+    a, b = describe([SMALL], AXES), describe([Bucket(64, 64, 16, 8.0)] * 2, AXES)
+    assert incomparable(a, b).startswith("not comparable across buckets: resolution 1024 against 4096; score both on one")
+    assert incomparable(a, a) == ""
+    blind = ("aspect", "fps", "length")
+    assert incomparable(describe([SMALL], blind), describe([Bucket(64, 64, 16, 8.0)], blind)) == ""
+    assert incomparable({}, b) == ""  # rows of speed have no buckets
+
+
+def clip(t=24, h=30, w=50, fps=24.0):
+    frames = np.zeros((t, h, w, 3), np.uint8)
+    frames[..., 0] = np.arange(t)[:, None, None] * 5
+    return Clip(frames, fps)
+
+
+def test_the_canvas_chooses_frames_by_time_and_invents_none():
+    out = on_canvas(clip(), Canonical(fps=8))
+    assert out.fps == 8
+    assert out.frames[:, 0, 0, 0].tolist() == [5 * i for i in range(0, 24, 3)]
+    assert on_canvas(clip(fps=7.95), Canonical(fps=8)).num_frames == 24
+    with pytest.raises(Undefined, match="6 fps; the canonical canvas has 8, and frames are not invented"):
+        on_canvas(clip(fps=6), Canonical(fps=8))
+    with pytest.raises(Undefined, match="24 frames at 24 fps; the canonical canvas has 2 s, 48 frames"):
+        on_canvas(clip(), Canonical(seconds=2))
+
+
+def test_clips_of_any_shape_leave_the_canvas_in_one_bucket():
+    canvas = Canonical(fps=8, seconds=1, aspect="4:3", area=3072)
+    out = [on_canvas(c, canvas) for c in (clip(), clip(40, 90, 60, 25.0), clip(30, 16, 16, 30.0))]
+    assert {(c.width, c.height, c.num_frames, c.fps) for c in out} == {(64, 48, 8, 8.0)}
+    assert canvas.fixed == AXES
+    assert canvas.signature == "|canonical:fps=8.0,area=3072,seconds=1.0,aspect=4:3"
+    assert Canonical(area=100).fixed == ("resolution",)
+
+
+@pytest.fixture
+def folder(tmp_path, rng):
+    """Two small and two doubled clips, as a folder brings them."""
+    path = tmp_path / "clips"
+    path.mkdir()
+    for i in range(4):
+        frames = rng.integers(0, 256, (8, 16, 24, 3), dtype=np.uint8)
+        frames = frames.repeat(2, 1).repeat(2, 2) if i > 1 else frames
+        write_clip(Clip(frames, 8.0), path / f"c{i}.mkv")
+    return path
+
+
+def run(tmp_path, folder, text):
+    (tmp_path / "s.toml").write_text('[suite]\nid = "s"\n' + text)
+    return evaluate.run(load_suite(tmp_path / "s.toml"), f"folder:{folder}", tmp_path / "runs", reference=f"folder:{folder}")
+
+
+def test_rows_say_what_they_pool_and_every_bucket_has_its_own(tmp_path, folder, network):
+    text = f"[metrics.temporal_flickering]\n[metrics.warping_error]\n[metrics.kvd]\nnetwork = {json.dumps(str(network))}\n"
+    rows = {(r["metric"], r["slice"]): r for r in run(tmp_path, folder, text).rows("metrics")}
+    assert {s for _, s in rows} == {"all", "24x16x8", "48x32x8"}
+    whole = rows["kvd", "all"]
+    assert whole["pooled"] == ["resolution"]
+    assert "pooled over 2 buckets that differ in resolution" in whole["reason"]
+    assert whole["buckets"] == {"24x16x8@8": 2, "48x32x8@8": 2}
+    part = rows["kvd", "48x32x8"]
+    assert (part["n_scored"], part["pooled"]) == (2, [])
+    assert "2 reference clips" in part["reason"]
+    assert part["signature"] != whole["signature"]  # another part of the reference set
+    # Nearest doubling moves no pixel difference, so flickering may be pooled over resolution.
+    assert "resolution" not in rows["temporal_flickering", "all"]["sensitive_to"]
+    assert rows["temporal_flickering", "all"]["reason"] == ""
+
+
+def test_on_a_canonical_canvas_nothing_is_pooled_and_the_signature_says_so(tmp_path, folder, network):
+    text = (
+        f"[canonical]\narea = 384\n[metrics.temporal_flickering]\n[metrics.warping_error]\n[metrics.physics_laws]\n"
+        f"[metrics.kvd]\nnetwork = {json.dumps(str(network))}\n"
+    )
+    out = run(tmp_path, folder, text)
+    for row in out.rows("metrics"):
+        physics = row["metric"].startswith("physics")
+        assert row["pooled"] == []
+        assert ("|canonical:area=384" in row["signature"]) is not physics  # its facts are in pixels of the clip
+    assert all("|canonical:area=384" in r["signature"] for r in out.rows("attribution"))
+
+
+def test_a_clip_that_does_not_fill_the_canvas_is_a_row_with_the_reason(tmp_path, folder):
+    out = run(tmp_path, folder, "[canonical]\nfps = 12\n[metrics.temporal_flickering]\n")
+    assert {r["reason"] for r in out.rows("scores")} == {"8 fps; the canonical canvas has 12, and frames are not invented"}
+    assert out.rows("metrics")[0]["status"] == "undefined"
+
+
+@pytest.mark.parametrize(("line", "words"), [("aspect = 'wide'", "expected WIDTH:HEIGHT"), ("colour = 1", "is not known")])
+def test_a_canvas_that_is_none_is_an_error_of_the_suite(tmp_path, line, words):
+    (tmp_path / "s.toml").write_text(f'[suite]\nid = "s"\n[canonical]\n{line}\n[metrics.temporal_flickering]\n')
+    with pytest.raises(SuiteError, match=words):
+        load_suite(tmp_path / "s.toml")

@@ -1,0 +1,107 @@
+"""What every metric declares of resolution, aspect, fps and length is true on clips of the world, and no more is.
+
+Scores move when the mean change of clips' scores exceeds 5 % of their spread (the standard deviation between clips); vectors
+of set metrics likewise, by distance. Clips are of 16 fps, so that halving the rate leaves the 8 fps that a metric may ask for.
+"""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from reference_model.world import ObjectFacts
+from sora_eval.buckets import AXES
+from sora_eval.metrics import REGISTRY, create
+from sora_eval.metrics.base import ClipMetric
+from tests.conftest import view_of, world_clip
+
+MOVED = 0.05
+FPS = 16.0
+
+
+def doubled(frames, fps):
+    return frames.repeat(2, 1).repeat(2, 2), fps
+
+
+def letterboxed(frames, fps):
+    side = frames.shape[2] // 2
+    return np.pad(frames, ((0, 0), (0, 0), (side, side), (0, 0))), fps
+
+
+def halved_rate(frames, fps):
+    return frames[::2], fps / 2
+
+
+def first_half(frames, fps):
+    return frames[: len(frames) // 2], fps
+
+
+CHANGES = {"resolution": doubled, "aspect": letterboxed, "fps": halved_rate, "length": first_half}
+
+
+@cache
+def views(change=None):
+    """Clips of the world, some of them damaged so that scores differ, as they are or changed in one way."""
+    motions = [("red", "falls"), ("blue", "moves"), ("green", "bounces"), ("yellow", "rests"), ("magenta", "slides")]
+    out = []
+    for i, (colour, motion) in enumerate(motions):
+        moving = {"direction": "right", "speed": "quickly"} if motion in ("moves", "slides") else {}
+        clip = world_clip(ObjectFacts(colour, "circle", motion, **moving), seed=i, size=(32, 32), frames=24)
+        frames = clip.frames
+        if i % 2:
+            noise = np.random.default_rng(i).integers(-3 * i, 3 * i + 1, frames.shape)
+            frames = (frames + noise).clip(0, 255).astype(np.uint8)
+        frames, fps = CHANGES[change](frames, FPS) if change else (frames, FPS)
+        out.append(view_of(frames, clip.scene.facts, f"a {colour} circle {motion}", fps))
+    return out
+
+
+def scores(metric, change=None):
+    """What a metric sees of every clip: its scores (n, outputs), or its vectors (n, D)."""
+    if metric.outputs[0].name == "clip_retrieval":  # its score is a step; the margin is what it is a step of
+        texts = np.stack([metric.text(v.case.prompt.text) for v in views()])
+        cosines = np.stack([v.features(metric.extractor).mean(0) for v in views(change)]) @ texts.T
+        own = np.diag(cosines).copy()
+        np.fill_diagonal(cosines, -np.inf)
+        return (own - cosines.max(1))[:, None]
+    if isinstance(metric, ClipMetric):
+        given = [metric.score(v) for v in views(change)]
+        return np.array([[g[o.name].value for o in metric.outputs] for g in given], float)
+    return np.stack([metric.features(v) for v in views(change)])
+
+
+def moved(metric, change):
+    """Mean change of the scores in units of their spread between clips; the largest of a metric's outputs."""
+    before, after = scores(metric), scores(metric, change)
+    if before.shape[1] > 3:
+        return np.linalg.norm(after - before, axis=1).mean() / np.linalg.norm(before - before.mean(0), axis=1).mean()
+    spread, shift = before.std(0), np.abs(after - before).mean(0)
+    return max(s / d if d else float(s > 0) for s, d in zip(shift, spread, strict=True))
+
+
+def declared(name):
+    info = REGISTRY[name]
+    if info.pixels:
+        pytest.skip("reads facts in pixels and frames: it declares nothing")
+    return info.invariant_to
+
+
+@pytest.mark.parametrize("change", AXES)
+@pytest.mark.parametrize("name", list(REGISTRY))
+def test_declarations_are_true_and_complete(name, change, request):
+    known = declared(name)
+    if REGISTRY[name].kind == "set" and name != "fvd":
+        # They share FVD's vectors, and a check of them costs I3D.
+        assert known == REGISTRY["fvd"].invariant_to
+        return
+    how_far = moved(create(name), change)
+    if change in known:
+        assert how_far <= MOVED, f"{name} declares {change} and moves by {how_far:.2f} spreads"
+    else:
+        assert how_far > MOVED, f"{name} does not declare {change} and moves by {how_far:.2f} spreads only"
+
+
+@pytest.mark.parametrize("name", [n for n, i in REGISTRY.items() if i.pixels])
+def test_what_reads_facts_in_pixels_declares_nothing(name):
+    assert REGISTRY[name].invariant_to == frozenset()
+    assert REGISTRY[name].sensitive_to == AXES

@@ -1,0 +1,123 @@
+"""Properties of every metric of the registry: batches, order, merging, pickling and workers change no number."""
+
+import json
+import pickle
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+
+from reference_model.world import ObjectFacts
+from reference_model.world.prompts import sample_prompts
+from sora_eval import evaluate
+from sora_eval.metrics import REGISTRY, create
+from sora_eval.metrics.base import ClipMetric
+from sora_eval.suite import load_suite
+from tests.conftest import view_of, world_clip
+
+SETS = [n for n, i in REGISTRY.items() if i.kind == "set"]
+COLOURS = ("red", "blue", "green", "yellow", "magenta", "cyan")
+
+
+@pytest.fixture(scope="module")
+def views():
+    """17 small clips; the last ones are still, so that no two halves are alike."""
+    out = []
+    for i in range(17):
+        motion = ("falls", "bounces", "rests")[i % 3]
+        clip = world_clip(ObjectFacts(COLOURS[i % 6], ("circle", "square", "triangle")[i % 3], motion), seed=i, frames=9)
+        out.append(view_of(clip.frames, clip.scene.facts, f"a {COLOURS[i % 6]} circle {motion}"))
+    return out
+
+
+def options(name, network):
+    # The small network stands in for I3D, whose own values test_i3d.py holds.
+    return {"network": str(network)} if name in SETS else {}
+
+
+def fresh(name, views, network):
+    metric = create(name, options(name, network))
+    if isinstance(metric, ClipMetric):
+        metric.prepare([v.case.prompt for v in views])
+    return metric
+
+
+def fill(metric, views, batch):
+    for i in range(0, len(views), batch):
+        part = views[i : i + batch]
+        metric.update(part if batch > 1 else part[0])
+        if not isinstance(metric, ClipMetric):
+            metric.update([_mirrored(v) for v in part], real=True)
+    return metric
+
+
+def _mirrored(view):
+    return view_of(view.clip.frames[::-1, ::-1], None, view.case.prompt.text)
+
+
+def same(metric, other):
+    a, b = metric.compute().reshape(-1), other.compute().reshape(-1)
+    assert torch.allclose(a, b, rtol=1e-6, atol=1e-6, equal_nan=True), (a, b)
+
+
+@pytest.mark.parametrize("name", list(REGISTRY))
+def test_batches_order_merging_and_pickling_change_nothing(name, views, network):
+    whole = fill(fresh(name, views, network), views, 1)
+    assert torch.isfinite(whole.compute()).any()
+    for batch in (3, 16):
+        same(whole, fill(fresh(name, views, network), views, batch))
+    shuffled = [views[i] for i in np.random.default_rng(0).permutation(len(views))]
+    same(whole, fill(fresh(name, views, network), shuffled, 1))
+    parts = [fill(fresh(name, views, network), p, 3) for p in (views[:5], views[5:6], views[6:])]
+    for other in parts[1:]:
+        parts[0].merge_state(other)
+    same(whole, parts[0])
+    again = pickle.loads(pickle.dumps(whole))
+    same(whole, again)
+    same(whole, fill(_reset(again), views, 3))
+
+
+def _reset(metric):
+    metric.reset()
+    return metric
+
+
+SUITE = """
+[suite]
+id = "all"
+[prompts]
+file = "prompts.jsonl"
+[axes]
+shapes = ["32x32"]
+frames = [9]
+[reference]
+generator = "world"
+copies = 2
+"""
+
+
+def test_workers_change_nothing_and_rows_keep_the_order_of_the_plan(tmp_path, monkeypatch, network):
+    prompts = sample_prompts(5, 3)
+    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(p) + "\n" for p in prompts))
+    tables = "".join(
+        f"[metrics.{n}]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in options(n, network).items()) for n in REGISTRY
+    )
+    (tmp_path / "all.toml").write_text(textwrap.dedent(SUITE) + tables)
+    monkeypatch.setenv("SORA_EVAL_CACHE", str(tmp_path / "cache-1"))
+    one = evaluate.run(load_suite(tmp_path / "all.toml"), "world", tmp_path / "runs")
+    before = {t: one.rows(t) for t in ("scores", "metrics", "attribution")}
+    assert not [r["reason"] for r in before["metrics"] if r["status"] == "error"]
+    # Another cache, and no reference features: the workers must do the work themselves.
+    monkeypatch.setenv("SORA_EVAL_CACHE", str(tmp_path / "cache-2"))
+    for file in (one.path / "features").iterdir():
+        file.unlink()
+    two = evaluate.rescore(one, workers=2)
+    assert [r["id"] for r in two.rows("scores")] == [r["id"] for r in before["scores"]]
+    for table, old in before.items():
+        for a, b in zip(old, two.rows(table), strict=True):
+            for key in a:
+                if isinstance(a[key], float):
+                    assert b[key] == pytest.approx(a[key], rel=1e-6, abs=1e-6), (table, key, a, b)
+                elif key not in ("detail", "reason"):
+                    assert b[key] == a[key]
