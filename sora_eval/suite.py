@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import tomllib
 from dataclasses import dataclass
@@ -13,13 +14,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from sora_eval.errors import SuiteError
 from sora_eval.metrics import REGISTRY
 
 _SHAPE = re.compile(r"^([1-9]\d*)x([1-9]\d*)$")
 _CLIP_SHAPE = re.compile(r"^([1-9]\d*)x([1-9]\d*)x([1-9]\d*)$")
+# What [throughput] gives, beside `latency.<stage>`.
+SPEED_METRICS = ["latency", "clips_per_second", "frames_per_second", "tokens_per_second"]
 _ID = re.compile(r"^[A-Za-z0-9._-]+$")
 
 
@@ -102,6 +105,37 @@ class Throughput(_Table):
         return [tuple(map(int, s.split("x"))) for s in self.shapes]  # type: ignore[misc]
 
 
+class Gate(_Table):
+    """What one metric may do between the baseline and a new run. Limits are per cent of the baseline's value.
+
+    A change is a regression only past its limit *and* past `floor` (in the metric's unit). `window` bounds the new value
+    itself, on both sides, so that a suspiciously good one fails too. `slice` is `all` or a slice of `sora-eval compare
+    --slices`. `profile` names the machine on which the speed of two jobs may be compared.
+    """
+
+    max_increase: float | None = Field(None, ge=0, allow_inf_nan=False)
+    max_decrease: float | None = Field(None, ge=0, allow_inf_nan=False)
+    floor: float = Field(0.0, ge=0, allow_inf_nan=False)
+    window: list[float] | None = None
+    slice: str = "all"
+    profile: str | None = None
+    reason: str = ""
+    provenance: str = ""
+
+    @field_validator("window")
+    @classmethod
+    def _window(cls, value: list[float] | None) -> list[float] | None:
+        if value is not None and not (len(value) == 2 and -math.inf < value[0] <= value[1] < math.inf):
+            raise ValueError("expected [low, high], two finite numbers in order")
+        return value
+
+    @model_validator(mode="after")
+    def _limits(self) -> Gate:
+        if self.max_increase is None and self.max_decrease is None and self.window is None:
+            raise ValueError("a gate needs at least one of max_increase, max_decrease and window")
+        return self
+
+
 @dataclass(frozen=True)
 class Prompt:
     """One prompt. `facts` say what must be seen, where they are known."""
@@ -142,6 +176,7 @@ class Suite(_Table):
     reference: Reference | None = None
     metrics: dict[str, dict[str, Any]] = {}
     throughput: Throughput | None = None
+    gates: dict[str, Gate] = {}
     _path: Path = PrivateAttr(Path("suite.toml"))
 
     @property
@@ -168,8 +203,12 @@ class Suite(_Table):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of all that the suite declares, prompts included: two runs with the same one asked the same."""
-        declared = self.model_dump(mode="json", exclude={"suite": {"description"}})
+        """Hash of all that is asked and measured, prompts included: two runs with the same one can be compared.
+
+        Gates are left out: a limit judges numbers and changes none, so that a limit that is calibrated again does not
+        make the runs and the baseline before it incomparable.
+        """
+        declared = self.model_dump(mode="json", exclude={"suite": {"description"}, "gates": True})
         declared["prompt_list"] = [[p.id, p.text, p.facts] for p in self.prompt_list]
         return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -214,6 +253,8 @@ def load_suite(name: str | Path) -> Suite:
         raise SuiteError(f"{path}: neither [metrics.*] nor [throughput]: the suite would measure nothing")
     for metric, options in suite.metrics.items():
         _check_metric(path, metric, options)
+    for metric in suite.gates:
+        _check_gate(suite, metric)
     suite.prompt_list  # noqa: B018  (a broken prompt file is an error of the suite)
     return suite
 
@@ -228,6 +269,19 @@ def _check_metric(path: Path, metric: str, options: dict[str, Any]) -> None:
         if type(value) is not type(known[key]):
             expected = type(known[key]).__name__
             raise SuiteError(f"{path}: [metrics.{metric}].{key} = {value!r} is {type(value).__name__}; expected {expected}")
+
+
+def _check_gate(suite: Suite, metric: str) -> None:
+    known = [o for name in suite.metrics for o in REGISTRY[name].outputs or (name,)]
+    if suite.throughput is not None:
+        known += SPEED_METRICS
+    if metric in known or (suite.throughput is not None and metric.startswith("latency.")):
+        return
+    raise SuiteError(f"{suite.path}: [gates.{_quoted(metric)}] is not measured by this suite{_near(metric, known)}")
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"' if "." in name else name
 
 
 def _near(word: str, known: list[str]) -> str:
@@ -248,6 +302,7 @@ def _explain(problem: Any) -> str:
         "generate": Generate,
         "reference": Reference,
         "throughput": Throughput,
+        "gates": Gate,
     }
     model = tables.get(table, Suite)
     if problem["type"] == "extra_forbidden":
@@ -255,6 +310,8 @@ def _explain(problem: Any) -> str:
     if problem["type"] == "missing":
         return f"{where} is missing"
     message = problem["msg"].removeprefix("Value error, ")
+    if isinstance(problem["input"], dict):  # a rule about the whole table
+        return f"[{'.'.join(map(_quoted, location))}]: {message}"
     return f"{where} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
 
 

@@ -14,13 +14,17 @@ Family = Literal["distribution", "text", "temporal", "physics"]
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """What is known of a metric without loading it. `options` are the keys a suite may set, with their defaults."""
+    """What is known of a metric without loading it. `options` are the keys a suite may set, with their defaults.
+
+    `outputs` are its names in metrics.jsonl, where it has others than its own: what a gate can name.
+    """
 
     family: Family
     kind: Literal["per-clip", "set"]
     target: str  # module:class
     about: str
     options: dict[str, Any] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
 
 
 _CLIP_OPTIONS = {"model": "world", "frames": 8}
@@ -112,18 +116,21 @@ REGISTRY: dict[str, MetricInfo] = {
         "per-clip",
         "sora_eval.metrics.temporal:DynamicDegree",
         "VBench's: does the clip move at all, so that a still picture cannot win",
+        outputs=("dynamic_degree", "dynamic_degree.magnitude"),
     ),
     "physics_laws": MetricInfo(
         "physics",
         "per-clip",
         "sora_eval.metrics.physics:PhysicsLaws",
         "permanence, continuity, rigidity, free fall and support of tracked objects",
+        outputs=tuple(f"physics_laws.{law}" for law in ("permanence", "continuity", "rigidity", "free_fall", "support")),
     ),
     "object_facts": MetricInfo(
         "physics",
         "per-clip",
         "sora_eval.metrics.physics:ObjectFacts",
         "count, colour, shape and velocity of tracked objects against the prompt's facts",
+        outputs=tuple(f"object_facts.{fact}" for fact in ("count", "colour", "shape", "motion", "velocity_error")),
     ),
 }
 
