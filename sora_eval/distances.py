@@ -67,7 +67,7 @@ def frechet_many(k: Array, sets: Index, b: Index, ddof: int = 1, at_once: int = 
         centred = kab - kab.mean(1, keepdims=True) - kab.mean(2, keepdims=True) + across[:, None, None]
         overlap = np.linalg.svd(centred, compute_uv=False).sum(1) / np.sqrt((n - ddof) * (m - ddof))
         out.append(within + kbb.mean() - 2 * across + spread_a + spread_b - 2 * overlap)
-    return np.maximum(np.concatenate(out), 0.0)
+    return np.asarray(np.maximum(np.concatenate(out), 0.0))
 
 
 def frechet_distance(a: npt.ArrayLike, b: npt.ArrayLike, ddof: int = 1, ridge: float = 0.0) -> float:

@@ -23,3 +23,7 @@ class WeightsError(SoraEvalError):
 
 class RunError(SoraEvalError):
     """A run folder that is missing, damaged or of another schema."""
+
+
+class BaselineError(SoraEvalError):
+    """A baseline that is missing, damaged, of another schema, or that must not be written."""
