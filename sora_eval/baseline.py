@@ -21,6 +21,7 @@ from sora_eval.runs import RunFolder, now
 from sora_eval.sides import Side, finite, side_of
 
 SCHEMA_VERSION = 1
+FOLDER = Path("baselines")
 # From a schema version to the next: functions of the whole file. Older files are read through them, in order.
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 HEAD = (
@@ -31,7 +32,7 @@ CASE = ("id", "prompt_id", "width", "height", "frames", "fps", "seed", "tags", "
 TIMING_LEFT_OUT = ("reason",)
 
 
-def default_path(suite_id: str, profile: str | None, folder: Path = Path("baselines")) -> Path:
+def default_path(suite_id: str, profile: str | None, folder: Path = FOLDER) -> Path:
     """`baselines/<suite>[.<profile>].json`."""
     return folder / ".".join(filter(None, [suite_id, profile, "json"]))
 
@@ -197,8 +198,16 @@ def _side(data: dict[str, Any], path: Path) -> Side:
     )
 
 
-def find(name: Path, suite_id: str = "", profile: str | None = None) -> Side:
-    """What `--baseline` names: a baseline file, a folder of them (`<suite>[.<profile>].json`), or a run folder."""
-    if name.is_dir() and (name / "run.json").exists():
+def find(name: Path, suite_id: str = "", profile: str | None = None) -> Side | None:
+    """What `--baseline` names: a baseline file, a run folder, or a folder of files `<suite>[.<profile>].json`.
+
+    None where such a folder holds none for this suite yet; a file that is named must exist.
+    """
+    if name.suffix == ".json":
+        return read(name)
+    if (name / "run.json").exists():
         return side_of(RunFolder.open(name))
-    return read(default_path(suite_id, profile, name) if name.is_dir() else name)
+    path = default_path(suite_id, profile, name)
+    if not name.is_dir() and name != FOLDER:
+        raise BaselineError(f"{name} is neither a baseline file (.json), a folder of them, nor a run folder")
+    return read(path) if path.exists() else None

@@ -63,8 +63,8 @@ class _Test:
     def limit(self) -> str:
         if self.window and self.spec.window is not None:
             return f"{self.spec.window[0]:g} .. {self.spec.window[1]:g}"
-        up, down = self.spec.max_increase, self.spec.max_decrease
-        return ", ".join([f"+{up:g} %"] * (up is not None) + [f"-{down:g} %"] * (down is not None))
+        ends = (("+", self.spec.max_increase), ("-", self.spec.max_decrease))
+        return ", ".join(f"{sign}{limit:g} %" for sign, limit in ends if limit is not None)
 
 
 def _tests(metric: str, spec: Gate, base: Side | None, new: Side) -> list[_Test]:

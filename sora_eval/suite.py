@@ -259,6 +259,13 @@ def load_suite(name: str | Path) -> Suite:
     return suite
 
 
+def gates_of(suite: Suite, fingerprint: str) -> dict[str, Gate]:
+    """The gates of a suite file, for a run of the suite with `fingerprint`. Raises SuiteError if that is another."""
+    if suite.fingerprint != fingerprint:
+        raise SuiteError(f"{suite.path} (fingerprint {suite.fingerprint}) is not the suite of the run ({fingerprint})")
+    return suite.gates
+
+
 def _check_metric(path: Path, metric: str, options: dict[str, Any]) -> None:
     if metric not in REGISTRY:
         raise SuiteError(f"{path}: [metrics.{metric}] is not a metric{_near(metric, list(REGISTRY))}")
