@@ -178,9 +178,9 @@ def _problem(
 ) -> tuple[Verdict, str] | None:
     if not b:
         return Verdict.MISSING, "the new run has no such row"
-    if not a:
-        return Verdict.NO_BASELINE, f"the {base.kind} {base.path} has no such row"
     for name, row in (("new", b), ("base", a)):
+        if not row:
+            return Verdict.NO_BASELINE, f"the {base.kind} {base.path} has no such row"
         if _value(row) is None:
             found = row["reason"] if row["value"] is None else f"the value is {row['value']}"
             return Verdict.ERROR, f"{name} has no value: {row['status']}: {found}"
@@ -273,7 +273,7 @@ def _pairs(out: Difference, base: Side, new: Side, permutations: int) -> Differe
     interval, units = difference_interval(b - a, prompts), len(set(prompts))
     note, method, p = lost.words(), interval.method, sign_flip_p(b - a, prompts, permutations=permutations)
     if np.isin(np.concatenate([a, b]), (0, 1)).all():
-        counts = f"{int((a > b).sum())} only in base, {int((b > a).sum())} only in new"
+        counts = f"{int((a > b).sum())} cases are 1 in base only, {int((b > a).sum())} in new only"
         note = "; ".join(filter(None, [counts, note]))
         if units == len(ids) > 1:
             p, method = mcnemar_p(a, b), f"{method}; McNemar"
