@@ -262,6 +262,9 @@ def _account(base: Side, new: Side, metric: str, label: str, scored: Sequence[se
 
 
 def _pairs(out: Difference, base: Side, new: Side, permutations: int) -> Difference:
+    if not any(out.metric in side.scores for side in (base, new)):
+        reason = "neither run keeps scores or vectors of it, so nothing can be paired; the values are shown"
+        return replace(out, status=Verdict.INCONCLUSIVE, reason=reason)
     values = [
         {i: r["value"] for i, r in side.scores.get(out.metric, {}).items() if r["value"] is not None} for side in (base, new)
     ]

@@ -148,10 +148,10 @@ def _score_rows(case: Case, view: ClipView | str, metrics: Metrics) -> list[dict
 def _reference_features(folder: RunFolder, suite: Suite, metrics: Metrics, cache: FeatureCache) -> None:
     """The reference set's vectors, clip by clip; the clips themselves are not kept."""
     assert suite.reference is not None
-    if all("clips" in folder.load_features(REFERENCE + name) for name in metrics.sets):
+    if all(folder.load_features(REFERENCE + name) for name in metrics.sets):
         return
     generator = open_generator(suite.reference.generator)
-    kept: dict[str, tuple[list[str], list[Any], list[str]]] = {name: ([], [], []) for name in metrics.sets}
+    kept: dict[str, tuple[list[str], list[Any]]] = {name: ([], []) for name in metrics.sets}
     failed: list[str] = []
     for case, answer in track(*_reference_clips(suite, generator)):
         if isinstance(answer, str):
@@ -162,14 +162,12 @@ def _reference_features(folder: RunFolder, suite: Suite, metrics: Metrics, cache
             try:
                 kept[name][1].append(metric.features(view))
                 kept[name][0].append(case.id)
-                kept[name][2].append(answer.sha256)
             except Undefined as reason:
                 failed.append(f"{case.id}: {reason}")
     source = np.array(f"{suite.reference.generator}|{generator.fingerprint()}|seed+{suite.reference.seed_offset}")
-    for name, (ids, values, clips) in kept.items():
+    for name, (ids, values) in kept.items():
         array = np.array(values, np.float32).reshape(len(ids), -1)
-        extra = {"failed": np.array(failed, np.str_), "source": source, "clips": np.array(clips, np.str_)}
-        folder.save_features(REFERENCE + name, ids, array, **extra)
+        folder.save_features(REFERENCE + name, ids, array, failed=np.array(failed, np.str_), source=source)
 
 
 def _reference_clips(suite: Suite, generator: Generator) -> tuple[Iterator[tuple[Case, Clip | str]], str, int]:

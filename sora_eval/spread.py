@@ -28,8 +28,8 @@ PASSING = 0.95  # share of pairs of repeats whose interval a proposed limit must
 class Spread:
     """One metric over K repeats of a checkpoint that differ in seeds only.
 
-    `increase_percent` and `decrease_percent` are how far the intervals of the changes between two repeats reach in 95 %
-    of the ordered pairs, in per cent of the first; `apart` is the largest change itself, in `unit`. `error` is the median
+    `increase_percent` and `decrease_percent` are how far the intervals of the changes between two repeats reach in most
+    (95 %) of the ordered pairs, in per cent of the first; `apart` is the largest change itself, in `unit`. `error` is the median
     standard error of such a change.
     """
 
@@ -59,8 +59,11 @@ class Spread:
         return f"{len(self.values)} repeats of {self.cases} cases: mean {self.mean:.4g}, sd {self.deviation:.2g}{share}"
 
 
-def spreads(repeats: Sequence[Side]) -> list[Spread]:
-    """The spread of every metric that all repeats have, speed left out. Raises SuiteError for repeats that cannot be paired."""
+def spreads(repeats: Sequence[Side], share: float = PASSING) -> list[Spread]:
+    """The spread of every metric that all repeats have, speed left out. Raises SuiteError for repeats that cannot be paired.
+
+    `share` of the ordered pairs of repeats shall pass the limits that follow.
+    """
     if len(repeats) < 2:
         raise SuiteError(f"{len(repeats)} repeat has no spread: at least 2 are needed, 5 are better")
     if len({s.head.get("seed_offset", 0) for s in repeats}) < len(repeats):
@@ -77,12 +80,12 @@ def spreads(repeats: Sequence[Side]) -> list[Spread]:
         pairs = [
             difference(a, b, metric, permutations=99, set_permutations=1, other_seeds=True) for a, b in permutations(repeats, 2)
         ]
-        if found := _spread(metric, [s.metrics.get((metric, "all"), {}).get("value") for s in repeats], pairs):
+        if found := _spread(metric, [s.metrics.get((metric, "all"), {}).get("value") for s in repeats], pairs, share):
             out.append(found)
     return out
 
 
-def _spread(metric: str, values: Sequence[float | None], pairs: Sequence[Difference]) -> Spread | None:
+def _spread(metric: str, values: Sequence[float | None], pairs: Sequence[Difference], share: float) -> Spread | None:
     whole = [d for d in pairs if d.status is None and d.error is not None and d.interval.low is not None]
     if len(whole) < len(pairs) or any(v is None for v in values):
         return None
@@ -93,7 +96,7 @@ def _spread(metric: str, values: Sequence[float | None], pairs: Sequence[Differe
         up, down = (np.where(bases > 0, 100 * end / bases, np.inf) for end in (highs, -lows))
 
     def most(ends: Any) -> float:
-        return float(np.quantile(ends, PASSING, method="higher"))
+        return float(np.quantile(ends, share, method="higher"))
 
     return Spread(
         metric,
@@ -111,7 +114,7 @@ def _spread(metric: str, values: Sequence[float | None], pairs: Sequence[Differe
 
 
 def propose(spread: Spread, present: Gate | None = None) -> Gate:
-    """The tightest gate that repeats of one checkpoint pass in 95 % of the pairs.
+    """The tightest gate that repeats of one checkpoint pass in most (95 %) of the pairs.
 
     The limit is in the direction that is worse, or in those that a `present` gate bounds; the floor is the largest change
     between two repeats. A metric that is 0 or less somewhere has no percentage: there the floor reaches as far as the

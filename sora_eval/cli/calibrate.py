@@ -20,6 +20,12 @@ def calibrate(
     out: Annotated[Path, typer.Option(help="Where the runs go; what is there already is used.")] = Path("runs"),
     run: Annotated[list[Path] | None, typer.Option("--run", "-r", help="Use these runs; nothing is generated.")] = None,
     metric: Annotated[list[str] | None, typer.Option("--metric", "-m", help="Gate this metric too.")] = None,
+    share: Annotated[
+        float,
+        typer.Option(
+            min=0.0, max=1.0, help="Pairs of repeats that shall PASS; fewer give tighter limits and more INCONCLUSIVE."
+        ),
+    ] = 0.95,
     write: Annotated[bool, typer.Option("--write", help="Write the limits into the suite's [gates].")] = False,
 ) -> None:
     """Measure how far repeats of one checkpoint lie apart, and propose the limits that follow from it."""
@@ -42,7 +48,7 @@ def calibrate(
             if folder.head["suite"]["fingerprint"] != loaded.fingerprint:
                 raise SuiteError(f"{folder.path} is a run of another suite than {loaded.path}")
     sides = [side_of(f) for f in folders]
-    found = {s.metric: s for s in spreads(sides)}
+    found = {s.metric: s for s in spreads(sides, share)}
     gated = dict.fromkeys([*loaded.gates, *(metric or [])])
     if unknown := [m for m in gated if m not in found and m in (metric or [])]:
         raise SuiteError(f"no spread of {', '.join(unknown)}; measured: {', '.join(found)}")
@@ -58,7 +64,7 @@ def calibrate(
         return
     if not gated:
         raise SuiteError(f"{loaded.path} has no [gates.*]; choose a few metrics with --metric")
-    how = f"sora-eval calibrate {loaded.suite.id} -g {sides[0].head['generator']['spec']} --repeats {len(sides)}"
+    how = f"sora-eval calibrate {loaded.suite.id} -g {sides[0].head['generator']['spec']} --repeats {len(sides)} --share {share:g}"
     source = f"{how}; {now()[:10]}; {sides[0].label} {sides[0].head['generator']['fingerprint'][:12]}"
     chosen = {m: gates[m].model_copy(update={"provenance": f"{source}; {found[m].words()}"}) for m in gated if m in found}
     write_gates(loaded.path, chosen)

@@ -294,6 +294,14 @@ def test_a_nan_score_is_a_failed_case(pair):
     assert "1 cases failed in new (p03/32x32x9/0)" in result.rows[0].reason
 
 
+def test_a_value_without_scores_or_vectors_is_not_decided(pair):
+    for run in pair:
+        edit(run, "scores", lambda r: None)
+    result = judged(pair)
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "nothing can be paired" in result.rows[0].reason
+
+
 def test_no_baseline_and_an_empty_one(pair):
     nothing = gate(reopened(pair[1]), None, {"m": UP}, strict=True)
     assert (nothing.verdict, nothing.exit_code) == (Verdict.NO_BASELINE, 11)
