@@ -141,7 +141,7 @@ def comparison_table(comparison: Comparison, slices: bool = False) -> pd.DataFra
             "95 % of change": interval(r["low"], r["high"]),
             "p": number(r["p"]),
             "n": number(r["n"]),
-            "better": {"base": base, "new": new}.get(str(r["better"]), "-" if pd.isna(r["low"]) else "unclear"),
+            "better": {"base": base, "new": new}.get(str(r["better"]), "unclear" if r["status"] == "ok" else r["status"]),
         }
         for r in kept.to_dict("records")
     ]
@@ -150,7 +150,7 @@ def comparison_table(comparison: Comparison, slices: bool = False) -> pd.DataFra
 
 def comparison_notes(comparison: Comparison) -> list[str]:
     """Warnings, then why rows have no test."""
-    table = comparison.table[comparison.table["note"].ne("") & comparison.table["slice"].eq("all")]
+    table = comparison.table[comparison.table["note"].ne("")]
     grouped = table.groupby("note", sort=False)["metric"].agg(lambda names: ", ".join(dict.fromkeys(names)))
     return [*comparison.warnings, *(f"{names}: {note}" for note, names in grouped.items())]
 
@@ -166,9 +166,14 @@ def terminal(table: pd.DataFrame, title: str) -> Table:
     return out
 
 
+def escape(text: str) -> str:
+    """Text as text in a cell of a GitHub table, and no HTML."""
+    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
+
+
 def markdown(table: pd.DataFrame) -> str:
     """A GitHub table; bars in cells are escaped."""
-    return str(table.map(lambda v: str(v).replace("|", "\\|")).to_markdown(index=False, disable_numparse=True))
+    return str(table.map(lambda v: escape(str(v))).to_markdown(index=False, disable_numparse=True))
 
 
 def write_files(frames: Frames, folder: Path) -> list[Path]:

@@ -1,6 +1,6 @@
-"""Two runs of one suite, case by case: differences with intervals. Pure: numpy, scipy, pandas.
+"""Two runs of one suite, metric by metric and slice by slice. Pure.
 
-A difference is NEW minus BASE. Nothing is compared in silence: unlike signatures, suites and reference sets are named.
+A difference is NEW minus BASE. Nothing is compared in silence: what cannot be is a row that says why.
 """
 
 from __future__ import annotations
@@ -8,14 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from sora_eval.distances import set_statistic
-from sora_eval.errors import RunError
+from sora_eval.differences import Difference, difference, is_speed
+from sora_eval.power import ALPHA
 from sora_eval.runs import RunFolder
-from sora_eval.statistics import Interval, mean_interval, paired_set_difference, sign_flip_p
+from sora_eval.sides import Side, side_of
+from sora_eval.verdicts import Verdict
 
 COLUMNS = [
     "metric",
@@ -32,14 +31,16 @@ COLUMNS = [
     "unit",
     "method",
     "note",
+    "status",
 ]
-SET_METRICS = ("fvd", "kvd", "precision", "recall")
-SIGNIFICANCE = 0.05
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A table with the columns `COLUMNS`, and what a reader must know before believing it."""
+    """A table with the columns `COLUMNS`, and what a reader must know before believing it.
+
+    `status` is `ok`, or the verdict that stands where no change can be said, with the reason in `note`.
+    """
 
     base: str
     new: str
@@ -47,13 +48,17 @@ class Comparison:
     warnings: list[str]
 
 
-def compare(base: RunFolder, new: RunFolder) -> Comparison:
-    """Compare two finished runs. Raises RunError only when one of them has no metrics yet."""
-    for run in (base, new):
-        if not run.rows("metrics"):
-            raise RunError(f"{run.path} has no metrics: finish it with 'sora-eval run --resume {run.path}'")
-    rows = [_row(base, new, metric, label) for metric, label in _keys(base, new)]
-    return Comparison(label_of(base), label_of(new), pd.DataFrame(rows, columns=COLUMNS), _warnings(base, new))
+def compare(base: RunFolder | Side, new: RunFolder | Side, slices: bool = False) -> Comparison:
+    """Compare two runs. With `slices`, every metric also by shape, length and tag; speed is by shape always."""
+    a, b = side_of(base), side_of(new)
+    labels = list(dict.fromkeys([*a.slices(), *b.slices()])) if slices else ["all"]
+    rows = []
+    for metric in dict.fromkeys(m for side in (a, b) for m, _ in side.metrics):
+        own = (
+            dict.fromkeys(label for side in (a, b) for m, label in side.metrics if m == metric) if is_speed(metric) else labels
+        )
+        rows += [_row(difference(a, b, metric, label)) for label in own]
+    return Comparison(a.label, b.label, pd.DataFrame(rows, columns=COLUMNS), _warnings(a, b))
 
 
 def label_of(run: RunFolder) -> str:
@@ -62,133 +67,63 @@ def label_of(run: RunFolder) -> str:
     return ":".join(filter(None, [generator["name"], generator["checkpoint"]]))
 
 
-def _keys(base: RunFolder, new: RunFolder) -> list[tuple[str, str]]:
-    return list(dict.fromkeys((r["metric"], r["slice"]) for run in (base, new) for r in run.rows("metrics")))
-
-
-def _warnings(base: RunFolder, new: RunFolder) -> list[str]:
+def _warnings(base: Side, new: Side) -> list[str]:
     a, b = base.head, new.head
     out = []
     if a["suite"] != b["suite"]:
         out.append(f"different suites: {a['suite']} against {b['suite']}")
+    if a.get("seed_offset", 0) != b.get("seed_offset", 0):
+        out.append(f"different seeds: shifted by {a.get('seed_offset', 0)} against {b.get('seed_offset', 0)}")
     if a["hardware"] != b["hardware"]:
         out.append("different machines: speed is not comparable")
     if a["generator"]["fingerprint"] == b["generator"]["fingerprint"]:
         out.append("both runs have the same generator and weights: every difference is noise or settings")
-    for name, head in (("base", a), ("new", b)):
-        if head.get("partial"):
-            out.append(f"{name} is partial (--limit {head['limit']})")
-        if head.get("failed_cases"):
-            out.append(f"{name} has {head['failed_cases']} failed cases of {head['cases']}")
-    cases = [{r["id"] for r in run.rows("samples")} for run in (base, new)]
+    for name, side in (("base", base), ("new", new)):
+        if why := side.incomplete():
+            out.append(f"{name}: {why}")
+        failed = [i for i, s in side.samples.items() if s["status"] == "error"]
+        if failed:
+            out.append(f"{name} has {len(failed)} failed cases of {len(side.samples)}, for example {min(failed)}")
+    cases = [set(side.samples) for side in (base, new)]
     for name, only in (("base", cases[0] - cases[1]), ("new", cases[1] - cases[0])):
         if only:
             out.append(f"{len(only)} cases only in {name}, for example {min(only)}")
     return out
 
 
-def _find(run: RunFolder, metric: str, label: str) -> dict[str, Any]:
-    return next((r for r in run.rows("metrics") if (r["metric"], r["slice"]) == (metric, label)), {})
-
-
-def _row(base: RunFolder, new: RunFolder, metric: str, label: str) -> dict[str, Any]:
-    a, b = _find(base, metric, label), _find(new, metric, label)
-    known = a or b
-    row: dict[str, Any] = dict.fromkeys(COLUMNS)
-    row |= {
-        "metric": metric,
-        "slice": label,
-        "base": a.get("value"),
-        "new": b.get("value"),
-        "unit": known["unit"],
-        "method": "",
-        "note": "",
+def _row(d: Difference) -> dict[str, Any]:
+    return {
+        "metric": d.metric,
+        "slice": d.slice,
+        "base": d.base,
+        "new": d.new,
+        "change": d.change,
+        "change_percent": d.change_percent,
+        "low": d.interval.low,
+        "high": d.interval.high,
+        "p": d.p,
+        "n": d.n,
+        "better": better(d),
+        "unit": d.unit,
+        "method": d.interval.method,
+        "note": d.note if d.status is None else f"{_WORDS[d.status]}: {d.reason}",
+        "status": "ok" if d.status is None else str(d.status),
     }
-    if not a or not b:
-        return row | {"note": f"only in {'base' if a else 'new'}"}
-    if a["value"] is None or b["value"] is None:
-        return row | {"note": a["reason"] or b["reason"]}
-    if a["signature"] != b["signature"]:
-        return row | {"note": f"not comparable: {a['signature']} against {b['signature']}"}
-    change, interval, p, n, note = _difference(base, new, metric, label, a, b)
-    row |= {
-        "change": change,
-        "low": interval.low,
-        "high": interval.high,
-        "p": p,
-        "n": n,
-        "method": interval.method,
-        "note": note,
-        "change_percent": 100 * change / abs(row["base"]) if row["base"] else None,
-    }
-    # Beyond noise means both: the interval leaves 0 out and the permutation test agrees.
-    beyond = interval.low is not None and interval.high is not None and (interval.low > 0 or interval.high < 0)
-    if beyond and p is not None and p <= SIGNIFICANCE and known["higher_is_better"] is not None:
-        row["better"] = "new" if (change > 0) == known["higher_is_better"] else "base"
-    return row
 
 
-def _difference(
-    base: RunFolder,
-    new: RunFolder,
-    metric: str,
-    label: str,
-    a: dict[str, Any],
-    b: dict[str, Any],
-) -> tuple[float, Interval, float | None, int, str]:
-    if metric in SET_METRICS:
-        return _set_difference(base, new, metric, a, b)
-    pairs = _paired_scores(base, new, metric, label)
-    if pairs.empty:  # speed: repeats of two jobs are not pairs; both intervals are shown instead
-        return b["value"] - a["value"], Interval(None, None, "two jobs, not interleaved"), None, b["n_scored"], ""
-    difference = (pairs["new"] - pairs["base"]).to_numpy()
-    prompts = pairs["prompt_id"].tolist()
-    lost = max(a["n_scored"], b["n_scored"]) - len(pairs)
-    note = f"{lost} cases have a score in one run only" if lost else ""
-    return (float(difference.mean()), mean_interval(difference, prompts), sign_flip_p(difference, prompts), len(pairs), note)
+_WORDS = {
+    Verdict.NOT_COMPARABLE: "not comparable",
+    Verdict.MISSING: "only in base",
+    Verdict.NO_BASELINE: "only in new",
+    Verdict.ERROR: "no value",
+    Verdict.INCONCLUSIVE: "no test",
+}
 
 
-def _paired_scores(base: RunFolder, new: RunFolder, metric: str, label: str) -> pd.DataFrame:
-    """Scores of the cases that both runs scored: id, base, new, prompt_id."""
-    columns = []
-    for run in (base, new):
-        samples = {r["id"]: r for r in run.rows("samples")}
-        values = {
-            r["id"]: r["value"]
-            for r in run.rows("scores")
-            if r["metric"] == metric
-            and r["value"] is not None
-            and r["id"] in samples
-            and (label == "all" or label == "{width}x{height}x{frames}".format(**samples[r["id"]]))
-        }
-        columns.append(pd.Series(values, dtype=float))
-    table = pd.concat(columns, axis=1, keys=["base", "new"], join="inner").rename_axis("id").reset_index()
-    prompts = {r["id"]: r["prompt_id"] for r in base.rows("samples")}
-    return table.assign(prompt_id=table["id"].map(prompts)).sort_values("id")
-
-
-def _set_difference(
-    base: RunFolder,
-    new: RunFolder,
-    metric: str,
-    a: dict[str, Any],
-    b: dict[str, Any],
-) -> tuple[float, Interval, float | None, int, str]:
-    first, second = base.load_features(metric), new.load_features(metric)
-    reference = base.load_features(f"reference-{metric}")
-    ids = sorted(set(first["ids"].tolist()) & set(second["ids"].tolist()))
-    vectors = [_rows_of(f, ids) for f in (first, second)]
-    statistic, (rows_a, rows_b, rows_r) = set_statistic(a["signature"], *vectors, reference["values"])
-    if len(ids) < statistic.least:
-        few = Interval(None, None, f"none: fewer than {statistic.least} common cases")
-        return b["value"] - a["value"], few, None, len(ids), ""
-    prompts = {r["id"]: r["prompt_id"] for r in base.rows("samples")}
-    result = paired_set_difference(rows_a, rows_b, rows_r, [prompts[i] for i in ids], statistic, least=statistic.least)
-    lost = max(len(first["ids"]), len(second["ids"])) - len(ids)
-    note = f"{lost} cases have features in one run only" if lost else ""
-    return result.difference, result.interval, result.p, len(ids), note
-
-
-def _rows_of(features: dict[str, npt.NDArray[Any]], ids: list[str]) -> npt.NDArray[Any]:
-    place = {name: i for i, name in enumerate(features["ids"].tolist())}
-    return np.asarray(features["values"])[[place[i] for i in ids]]
+def better(d: Difference) -> str | None:
+    """`base` or `new` where the change is beyond noise: its interval leaves 0 out and the permutation test agrees."""
+    low, high = d.interval.low, d.interval.high
+    beyond = low is not None and high is not None and (low > 0 or high < 0)
+    if not beyond or d.p is None or d.p > ALPHA or d.higher_is_better is None or d.change is None:
+        return None
+    return "new" if (d.change > 0) == d.higher_is_better else "base"

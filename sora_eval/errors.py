@@ -25,6 +25,10 @@ class RunError(SoraEvalError):
     """A run folder that is missing, damaged or of another schema."""
 
 
+class BaselineError(SoraEvalError):
+    """A baseline that is missing, damaged, of another schema, or that must not be written."""
+
+
 class RefusedError(SoraEvalError):
     """A number that was asked for and would mislead; the message says why, and what to use instead."""
 

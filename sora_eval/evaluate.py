@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -13,16 +12,26 @@ from sora_eval.floors import score_floors
 from sora_eval.generating import generate
 from sora_eval.generators import BringsClips, Generator, open_generator, shape_problems
 from sora_eval.progress import track
-from sora_eval.runs import RunFolder, now
+from sora_eval.runs import RunFolder, now, stored_suite
 from sora_eval.scoring import score
 from sora_eval.suite import Case, Suite
 from sora_eval.summary import summarise
 
 
 def run(
-    suite: Suite, spec: str, out: Path | str, *, limit: int | None = None, reference: str | None = None, workers: int = 1
+    suite: Suite,
+    spec: str,
+    out: Path | str,
+    *,
+    limit: int | None = None,
+    reference: str | None = None,
+    seed_offset: int = 0,
+    workers: int = 1,
 ) -> RunFolder:
-    """Run a suite against a generator, from nothing; `workers` processes score. Returns the finished run."""
+    """Run a suite against a generator, from nothing. Returns the finished run.
+
+    `seed_offset` shifts every seed that the generator is asked for; cases keep their ids. `workers` processes score.
+    """
     if reference is not None:
         suite = with_reference(suite, reference)
     generator = open_generator(spec)
@@ -31,6 +40,7 @@ def run(
         "status": "started",
         "partial": limit is not None and limit < len(cases),
         "limit": limit,
+        "seed_offset": seed_offset,
         "suite": {"id": suite.suite.id, "version": suite.suite.version, "fingerprint": suite.fingerprint},
         "generator": {
             "spec": spec,
@@ -77,15 +87,6 @@ def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
     return folder
 
 
-def stored_suite(folder: RunFolder) -> Suite:
-    """The suite as it was when the run started."""
-    path = folder.path / "suite.json"
-    try:
-        return Suite.from_json(json.loads(path.read_text()), path)
-    except (OSError, json.JSONDecodeError, KeyError) as error:
-        raise RunError(f"{path} cannot be read: {error!r}") from error
-
-
 def with_reference(suite: Suite, spec: str) -> Suite:
     """The same suite against another reference set."""
     data = suite.to_json()
@@ -116,7 +117,7 @@ def plan(suite: Suite, generator: Generator) -> list[Case]:
 def _stages(folder: RunFolder, suite: Suite, generator: Generator, cases: list[Case], workers: int) -> RunFolder:
     try:
         if not isinstance(generator, BringsClips) or suite.axes is not None:
-            generate(folder, suite, generator, cases)
+            generate(folder, suite, generator, cases, folder.head.get("seed_offset", 0))
         if suite.metrics:
             score(folder, suite, cases, generator if isinstance(generator, BringsClips) else None, workers)
             score_floors(folder, suite, cases)

@@ -37,14 +37,14 @@ def request_of(case: Case, suite: Suite, seed_offset: int = 0) -> Request:
     )
 
 
-def generate(folder: RunFolder, suite: Suite, generator: Generator, cases: list[Case]) -> None:
+def generate(folder: RunFolder, suite: Suite, generator: Generator, cases: list[Case], seed_offset: int = 0) -> None:
     """Make the clips that are missing. Chunks are cut by the plan alone, so a resumed run makes the same ones."""
     done = {row["id"] for row in folder.rows("samples")}
     chunks = [cases[i : i + generator.batch] for i in range(0, len(cases), generator.batch)]
     for chunk in track(chunks, "generate"):
         if all(case.id in done for case in chunk):
             continue
-        made = answers(generator, [request_of(case, suite) for case in chunk])
+        made = answers(generator, [request_of(case, suite, seed_offset) for case in chunk])
         for case, answer in zip(chunk, made, strict=True):
             if case.id not in done:
                 folder.append("samples", [_keep(folder, case, answer)])

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sora_eval.errors import RunError
+from sora_eval.suite import Suite
 
 SCHEMA_VERSION = 1
 Table = Literal["samples", "scores", "floors", "metrics", "timings", "attribution"]
@@ -115,6 +116,15 @@ class RunFolder:
                 raise RunError(f"{path}:{number} is damaged: {error}; delete the line and use --resume") from error
         return out
 
+    def save_json(self, name: str, data: dict[str, Any]) -> Path:
+        """Write one record of the run, such as verdicts.json, anew. Raises RunError if the folder cannot be written."""
+        path = self.path / name
+        try:
+            _replace(path, json.dumps(data, indent=2) + "\n")
+        except OSError as error:
+            raise RunError(f"{path} cannot be written: {error.strerror}") from error
+        return path
+
     def clip_path(self, case_id: str) -> Path:
         """Where a case's clip is kept. Ids have safe characters only; a prompt never reaches a file name."""
         return self.path / "clips" / (re.sub(r"[^A-Za-z0-9._-]", "_", case_id) + ".mkv")
@@ -139,6 +149,15 @@ def _replace(path: Path, text: str) -> None:
     partial = path.with_suffix(".part")
     partial.write_text(text)
     os.replace(partial, path)
+
+
+def stored_suite(folder: RunFolder) -> Suite:
+    """The suite as it was when the run started."""
+    path = folder.path / "suite.json"
+    try:
+        return Suite.from_json(json.loads(path.read_text()), path)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} cannot be read: {error!r}") from error
 
 
 def find_runs(root: Path) -> list[RunFolder]:

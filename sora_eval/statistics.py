@@ -1,7 +1,11 @@
-"""Intervals and tests, pure: numpy and scipy. The prompt is the unit; seeds and shapes of one prompt are not new draws."""
+"""Intervals and tests, pure: numpy and scipy. The prompt is the unit; seeds and shapes of one prompt are not new draws.
+
+What decides a verdict beside them (Holm, detectable change, prompts needed) is in `sora_eval.power`.
+"""
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from sora_eval.distances import Index
+from sora_eval.distances import Index, Statistic
 
 Array = npt.NDArray[np.float64]
 CONFIDENCE = 0.95
 RESAMPLES = 2000
+FEW_CLUSTERS = 10  # below, a bootstrap of means is too narrow: 2 prompts would give the range of 2 values
 
 
 @dataclass(frozen=True)
@@ -65,10 +70,33 @@ def mean_interval(values: npt.ArrayLike, clusters: Sequence[str], seed: int = 0)
     return Interval(float(low), float(high), f"cluster bootstrap {method}, {len(sums)} prompts")
 
 
-def sign_flip_p(differences: npt.ArrayLike, clusters: Sequence[str], seed: int = 0) -> float | None:
+def clustered_error(values: npt.ArrayLike, clusters: Sequence[str]) -> float | None:
+    """Standard error of a mean over whole clusters (linearised ratio of sums); None with fewer than two clusters."""
+    sums, counts = _cluster_sums(np.asarray(values, np.float64), clusters)
+    n = len(sums)
+    if n < 2:
+        return None
+    residuals = sums - counts * sums.sum() / counts.sum()
+    return float(np.sqrt(n / (n - 1) * np.square(residuals).sum()) / counts.sum())
+
+
+def difference_interval(differences: npt.ArrayLike, clusters: Sequence[str], seed: int = 0) -> Interval:
+    """95 % interval of a mean paired difference: BCa over clusters, or Student's t where they are few."""
+    values = np.asarray(differences, np.float64)
+    error, n = clustered_error(values, clusters), len(set(clusters))
+    if error is None or n >= FEW_CLUSTERS or np.ptp(values) == 0:
+        return mean_interval(values, clusters, seed)
+    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error
+    mean = float(values.mean())
+    return Interval(mean - reach, mean + reach, f"Student's t, {n} prompts")
+
+
+def sign_flip_p(
+    differences: npt.ArrayLike, clusters: Sequence[str], seed: int = 0, permutations: int = RESAMPLES
+) -> float | None:
     """Two-sided p of a mean paired difference of 0: signs of whole clusters are flipped; (c + 1) / (P + 1), never 0.
 
-    None with fewer than two clusters.
+    Exact when all 2^n sign patterns are no more than `permutations`. None with fewer than two clusters.
     """
     sums, _ = _cluster_sums(np.asarray(differences, np.float64), clusters)
     if len(sums) < 2:
@@ -78,20 +106,68 @@ def sign_flip_p(differences: npt.ArrayLike, clusters: Sequence[str], seed: int =
         lambda x, axis=-1: x.sum(axis),
         permutation_type="samples",
         vectorized=True,
-        n_resamples=RESAMPLES,
+        n_resamples=permutations,
         alternative="two-sided",
         rng=np.random.default_rng(seed),
     )
     return float(result.pvalue)
 
 
-def jackknife_interval(leave_one_out: npt.ArrayLike, value: float) -> Interval:
-    """95 % interval of a statistic from its leave-one-cluster-out values, Student's t."""
+def least_swap_p(clusters: int, permutations: int = RESAMPLES) -> float:
+    """The smallest two-sided p that flipping or swapping whole clusters can give: both ends count of 2^clusters patterns."""
+    return min(1.0, 2 / min(2.0 ** min(clusters, 60), permutations + 1))
+
+
+def mcnemar_p(base: npt.ArrayLike, new: npt.ArrayLike) -> float:
+    """Exact two-sided p that two 0/1 answers to the same cases are right equally often (McNemar 1947, binomial)."""
+    a, b = np.asarray(base, bool), np.asarray(new, bool)
+    gained, lost = int((~a & b).sum()), int((a & ~b).sum())
+    return float(stats.binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
+
+
+def mann_whitney_p(a: npt.ArrayLike, b: npt.ArrayLike, seed: int = 0) -> float:
+    """Exact two-sided p that neither of two samples tends to be larger; with ties, by permutation of the ranks."""
+    x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    ties = len(np.unique(np.concatenate([x, y]))) < len(x) + len(y)
+    if not ties:
+        return float(stats.mannwhitneyu(x, y, alternative="two-sided", method="exact").pvalue)
+    permuted = stats.PermutationMethod(n_resamples=9999, rng=np.random.default_rng(seed))
+    return float(stats.mannwhitneyu(x, y, alternative="two-sided", method=permuted).pvalue)
+
+
+def least_mann_whitney_p(n: int, m: int) -> float:
+    """The smallest two-sided p of n values against m: 0.10 at 3 and 3, 0.0286 at 4, 0.0079 at 5, 0.0022 at 6."""
+    return min(1.0, 2 / math.comb(n + m, n))
+
+
+def ratio_of_medians(base: npt.ArrayLike, new: npt.ArrayLike, seed: int = 0) -> tuple[float, Interval]:
+    """Median of `new` over that of `base`, with its 95 % percentile bootstrap interval over repeats.
+
+    With fewer than four repeats a side a resampled median takes so few values that the interval says nothing: none.
+    """
+    a, b = np.asarray(base, np.float64), np.asarray(new, np.float64)
+    ratio = float(np.median(b) / np.median(a))
+    if min(len(a), len(b)) < 4:
+        return ratio, Interval(None, None, "none: fewer than 4 repeats")
+    rng = np.random.default_rng(seed)
+    resampled = [np.median(rng.choice(x, (RESAMPLES, len(x))), axis=1) for x in (a, b)]
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(resampled[1] / resampled[0], [tail, 1 - tail])
+    return ratio, Interval(float(low), float(high), f"bootstrap of the ratio of medians, {len(a)} and {len(b)} repeats")
+
+
+def jackknife_error(leave_one_out: npt.ArrayLike) -> float | None:
+    """Standard error of a statistic from its leave-one-cluster-out values; None with fewer than two."""
     values = np.asarray(leave_one_out, np.float64)
     n = len(values)
-    if n < 2:
+    return float(np.sqrt((n - 1) / n * np.square(values - values.mean()).sum())) if n >= 2 else None
+
+
+def jackknife_interval(leave_one_out: npt.ArrayLike, value: float) -> Interval:
+    """95 % interval of a statistic from its leave-one-cluster-out values, Student's t."""
+    error, n = jackknife_error(leave_one_out), np.size(leave_one_out)
+    if error is None:
         return Interval(None, None, "none: fewer than 2 prompts")
-    error = float(np.sqrt((n - 1) / n * np.square(values - values.mean()).sum()))
     reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error
     return Interval(value - reach, value + reach, f"jackknife, {n} prompts")
 
@@ -101,11 +177,18 @@ Distance = Callable[[Index, Index], float]  # rows of a joint Gram matrix to a d
 
 @dataclass(frozen=True)
 class SetDifference:
-    """Distance of B to the reference minus that of A, with its interval and the p of no difference."""
+    """Distances of A and B to one reference, `difference` = B - A with interval, standard error, and p of no difference.
 
+    `errors` are the standard errors of the two distances themselves, at this n.
+    """
+
+    base: float
+    new: float
     difference: float
     interval: Interval
     p: float | None
+    error: float | None = None
+    errors: tuple[float | None, float | None] = (None, None)
 
 
 def paired_set_difference(
@@ -124,25 +207,28 @@ def paired_set_difference(
     comes from swapping A and B whole clusters at a time (Noreen 1989), (c + 1) / (P + 1). `least` rows are needed for a
     distance; clusters that cannot be left out for that are not.
     """
-    difference = distance(b, reference) - distance(a, reference)
+    many = distance.many if isinstance(distance, Statistic) else _one_by_one(distance)
+    first, second = distance(a, reference), distance(b, reference)
+    difference = second - first
     names, codes = np.unique(np.asarray(clusters), return_inverse=True)
     if len(names) < 2:
-        return SetDifference(difference, Interval(None, None, "none: fewer than 2 prompts"), None)
-    left_out = [
-        distance(b[codes != c], reference) - distance(a[codes != c], reference)
-        for c in range(len(names))
-        if (codes != c).sum() >= least
-    ]
-    rng = np.random.default_rng(seed)
-    as_far = 0
-    for _ in range(permutations):
-        swap = rng.integers(0, 2, len(names)).astype(bool)[codes]
-        first, second = np.where(swap, b, a), np.where(swap, a, b)
-        as_far += abs(distance(second, reference) - distance(first, reference)) >= abs(difference)
-    interval = Interval(None, None, "none: too few cases to leave one prompt out")
-    if len(left_out) >= 2:
-        interval = jackknife_interval(left_out, difference)
-    return SetDifference(difference, interval, (as_far + 1) / (permutations + 1))
+        return SetDifference(first, second, difference, Interval(None, None, "none: fewer than 2 prompts"), None)
+    kept = [codes != c for c in range(len(names)) if (codes != c).sum() >= least]
+    left_out = np.array([[distance(rows[keep], reference) for rows in (a, b)] for keep in kept]).reshape(len(kept), 2)
+    swaps = np.random.default_rng(seed).integers(0, 2, (permutations, len(names))).astype(bool)[:, codes]
+    turned = many(np.where(swaps, a, b), reference) - many(np.where(swaps, b, a), reference)
+    # Rounding must not hide a tie: the same sets in another order differ in the last digits.
+    as_far = int((np.abs(turned) >= abs(difference) - 1e-9 * (abs(first) + abs(second))).sum())
+    interval, change_error = Interval(None, None, "none: too few cases to leave one prompt out"), None
+    if len(kept) >= 2:
+        changes = left_out[:, 1] - left_out[:, 0]
+        interval, change_error = jackknife_interval(changes, difference), jackknife_error(changes)
+    errors = (jackknife_error(left_out[:, 0]), jackknife_error(left_out[:, 1]))
+    return SetDifference(first, second, difference, interval, (as_far + 1) / (permutations + 1), change_error, errors)
+
+
+def _one_by_one(distance: Distance) -> Callable[[Index, Index], Array]:
+    return lambda sets, reference: np.array([distance(rows, reference) for rows in sets])
 
 
 def two_sample_p(a: Index, b: Index, distance: Distance, permutations: int = 200, seed: int = 0) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import tomllib
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from sora_eval.buckets import AXES, Axis
 from sora_eval.errors import SoraEvalError, SuiteError
@@ -21,6 +22,8 @@ from sora_eval.metrics import REGISTRY, check_options
 
 _SHAPE = re.compile(r"^([1-9]\d*)x([1-9]\d*)$")
 _CLIP_SHAPE = re.compile(r"^([1-9]\d*)x([1-9]\d*)x([1-9]\d*)$")
+# What [throughput] gives, beside `latency.<stage>`.
+SPEED_METRICS = ["latency", "clips_per_second", "frames_per_second", "tokens_per_second"]
 _ID = re.compile(r"^[A-Za-z0-9._-]+$")
 
 
@@ -142,6 +145,37 @@ class Throughput(_Table):
         return [tuple(map(int, s.split("x"))) for s in self.shapes]  # type: ignore[misc]
 
 
+class Gate(_Table):
+    """What one metric may do between the baseline and a new run. Limits are per cent of the baseline's value.
+
+    A change is a regression only past its limit *and* past `floor` (in the metric's unit). `window` bounds the new value
+    itself, on both sides, so that a suspiciously good one fails too. `slice` is `all` or a slice of `sora-eval compare
+    --slices`. `profile` names the machine on which the speed of two jobs may be compared.
+    """
+
+    max_increase: float | None = Field(None, ge=0, allow_inf_nan=False)
+    max_decrease: float | None = Field(None, ge=0, allow_inf_nan=False)
+    floor: float = Field(0.0, ge=0, allow_inf_nan=False)
+    window: list[float] | None = None
+    slice: str = "all"
+    profile: str | None = None
+    reason: str = ""
+    provenance: str = ""
+
+    @field_validator("window")
+    @classmethod
+    def _window(cls, value: list[float] | None) -> list[float] | None:
+        if value is not None and not (len(value) == 2 and -math.inf < value[0] <= value[1] < math.inf):
+            raise ValueError("expected [low, high], two finite numbers in order")
+        return value
+
+    @model_validator(mode="after")
+    def _limits(self) -> Gate:
+        if self.max_increase is None and self.max_decrease is None and self.window is None:
+            raise ValueError("a gate needs at least one of max_increase, max_decrease and window")
+        return self
+
+
 @dataclass(frozen=True)
 class Prompt:
     """One prompt. `facts` say what must be seen, where they are known."""
@@ -184,6 +218,7 @@ class Suite(_Table):
     metrics: dict[str, dict[str, Any]] = {}
     floors: Floors | None = None
     throughput: Throughput | None = None
+    gates: dict[str, Gate] = {}
     _path: Path = PrivateAttr(Path("suite.toml"))
 
     @property
@@ -210,8 +245,12 @@ class Suite(_Table):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of all that the suite asks and measures, prompts included; floors only stand beside it."""
-        declared = self.model_dump(mode="json", exclude={"suite": {"description"}, "floors": True})
+        """Hash of all that is asked and measured, prompts included: two runs with the same one can be compared.
+
+        Gates are left out: a limit judges numbers and changes none, so that a limit that is calibrated again does not
+        make the runs and the baseline before it incomparable. Floors are too: they only stand beside the numbers.
+        """
+        declared = self.model_dump(mode="json", exclude={"suite": {"description"}, "gates": True, "floors": True})
         declared["prompt_list"] = [[p.id, p.text, p.facts] for p in self.prompt_list]
         return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -258,8 +297,17 @@ def load_suite(name: str | Path) -> Suite:
         raise SuiteError(f"{path}: neither [metrics.*] nor [throughput]: the suite would measure nothing")
     for metric, options in suite.metrics.items():
         _check_metric(path, metric, options)
+    for metric in suite.gates:
+        _check_gate(suite, metric)
     suite.prompt_list  # noqa: B018  (a broken prompt file is an error of the suite)
     return suite
+
+
+def gates_of(suite: Suite, fingerprint: str) -> dict[str, Gate]:
+    """The gates of a suite file, for a run of the suite with `fingerprint`. Raises SuiteError if that is another."""
+    if suite.fingerprint != fingerprint:
+        raise SuiteError(f"{suite.path} (fingerprint {suite.fingerprint}) is not the suite of the run ({fingerprint})")
+    return suite.gates
 
 
 def _check_metric(path: Path, metric: str, options: dict[str, Any]) -> None:
@@ -276,6 +324,19 @@ def _check_metric(path: Path, metric: str, options: dict[str, Any]) -> None:
         check_options(metric, options)
     except SoraEvalError as error:
         raise SuiteError(f"{path}: {error}") from error
+
+
+def _check_gate(suite: Suite, metric: str) -> None:
+    known = [o for name in suite.metrics for o in REGISTRY[name].outputs or (name,)]
+    if suite.throughput is not None:
+        known += SPEED_METRICS
+    if metric in known or (suite.throughput is not None and metric.startswith("latency.")):
+        return
+    raise SuiteError(f"{suite.path}: [gates.{_quoted(metric)}] is not measured by this suite{_near(metric, known)}")
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"' if "." in name else name
 
 
 def _near(word: str, known: list[str]) -> str:
@@ -298,6 +359,7 @@ def _explain(problem: Any) -> str:
         "floors": Floors,
         "canonical": Canonical,
         "throughput": Throughput,
+        "gates": Gate,
     }
     model = tables.get(table, Suite)
     if problem["type"] == "extra_forbidden":
@@ -305,6 +367,8 @@ def _explain(problem: Any) -> str:
     if problem["type"] == "missing":
         return f"{where} is missing"
     message = problem["msg"].removeprefix("Value error, ")
+    if isinstance(problem["input"], dict):  # a rule about the whole table
+        return f"[{'.'.join(map(_quoted, location))}]: {message}"
     return f"{where} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
 
 

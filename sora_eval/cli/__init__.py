@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from sora_eval.cli import compare, listing, report, run, score, validate, weights
+from sora_eval.cli import baseline, calibrate, compare, gate, listing, report, run, score, validate, weights
 from sora_eval.errors import SoraEvalError
 
 EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
@@ -19,14 +19,18 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Evaluate, compare and report text-to-video generators.\n\nStart with: [bold]sora-eval run quick[/bold]",
-    epilog="Exit codes: 0 done, 2 usage or input, 12 the run is incomplete, 130 interrupted (resume it), 1 a bug.",
+    epilog="Exit codes: 0 done, 2 usage or input, 10 a gate found a regression, 11 a strict gate could not decide, "
+    "12 the run is incomplete, 130 interrupted (resume it), 1 a bug.",
 )
 app.command(name="run", epilog=run.EXAMPLES)(run.run)
 app.command(name="score", epilog=score.EXAMPLES)(score.score)
 app.command(name="compare", epilog=compare.EXAMPLES)(compare.compare)
+app.command(name="gate", epilog=gate.EXAMPLES)(gate.gate)
+app.command(name="calibrate", epilog=calibrate.EXAMPLES)(calibrate.calibrate)
 app.command(name="report", epilog=report.EXAMPLES)(report.report)
 app.command(name="list", epilog=listing.EXAMPLES)(listing.listing)
 app.command(name="validate", epilog=validate.EXAMPLES)(validate.validate)
+app.add_typer(baseline.app, name="baseline")
 app.add_typer(weights.app, name="weights")
 
 

@@ -17,13 +17,17 @@ Family = Literal["distribution", "text", "temporal", "physics"]
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """What is known of a metric without loading it. `options` are the keys a suite may set, with their defaults."""
+    """What is known of a metric without loading it. `options` are the keys a suite may set, with their defaults.
+
+    `outputs` are its names in metrics.jsonl, where it has others than its own: what a gate can name.
+    """
 
     family: Family
     kind: Literal["per-clip", "set"]
     target: str  # module:class
     about: str
     options: dict[str, Any] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()  # names of its scores, where they are several
     # What of the same content does not move its scores; tests/sora_eval/test_invariances.py holds every declaration.
     invariant_to: frozenset[Axis] = frozenset()
     choices: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of options that are a word
@@ -146,6 +150,7 @@ REGISTRY: dict[str, MetricInfo] = {
         "sora_eval.metrics.temporal:DynamicDegree",
         "VBench's: does the clip move at all, so that a still picture cannot win",
         _FLOW_OPTIONS,
+        outputs=("dynamic_degree", "dynamic_degree.magnitude"),
         choices=_FLOW_CHOICES,
         invariant_to=frozenset({"fps"}),
     ),
@@ -154,6 +159,9 @@ REGISTRY: dict[str, MetricInfo] = {
         "per-clip",
         "sora_eval.metrics.physics:PhysicsLaws",
         "permanence, continuity, rigidity, free fall, collision and support of tracked objects",
+        outputs=tuple(
+            f"physics_laws.{law}" for law in ("permanence", "continuity", "rigidity", "free_fall", "collision", "support")
+        ),
         pixels=True,
     ),
     "object_facts": MetricInfo(
@@ -161,6 +169,7 @@ REGISTRY: dict[str, MetricInfo] = {
         "per-clip",
         "sora_eval.metrics.physics:ObjectFacts",
         "count, colour, shape and velocity of tracked objects against the prompt's facts",
+        outputs=tuple(f"object_facts.{fact}" for fact in ("count", "colour", "shape", "motion", "velocity_error")),
         pixels=True,
     ),
     "physics_iq": MetricInfo(
@@ -169,12 +178,18 @@ REGISTRY: dict[str, MetricInfo] = {
         "sora_eval.metrics.physics_iq:PhysicsIQ",
         "Physics-IQ, original and Verified, against the benchmark's two real takes",
         {"real": ""},
+        outputs=tuple(
+            f"physics_iq.{name}"
+            for name in ("original", "verified", "mse", "spatiotemporal_iou", "spatial_iou", "weighted_spatial_iou")
+        ),
+        pixels=True,
     ),
     "point_laws": MetricInfo(
         "physics",
         "per-clip",
         "sora_eval.metrics.point_laws:PointLaws",
         "permanence, continuity, rigidity and smoothness of points followed through any video: proxies",
+        outputs=tuple(f"point_laws.{law}" for law in ("permanence", "continuity", "rigidity", "smoothness")),
     ),
 }
 

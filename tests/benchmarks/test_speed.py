@@ -22,6 +22,7 @@ from sora_eval.clip import read_clip
 from sora_eval.distances import frechet_distance, set_statistic
 from sora_eval.features import i3d
 from sora_eval.features.base import ClipView, Undefined
+from sora_eval.gate import gate
 from sora_eval.generating import generate
 from sora_eval.generators import open_generator
 from sora_eval.metrics import REGISTRY
@@ -29,8 +30,9 @@ from sora_eval.metrics.base import ClipMetric
 from sora_eval.runs import RunFolder
 from sora_eval.scorer import Scorer
 from sora_eval.statistics import paired_set_difference
-from sora_eval.suite import load_suite
+from sora_eval.suite import Gate, load_suite
 from sora_eval.weights import load_i3d
+from tests.sora_eval.synthetic import make_run
 
 SIGNATURE = "fvd|x|frechet|ddof:1"
 
@@ -155,3 +157,27 @@ def test_overhead(benchmark, tmp_path, monkeypatch):
 def test_packing(benchmark, packing):
     pipeline, requests = Pipeline.load("base"), mixed_requests(20, steps=4)
     benchmark.pedantic(pipeline.generate, (requests, packing), rounds=3, warmup_rounds=1)
+
+
+@pytest.mark.benchmark(group="FVD of 64 + 64 clips against 64: 1000 swaps of prompts, jackknife and interval")
+@pytest.mark.parametrize("form", ["batched", "one by one"])
+def test_paired_randomisation(benchmark, form):
+    statistic, (a, b, r) = set_statistic("|frechet|ddof:1", *np.random.default_rng(0).standard_normal((3, 64, 400)))
+    distance = statistic if form == "batched" else statistic.function
+    prompts = [str(i // 2) for i in range(64)]
+    benchmark.pedantic(paired_set_difference, (a, b, r, prompts, distance, 1000), rounds=3, warmup_rounds=1)
+
+
+@pytest.mark.benchmark(group="gate of 64 cases: 2 set metrics and 20 per-clip metrics, from the files")
+def test_gate(benchmark, tmp_path):
+    rng = np.random.default_rng(0)
+    real, names = rng.standard_normal((64, 400)), [f"m{i}" for i in range(20)]
+
+    def make(name):
+        vectors = rng.standard_normal((64, 400))
+        scores = {m: rng.standard_normal(64) for m in names}
+        return make_run(tmp_path / name, scores, {"fvd": vectors, "kvd": vectors}, prompts=32, reference=real)
+
+    base, new = make("base"), make("new")
+    gates = {m: Gate(max_increase=5.0) for m in [*names, "fvd", "kvd"]}
+    benchmark.pedantic(gate, (new, base, gates), rounds=3, warmup_rounds=1)

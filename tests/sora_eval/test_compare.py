@@ -2,15 +2,20 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from reports import frames, render, tables
 from sora_eval import evaluate
 from sora_eval.compare import COLUMNS, compare
+from sora_eval.differences import difference
+from sora_eval.distances import frechet_distance
 from sora_eval.errors import RunError
 from sora_eval.runs import RunFolder
+from sora_eval.sides import side_of
 from sora_eval.suite import load_suite
+from tests.sora_eval.synthetic import make_run
 
 
 @pytest.fixture
@@ -42,7 +47,7 @@ def test_a_run_against_itself_shows_no_difference(runs):
 def test_what_is_missing_or_unlike_is_named(runs, workspace):
     comparison = compare(runs[0], runs[2])
     assert any("failed cases of 16" in w for w in comparison.warnings)
-    assert "have a score in one run only" in rows(comparison)["temporal_flickering"]["note"]
+    assert "cases failed in new" in rows(comparison)["temporal_flickering"]["note"]
     text = (workspace / "small.toml").read_text().replace("[metrics.clip_score]", "[metrics.clip_score]\nframes = 2")
     (workspace / "other.toml").write_text(text)
     other = evaluate.run(load_suite("other.toml"), "python:my_generator:generate", evaluate.Path("runs"))
@@ -52,10 +57,51 @@ def test_what_is_missing_or_unlike_is_named(runs, workspace):
     assert rows(unlike)["clip_score"]["change"] is None or pd.isna(rows(unlike)["clip_score"]["change"])
 
 
-def test_a_run_without_metrics_cannot_be_compared(runs):
+def test_a_run_without_metrics_is_compared_as_far_as_it_can_be(runs):
     (runs[0].path / "metrics.jsonl").unlink()
-    with pytest.raises(RunError, match="has no metrics: finish it"):
-        compare(runs[0], runs[1])
+    comparison = compare(runs[0], runs[1])
+    assert set(comparison.table["status"]) == {"NO_BASELINE"}
+    assert any("base: the run has no metrics" in w for w in comparison.warnings)
+    assert compare(runs[0], runs[0]).table.empty
+    assert not tables.comparison_table(comparison).empty
+
+
+def test_speed_of_two_jobs_shows_values_and_no_test(runs):
+    latency = compare(runs[0], runs[1]).table.set_index("metric").loc["latency"]
+    assert latency["status"] == "NOT_COMPARABLE"
+    assert "not interleaved" in latency["note"]
+    assert latency["base"] > 0
+    assert latency["new"] > 0
+    assert pd.isna(latency["change"])
+
+
+def test_slices_by_shape_length_and_tag_for_scores_and_sets(tmp_path, rng):
+    vectors, real = rng.standard_normal((2, 24, 5))
+    values = np.arange(24.0)
+    a = make_run(tmp_path / "a", {"m": values}, {"fvd": vectors}, reference=real)
+    b = make_run(tmp_path / "b", {"m": values + np.tile([0.0, 1.0], 12)}, {"fvd": vectors + 1}, reference=real)
+    table = compare(a, b, slices=True).table.set_index(["metric", "slice"])
+    labels = ["all", "32x32x9", "40x24x9", "even", "odd"]
+    assert list(table.loc["m"].index) == labels == list(table.loc["fvd"].index)
+    assert table.loc[("m", "32x32x9"), "change"] == 0
+    assert table.loc[("m", "40x24x9"), "change"] == 1
+    assert list(table.loc["m"]["n"]) == [24, 12, 12, 12, 12]
+    for label, own in (("32x32x9", slice(0, None, 2)), ("all", slice(None))):
+        expected = [frechet_distance(x[own].astype(np.float32), real[own].astype(np.float32)) for x in (vectors, vectors + 1)]
+        assert table.loc[("fvd", label), "base"] == pytest.approx(expected[0], rel=1e-6)
+        assert table.loc[("fvd", label), "new"] == pytest.approx(expected[1], rel=1e-6)
+    assert set(compare(a, b).table["slice"]) == {"all"}
+
+
+def test_rates_report_counts_and_use_mcnemar_where_prompts_have_one_case(tmp_path):
+    base, new = np.ones(24), np.r_[np.zeros(6), np.ones(18)]
+    a, b = (make_run(tmp_path / n, {"m": v}) for n, v in (("a", base), ("b", new)))
+    whole = difference(side_of(a), side_of(b), "m")
+    assert whole.note == "6 cases are 1 in base only, 0 in new only"
+    assert "McNemar" not in whole.interval.method  # two shapes a prompt are no two draws
+    one = difference(side_of(a), side_of(b), "m", "32x32x9")
+    assert "McNemar" in one.interval.method
+    assert one.p == pytest.approx(2 / 2**3)
 
 
 def test_frames_are_tidy_and_reports_hold_every_table(runs, tmp_path):

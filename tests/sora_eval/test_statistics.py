@@ -5,11 +5,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sora_eval.distances import frechet_from_gram, gram, mmd_from_gram
+from sora_eval.distances import frechet_from_gram, gram, mmd_from_gram, set_statistic
 from sora_eval.statistics import (
+    clustered_error,
+    difference_interval,
     jackknife_interval,
+    least_mann_whitney_p,
+    least_swap_p,
+    mann_whitney_p,
+    mcnemar_p,
     mean_interval,
     paired_set_difference,
+    ratio_of_medians,
     sign_flip_p,
     split_halves,
     two_sample_p,
@@ -85,3 +92,84 @@ def test_two_sample_p_and_split_halves(rng):
     value, part = split_halves(a, 64, distance)
     assert part == 20
     assert 0 < value < distance(a, b)
+
+
+@pytest.mark.parametrize("n", [3, 4, 5, 6, 7])
+def test_mann_whitney_fires_exactly_where_it_can(n):
+    """Two samples that do not overlap give the smallest p there is: published as 0.10, 0.0286, 0.0079, 0.0022."""
+    low, high = np.arange(n), np.arange(n) + 100.0
+    least = least_mann_whitney_p(n, n)
+    assert mann_whitney_p(low, high) == mann_whitney_p(high, low) == pytest.approx(least)
+    assert least == pytest.approx({3: 0.10, 4: 0.0286, 5: 0.0079, 6: 0.0022, 7: 0.00058}[n], abs=5e-5)
+    assert (least <= 0.05) == (n >= 4)
+    assert mann_whitney_p(low, low) > 0.5  # ties
+
+
+def test_mann_whitney_holds_its_level(rng):
+    p = [mann_whitney_p(*rng.standard_normal((2, 5))) for _ in range(400)]
+    assert np.mean(np.array(p) <= 0.05) <= 0.08
+
+
+def test_mcnemar_is_the_binomial_of_the_discordant_pairs():
+    base, new = np.array([1] * 8 + [0] * 4), np.array([0] * 6 + [1] * 4 + [0] * 2)
+    # 6 lost and 2 gained of 8: 2 (C(8,0) + C(8,1) + C(8,2)) / 2^8
+    assert mcnemar_p(base, new) == mcnemar_p(new, base) == pytest.approx(2 * 37 / 256)
+    assert mcnemar_p(base, base) == 1.0
+    # One case a prompt: flipping the signs of all prompts is the same test.
+    assert sign_flip_p(new - base, [str(i) for i in range(12)], permutations=2**12) == pytest.approx(2 * 37 / 256)
+
+
+@pytest.mark.parametrize("clusters", [2, 3, 5, 8])
+def test_the_smallest_p_of_flipping_is_reached(clusters):
+    p = sign_flip_p(np.ones(clusters), [str(i) for i in range(clusters)])
+    assert p == pytest.approx(least_swap_p(clusters))
+    assert least_swap_p(2 * clusters, 99) >= 2 / 100 or 2 * clusters < 7
+
+
+def test_clustered_error_is_that_of_cluster_means(rng):
+    means = rng.standard_normal(30)
+    error = clustered_error(means.repeat(4), [str(i // 4) for i in range(120)])
+    assert error == pytest.approx(means.std(ddof=1) / np.sqrt(30))
+    assert clustered_error([1.0, 2.0], ["a", "a"]) is None
+
+
+def test_intervals_of_few_prompts_cover(rng):
+    """With 4 prompts a bootstrap covers far less than it says; Student's t does not."""
+    clusters, covered = list("abcd"), 0
+    for _ in range(400):
+        interval = difference_interval(rng.standard_normal(4), clusters)
+        covered += interval.low <= 0 <= interval.high
+    assert covered / 400 > 0.92
+    assert difference_interval([1.0], ["a"]).low is None
+    assert difference_interval([2.0, 2.0], ["a", "b"]).low == 2.0
+
+
+def test_ratio_of_medians(rng):
+    base = 1 + 0.01 * rng.standard_normal(9)
+    ratio, interval = ratio_of_medians(base, 1.2 * base)
+    assert ratio == pytest.approx(1.2)
+    assert 1.15 < interval.low <= 1.2 <= interval.high < 1.25
+    assert ratio_of_medians(base[:3], base[:3])[1].low is None
+
+
+@pytest.mark.parametrize("ddof", [0, 1])
+def test_many_distances_at_once_are_the_same_as_one_by_one(ddof, rng):
+    statistic, (a, b, r) = set_statistic(f"fvd|x|frechet|ddof:{ddof}", *rng.standard_normal((3, 20, 30)))
+    swaps = rng.integers(0, 2, (70, 20)).astype(bool)
+    sets = np.where(swaps, a, b)
+    np.testing.assert_allclose(statistic.many(sets, r), [statistic(s, r) for s in sets], rtol=1e-9)
+
+
+def test_equal_sets_have_p_1_and_order_of_rows_changes_nothing(rng):
+    x, y, z = rng.standard_normal((3, 16, 5))
+    clusters = [str(i // 2) for i in range(16)]
+    statistic, (a, b, r) = set_statistic("fvd|x|frechet|ddof:1", x, y, z)
+    same = paired_set_difference(a, a, r, clusters, statistic, permutations=99)
+    assert (same.difference, same.p, same.interval.low, same.interval.high) == (0.0, 1.0, 0.0, 0.0)
+    order = rng.permutation(16)
+    plain = paired_set_difference(a, b, r, clusters, statistic, permutations=99)
+    mixed = paired_set_difference(a[order], b[order], r, [clusters[i] for i in order], statistic, permutations=99)
+    back = paired_set_difference(b, a, r, clusters, statistic, permutations=99)
+    assert mixed.p == plain.p == back.p
+    assert mixed.difference == pytest.approx(plain.difference) == pytest.approx(-back.difference)
+    assert plain.difference == pytest.approx(plain.new - plain.base)

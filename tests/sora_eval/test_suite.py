@@ -1,5 +1,6 @@
 """Suites are strict, and a case keeps its id."""
 
+import importlib
 import json
 
 import pytest
@@ -7,10 +8,11 @@ import pytest
 from sora_eval.errors import SuiteError
 from sora_eval.evaluate import plan
 from sora_eval.generators import Capabilities
-from sora_eval.suite import Suite, load_suite, shipped
+from sora_eval.metrics import REGISTRY
+from sora_eval.suite import Suite, gates_of, load_suite, shipped
 
 
-@pytest.mark.parametrize("name", ["quick", "throughput", "videos", "world"])
+@pytest.mark.parametrize("name", ["gate", "quick", "throughput", "videos", "world"])
 def test_shipped_suites_are_valid(name):
     assert name in shipped()
     suite = load_suite(name)
@@ -49,6 +51,45 @@ def test_ids_and_fingerprint_depend_on_what_is_declared_only(workspace):
     assert load_suite("small.toml").fingerprint != turned.fingerprint
 
 
+GATED = """
+[gates.clip_score]
+max_decrease = 2
+floor = 0.5
+reason = "words"
+
+[gates."physics_laws.permanence"]
+max_decrease = 1.5
+window = [0.2, 1]
+
+[gates."latency.denoise"]
+max_increase = 10
+profile = "desk"
+"""
+
+
+def test_gates_are_declared_by_metric_and_change_no_fingerprint(workspace):
+    plain = load_suite("small.toml")
+    (workspace / "gated.toml").write_text((workspace / "small.toml").read_text() + GATED)
+    gated = load_suite("gated.toml")
+    assert gated.fingerprint == plain.fingerprint
+    assert gated.gates["clip_score"].max_decrease == 2.0
+    assert gated.gates["physics_laws.permanence"].window == [0.2, 1.0]
+    assert gated.gates["clip_score"].slice == "all"
+    again = Suite.from_json(json.loads(json.dumps(gated.to_json())), workspace / "gated.toml")
+    assert again.gates == gated.gates
+    assert gates_of(gated, plain.fingerprint) == gated.gates
+    with pytest.raises(SuiteError, match="is not the suite of the run"):
+        gates_of(gated, "another")
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY))
+def test_the_registry_knows_the_outputs_that_a_gate_can_name(name):
+    """Read from the class, so that no weights are needed."""
+    module, _, attribute = REGISTRY[name].target.partition(":")
+    outputs = getattr(importlib.import_module(module), attribute).outputs
+    assert (REGISTRY[name].outputs or (name,)) == tuple(o.name for o in outputs)
+
+
 def test_a_suite_survives_its_json(workspace):
     suite = load_suite("small.toml")
     again = Suite.from_json(json.loads(json.dumps(suite.to_json())), workspace / "elsewhere.toml")
@@ -56,6 +97,7 @@ def test_a_suite_survives_its_json(workspace):
     assert again.cases == suite.cases
 
 
+LAST = "[throughput]"
 BAD = [
     ("frames = [9]", 'frames = "9"', r"\[axes\]\.frames = '9': input should be a valid list"),
     ("frames = [9]", 'frames = ["9"]', r"\[axes\].frames.0 = '9': input should be a valid integer"),
@@ -72,6 +114,23 @@ BAD = [
     ("[axes]", "[axis]", r"\[axis\] is not known; did you mean 'axes'"),
     ("repeats = 2", "repeats = 0", r"\[throughput\].repeats = 0"),
     ("[suite]", "[suite", r"not valid TOML"),
+    (LAST, "[gates.clip_scor]\nmax_decrease = 1", r"\[gates.clip_scor\] is not measured .* mean 'clip_score'"),
+    (
+        LAST,
+        "[gates.'physics_laws.permanense']\nmax_decrease = 1",
+        r"permanense\"\] is not measured .* 'physics_laws.permanence'",
+    ),
+    (LAST, "[gates.fvd]\nmax_increase = 1", r"\[gates.fvd\] is not measured by this suite"),
+    (
+        LAST,
+        "[gates.clip_score]\nmax_decrees = 1",
+        r"\[gates\].clip_score.max_decrees is not known; did you mean 'max_decrease'",
+    ),
+    (LAST, "[gates.clip_score]\nfloor = 1", r"\[gates.clip_score\]: a gate needs at least one of"),
+    (LAST, "[gates.clip_score]\nmax_decrease = -1", r"max_decrease = -1: input should be greater than or equal to 0"),
+    (LAST, "[gates.clip_score]\nmax_decrease = nan", r"max_decrease = nan"),
+    (LAST, "[gates.clip_score]\nwindow = [2, 1]", r"window = \[2, 1\]: expected \[low, high\]"),
+    (LAST, "[gates.clip_score]\nwindow = [1]", r"window = \[1\]: expected \[low, high\]"),
     ('id = "small"', "", r"\[suite\].id is missing"),
 ]
 
@@ -79,6 +138,7 @@ BAD = [
 @pytest.mark.parametrize(("old", "new", "message"), BAD)
 def test_bad_suites_have_one_clear_message(workspace, old, new, message):
     path = workspace / "small.toml"
+    new = f"{new}\n{old}" if old == LAST else new
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(SuiteError, match=message) as error:
         load_suite(path)

@@ -1,0 +1,67 @@
+"""A gate's result for people: in the terminal and as Markdown for a job summary. Worst first, nothing left out."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from reports import tables
+from sora_eval.verdicts import SEVERITY, GateResult, GateRow
+
+
+def worst_first(result: GateResult) -> list[GateRow]:
+    return sorted(result.rows, key=lambda r: SEVERITY.index(r.verdict))
+
+
+def verdict_table(result: GateResult) -> pd.DataFrame:
+    """One row a gate, as strings; the reasons are `verdict_notes`."""
+    rows = [
+        {
+            "metric": r.name,
+            "base": tables.number(r.base),
+            "new": tables.number(r.new),
+            "change %": "-" if r.change_percent is None else f"{r.change_percent:+.3g}",
+            "limit": r.limit + (f", floor {r.floor:g}" if r.floor else ""),
+            "95 % interval": tables.interval(r.low, r.high),
+            "p (Holm)": tables.number(r.p_adjusted),
+            "n": str(r.n),
+            "verdict": str(r.verdict),
+        }
+        for r in worst_first(result)
+    ]
+    return pd.DataFrame(rows)
+
+
+def verdict_notes(result: GateResult) -> list[str]:
+    """Why each row has its verdict; gates that share a reason share a line."""
+    shared: dict[tuple[str, str], list[str]] = {}
+    for row in worst_first(result):
+        shared.setdefault((row.verdict, row.reason), []).append(row.name)
+    return [f"{', '.join(names)}: {verdict}: {reason}" for (verdict, reason), names in shared.items()]
+
+
+def sides(result: GateResult) -> str:
+    """`reference:base (run) against reference:base (baseline baselines/quick.json)`."""
+    base = result.baseline
+    against = f"{base['label']} ({base['kind']} {base['path']})" if base else "no baseline"
+    return f"{result.run['label']} ({result.run['run']}) against {against}"
+
+
+def print_gate(result: GateResult) -> None:
+    """The table, the reasons, and the verdict as the last line of standard output."""
+    out = tables.console()
+    out.print(tables.terminal(verdict_table(result), sides(result)), "")
+    for note in verdict_notes(result):
+        out.print(note, highlight=False, markup=False, soft_wrap=True)
+    print(result.headline, flush=True)
+
+
+def gate_markdown(result: GateResult) -> str:
+    """The same for a job summary."""
+    notes = "\n".join(f"- {tables.escape(n)}" for n in verdict_notes(result))
+    parts = [
+        f"## {result.headline}",
+        tables.escape(sides(result)),
+        tables.markdown(verdict_table(result)),
+        f"<details><summary>Why</summary>\n\n{notes}\n\n</details>",
+    ]
+    return "\n\n".join(parts) + "\n"

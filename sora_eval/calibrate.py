@@ -1,0 +1,31 @@
+"""Repeats of one checkpoint under other seeds, made once and gone on with after a kill."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sora_eval import evaluate
+from sora_eval.errors import SuiteError
+from sora_eval.generators import open_generator
+from sora_eval.runs import RunFolder, find_runs
+from sora_eval.suite import Suite
+
+# Between the seeds of two repeats: prime, and no multiple of it is the offset of a suite's reference set.
+STEP = 100_003
+
+
+def repeat(suite: Suite, spec: str, repeats: int, out: Path) -> list[RunFolder]:
+    """`repeats` runs of a suite whose seeds are shifted by multiples of STEP. Those that `out` holds already are used."""
+    if suite.axes is None:
+        raise SuiteError(f"{suite.path} has no [axes]: clips that exist have no other seeds; give runs with --run")
+    fingerprint = open_generator(spec).fingerprint()
+    return [_one(suite, spec, fingerprint, out, k * STEP) for k in range(repeats)]
+
+
+def _one(suite: Suite, spec: str, fingerprint: str, out: Path, offset: int) -> RunFolder:
+    for run in find_runs(out):
+        head = run.head
+        same = (head["suite"]["fingerprint"], head["generator"]["fingerprint"], head.get("seed_offset", 0), head["partial"])
+        if same == (suite.fingerprint, fingerprint, offset, False):
+            return run if head["status"] == "success" else evaluate.resume(run)
+    return evaluate.run(suite, spec, out, seed_offset=offset)

@@ -1,0 +1,62 @@
+"""`sora-eval gate`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLES = (
+    "Examples: sora-eval gate latest; sora-eval gate latest --baseline baselines/quick.json --strict --junit gate.xml; "
+    "sora-eval gate runs/NEW --baseline runs/BASE"
+)
+SUMMARY = "GITHUB_STEP_SUMMARY"
+
+
+def gate(
+    run: Annotated[Path, typer.Argument(help="The run to judge: its folder, or 'latest'.")],
+    baseline: Annotated[
+        Path, typer.Option("--baseline", "-b", help="A baseline file, a folder of them, or a run folder.")
+    ] = Path("baselines"),
+    profile: Annotated[str | None, typer.Option(help="Name of the hardware, for gates on speed.")] = None,
+    strict: Annotated[
+        bool | None,
+        typer.Option("--strict/--no-strict", help="Exit 11 for what cannot be decided; the default where CI is set."),
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML, a test case a gate.")] = None,
+    suite: Annotated[Path | None, typer.Option(help="Take the gates from this suite file, not from the run.")] = None,
+) -> None:
+    """Judge a run against a baseline by the gates of its suite; the last line is the verdict.
+
+    Exit codes: 0 every gate PASS or IMPROVED; 10 a regression; 11 undecided, under --strict; 12 the run is incomplete;
+    2 usage or input.
+    """
+    from reports import junit as xml
+    from reports import verdicts
+    from sora_eval import baseline as baselines
+    from sora_eval.errors import SoraEvalError
+    from sora_eval.gate import gate as judge
+    from sora_eval.runs import resolve_run, stored_suite
+    from sora_eval.suite import gates_of, load_suite
+    from sora_eval.verdicts import FILE
+
+    folder = resolve_run(run)
+    stored = stored_suite(folder)
+    gates = stored.gates if suite is None else gates_of(load_suite(suite), stored.fingerprint)
+    base = baselines.find(baseline, stored.suite.id, profile)
+    if strict is None:
+        strict = os.environ.get("CI", "").lower() not in ("", "0", "false")
+    result = judge(folder, base, gates, strict=strict, profile=profile)
+    folder.save_json(FILE, result.to_json())
+    try:
+        if junit is not None:
+            xml.write(result, junit)
+        if summary := os.environ.get(SUMMARY):
+            with open(summary, "a") as file:
+                file.write(verdicts.gate_markdown(result))
+    except OSError as error:
+        raise SoraEvalError(f"{error.filename} cannot be written: {error.strerror}") from error
+    verdicts.print_gate(result)
+    raise typer.Exit(result.exit_code)

@@ -1,0 +1,292 @@
+"""From differences to verdicts. Pure. REGRESSED needs the limit, the floor and the test; PASS needs the interval inside."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from scipy import stats
+
+from sora_eval.differences import Difference, difference, is_speed
+from sora_eval.errors import SuiteError
+from sora_eval.power import ALPHA, detectable, holm, permutations_for, units_needed
+from sora_eval.runs import RunFolder
+from sora_eval.sides import Side, side_of
+from sora_eval.statistics import least_swap_p
+from sora_eval.suite import Gate
+from sora_eval.verdicts import GateResult, GateRow, Verdict
+
+SWAP_PERMUTATIONS = 9999  # of per-clip metrics, where they cost nothing
+SIGNIFICANT_LOSS = 0.05
+
+
+def gate(
+    run: RunFolder | Side,
+    baseline: RunFolder | Side | None,
+    gates: Mapping[str, Gate],
+    *,
+    strict: bool = False,
+    profile: str | None = None,
+    other_seeds: bool = False,
+) -> GateResult:
+    """Judge a run against a baseline by the gates of its suite.
+
+    `other_seeds` lets runs of other seeds be compared, as `calibrate` and studies of error rates do. Raises SuiteError
+    when there is no gate, since a gate of nothing would be green.
+    """
+    new, base = side_of(run), None if baseline is None else side_of(baseline)
+    if not gates:
+        raise SuiteError(f"suite {new.head['suite']['id']!r} has no [gates.*]: there is nothing to judge; add one or more")
+    tests = [t for metric, spec in gates.items() for t in _tests(metric, spec, base, new)]
+    judged = _differences(tests, base, new, profile, other_seeds)
+    p = [_p_of(t, d) for t, d in zip(tests, judged, strict=True)]
+    tested = [i for i, value in enumerate(p) if value is not None]
+    adjusted = dict(zip(tested, holm([p[i] or 0.0 for i in tested]), strict=True))
+    rows = [
+        _row(test, d, p[i], adjusted.get(i), max(len(tested), 1)) for i, (test, d) in enumerate(zip(tests, judged, strict=True))
+    ]
+    return GateResult(tuple(rows), strict, profile, _about(new), _about(base), new.incomplete())
+
+
+@dataclass(frozen=True)
+class _Test:
+    """A gate on one slice, by its limits or by its window."""
+
+    metric: str
+    slice: str
+    spec: Gate
+    window: bool
+
+    @property
+    def limit(self) -> str:
+        if self.window and self.spec.window is not None:
+            return f"{self.spec.window[0]:g} .. {self.spec.window[1]:g}"
+        ends = (("+", self.spec.max_increase), ("-", self.spec.max_decrease))
+        return ", ".join(f"{sign}{limit:g} %" for sign, limit in ends if limit is not None)
+
+
+def _tests(metric: str, spec: Gate, base: Side | None, new: Side) -> list[_Test]:
+    labels = [spec.slice]
+    if is_speed(metric) and spec.slice == "all":  # speed has no value over all shapes: a row a shape
+        sides = [s for s in (base, new) if s is not None]
+        labels = list(dict.fromkeys(label for side in sides for m, label in side.metrics if m == metric)) or ["all"]
+    limits = spec.max_increase is not None or spec.max_decrease is not None
+    return [
+        _Test(metric, label, spec, window)
+        for label in labels
+        for window in [False] * limits + [True] * (spec.window is not None)
+    ]
+
+
+def _differences(tests: list[_Test], base: Side | None, new: Side, profile: str | None, other_seeds: bool) -> list[Difference]:
+    """The difference behind every test, each computed once."""
+    found: dict[tuple[str, str], Difference] = {}
+    for test in tests:
+        key = (test.metric, test.slice)
+        if key in found:
+            continue
+        if why := new.incomplete():
+            found[key] = Difference(*key, status=Verdict.ERROR, reason=why)
+        elif base is None:
+            found[key] = Difference(*key, status=Verdict.NO_BASELINE, reason="no baseline was given")
+        elif why := base.incomplete():
+            found[key] = Difference(*key, status=Verdict.NOT_COMPARABLE, reason=f"baseline: {why}")
+        elif test.slice != "all" and not is_speed(test.metric) and not base.cases(test.slice) | new.cases(test.slice):
+            known = ", ".join(new.slices())
+            found[key] = Difference(*key, status=Verdict.MISSING, reason=f"no case is in this slice; slices: {known}")
+        elif test.spec.profile is not None and test.spec.profile != profile:
+            reason = f"profile: this gate is of {test.spec.profile!r}, --profile is {profile!r}"
+            found[key] = Difference(*key, status=Verdict.NOT_COMPARABLE, reason=reason)
+        else:
+            found[key] = difference(
+                base,
+                new,
+                *key,
+                permutations=max(SWAP_PERMUTATIONS, permutations_for(len(tests))),
+                set_permutations=permutations_for(len(tests)),
+                other_seeds=other_seeds,
+                profile=test.spec.profile,
+            )
+    return [found[(t.metric, t.slice)] for t in tests]
+
+
+def within(value: float | None, bound: float, scale: float) -> bool:
+    """Whether `value` is at most `bound`: equality passes, rounding of numbers as large as `scale` too, a NaN never."""
+    return value is not None and value <= bound + 1e-12 * abs(scale)
+
+
+def allowed_change(limit_percent: float | None, floor: float, base: float) -> float:
+    """The largest change in one direction that is no regression: both the limit and the floor must be passed.
+
+    A percentage of a baseline of 0 or less means nothing: then the floor alone holds. No limit allows all.
+    """
+    if limit_percent is None:
+        return math.inf
+    return max(limit_percent / 100 * base if base > 0 else 0.0, floor)
+
+
+def _past(spec: Gate, base: float, change: float) -> bool:
+    """Whether a change goes past the limit and the floor, in a direction that the gate forbids. A NaN does."""
+    up, down = (allowed_change(limit, spec.floor, base) for limit in (spec.max_increase, spec.max_decrease))
+    scale = max(abs(base), abs(base + change))
+    return not (within(change, up, scale) and within(-change, down, scale))
+
+
+def _p_of(test: _Test, d: Difference) -> float | None:
+    """The p of a test: of no change, or of a value inside the window; None where there is none."""
+    if d.status is not None:
+        return None
+    if not test.window:
+        return d.p
+    outside = _outside(test, d)
+    if outside is None or d.new_error is None or d.units < 2:
+        return None
+    if outside <= 0:
+        return 1.0
+    p = float(stats.t.sf(outside / d.new_error, d.units - 1)) if d.new_error > 0 else 0.0
+    return max(p, least_swap_p(d.units, SWAP_PERMUTATIONS))
+
+
+def _outside(test: _Test, d: Difference) -> float | None:
+    """How far the new value lies outside the window; 0 or less inside."""
+    if d.new is None or test.spec.window is None:
+        return None
+    low, high = test.spec.window
+    return max(low - d.new, d.new - high)
+
+
+def _row(test: _Test, d: Difference, p: float | None, adjusted: float | None, tests: int) -> GateRow:
+    row = GateRow(
+        metric=test.metric,
+        slice=test.slice,
+        verdict=d.status or Verdict.INCONCLUSIVE,
+        reason=d.reason,
+        limit=test.limit,
+        floor=test.spec.floor,
+        base=d.base,
+        new=d.new,
+        change=d.change,
+        change_percent=d.change_percent,
+        low=d.interval.low,
+        high=d.interval.high,
+        p=p,
+        p_adjusted=adjusted,
+        n=d.n,
+        unit=d.unit,
+        higher_is_better=d.higher_is_better,
+        method=d.interval.method,
+    )
+    if d.status is not None or d.base is None or d.new is None or d.change is None:
+        return row
+    supported = adjusted is not None and adjusted <= ALPHA
+    row = _by_window(row, test, d, supported) if test.window else _by_limits(row, test.spec, d, supported, tests)
+    return _with_losses(row, d)
+
+
+def _by_limits(row: GateRow, spec: Gate, d: Difference, supported: bool, tests: int) -> GateRow:
+    assert d.base is not None and d.new is not None and d.change is not None  # noqa: PT018
+    base, new, change = d.base, d.new, d.change
+    up, down = (allowed_change(limit, spec.floor, base) for limit in (spec.max_increase, spec.max_decrease))
+    scale = max(abs(base), abs(new))
+    low, high = d.interval.low, d.interval.high
+    past, strictest = _past(spec, base, change), ALPHA / tests
+    holm_text = f"p = {row.p_adjusted:.2g} after Holm over {tests} tests" if row.p_adjusted is not None else "no test"
+    if past and supported:
+        return replace(row, verdict=Verdict.REGRESSED, reason=f"past the limit of {_limit(row, base)}; {holm_text}")
+    if supported and _past(spec, new, -change):
+        back = f"going back would be past the limit; {holm_text}; consider to promote this run"
+        return replace(row, verdict=Verdict.IMPROVED, reason=back)
+    nearest = up if (change >= 0 and math.isfinite(up)) or not math.isfinite(down) else down
+    seen = None if d.error is None or d.least_p > strictest else detectable(d.error, nearest, strictest)
+    row = replace(row, detectable=seen)
+    if low is not None and high is not None and within(high, up, scale) and within(-low, down, scale):
+        return replace(row, verdict=Verdict.PASS, reason=f"the whole interval is inside the limit of {_limit(row, base)}")
+    signed = change if nearest == up else -change
+    needed = None if d.error is None else units_needed(d.units, d.error, signed, nearest, strictest)
+    reason = _why_open(d, past, holm_text, strictest, tests)
+    return replace(row, prompts_needed=needed, reason=f"{reason}{_remedy(d, seen, needed, base)}")
+
+
+def _limit(row: GateRow, base: float) -> str:
+    words = [row.limit if base > 0 else "0 (a percentage of a baseline of 0 or less means nothing)"]
+    return " and ".join(words + [f"the floor of {row.floor:g}"] * (row.floor > 0))
+
+
+def _why_open(d: Difference, past: bool, holm_text: str, strictest: float, tests: int) -> str:
+    if d.units < 2:
+        return f"{d.units} {d.counted.removesuffix('s')} is no evidence: at least 2 are needed"
+    if past and d.least_p > strictest:
+        return (
+            f"past the limit, but {d.units} {d.counted} give no p below {d.least_p:.2g}, and Holm over {tests} tests "
+            f"asks for {strictest:.2g}"
+        )
+    if past:
+        return f"past the limit, but {holm_text}"
+    if d.interval.low is None:
+        return f"no interval: {d.interval.method.removeprefix('none: ')}"
+    return "the interval of the change crosses the limit"
+
+
+def _remedy(d: Difference, seen: float | None, needed: int | None, base: float) -> str:
+    """What the gate could have seen, and what would settle it."""
+    parts = []
+    if seen is not None and math.isfinite(seen):
+        share = f" ({100 * seen / base:.2g} %)" if base > 0 else ""
+        parts.append(f"{d.units} {d.counted} see a change of {seen:.3g}{share} with 80 % power")
+    if needed is not None:
+        parts.append(f"about {needed} {d.counted} would settle this one")
+    elif d.error is not None:
+        parts.append("the change lies at the limit, where no number settles it")
+    return "".join(f"; {p}" for p in parts)
+
+
+def _by_window(row: GateRow, test: _Test, d: Difference, supported: bool) -> GateRow:
+    outside, window = _outside(test, d), test.spec.window
+    assert outside is not None and window is not None and d.new is not None  # noqa: PT018
+    if d.new_error is None or d.units < 2:
+        return replace(row, low=None, high=None, reason="the new value has no interval: fewer than 2 prompts")
+    reach = float(stats.t.ppf(0.975, d.units - 1)) * d.new_error
+    low, high = d.new - reach, d.new + reach
+    row = replace(row, low=low, high=high, method=f"Student's t of the new value, {d.units} {d.counted}")
+    if outside > 0 and supported:
+        return replace(row, verdict=Verdict.REGRESSED, reason=f"the new value is outside the window; p = {row.p_adjusted:.2g}")
+    if within(high, window[1], high) and within(-low, -window[0], low):
+        return replace(row, verdict=Verdict.PASS, reason="the interval of the new value is inside the window")
+    return replace(row, reason="the interval of the new value crosses an end of the window")
+
+
+def _with_losses(row: GateRow, d: Difference) -> GateRow:
+    """Cases that failed, went missing or lost their score never leave a row green."""
+    lost, words = d.lost, d.lost.words()
+    reason = "; ".join(filter(None, [row.reason, words]))
+    if row.verdict is Verdict.REGRESSED:
+        return replace(row, reason=reason)
+    if lost.failed:
+        return replace(row, verdict=Verdict.ERROR, reason=f"{words}; without them: {row.reason}")
+    if lost.missing:
+        return replace(row, verdict=Verdict.MISSING, reason=f"{words}; without them: {row.reason}")
+    if lost.p <= SIGNIFICANT_LOSS and row.verdict.green:
+        reason = f"{words}: more scores were lost than chance explains (p = {lost.p:.2g}), which the mean hides"
+        return replace(row, verdict=Verdict.INCONCLUSIVE, reason=reason)
+    return replace(row, reason=reason)
+
+
+def _about(side: Side | None) -> dict[str, Any]:
+    """What verdicts.json says of a side."""
+    if side is None:
+        return {}
+    head = side.head
+    return {
+        "kind": side.kind,
+        "path": side.path,
+        "run": side.run_id,
+        "label": side.label,
+        "suite": head["suite"],
+        "generator": head["generator"],
+        "git": head.get("git"),
+        "hardware": head.get("hardware"),
+        "finished": head.get("finished"),
+        "profile": side.profile,
+    }

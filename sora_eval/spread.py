@@ -1,0 +1,183 @@
+"""How far repeats of one checkpoint lie apart, and the limits that follow. Pure, but for the suite file that it edits."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomlkit
+import tomlkit.items
+
+from sora_eval.differences import Difference, difference, is_speed
+from sora_eval.errors import SuiteError
+from sora_eval.gate import allowed_change, within
+from sora_eval.power import ALPHA, detectable
+from sora_eval.sides import Side
+from sora_eval.suite import Gate
+
+PASSING = 0.95  # share of pairs of repeats whose interval a proposed limit must hold
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One metric over K repeats of a checkpoint that differ in seeds only.
+
+    `increase_percent` and `decrease_percent` are how far the intervals of the changes between two repeats reach in most
+    (95 %) of the ordered pairs, in per cent of the first; `apart` is the largest change itself, in `unit`. `error` is the
+    median standard error of such a change.
+    """
+
+    metric: str
+    values: tuple[float, ...]
+    increase_percent: float
+    decrease_percent: float
+    reach: float
+    apart: float
+    error: float
+    cases: int
+    unit: str
+    higher_is_better: bool | None
+    pairs: tuple[Difference, ...] = ()
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.values))
+
+    @property
+    def deviation(self) -> float:
+        return float(np.std(self.values, ddof=1))
+
+    def words(self) -> str:
+        """For the provenance of a limit."""
+        share = f" ({100 * self.deviation / abs(self.mean):.2g} %)" if self.mean else ""
+        return f"{len(self.values)} repeats of {self.cases} cases: mean {self.mean:.4g}, sd {self.deviation:.2g}{share}"
+
+
+def spreads(repeats: Sequence[Side], share: float = PASSING) -> list[Spread]:
+    """The spread of every metric that all repeats have, speed left out. Raises SuiteError for repeats that cannot be paired.
+
+    `share` of the ordered pairs of repeats shall pass the limits that follow.
+    """
+    if len(repeats) < 2:
+        raise SuiteError(f"{len(repeats)} repeat has no spread: at least 2 are needed, 5 are better")
+    if len({s.head.get("seed_offset", 0) for s in repeats}) < len(repeats):
+        raise SuiteError("repeats must differ in their seeds: two of these have the same seed_offset in run.json")
+    if len({s.head["generator"]["fingerprint"] for s in repeats}) > 1:
+        raise SuiteError("repeats must be of one checkpoint: these have different generator fingerprints")
+    for side in repeats:
+        if why := side.incomplete():
+            raise SuiteError(f"{side.path} is no repeat: {why}")
+    metrics = [m for m, label in repeats[0].metrics if label == "all" and not is_speed(m)]
+    out = []
+    for metric in metrics:
+        # Only intervals are asked for here; the fewest permutations do.
+        pairs = [
+            difference(a, b, metric, permutations=99, set_permutations=1, other_seeds=True) for a, b in permutations(repeats, 2)
+        ]
+        if found := _spread(metric, [s.metrics.get((metric, "all"), {}).get("value") for s in repeats], pairs, share):
+            out.append(found)
+    return out
+
+
+def _spread(metric: str, values: Sequence[float | None], pairs: Sequence[Difference], share: float) -> Spread | None:
+    whole = [d for d in pairs if d.status is None and d.error is not None and d.interval.low is not None]
+    if len(whole) < len(pairs) or any(v is None for v in values):
+        return None
+    lows = np.array([d.interval.low for d in whole], np.float64)
+    highs = np.array([d.interval.high for d in whole], np.float64)
+    bases = np.array([abs(d.base or 0.0) for d in whole])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        up, down = (np.where(bases > 0, 100 * end / bases, np.inf) for end in (highs, -lows))
+
+    def most(ends: Any) -> float:
+        return float(np.quantile(ends, share, method="higher"))
+
+    return Spread(
+        metric,
+        tuple(float(v) for v in values if v is not None),
+        most(up),
+        most(down),
+        most(np.maximum(highs, -lows)),
+        float(max(abs(d.change or 0.0) for d in whole)),
+        float(np.median([d.error or 0.0 for d in whole])),
+        whole[0].n,
+        whole[0].unit,
+        whole[0].higher_is_better,
+        tuple(whole),
+    )
+
+
+def propose(spread: Spread, present: Gate | None = None) -> Gate:
+    """The tightest gate that repeats of one checkpoint pass in most (95 %) of the pairs.
+
+    The limit is in the direction that is worse, or in those that a `present` gate bounds; the floor is the largest change
+    between two repeats. A metric that is 0 or less somewhere has no percentage: there the floor reaches as far as the
+    intervals do.
+    """
+    relative = min(spread.values) > 0 and math.isfinite(spread.increase_percent + spread.decrease_percent)
+    up, down = (
+        present is not None and present.max_increase is not None,
+        present is not None and present.max_decrease is not None,
+    )
+    if not up and not down:
+        up, down = spread.higher_is_better is not True, spread.higher_is_better is not False
+    return Gate(
+        max_increase=(_round_up(spread.increase_percent) if relative else 0.0) if up else None,
+        max_decrease=(min(_round_up(spread.decrease_percent), 100.0) if relative else 0.0) if down else None,
+        floor=_round_up(spread.apart if relative else spread.reach),
+        **({} if present is None else present.model_dump(include={"window", "slice", "profile", "reason", "provenance"})),
+    )
+
+
+def passing(spread: Spread, gate: Gate) -> int:
+    """How many of the ordered pairs of repeats would PASS a gate."""
+    count = 0
+    for d in spread.pairs:
+        base, low, high = d.base or 0.0, d.interval.low or 0.0, d.interval.high or 0.0
+        up, down = (allowed_change(limit, gate.floor, base) for limit in (gate.max_increase, gate.max_decrease))
+        count += within(high, up, abs(base)) and within(-low, down, abs(base))
+    return count
+
+
+def smallest_seen(spread: Spread, gate: Gate, tests: int) -> float:
+    """The smallest change that the gate calls REGRESSED with 80 % power, one of `tests` in a suite."""
+    limits = [v for v in (gate.max_increase, gate.max_decrease) if v is not None]
+    return detectable(spread.error, allowed_change(min(limits, default=0.0), gate.floor, spread.mean), ALPHA / max(tests, 1))
+
+
+def _round_up(value: float) -> float:
+    """To two significant digits, upwards."""
+    if value <= 0:
+        return 0.0
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return float(f"{math.ceil(value / unit - 1e-9) * unit:.12g}")
+
+
+def write_gates(path: Path, gates: Mapping[str, Gate]) -> None:
+    """Put limits into the [gates] tables of a suite file; everything else in it, comments too, stays as it is."""
+    try:
+        document = tomlkit.parse(path.read_text())
+        if "gates" not in document:
+            document["gates"] = tomlkit.table(is_super_table=True)
+        tables: Any = document["gates"]
+        for metric, gate in gates.items():
+            if metric not in tables:
+                tables[metric] = tomlkit.table()
+            table: Any = tables[metric]
+            for key in ("max_increase", "max_decrease", "floor", "provenance"):
+                value = getattr(gate, key)
+                if value or (value is not None and key.startswith("max_")):
+                    table[key] = value
+                elif key in table:
+                    del table[key]
+        partial = path.with_suffix(".part")
+        partial.write_text(tomlkit.dumps(document))
+        os.replace(partial, path)
+    except OSError as error:
+        raise SuiteError(f"{path} cannot be written: {error.strerror}") from error

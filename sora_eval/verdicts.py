@@ -1,0 +1,168 @@
+"""Verdicts: the records that the table, verdicts.json, JUnit, the pytest item and the exit code are all made from."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from sora_eval.errors import RunError
+
+SCHEMA_VERSION = 1
+FILE = "verdicts.json"
+EXIT_PASS, EXIT_REGRESSED, EXIT_UNDECIDED, EXIT_INCOMPLETE = 0, 10, 11, 12
+
+
+class Verdict(StrEnum):
+    """What a gate says of one metric. Only PASS and IMPROVED are green."""
+
+    PASS = "PASS"  # the interval of the change lies inside the limit
+    IMPROVED = "IMPROVED"  # going back from the new run to the baseline would be REGRESSED
+    REGRESSED = "REGRESSED"  # past the limit, past the floor, and supported by the test
+    INCONCLUSIVE = "INCONCLUSIVE"  # neither can be said with these prompts
+    NO_BASELINE = "NO_BASELINE"  # the baseline does not hold this metric
+    NOT_COMPARABLE = "NOT_COMPARABLE"  # the two numbers answer different questions
+    MISSING = "MISSING"  # the new run lacks the metric, or cases that the baseline has
+    ERROR = "ERROR"  # no number: failed, undefined or not finite
+
+    @property
+    def green(self) -> bool:
+        return self in (Verdict.PASS, Verdict.IMPROVED)
+
+
+# The verdict of a gate is that of its worst row.
+SEVERITY = (
+    Verdict.REGRESSED,
+    Verdict.ERROR,
+    Verdict.MISSING,
+    Verdict.NOT_COMPARABLE,
+    Verdict.NO_BASELINE,
+    Verdict.INCONCLUSIVE,
+    Verdict.IMPROVED,
+    Verdict.PASS,
+)
+
+
+@dataclass(frozen=True)
+class GateRow:
+    """One gated metric. `change` is new - base in `unit`; `low` and `high` are its 95 % interval.
+
+    Of a gate with a window, `low` and `high` are the interval of the new value itself. `limit` says in words what was
+    allowed. `detectable` is the smallest change in the gated direction that this gate would have called REGRESSED with
+    80 % power; `prompts_needed` how many prompts would settle an inconclusive row if the change is what it seems to be.
+    """
+
+    metric: str
+    slice: str
+    verdict: Verdict
+    reason: str
+    limit: str
+    floor: float
+    base: float | None = None
+    new: float | None = None
+    change: float | None = None
+    change_percent: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
+    n: int = 0
+    unit: str = ""
+    higher_is_better: bool | None = None
+    detectable: float | None = None
+    prompts_needed: int | None = None
+    method: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.metric if self.slice == "all" else f"{self.metric}[{self.slice}]"
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """All rows of a gate. `run` and `baseline` say what was compared; `incomplete` why the run is not whole, or ''."""
+
+    rows: tuple[GateRow, ...]
+    strict: bool
+    profile: str | None
+    run: dict[str, Any]
+    baseline: dict[str, Any]
+    incomplete: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst row's. A run that is incomplete, or no row at all, is never green."""
+        worst = min((r.verdict for r in self.rows), key=SEVERITY.index, default=Verdict.MISSING)
+        if worst.green and any(r.verdict is Verdict.IMPROVED for r in self.rows):
+            worst = Verdict.IMPROVED
+        return Verdict.ERROR if self.incomplete and worst is not Verdict.REGRESSED else worst
+
+    @property
+    def exit_code(self) -> int:
+        """0, 10, 11 or 12. Without `strict`, what cannot be decided does not fail; what is missing or failed does."""
+        verdict = self.verdict
+        if verdict is Verdict.REGRESSED:
+            return EXIT_REGRESSED
+        if verdict in (Verdict.ERROR, Verdict.MISSING):
+            return EXIT_INCOMPLETE
+        return EXIT_PASS if verdict.green or not self.strict else EXIT_UNDECIDED
+
+    @property
+    def headline(self) -> str:
+        """The last line of output: `gate: PASS (7 gates)`."""
+        if self.incomplete and self.verdict is Verdict.ERROR:
+            return f"gate: {self.verdict} ({self.incomplete})"
+        total = f"{len(self.rows)} gate{'s' if len(self.rows) != 1 else ''}"
+        counts = Counter(r.verdict for r in self.rows)
+        if set(counts) <= {self.verdict}:
+            return f"gate: {self.verdict} ({total})"
+        named = ", ".join(r.name for r in self.rows if r.verdict is self.verdict)
+        others = ", ".join(f"{counts[v]} {v}" for v in SEVERITY if counts[v] and v is not self.verdict)
+        return f"gate: {self.verdict} ({counts[self.verdict]} of {total}: {named}; {others})"
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of verdicts.json."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "verdict": self.verdict,
+            "exit_code": self.exit_code,
+            "headline": self.headline,
+            "strict": self.strict,
+            "profile": self.profile,
+            "incomplete": self.incomplete,
+            "run": self.run,
+            "baseline": self.baseline,
+            "rows": [asdict(r) for r in self.rows],
+        }
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> GateResult:
+        """The inverse of `to_json`. Raises RunError for another schema."""
+        found = data.get("schema_version")
+        if found != SCHEMA_VERSION:
+            raise RunError(f"{FILE}: schema version {found!r}, but this sora_eval reads {SCHEMA_VERSION}; gate the run again")
+        known = [f.name for f in fields(GateRow)]
+        rows: Sequence[dict[str, Any]] = data["rows"]
+        return GateResult(
+            tuple(GateRow(**{k: r[k] for k in known} | {"verdict": Verdict(r["verdict"])}) for r in rows),
+            data["strict"],
+            data["profile"],
+            data["run"],
+            data["baseline"],
+            data["incomplete"],
+        )
+
+    @staticmethod
+    def read(run: Path) -> GateResult | None:
+        """The verdicts that the last gate left in a run folder; None when it was never gated."""
+        path = run / FILE
+        if not path.exists():
+            return None
+        try:
+            return GateResult.from_json(json.loads(path.read_text()))
+        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{path} is damaged: {error!r}; gate the run again") from error

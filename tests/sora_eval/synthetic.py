@@ -1,0 +1,160 @@
+"""Sides and run folders made of numbers, for tests of what is judged rather than of how clips are scored."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sora_eval.runs import RunFolder
+from sora_eval.sides import Side, side_of
+from sora_eval.suite import Gate, Prompt, Suite
+
+SUITE = {"id": "made", "version": 1, "fingerprint": "f00d"}
+SHAPES = ("32x32x9", "40x24x9")
+
+
+def make_run(
+    path: Path,
+    scores: dict[str, Any] | None = None,
+    features: dict[str, Any] | None = None,
+    *,
+    prompts: int = 12,
+    higher: bool = True,
+    seconds: dict[str, list[float]] | None = None,
+    reference: Any = None,
+    gates: dict[str, Gate] | None = None,
+    **head: Any,
+) -> RunFolder:
+    """A finished run: `prompts` x two shapes cases. `scores` has (cases,) values a metric, None or a reason where there is
+    no score; `features` (cases, D) vectors; `seconds` repeats a shape."""
+    ids = [f"p{p:02d}/{shape}/0" for p in range(prompts) for shape in SHAPES]
+    path.mkdir(parents=True)
+    (path / "features").mkdir()
+    run = RunFolder(path)
+    (path / "suite.json").write_text(json.dumps(_suite(gates or {}).to_json()))
+    run.write_head(
+        {
+            "schema_version": 1,
+            "status": "success",
+            "partial": False,
+            "limit": None,
+            "seed_offset": 0,
+            "suite": {**SUITE, "fingerprint": _suite({}).fingerprint},
+            "generator": {"spec": "made", "name": "made", "checkpoint": "", "fingerprint": "w1"},
+            "git": {"commit": "c0ffee", "dirty": False},
+            "hardware": {"cpu": "abacus", "cores": 2},
+            "software": {},
+            "started": "2026-01-01T00:00:00Z",
+            "finished": "2026-01-01T00:01:00Z",
+            **head,
+        }
+    )
+    sides = [tuple(map(int, i.split("/")[1].split("x"))) for i in ids]
+    run.replace(
+        "samples",
+        [
+            {
+                "id": i,
+                "prompt_id": i.split("/")[0],
+                "width": w,
+                "height": h,
+                "frames": t,
+                "fps": 8.0,
+                "seed": 0,
+                "tags": ["even" if int(i[1:3]) % 2 == 0 else "odd"],
+                "status": "ok",
+                "error": "",
+                "sha256": "0",
+            }
+            for i, (w, h, t) in zip(ids, sides, strict=True)
+        ],
+    )
+    rows, metrics = [], []
+    for metric, values in (scores or {}).items():
+        for i, value in zip(ids, values, strict=True):
+            reason = value if isinstance(value, str) else ""
+            status = "ok" if not isinstance(value, str) else value.split(":")[0]
+            rows.append(_score(i, metric, None if isinstance(value, str) else float(value), status, reason))
+        known = [float(v) for v in values if not isinstance(v, str)]
+        metrics.append(_metric(metric, "all", float(np.mean(known)) if known else None, len(known), len(ids), higher))
+    for metric, values in (features or {}).items():
+        run.save_features(metric, ids, np.asarray(values, np.float32))
+        run.save_features(f"reference-{metric}", ids, np.asarray(reference, np.float32))
+        row = _metric(metric, "all", 1.0, len(ids), len(ids), False)
+        metrics.append({**row, "signature": f"{metric}|x|frechet|ddof:1"})
+    timings = []
+    for shape, repeats in (seconds or {}).items():
+        metrics.append(_metric("latency", shape, float(np.median(repeats)), len(repeats), len(repeats), False))
+        for k, s in enumerate(repeats):
+            timings.append({"id": shape, "stage": "whole", "repeat": k, "seconds": s, "bytes": 1, "tokens": 10, "reason": ""})
+    run.replace("scores", rows)
+    run.replace("metrics", metrics)
+    run.replace("timings", timings)
+    return run
+
+
+def _suite(gates: dict[str, Gate]) -> Suite:
+    data: dict[str, Any] = {
+        "suite": {"id": "made"},
+        "metrics": {"fvd": {}, "clip_score": {}},
+        "gates": {m: g.model_dump() for m, g in gates.items()},
+    }
+    suite = Suite.model_validate(data)
+    suite.__dict__["prompt_list"] = [Prompt("p00", "a red circle falls")]
+    return suite
+
+
+def _score(case: str, metric: str, value: float | None, status: str, reason: str) -> dict[str, Any]:
+    return {
+        "id": case,
+        "metric": metric,
+        "value": value,
+        "status": status,
+        "reason": reason,
+        "detail": {},
+        "signature": metric,
+    }
+
+
+def _metric(metric: str, label: str, value: float | None, scored: int, expected: int, higher: bool) -> dict[str, Any]:
+    return {
+        "metric": metric,
+        "slice": label,
+        "value": value,
+        "status": "ok" if value is not None else "error",
+        "reason": "" if value is not None else "no score at all",
+        "n_expected": expected,
+        "n_scored": scored,
+        "low": None,
+        "high": None,
+        "method": "",
+        "unit": "1",
+        "higher_is_better": higher,
+        "signature": metric,
+    }
+
+
+def make_side(scores: dict[str, Any], prompts: list[str], higher: bool = False, **head: Any) -> Side:
+    """The same in memory, per-clip metrics only: `scores` has a value a case, `prompts` the prompt of each."""
+    ids = [f"{p}/32x32x9/{i}" for i, p in enumerate(prompts)]
+    samples = {
+        i: {"id": i, "prompt_id": p, "width": 32, "height": 32, "frames": 9, "tags": [], "status": "ok", "error": ""}
+        for i, p in zip(ids, prompts, strict=True)
+    }
+    metrics = {(m, "all"): _metric(m, "all", float(np.mean(v)), len(v), len(v), higher) for m, v in scores.items()}
+    rows = {m: {i: _score(i, m, float(v), "ok", "") for i, v in zip(ids, values, strict=True)} for m, values in scores.items()}
+    base = {
+        "status": "success",
+        "suite": SUITE,
+        "generator": {"name": "made", "checkpoint": "", "fingerprint": "w1"},
+        "hardware": {},
+    }
+    return Side("run", "made", {**base, **head}, samples, metrics, rows, {})
+
+
+def reopened(run: RunFolder) -> Side:
+    """What is on disk now."""
+    return side_of(RunFolder.open(run.path))

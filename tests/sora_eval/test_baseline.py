@@ -1,0 +1,146 @@
+"""A baseline is exact, whole, and says clearly why a run or a file is neither."""
+
+import json
+
+import numpy as np
+import pytest
+
+from sora_eval import baseline
+from sora_eval.errors import BaselineError
+from sora_eval.gate import gate
+from sora_eval.sides import side_of
+from sora_eval.suite import Gate
+from sora_eval.verdicts import Verdict
+from tests.sora_eval.synthetic import make_run, reopened
+
+GATES = {"m": Gate(max_decrease=5.0), "fvd": Gate(max_increase=5.0)}
+
+
+@pytest.fixture
+def run(tmp_path, rng):
+    scores = [*rng.standard_normal(23), "undefined: nothing falls"]
+    features, reference = rng.standard_normal((2, 24, 7))
+    made = {"fvd": features, "kvd": features}
+    return make_run(tmp_path / "run", {"m": scores}, made, reference=reference, seconds={"32x32x9": [1.0, 2.0]})
+
+
+@pytest.fixture
+def path(run, tmp_path):
+    return baseline.promote(run, tmp_path / "here/b.json", profile="desk")
+
+
+def test_a_baseline_says_what_its_run_says_to_the_last_digit(run, path):
+    side, kept = side_of(run), baseline.read(path)
+    assert kept.scores["m"].keys() == side.scores["m"].keys()
+    for case, row in side.scores["m"].items():
+        assert kept.scores["m"][case]["value"] == row["value"]
+        assert kept.scores["m"][case]["status"] == row["status"]
+    np.testing.assert_array_equal(kept.features["fvd"][1], side.features["fvd"][1])
+    assert kept.metrics == side.metrics
+    assert kept.profile == "desk"
+    assert [r["seconds"] for r in kept.timings] == [1.0, 2.0]
+    assert gate(run, kept, GATES).rows == gate(run, run, GATES).rows
+    assert gate(run, kept, GATES).verdict is Verdict.PASS
+
+
+def test_metrics_share_their_features(path):
+    assert len(json.loads(path.read_text())["vectors"]) == 1
+
+
+def test_a_baseline_of_64_cases_stays_below_a_megabyte(tmp_path, rng):
+    many = {f"m{i}": rng.standard_normal(64) for i in range(30)}
+    vectors = rng.standard_normal((64, 400))
+    run = make_run(tmp_path / "big", many, {"fvd": vectors, "kvd": vectors}, prompts=32, reference=vectors)
+    assert baseline.promote(run, tmp_path / "big.json").stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"git": {"commit": "c", "dirty": True}}, "a dirty tree"),
+        ({"partial": True, "limit": 3}, "the run is partial: --limit 3"),
+        ({"status": "started"}, "has status 'started'"),
+    ],
+)
+def test_runs_that_must_not_be_promoted(run, tmp_path, changes, words):
+    run.update_head(**changes)
+    with pytest.raises(BaselineError, match=words):
+        baseline.promote(run, tmp_path / "b.json")
+    assert not (tmp_path / "b.json").exists()
+
+
+def test_errored_samples_and_metrics_are_not_promoted(run, tmp_path):
+    rows = run.rows("samples")
+    run.replace("samples", [{**rows[0], "status": "error", "error": "lost"}, *rows[1:]])
+    with pytest.raises(BaselineError, match="1 of 24 cases failed, for example p00/32x32x9/0"):
+        baseline.promote(run, tmp_path / "b.json")
+    run.replace("samples", rows)
+    scores = run.rows("scores")
+    run.replace("scores", [{**scores[0], "value": None, "status": "error", "reason": "x"}, *scores[1:]])
+    with pytest.raises(BaselineError, match="metrics failed: m"):
+        baseline.promote(run, tmp_path / "b.json")
+
+
+def test_overwriting_needs_force_and_another_suite_is_never_overwritten(run, path):
+    with pytest.raises(BaselineError, match="exists; look at the differences above, then promote with --force"):
+        baseline.promote(run, path)
+    assert baseline.promote(run, path, force=True) == path
+    run.update_head(suite={"id": "made", "version": 2, "fingerprint": "beef"})
+    with pytest.raises(BaselineError, match=r"is of another suite: made version 1 .* this run of made version 2 \(beef\)"):
+        baseline.promote(run, path, force=True)
+
+
+def test_a_baseline_of_another_suite_is_not_comparable(run, path):
+    run.update_head(suite={"id": "other", "version": 1, "fingerprint": "beef"})
+    row = gate(reopened(run), baseline.read(path), {"m": GATES["m"]}).rows[0]
+    assert row.verdict is Verdict.NOT_COMPARABLE
+    assert row.reason == "suite.id: made against other"
+
+
+def test_older_schemas_are_upgraded_and_newer_ones_refused(path, monkeypatch):
+    monkeypatch.setattr(baseline, "SCHEMA_VERSION", 3)
+    monkeypatch.setitem(baseline.UPGRADES, 1, lambda data: {**data, "profile": data["profile"] + "-two"})
+    monkeypatch.setitem(baseline.UPGRADES, 2, lambda data: {**data, "profile": data["profile"] + "-three"})
+    assert baseline.read(path).profile == "desk-two-three"
+    monkeypatch.setattr(baseline, "SCHEMA_VERSION", 1)
+    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
+    with pytest.raises(BaselineError, match="schema version 2, but this sora_eval reads up to 1; update it"):
+        baseline.read(path)
+
+
+DAMAGE = [
+    (lambda text: text[: len(text) // 2], "is damaged"),
+    (lambda text: "", "is damaged"),
+    (lambda text: "[]", "is not a baseline: it has no schema_version"),
+    (lambda text: "{}", "is not a baseline: it has no schema_version"),
+    (lambda text: text.replace('"schema_version": 1', '"schema_version": 0'), "is damaged: KeyError: 0"),
+    (lambda text: text.replace('"cases"', '"case"'), "is damaged: KeyError: 'cases'"),
+    (lambda text: text.replace('"zlib": "', '"zlib": "!'), "is damaged"),
+    (lambda text: text.replace('"shape": [24, 7]', '"shape": [24, 8]'), "is damaged: ValueError: cannot reshape"),
+    (lambda text: text.replace('"shape": [24, 7]', '"shape": [12, 14]'), "12 vectors for 24 cases"),
+    (lambda text: text.replace('"hardware"', '"hard"'), "its head lacks hardware"),
+    (lambda text: text.replace('"values": [', '"values": [0.5, '), "25 values for 24 cases"),
+    (lambda text: text.replace('"value": 1.0', '"value": NaN'), "a metric's value is not finite"),
+]
+
+
+@pytest.mark.parametrize(("damage", "words"), DAMAGE)
+def test_damaged_files_are_one_message(path, damage, words):
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(BaselineError, match=words) as error:
+        baseline.read(path)
+    assert str(path) in str(error.value)
+
+
+def test_a_baseline_is_named_by_file_folder_or_run(run, path, tmp_path, monkeypatch):
+    named = baseline.promote(run, path.parent / "made.desk.json", profile="desk")
+    assert baseline.find(named).path == str(named)
+    assert baseline.find(path.parent, "made", "desk").path == str(named)
+    assert baseline.find(path.parent, "made", None) is None
+    assert baseline.find(run.path).kind == "run"
+    monkeypatch.chdir(tmp_path)
+    assert baseline.find(baseline.FOLDER, "made") is None
+    with pytest.raises(BaselineError, match="does not exist; make it with"):
+        baseline.find(tmp_path / "gone.json")
+    with pytest.raises(BaselineError, match="neither a baseline file"):
+        baseline.find(tmp_path / "gone")

@@ -1,0 +1,487 @@
+"""A gate is green only for what was measured and lies inside its limits."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sora_eval.differences import difference
+from sora_eval.errors import SuiteError
+from sora_eval.gate import allowed_change, gate, within
+from sora_eval.suite import Gate
+from sora_eval.verdicts import GateResult, Verdict
+from tests.sora_eval.synthetic import SHAPES, make_run, make_side, reopened
+
+UP = Gate(max_increase=10.0)
+PROMPTS = [f"p{i // 2:02d}" for i in range(24)]
+
+
+def values(seed, mean=10.0, spread=1.0, n=24):
+    return mean + spread * np.random.default_rng(seed).standard_normal(n)
+
+
+def verdict(base, new, spec=UP, prompts=PROMPTS, **options):
+    sides = [make_side({"m": np.asarray(v, float)}, prompts[: len(v)]) for v in (base, new)]
+    return gate(sides[1], sides[0], {"m": spec}, **options).rows[0]
+
+
+# The comparator
+
+
+@given(st.floats(0, 1e6), st.floats(-1e6, 1e6))
+def test_a_nan_is_never_within_and_equality_always_is(bound, scale):
+    assert not within(math.nan, bound, scale)
+    assert not within(None, bound, scale)
+    assert within(bound, bound, scale)
+    assert not within(bound + max(1.0, abs(bound), abs(scale)) * 1e-6, bound, scale)
+
+
+@given(base=st.floats(1e-3, 1e3), percent=st.floats(0, 200), floor=st.floats(0, 10))
+def test_both_limit_and_floor_must_be_passed_and_equality_passes(base, percent, floor):
+    allowed = allowed_change(percent, floor, base)
+    assert allowed >= floor
+    assert allowed >= percent / 100 * base
+    # A change made of the rounded numbers that a table shows counts as equal.
+    new = base * (1 + percent / 100)
+    assert within(new - base, allowed, new)
+    assert allowed_change(None, floor, base) == math.inf
+    assert allowed_change(percent, floor, -base) == floor == allowed_change(percent, floor, 0.0)
+
+
+def test_a_change_exactly_at_the_limit_passes():
+    base = np.full(24, 0.3)
+    assert verdict(base, base * 1.1).verdict is Verdict.PASS  # 0.33 - 0.3 is 0.030000000000000027
+    assert verdict(base, base * 1.1001).verdict is Verdict.REGRESSED
+
+
+# Properties of the verdict
+
+
+numbers = st.lists(st.floats(0.5, 20), min_size=24, max_size=24)
+
+
+@settings(max_examples=15, deadline=None)
+@given(a=numbers, b=numbers, up=st.floats(0, 30), floor=st.floats(0, 3), rising=st.booleans())
+def test_swapping_the_runs_swaps_improved_and_regressed(a, b, up, floor, rising):
+    spec = Gate(max_increase=up, floor=floor) if rising else Gate(max_decrease=up, floor=floor)
+    there, back = verdict(a, b, spec).verdict, verdict(b, a, spec).verdict
+    assert (there is Verdict.REGRESSED) == (back is Verdict.IMPROVED)
+    assert (there is Verdict.IMPROVED) == (back is Verdict.REGRESSED)
+
+
+@settings(max_examples=15, deadline=None)
+@given(a=numbers, limit=st.floats(0, 20))
+def test_a_run_against_itself_passes(a, limit):
+    row = verdict(a, a, Gate(max_increase=limit, max_decrease=limit))
+    assert row.verdict is Verdict.PASS
+    assert row.change == 0
+
+
+@settings(max_examples=15, deadline=None)
+@given(a=numbers, b=numbers, seed=st.integers(0, 999))
+def test_the_order_of_rows_never_matters(a, b, seed):
+    order = np.random.default_rng(seed).permutation(24)
+    sides = [make_side({"m": np.array(v)}, PROMPTS) for v in (a, b)]
+    mixed = [make_side({"m": np.array(v)}, PROMPTS) for v in (a, b)]
+    for side in mixed:
+        for table in (side.samples, side.scores["m"]):
+            items = list(table.items())
+            table.clear()
+            table.update(items[i] for i in order)
+    gates = {"m": UP}
+    assert gate(mixed[1], mixed[0], gates).rows == gate(sides[1], sides[0], gates).rows
+    assert gate(sides[1], mixed[0], gates).rows == gate(sides[1], sides[0], gates).rows
+
+
+@settings(max_examples=15, deadline=None)
+@given(a=numbers, b=numbers, shifts=st.lists(st.integers(-50, 50), min_size=12, max_size=12))
+def test_what_a_prompt_adds_to_both_runs_changes_nothing(a, b, shifts):
+    shift = np.repeat(shifts, 2)
+    plain = difference(*(make_side({"m": np.array(v)}, PROMPTS) for v in (a, b)), "m")
+    moved = difference(*(make_side({"m": np.array(v) + shift}, PROMPTS) for v in (a, b)), "m")
+    assert moved.change == pytest.approx(plain.change, abs=1e-9)
+    assert moved.p == pytest.approx(plain.p, abs=2e-3)  # a tie may break by rounding
+    assert moved.interval.low == pytest.approx(plain.interval.low, abs=1e-6)
+
+
+@settings(max_examples=15, deadline=None)
+@given(a=numbers, b=numbers)
+def test_p_is_never_below_the_smallest_that_the_test_can_give(a, b):
+    row = verdict(a, b)
+    assert row.p >= 1 / (9999 + 1)
+    assert row.p_adjusted >= row.p
+
+
+@settings(max_examples=15, deadline=None)
+@given(a=st.lists(st.floats(0.5, 20), min_size=1, max_size=6), factor=st.floats(0.1, 10))
+def test_fewer_than_two_clusters_are_inconclusive(a, factor):
+    row = verdict(a, np.array(a) * factor, prompts=["p"] * 6)
+    assert row.verdict is Verdict.INCONCLUSIVE
+    assert row.reason.startswith("1 prompt is no evidence")
+
+
+# REGRESSED needs all three, PASS the whole interval
+
+
+def test_limit_floor_and_test_are_all_needed():
+    base = values(0)
+    assert verdict(base, base + 2).verdict is Verdict.REGRESSED
+    assert verdict(base, base + 0.5).verdict is Verdict.PASS  # significant, inside the limit
+    assert verdict(base, base + 2, Gate(max_increase=10.0, floor=3.0)).verdict is Verdict.PASS  # past the limit, not the floor
+    noisy = base + np.random.default_rng(2).standard_normal(24) * 9 + 2
+    row = verdict(base, noisy)  # past both, but not beyond noise
+    assert row.change > 1
+    assert row.verdict is Verdict.INCONCLUSIVE
+    assert row.detectable > 1
+    assert row.prompts_needed > 12
+    assert "see a change of" in row.reason
+    assert f"about {row.prompts_needed} prompts would settle this one" in row.reason
+
+
+def test_an_interval_that_crosses_the_limit_does_not_pass():
+    base = values(0)
+    row = verdict(base, base + 0.5 + np.random.default_rng(2).standard_normal(24) * 3)
+    assert row.change < 1 < row.high
+    assert row.verdict is Verdict.INCONCLUSIVE
+    assert "crosses the limit" in row.reason
+
+
+def test_too_few_prompts_to_ever_fire_are_named():
+    prompts = [f"p{i}" for i in range(5)]  # 2 / 2^5 = 0.0625
+    row = verdict(np.full(5, 10.0), np.full(5, 20.0), prompts=prompts)
+    assert row.verdict is Verdict.INCONCLUSIVE
+    assert "5 prompts give no p below 0.062, and Holm over 1 tests asks for 0.05" in row.reason
+    assert row.detectable is None
+
+
+def test_holm_counts_every_gated_row():
+    base = values(0)
+    new = base + 1.2 + np.random.default_rng(5).standard_normal(24) * 2
+    alone = verdict(base, new)
+    many = {f"m{i}": UP for i in range(12)}
+    sides = [make_side(dict.fromkeys(many, v), PROMPTS) for v in (base, new)]
+    rows = gate(sides[1], sides[0], many).rows
+    assert alone.p_adjusted == alone.p
+    assert all(r.p_adjusted == pytest.approx(min(1, 12 * r.p)) for r in rows)
+
+
+@pytest.mark.parametrize(
+    ("window", "expected"),
+    [([9.0, 11.0], "PASS"), ([12.0, 20.0], "REGRESSED"), ([0.0, 8.0], "REGRESSED"), ([10.05, 20.0], "INCONCLUSIVE")],
+)
+def test_a_window_bounds_the_new_value_on_both_sides(window, expected):
+    row = verdict(values(0), values(3), Gate(window=window))
+    assert row.verdict == expected
+    assert row.limit == f"{window[0]:g} .. {window[1]:g}"
+    assert row.low < row.new < row.high
+
+
+def test_a_gate_may_have_limits_and_a_window():
+    sides = [make_side({"m": values(s)}, PROMPTS) for s in (0, 0)]
+    result = gate(sides[1], sides[0], {"m": Gate(max_increase=1.0, window=[20.0, 30.0])})
+    assert [str(r.verdict) for r in result.rows] == ["PASS", "REGRESSED"]
+    assert result.exit_code == 10
+
+
+def test_sets_are_gated_by_swapping_prompts(tmp_path, rng):
+    shared = rng.standard_normal((24, 6))
+    real = rng.standard_normal((24, 6))
+    runs = [
+        make_run(tmp_path / name, features={"fvd": shared * scale}, reference=real) for name, scale in (("a", 1.0), ("b", 3.0))
+    ]
+    spec = {"fvd": Gate(max_increase=20.0)}
+    worse, better, same = gate(runs[1], runs[0], spec), gate(runs[0], runs[1], spec), gate(runs[0], runs[0], spec)
+    assert (worse.verdict, better.verdict, same.verdict) == (Verdict.REGRESSED, Verdict.IMPROVED, Verdict.PASS)
+    assert worse.rows[0].p <= 0.003
+    assert worse.rows[0].base == pytest.approx(better.rows[0].new)
+
+
+# Error rates of the whole gate
+
+
+def test_repeats_regress_in_at_most_5_percent_of_gates_and_a_real_change_is_found():
+    """Limits of 0 are the worst case: every chance change is past them."""
+    gates = {f"m{i}": Gate(max_increase=0.0) for i in range(3)}
+    false, found = 0, 0
+    for seed in range(40):
+        draw = np.random.default_rng(seed)
+        level = draw.standard_normal((12, 1)) * 5 + 20
+
+        def scores(shift, draw=draw, level=level):
+            noise = level + draw.standard_normal((12, 1)) + draw.standard_normal((12, 2))
+            return {f"m{i}": (noise + draw.standard_normal((12, 2)) + shift * (i == 1)).ravel() for i in range(3)}
+
+        a, b, c = (make_side(scores(s), PROMPTS) for s in (0.0, 0.0, 4.0))
+        false += gate(b, a, gates).verdict is Verdict.REGRESSED
+        found += gate(c, a, gates).rows[1].verdict is Verdict.REGRESSED
+    assert false <= 6  # 2 expected of 40 at most; more than 6 has p < 0.004
+    assert found >= 36
+
+
+# What was green elsewhere with nothing measured
+
+
+@pytest.fixture
+def pair(tmp_path):
+    return [make_run(tmp_path / name, {"m": values(0), "other": values(1)}) for name in ("base", "new")]
+
+
+def judged(pair, spec=UP, metric="m", **options):
+    return gate(reopened(pair[1]), reopened(pair[0]), {metric: spec}, **options)
+
+
+def edit(run, table, change):
+    run.replace(table, [r for r in (change(dict(row)) for row in run.rows(table)) if r is not None])
+
+
+def test_the_untouched_pair_passes(pair):
+    assert judged(pair).headline == "gate: PASS (1 gate)"
+    assert judged(pair).exit_code == 0
+
+
+def test_no_results(pair):
+    for table in ("metrics", "scores", "samples"):
+        pair[1].replace(table, [])
+    result = judged(pair)
+    assert (result.verdict, result.exit_code) == (Verdict.ERROR, 12)
+    assert "the run has no metrics" in result.headline
+
+
+def test_a_missing_metric(pair):
+    edit(pair[1], "metrics", lambda r: None if r["metric"] == "m" else r)
+    result = judged(pair)
+    assert (result.verdict, result.exit_code) == (Verdict.MISSING, 12)
+
+
+def test_a_metric_that_failed_whole_says_why(pair):
+    def fail(row):
+        if row["metric"] != "m":
+            return row
+        return {**row, "value": None, "status": "error", "reason": "weights are missing"}
+
+    edit(pair[1], "metrics", fail)
+    result = judged(pair, metric="m.part")
+    assert result.rows[0].verdict is Verdict.ERROR
+    assert "weights are missing" in result.rows[0].reason
+
+
+def test_a_renamed_case(pair):
+    def rename(row):
+        return {**row, "id": row["id"].replace("p03/", "p99/")}
+
+    edit(pair[1], "samples", rename)
+    edit(pair[1], "scores", rename)
+    result = judged(pair)
+    assert (result.verdict, result.exit_code) == (Verdict.MISSING, 12)
+    assert "2 cases are only in base (p03/32x32x9/0); 2 cases are only in new (p99/32x32x9/0)" in result.rows[0].reason
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_nan_on_either_side(pair, side, value):
+    edit(pair[side], "metrics", lambda r: {**r, "value": value} if r["metric"] == "m" else r)
+    result = judged(pair)
+    assert (result.verdict, result.exit_code) == (Verdict.ERROR, 12)
+    assert f"the value is {value}" in result.rows[0].reason
+
+
+def test_a_nan_score_is_a_failed_case(pair):
+    edit(pair[1], "scores", lambda r: {**r, "value": math.nan} if r["id"].startswith("p03/32x32") else r)
+    result = judged(pair)
+    assert result.verdict is Verdict.ERROR
+    assert "1 cases failed in new (p03/32x32x9/0)" in result.rows[0].reason
+
+
+def test_a_value_without_scores_or_vectors_is_not_decided(pair):
+    for run in pair:
+        edit(run, "scores", lambda r: None)
+    result = judged(pair)
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "nothing can be paired" in result.rows[0].reason
+
+
+def test_no_baseline_and_an_empty_one(pair):
+    nothing = gate(reopened(pair[1]), None, {"m": UP}, strict=True)
+    assert (nothing.verdict, nothing.exit_code) == (Verdict.NO_BASELINE, 11)
+    edit(pair[0], "metrics", lambda r: None if r["metric"] == "m" else r)
+    result = judged(pair, strict=True)
+    assert (result.verdict, result.exit_code) == (Verdict.NO_BASELINE, 11)
+    pair[0].replace("metrics", [])
+    assert judged(pair, strict=True).exit_code == 11
+
+
+@pytest.mark.parametrize("mean", [0.0, -10.0])
+def test_a_zero_or_negative_baseline_has_no_percentage(mean):
+    base = values(0) - values(0).mean() + mean
+    assert verdict(base, base + 0.5).verdict is Verdict.REGRESSED  # no share of it is allowed
+    assert verdict(base, base + 0.5, Gate(max_increase=10.0, floor=1.0)).verdict is Verdict.PASS
+    assert verdict(base, base).verdict is Verdict.PASS
+    row = verdict(np.zeros(24), np.full(24, 2.0))
+    assert row.change_percent is None
+    assert row.verdict is Verdict.REGRESSED
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"partial": True, "limit": 4}, "the run is partial: --limit 4"),
+        ({"status": "started"}, "status 'started'"),
+        ({"status": "error"}, "status 'error'"),
+    ],
+)
+def test_a_partial_or_unfinished_run_cannot_be_gated_nor_be_gated_against(pair, changes, words):
+    pair[1].update_head(**changes)
+    result = judged(pair)
+    assert (result.verdict, result.exit_code) == (Verdict.ERROR, 12)
+    assert words in result.headline
+    against = gate(reopened(pair[0]), reopened(pair[1]), {"m": UP}, strict=True)
+    assert (against.verdict, against.exit_code) == (Verdict.NOT_COMPARABLE, 11)
+
+
+def test_changed_weights_under_the_same_name_are_judged(tmp_path):
+    a = make_run(tmp_path / "a", {"m": values(0)})
+    b = make_run(
+        tmp_path / "b", {"m": values(0) + 5}, generator={"name": "made", "checkpoint": "", "fingerprint": "w2", "spec": ""}
+    )
+    result = gate(b, a, {"m": UP})
+    assert result.verdict is Verdict.REGRESSED
+    assert result.run["generator"]["fingerprint"] != result.baseline["generator"]["fingerprint"]
+
+
+def test_failed_clips_count(pair):
+    def fail(row):
+        return {**row, "value": None, "status": "error", "reason": "no clip"} if row["id"].startswith("p03/") else row
+
+    edit(pair[1], "scores", fail)
+    result = judged(pair)
+    assert (result.verdict, result.exit_code) == (Verdict.ERROR, 12)
+    assert "2 cases failed in new (p03/32x32x9/0); without them: the whole interval" in result.rows[0].reason
+    edit(pair[1], "scores", lambda r: None if r["id"].startswith("p03/") else r)  # nor do they vanish with their rows
+    assert judged(pair).verdict is Verdict.ERROR
+
+
+def test_scores_that_vanish_on_one_side_are_not_green(pair):
+    def vanish(row, until):
+        gone = int(row["id"][1:3]) < until
+        return {**row, "value": None, "status": "undefined", "reason": "nothing falls"} if gone else row
+
+    edit(pair[1], "scores", lambda r: vanish(r, 1))  # 2 of 24: chance
+    assert judged(pair).verdict is Verdict.PASS
+    edit(pair[1], "scores", lambda r: vanish(r, 4))
+    row = judged(pair).rows[0]
+    assert row.verdict is Verdict.INCONCLUSIVE
+    assert "more scores were lost than chance explains" in row.reason
+
+
+def test_sets_with_failed_clips_are_not_green(tmp_path, rng):
+    vectors, real = rng.standard_normal((24, 5)), rng.standard_normal((24, 5))
+    runs = [make_run(tmp_path / n, features={"fvd": vectors}, reference=real) for n in "ab"]
+    kept = runs[1].load_features("fvd")
+    runs[1].save_features("fvd", kept["ids"].tolist()[3:], kept["values"][3:])
+    row = gate(reopened(runs[1]), reopened(runs[0]), {"fvd": UP}).rows[0]
+    assert row.verdict is Verdict.ERROR
+    assert "3 cases failed in new" in row.reason
+
+
+def test_a_suite_without_gates_is_an_error(pair):
+    with pytest.raises(SuiteError, match="has no \\[gates"):
+        gate(pair[1], pair[0], {})
+
+
+def test_an_empty_slice_is_missing(pair):
+    result = judged(pair, Gate(max_increase=10.0, slice="24x40x9"))
+    assert result.verdict is Verdict.MISSING
+    assert f"slices: all, {SHAPES[0]}, {SHAPES[1]}, even, odd" in result.rows[0].reason
+    assert judged(pair, Gate(max_increase=10.0, slice="even")).verdict is Verdict.PASS
+
+
+# What cannot be compared names the field
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"suite": {"id": "made", "version": 1, "fingerprint": "beef"}}, "suite.fingerprint"),
+        ({"suite": {"id": "made", "version": 2, "fingerprint": "beef"}}, "suite.version: 1 against 2"),
+        ({"seed_offset": 7}, "seed_offset: 0 against 7"),
+    ],
+)
+def test_unlike_runs_are_not_comparable(pair, changes, field):
+    pair[1].update_head(**changes)
+    result = judged(pair, strict=True)
+    assert (result.verdict, result.exit_code) == (Verdict.NOT_COMPARABLE, 11)
+    assert result.rows[0].reason.startswith(field)
+    assert judged(pair, strict=False).exit_code == 0
+    assert judged(pair).headline == "gate: NOT_COMPARABLE (1 gate)"
+
+
+def test_unlike_signatures_are_not_comparable(pair):
+    edit(pair[1], "metrics", lambda r: {**r, "signature": "m|other weights"})
+    assert judged(pair).rows[0].reason == "signature: m against m|other weights"
+
+
+def test_other_seeds_can_be_asked_for(pair):
+    pair[1].update_head(seed_offset=7)
+    assert judged(pair, other_seeds=True).verdict is Verdict.PASS
+
+
+# Speed
+
+
+FAST, SLOW = [1.0, 1.01, 1.02, 1.03, 1.04, 1.05], [1.30, 1.31, 1.32, 1.33, 1.34, 1.35]
+
+
+def speed_runs(tmp_path, slow=SLOW, **head):
+    return [
+        make_run(tmp_path / n, {"m": values(0)}, seconds={"32x32x9": s, "40x24x9": FAST}, **head)
+        for n, s in (("a", FAST), ("b", slow))
+    ]
+
+
+def test_interleaved_speed_is_gated_a_row_a_shape(tmp_path):
+    a, b = speed_runs(tmp_path, bench={"session": "s1"})
+    result = gate(b, a, {"latency": UP})
+    assert [(r.slice, str(r.verdict)) for r in result.rows] == [("32x32x9", "REGRESSED"), ("40x24x9", "PASS")]
+    assert result.rows[0].change_percent == pytest.approx(100 * (1.325 / 1.025 - 1))
+    assert gate(a, b, {"latency": UP}).rows[0].verdict is Verdict.IMPROVED
+
+
+def test_three_repeats_cannot_fire_and_say_so(tmp_path):
+    a, b = speed_runs(tmp_path, slow=SLOW[:3], bench={"session": "s1"})
+    edit(a, "timings", lambda r: r if r["repeat"] < 3 else None)
+    row = gate(b, a, {"latency": Gate(max_increase=10.0, slice="32x32x9")}).rows[0]
+    assert row.verdict is Verdict.INCONCLUSIVE
+    assert "3 repeats give no p below 0.1" in row.reason
+
+
+def test_speed_of_two_jobs_needs_a_profile_and_the_same_hardware(tmp_path):
+    a, b = speed_runs(tmp_path)
+    assert "not interleaved" in gate(b, a, {"latency": UP}).rows[0].reason
+    spec = {"latency": Gate(max_increase=10.0, profile="desk", slice="32x32x9")}
+    assert "--profile is None" in gate(b, a, spec).rows[0].reason
+    assert "the baseline is of None" in gate(b, a, spec, profile="desk").rows[0].reason
+    base = reopened(a)
+    object.__setattr__(base, "profile", "desk")
+    assert gate(b, base, spec, profile="desk").rows[0].verdict is Verdict.REGRESSED
+    b.update_head(hardware={"cpu": "slide rule", "cores": 2})
+    row = gate(reopened(b), base, spec, profile="desk").rows[0]
+    assert row.verdict is Verdict.NOT_COMPARABLE
+    assert row.reason == "hardware.cpu: abacus against slide rule"
+
+
+# Records
+
+
+def test_verdicts_survive_their_file(pair):
+    result = judged(pair, Gate(max_increase=10.0, window=[0.0, 5.0]))
+    pair[1].save_json("verdicts.json", result.to_json())
+    assert GateResult.read(pair[1].path) == result
+    assert GateResult.read(pair[0].path) is None
+
+
+def test_no_rows_are_never_green():
+    empty = GateResult((), False, None, {}, {})
+    assert empty.verdict is Verdict.MISSING
+    assert empty.exit_code == 12
