@@ -7,7 +7,6 @@ import json
 import re
 import tomllib
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
 from sora_eval.errors import SuiteError
+from sora_eval.errors import near as _near
 from sora_eval.metrics import REGISTRY
 
 _SHAPE = re.compile(r"^([1-9]\d*)x([1-9]\d*)$")
@@ -228,11 +228,6 @@ def _check_metric(path: Path, metric: str, options: dict[str, Any]) -> None:
         if type(value) is not type(known[key]):
             expected = type(known[key]).__name__
             raise SuiteError(f"{path}: [metrics.{metric}].{key} = {value!r} is {type(value).__name__}; expected {expected}")
-
-
-def _near(word: str, known: list[str]) -> str:
-    close = get_close_matches(word, known, 1, 0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known) or 'none'}"
 
 
 def _explain(problem: Any) -> str:
