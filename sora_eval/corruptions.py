@@ -26,6 +26,7 @@ CLEAN, BASELINE = "clean", "baseline:"  # what is no corruption: nothing done, o
 BLUR_SIGMA = 0.08  # of the short side
 NOISE_LEVELS = 60.0  # standard deviation, of 255
 FLICKER_LEVELS = 64.0
+CAST_LEVELS = 60.0
 WARP_REACH = 0.08  # of the short side; the largest displacement
 WARP_SCALE = 0.125  # of the short side; how smooth the displacements are
 DROPPED = 0.4  # of the inner frames: 17 leave 11, which I3D still takes
@@ -56,7 +57,7 @@ CORRUPTIONS: dict[str, Corruption] = {
     "blur": Corruption("pixel", "Gaussian blur, up to a sigma of 8 % of the short side", ("distribution", "text")),
     "noise": Corruption("pixel", "the same Gaussian noise, up to 60 levels", ("distribution", "temporal")),
     "jpeg_blocks": Corruption("pixel", "towards JPEG of quality 2", ("distribution", "text")),
-    "colour_shift": Corruption("pixel", "towards channels exchanged in turn", ("text", "physics")),
+    "colour_shift": Corruption("pixel", "a warm cast, red up and blue down by up to 60 levels", ("text", "distribution")),
     "flicker": Corruption("pixel", "frames brighter and darker by turns, up to 64 levels", ("temporal",)),
     "local_warp": Corruption("pixel", "smooth displacements, new in each frame, up to 8 % of the short side", ("temporal",)),
     "freeze": Corruption("time", "the last part of the clip stands still", ("temporal",)),
@@ -119,7 +120,7 @@ def jpeg_blocks(frames: Frames, strength: float, rng: np.random.Generator) -> Fr
 
 
 def colour_shift(frames: Frames, strength: float, rng: np.random.Generator) -> Frames:
-    return np.stack([_mix(f, np.roll(f, 1, axis=-1), strength) for f in frames])
+    return np.stack([_bytes(f + strength * CAST_LEVELS * np.array([1.0, 0.0, -1.0])) for f in frames])
 
 
 def flicker(frames: Frames, strength: float, rng: np.random.Generator) -> Frames:
