@@ -168,8 +168,8 @@ def page_text(result: Result, command: str) -> str:
         "**Rank correlation**: Spearman's, of strength (0 to 1 in fifths) with the mean paired change. **Effect**: mean paired "
         "change at full strength in standard deviations of the changes over clips; for set metrics the deviation comes from "
         "the paired jackknife, so the numbers read alike; 99 is where all clips change alike. A metric *sees* a corruption "
-        f"with an effect of at least {NOTICED:g} and a rank correlation of at least {CORRELATED:g} in the same direction, and is "
-        "*blind* to it with a smaller effect; `unclear` is an effect that does not grow with strength."
+        f"with an effect of at least {NOTICED:g} and a rank correlation of at least {CORRELATED:g} in the same direction, and "
+        "is *blind* to it with a smaller effect; `unclear` is an effect that does not grow with strength."
     )
     parts = [
         "# Selfcheck",

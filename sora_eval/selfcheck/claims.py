@@ -86,7 +86,7 @@ _claim(
 )
 _claim("physics_laws.continuity", "worse", "teleport object_vanish", "steps longer than the object")
 _claim("physics_laws.rigidity", "worse", "object_vanish", "a missing object has no area")
-_claim("physics_laws.free_fall", "worse", "gravity_changed reversal frame_shuffle speed_change freeze", "flights leave the law")
+_claim("physics_laws.free_fall", "worse", "gravity_changed frame_shuffle speed_change freeze", "flights leave the law")
 _claim("physics_laws.support", "worse", "pass_through_floor gravity_changed", "objects sink, or hang in the air")
 _claim("object_facts.motion", "worse", "reversal", "another motion than the one asked for")
 _claim("object_facts.velocity_error", "worse", "speed_change freeze", "another speed than the one asked for")

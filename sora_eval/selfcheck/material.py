@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import numpy as np
 
@@ -120,7 +121,8 @@ class FolderMaterial(Material):
 
 
 class WorldMaterial(Material):
-    """The world's answers to a suite: of each of the first prompts, its first shape."""
+    """The world's answers to a suite, each prompt in its first shape: in turn those in which something falls, other ones with
+    gravity, and those without, so that few clips have something to damage for every corruption."""
 
     exact = True
 
@@ -129,7 +131,7 @@ class WorldMaterial(Material):
         assert isinstance(generator, DamagesScenes)
         self._generator, self._suite = generator, suite
         first = {c.prompt.id: c for c in reversed(suite.cases)}
-        cases = [first[p.id] for p in suite.prompt_list if p.id in first][:count]
+        cases = _in_turn([first[p.id] for p in suite.prompt_list if p.id in first])[:count]
         if len(cases) < count:
             raise SelfcheckError(f"--clips {suite.suite.id}: the suite has {len(cases)} prompts, fewer than --n {count}")
         super().__init__(cases, suite.prompt_list, suite.suite.id, seed)
@@ -150,6 +152,17 @@ class WorldMaterial(Material):
     def damaged(self, i: int, cell: Cell) -> Clip:
         rng = generator_of(cell.kind, self.cases[i].id, self._seed)
         return self._generator.damaged(request_of(self.cases[i], self._suite), cell.kind, cell.strength, rng)
+
+
+def _in_turn(cases: list[Case]) -> list[Case]:
+    """Round robin over the kinds of scene; the order within a kind stays."""
+    kinds: dict[tuple[bool, bool], list[Case]] = {(True, True): [], (True, False): [], (False, False): []}
+    for case in cases:
+        facts = case.prompt.facts or {}
+        falls = any(o.get("motion") in ("falls", "bounces") for o in facts.get("objects", ()))
+        kinds[falls or bool(facts.get("gravity")), falls].append(case)
+    rounds = zip_longest(*kinds.values())
+    return [case for one in rounds for case in one if case is not None]
 
 
 def open_material(spec: str, count: int, seed: int = 0) -> Material:
