@@ -11,6 +11,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -172,26 +173,37 @@ def measure(
         {(signature, cell): {} for signature in extractors for cell in shown},
         {signature: {} for signature in extractors},
     )
-    # Networks see one small frame at a time here, which two threads slow down (measured: 2 to 40 times on a busy machine).
-    torch.set_num_threads(1)
-    for i, cell, view in track(_views(material, cells, cache), "selfcheck", n * len(cells)):
-        if isinstance(view, str):
-            for name in [*names, *extractors]:
-                seen.reasons[name, cell][view] += 1
-            continue
-        for scores in kept.scores(view, metrics.per_clip, cell).values():
-            for name, (value, reason) in scores.items():
-                seen.values[name, cell][i] = np.nan if value is None else value
-                seen.reasons[name, cell].update([reason] if value is None else [])
-        if cell in shown:
-            for signature, metric in extractors.items():
-                try:
-                    seen.vectors[signature, cell][i] = metric.features(view)
-                except Undefined as undefined:
-                    seen.reasons[signature, cell][str(undefined)] += 1
+    with _one_thread():
+        for i, cell, view in track(_views(material, cells, cache), "selfcheck", n * len(cells)):
+            if isinstance(view, str):
+                for name in [*names, *extractors]:
+                    seen.reasons[name, cell][view] += 1
+                continue
+            for scores in kept.scores(view, metrics.per_clip, cell).values():
+                for name, (value, reason) in scores.items():
+                    seen.values[name, cell][i] = np.nan if value is None else value
+                    seen.reasons[name, cell].update([reason] if value is None else [])
+            if cell in shown:
+                for signature, metric in extractors.items():
+                    try:
+                        seen.vectors[signature, cell][i] = metric.features(view)
+                    except Undefined as undefined:
+                        seen.reasons[signature, cell][str(undefined)] += 1
     if extractors:
         _see_reference(material, extractors, cache, seen.reference)
     return seen
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Image towers see one small frame at a time here; torch's threads cost them more than they give, most of all on a machine
+    that has other work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _see_reference(
