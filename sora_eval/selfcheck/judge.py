@@ -14,7 +14,7 @@ from sora_eval.metrics.base import ClipMetric, Output, SetMetric
 from sora_eval.selfcheck.claims import CLAIMS, Claim
 from sora_eval.selfcheck.material import Cell, Material
 from sora_eval.selfcheck.measure import Measured, Metrics
-from sora_eval.selfcheck.responses import NOTICED, direction, paired_effect, rank_correlation, set_effect
+from sora_eval.selfcheck.responses import LEAST_PAIRS, NOTICED, direction, paired_effect, rank_correlation, set_effect
 from sora_eval.selfcheck.result import Caught, Response, Result, Row
 
 
@@ -102,7 +102,9 @@ def _response(
     effect, least = own[-1].effect_sd, own[0].effect_sd
     found = direction(correlation, effect, output.higher_is_better)
     claim = CLAIMS.get((output.name, corruption))
-    note = own[-1].reason if found == "unknown" else (claim.why if claim else "")
+    note = claim.why if claim else ""
+    if found == "unknown":
+        note = own[-1].reason or f"too few clips changed or kept a score: {LEAST_PAIRS} pairs at three strengths are needed"
     ok = _holds(claim, found, least, exact=exact)
     return Response(
         output.name, family, corruption, correlation, effect, least, found, claim.expects if claim else "", ok, note

@@ -24,10 +24,10 @@ from sora_eval.errors import SelfcheckError
 from sora_eval.features.base import Undefined
 from sora_eval.generating import answers, request_of
 from sora_eval.generators import BringsClips, DamagesScenes, open_generator
+from sora_eval.selfcheck.responses import LEAST_PAIRS
 from sora_eval.suite import Case, Prompt, Suite, load_suite
 
 REFERENCE_SEED = 1_000_000
-LEAST_CLIPS = 3  # the standard deviation of fewer paired differences says nothing
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class Material:
     exact = False  # the truth behind the clips is known
 
     def __init__(self, cases: list[Case], prompts: list[Prompt], spec: str, seed: int) -> None:
-        if len(cases) < LEAST_CLIPS:
+        if len(cases) < LEAST_PAIRS:
             raise SelfcheckError(
-                f"--clips {spec}: found {len(cases)} clips, expected at least {LEAST_CLIPS}: effects are in standard "
+                f"--clips {spec}: found {len(cases)} clips, expected at least {LEAST_PAIRS}: effects are in standard "
                 "deviations of paired differences; add clips or raise --n"
             )
         self.cases, self.prompts, self._seed = cases, prompts, seed

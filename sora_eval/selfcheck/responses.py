@@ -14,6 +14,7 @@ from sora_eval.distances import Index
 CORRELATED = 0.9  # |rank correlation| from which a response is graded
 NOTICED = 0.5  # effect in standard deviations from which it is more than noise: a medium effect (Cohen 1988)
 EFFECT_LIMIT = 99.0  # where every clip changes by the same amount, the effect has no bound
+LEAST_PAIRS = 3  # clips; a standard deviation of fewer says nothing
 SAME = 1e-9  # relative; below it a change is rounding
 
 Floats = npt.NDArray[np.float64]
@@ -38,11 +39,11 @@ def rank_correlation(strengths: Sequence[float], changes: Sequence[float | None]
 def paired_effect(before: npt.ArrayLike, after: npt.ArrayLike) -> float | None:
     """Mean change over the standard deviation of the changes (Cohen's d_z) of paired scores (n,); NaN pairs are left out.
 
-    Positive where scores rise. Bounded by `EFFECT_LIMIT`; None with fewer than two pairs.
+    Positive where scores rise. Bounded by `EFFECT_LIMIT`; None with fewer than three pairs.
     """
     change = np.asarray(after, np.float64) - np.asarray(before, np.float64)
     change = change[np.isfinite(change)]
-    if len(change) < 2:
+    if len(change) < LEAST_PAIRS:
         return None
     return _standardised(float(change.mean()), float(change.std(ddof=1)))
 
@@ -54,7 +55,7 @@ def set_effect(clean: Index, damaged: Index, value: Callable[[Index], float], le
     deviation of the paired changes; so effects of set metrics read as those of per-clip ones. `least` rows make a value.
     """
     n, change = len(clean), value(damaged) - value(clean)
-    if n - 1 < max(least, 2):
+    if n < LEAST_PAIRS or n - 1 < least:
         return change, None
     keep = ~np.eye(n, dtype=bool)
     left_out = np.array([value(damaged[k]) - value(clean[k]) for k in keep])

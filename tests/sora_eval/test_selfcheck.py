@@ -34,9 +34,9 @@ def test_rank_correlation_by_hand():
 def test_paired_effects_by_hand():
     assert paired_effect([1, 2, 3], [2, 4, 6]) == pytest.approx(2.0)  # changes 1, 2, 3: mean 2, deviation 1
     assert paired_effect([1, 2, 3, 9], [2, 4, 6, np.nan]) == pytest.approx(2.0)
-    assert paired_effect([1, 2], [0, 1]) == -EFFECT_LIMIT
-    assert paired_effect([1, 2], [1, 2]) == 0
-    assert paired_effect([1, np.nan], [0, 1]) is None
+    assert paired_effect([1, 2, 3], [0, 1, 2]) == -EFFECT_LIMIT
+    assert paired_effect([1, 2, 3], [1, 2, 3]) == 0
+    assert paired_effect([1, 2, np.nan], [0, 1, 2]) is None  # two pairs are too few
 
 
 def test_the_effect_of_a_mean_as_a_set_metric_is_the_paired_effect(rng):
