@@ -212,8 +212,10 @@ def print_result(result: Result, files: Sequence[Path]) -> None:
         out.print(str(file), style="dim", highlight=False, markup=False, soft_wrap=True)
     bad = f"{len(result.failures)} failures, " if result.failures else ""
     bad += f"{len(result.missing)} metrics missing, " if result.missing else ""
-    held, claimed = sum(r.ok is True for r in result.summary), sum(bool(r.claimed) for r in result.summary)
+    held = sum(r.ok is True for r in result.summary)
+    open_ = sum(bool(r.claimed) and r.ok is None for r in result.summary)
+    bad += f"{held} claims hold, {open_} cannot be judged here" if open_ else f"{held} claims hold"
     corruptions = len({r.corruption for r in result.summary})
-    counts = f"{bad}{held} of {claimed} claims hold, {corruptions} corruptions, {result.n} clips"
+    counts = f"{bad}, {corruptions} corruptions, {result.n} clips"
     summary = f"selfcheck: {result.verdict} ({counts})"
     out.print(summary, highlight=False, markup=False, soft_wrap=True)

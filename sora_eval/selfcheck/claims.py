@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-# worse, better, up, down, blind: what happens at full strength. "blind to little": nothing is noticed at the least one.
+# worse, up, down: a graded response. better, blind: what happens at full strength. "blind to little": nothing is noticed
+# at the least one.
 Expectation = Literal["worse", "better", "up", "down", "blind", "blind to little"]
 
 
@@ -51,7 +52,8 @@ def _claim(outputs: str, expects: Expectation, corruptions: str, why: str) -> No
 _claim("fvd kvd", "worse", "blur noise", "the look of every frame changes")
 _claim("fvd", "worse", "mode_collapse", "the spread of the set is part of the distance")
 _claim("recall", "worse", "mode_collapse", "real clips are no longer covered")
-_claim("precision", "worse", "noise", "no damaged clip lies among the real ones")
+_claim("precision", "blind", "mode_collapse", "the clips that are left lie among the real ones: read it beside recall")
+_claim("fvd kvd precision recall", "blind to little", "freeze reversal", "a little damage in time looks like the same action")
 _claim("fvd kvd precision recall", "blind", "caption_swap", "the prompt is not looked at")
 
 # Text: frames are looked at one by one.

@@ -105,18 +105,23 @@ def _response(
     note = claim.why if claim else ""
     if found == "unknown":
         note = own[-1].reason or f"too few clips changed or kept a score: {LEAST_PAIRS} pairs at three strengths are needed"
-    ok = _holds(claim, found, least, exact=exact)
+    ok = _holds(claim, found, own, exact=exact)
     return Response(
         output.name, family, corruption, correlation, effect, least, found, claim.expects if claim else "", ok, note
     )
 
 
-def _holds(claim: Claim | None, found: str, least: float | None, *, exact: bool) -> bool | None:
-    """Whether a claim is true. What could not be measured is no failure, nor is a blind spot elsewhere than on the world."""
+def _holds(claim: Claim | None, found: str, rows: list[Row], *, exact: bool) -> bool | None:
+    """Whether a claim is true of the rows of all strengths. What could not be measured is no failure, nor is a blind spot
+    elsewhere than on the world."""
     if claim is None or found == "unknown" or (claim.blind_spot and not exact):
         return None
+    least, effect = rows[0].effect_sd, rows[-1].effect_sd
     if claim.expects == "blind to little":
         return least is not None and abs(least) < NOTICED
+    if claim.expects == "better":  # the damaged clip wins; it need not win by degrees
+        sign = 1.0 if rows[-1].higher_is_better else -1.0
+        return effect is not None and sign * effect >= NOTICED
     return found == claim.expects
 
 

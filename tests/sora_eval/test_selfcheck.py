@@ -154,7 +154,7 @@ def test_a_metric_that_does_not_see_what_it_claims_fails(deaf, tmp_path):
     done = selfcheck("--clips", "quick", "--n", 4, "--metrics", "deaf", "--corruptions", "flicker", "--out", tmp_path)
     assert done.exit_code == 10
     assert "deaf on flicker: claims 'worse', found 'blind'" in done.output
-    assert done.output.strip().splitlines()[-1].startswith("selfcheck: FAIL (1 failures, 0 of 1 claims hold")
+    assert done.output.strip().splitlines()[-1].startswith("selfcheck: FAIL (1 failures, 0 claims hold, 1 corruptions")
 
 
 def test_a_blind_spot_that_is_none_fails_too(monkeypatch, tmp_path):
