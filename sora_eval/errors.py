@@ -1,5 +1,14 @@
 """Errors that a user can mend. The command line prints the message, without a traceback, and exits with 2."""
 
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+
+def near(word: str, known: Sequence[str]) -> str:
+    """The end of a message about an unknown word: the known one that comes nearest, or all of them."""
+    close = get_close_matches(word, known, 1, 0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known) or 'none'}"
+
 
 class SoraEvalError(Exception):
     """Says what was found, what was expected and how to mend it."""
@@ -23,6 +32,10 @@ class WeightsError(SoraEvalError):
 
 class RunError(SoraEvalError):
     """A run folder that is missing, damaged or of another schema."""
+
+
+class SelfcheckError(SoraEvalError):
+    """A selfcheck that cannot be made from these clips, metrics or corruptions."""
 
 
 class BaselineError(SoraEvalError):

@@ -8,7 +8,6 @@ import math
 import re
 import tomllib
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from sora_eval.buckets import AXES, Axis
 from sora_eval.errors import SoraEvalError, SuiteError
+from sora_eval.errors import near as _near
 from sora_eval.metrics import REGISTRY, check_options
 
 _SHAPE = re.compile(r"^([1-9]\d*)x([1-9]\d*)$")
@@ -337,11 +337,6 @@ def _check_gate(suite: Suite, metric: str) -> None:
 
 def _quoted(name: str) -> str:
     return f'"{name}"' if "." in name else name
-
-
-def _near(word: str, known: list[str]) -> str:
-    close = get_close_matches(word, known, 1, 0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known) or 'none'}"
 
 
 def _explain(problem: Any) -> str:

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from sora_eval.cli import baseline, calibrate, compare, gate, listing, report, run, score, validate, weights
+from sora_eval.cli import baseline, calibrate, compare, gate, listing, report, run, score, selfcheck, validate, weights
 from sora_eval.errors import SoraEvalError
 
 EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
@@ -27,6 +27,7 @@ app.command(name="score", epilog=score.EXAMPLES)(score.score)
 app.command(name="compare", epilog=compare.EXAMPLES)(compare.compare)
 app.command(name="gate", epilog=gate.EXAMPLES)(gate.gate)
 app.command(name="calibrate", epilog=calibrate.EXAMPLES)(calibrate.calibrate)
+app.command(name="selfcheck", epilog=selfcheck.EXAMPLES)(selfcheck.selfcheck)
 app.command(name="report", epilog=report.EXAMPLES)(report.report)
 app.command(name="list", epilog=listing.EXAMPLES)(listing.listing)
 app.command(name="validate", epilog=validate.EXAMPLES)(validate.validate)

@@ -8,6 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+
 from sora_eval.clip import Clip
 from sora_eval.errors import GeneratorError
 from sora_eval.suite import Case
@@ -68,6 +70,15 @@ class BringsClips(Protocol):
 
     def path(self, case: Case) -> Path:
         """Where its file lies."""
+        ...
+
+
+@runtime_checkable
+class DamagesScenes(Generator, Protocol):
+    """A generator that knows the truth behind its clips and can render another one."""
+
+    def damaged(self, request: Request, corruption: str, strength: float, rng: np.random.Generator) -> Clip:
+        """The answer to a request under a scene corruption of `corruptions`. Raises Undefined where it does not apply."""
         ...
 
 

@@ -1,5 +1,5 @@
-"""The reference model, its world and its VAE as generators. With `metrics.captions` the only module of the
-harness that imports it."""
+"""The reference model, its world and its VAE as generators. With `metrics.captions` and `world_corruptions` the only
+modules of the harness that import it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from reference_model.world import FPS, Facts, Frames, make_clip
 from sora_eval.clip import Clip
 from sora_eval.errors import GeneratorError
 from sora_eval.generators import Capabilities, Request, check_shape, refuse_options
+from sora_eval.generators.world_corruptions import damaged_frames
 from sora_eval.weights import sha256_file
 
 BATCH = 8
@@ -125,13 +126,24 @@ class ReferenceGenerator:
         )
 
 
-def world_frames(request: Request) -> Frames:
-    """The world's answer to a request. Raises GeneratorError for a prompt without facts."""
+def _facts(request: Request) -> Facts:
     if request.facts is None:
         raise GeneratorError(f"the world renders prompts with facts, and {request.prompt!r} has none")
     try:
-        facts = Facts.from_json(request.facts)
-        rng = np.random.default_rng([request.seed, 0xC11F])
+        return Facts.from_json(request.facts)
+    except ReferenceModelError as error:
+        raise GeneratorError(str(error)) from error
+
+
+def _scene_seed(request: Request) -> list[int]:
+    return [request.seed, 0xC11F]
+
+
+def world_frames(request: Request) -> Frames:
+    """The world's answer to a request. Raises GeneratorError for a prompt without facts."""
+    facts = _facts(request)
+    try:
+        rng = np.random.default_rng(_scene_seed(request))
         return make_clip(facts, request.height, request.width, request.num_frames, rng).frames
     except ReferenceModelError as error:
         raise GeneratorError(str(error)) from error
@@ -149,6 +161,14 @@ class WorldGenerator:
     def generate(self, requests: Sequence[Request]) -> list[Clip]:
         return [Clip(world_frames(r), FPS) for r in requests]
 
+    def damaged(self, request: Request, corruption: str, strength: float, rng: np.random.Generator) -> Clip:
+        """The same scene with another truth; `world_corruptions` says which."""
+        facts, size = _facts(request), (request.height, request.width, request.num_frames)
+        try:
+            return Clip(damaged_frames(facts, *size, _scene_seed(request), corruption, strength, rng), FPS)
+        except ReferenceModelError as error:
+            raise GeneratorError(str(error)) from error
+
 
 class VAEGenerator(WorldGenerator):
     """The world through the reference VAE and back: the best that a generator on this latent can do."""
@@ -161,6 +181,10 @@ class VAEGenerator(WorldGenerator):
 
     def fingerprint(self) -> str:
         return _checkpoint_hash(self.checkpoint)
+
+    def damaged(self, request: Request, corruption: str, strength: float, rng: np.random.Generator) -> Clip:
+        check_shape(request, self.capabilities, self.name)
+        return Clip(self._pipeline.reconstruct(super().damaged(request, corruption, strength, rng).frames), FPS)
 
     def generate(self, requests: Sequence[Request]) -> list[Clip]:
         for r in requests:

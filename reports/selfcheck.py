@@ -1,0 +1,221 @@
+"""The selfcheck as files: a tidy table, JSON, a heat map, a page, and what is printed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+
+from reports.tables import console, markdown, number, terminal
+from sora_eval.corruptions import BASELINE, BASELINES, CORRUPTIONS
+from sora_eval.selfcheck.responses import CORRELATED, NOTICED
+from sora_eval.selfcheck.result import Response, Result
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.patches import Rectangle
+
+SHOWN_SD = 3.0  # effects beyond are as red or blue as can be
+WORSE = {"worse": -1.0, "better": 1.0}
+BLIND_SPOTS = ("blind", "blind to little", "better")
+
+
+def write_files(result: Result, folder: Path) -> list[Path]:
+    """selfcheck.csv and .parquet (a row an output and treatment), selfcheck.json, selfcheck.png; returns them."""
+    table = pd.DataFrame([asdict(r) for r in result.rows])
+    table.insert(0, "clips", result.clips)
+    table.to_csv(folder / "selfcheck.csv", index=False)
+    table.to_parquet(folder / "selfcheck.parquet", index=False)
+    _replace(folder / "selfcheck.json", json.dumps(result.to_json(), indent=1, allow_nan=False) + "\n")
+    heat_map(result, folder / "selfcheck.png")
+    return [folder / f"selfcheck.{suffix}" for suffix in ("csv", "parquet", "json", "png")]
+
+
+def write_page(result: Result, page: Path, command: str) -> list[Path]:
+    """The page, and its picture in `images/` beside it."""
+    picture = page.parent / "images" / "selfcheck.png"
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    heat_map(result, picture)
+    _replace(page, page_text(result, command))
+    return [page, picture]
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_suffix(".part")
+    partial.write_text(text)
+    os.replace(partial, path)
+
+
+def heat_map(result: Result, path: Path) -> None:
+    """Outputs x corruptions: colour is the effect at full strength, red for worse; the number is the rank correlation."""
+    metrics = list(dict.fromkeys(r.metric for r in result.summary))
+    names = list(dict.fromkeys(r.corruption for r in result.summary))
+    better = {r.metric: r.higher_is_better for r in result.rows}
+    figure, ax = plt.subplots(figsize=(3.4 + 0.62 * len(names), 1.9 + 0.34 * len(metrics)))
+    colours = np.full((len(metrics), len(names)), np.nan)
+    for r in result.summary:
+        y, x = metrics.index(r.metric), names.index(r.corruption)
+        if r.effect_sd is None or r.rank_correlation is None:
+            ax.text(x, y, "·", ha="center", va="center", color="0.5", fontsize=8)
+            continue
+        sign = {True: 1.0, False: -1.0, None: 0.0}[better[r.metric]]
+        colours[y, x] = np.clip(sign * r.effect_sd, -SHOWN_SD, SHOWN_SD)
+        text = f"{r.rank_correlation:+.1f}" if abs(r.effect_sd) >= NOTICED else ""
+        ax.text(
+            x, y, text, ha="center", va="center", fontsize=7, color="white" if abs(colours[y, x]) > 0.75 * SHOWN_SD else "black"
+        )
+        if r.claimed:
+            colour, style = ("tab:red", "-") if r.ok is False else ("black", ":" if r.claimed in BLIND_SPOTS else "-")
+            ax.add_patch(
+                Rectangle((x - 0.46, y - 0.44), 0.92, 0.88, fill=False, edgecolor=colour, linestyle=style, linewidth=1.2)
+            )
+    shades = plt.get_cmap("RdBu").with_extremes(bad="0.93")
+    image = ax.imshow(colours, cmap=shades, vmin=-SHOWN_SD, vmax=SHOWN_SD, aspect="auto")
+    ax.set_xticks(range(len(names)), [n.replace("_", " ") for n in names], rotation=40, ha="left", fontsize=8)
+    ax.set_yticks(range(len(metrics)), metrics, fontsize=8)
+    ax.xaxis.tick_top()
+    ax.tick_params(length=0)
+    bar = figure.colorbar(image, ax=ax, fraction=0.02, pad=0.01)
+    bar.set_label("effect at full strength, sd (red: worse)", fontsize=8)
+    bar.ax.tick_params(labelsize=7)
+    legend = (
+        f"number: rank correlation with strength, where the effect is {NOTICED:g} sd or more\n"
+        "framed: claimed (dotted: a documented blind spot; red: does not hold); dot: not measured"
+    )
+    ax.set_xlabel(legend, fontsize=7)
+    figure.savefig(path, dpi=130, bbox_inches="tight")
+    plt.close(figure)
+
+
+def caught_table(result: Result) -> pd.DataFrame:
+    """A row a corruption: who catches it."""
+    rows = [
+        {
+            "corruption": c.corruption,
+            "what it does": CORRUPTIONS[c.corruption].about,
+            "should be caught by": " or ".join(c.families),
+            "is caught by": ", ".join(c.metrics) or "-",
+            "holds": _mark(c.ok),
+        }
+        for c in result.caught
+    ]
+    return pd.DataFrame(rows)
+
+
+def claims_table(result: Result, *, blind: bool) -> pd.DataFrame:
+    """A row a claim: responses, or the documented blind spots."""
+    rows = [
+        {
+            "metric": r.metric,
+            "corruption": r.corruption,
+            "claims": r.claimed,
+            "found": r.direction,
+            "rank correlation": number(r.rank_correlation),
+            "effect, sd": number(r.least_effect_sd if r.claimed == "blind to little" else r.effect_sd),
+            "holds": _mark(r.ok),
+            "why": r.note,
+        }
+        for r in result.summary
+        if r.claimed and (r.claimed in BLIND_SPOTS) == blind
+    ]
+    return pd.DataFrame(rows)
+
+
+def baseline_table(result: Result) -> pd.DataFrame:
+    """A row an output: its value on the trivial clips."""
+    names = [n for n in BASELINES if any(r.corruption == BASELINE + n for r in result.rows)]
+    value: dict[tuple[str, str], Any] = {(r.metric, r.corruption): r.value for r in result.baselines}
+    better = {r.metric: {True: "higher", False: "lower", None: "-"}[r.higher_is_better] for r in result.rows}
+    rows = [{"metric": m, "better": better[m], **{n: number(value.get((m, BASELINE + n))) for n in names}} for m in better]
+    return pd.DataFrame(rows)
+
+
+def _mark(ok: bool | None) -> str:
+    return {True: "yes", False: "NO", None: "-"}[ok]
+
+
+def response_table(result: Result) -> pd.DataFrame:
+    """Outputs x corruptions as text: rank correlation, effect, and what was found."""
+
+    def cell(r: Response) -> str:
+        if r.rank_correlation is None or r.effect_sd is None:
+            return "-"
+        return f"{r.rank_correlation:+.2f} / {r.effect_sd:+.1f}"
+
+    rows: dict[str, dict[str, str]] = {}
+    for r in result.summary:
+        rows.setdefault(r.corruption, {})[r.metric] = cell(r)
+    return pd.DataFrame([{"corruption": c, **cells} for c, cells in rows.items()])
+
+
+def page_text(result: Result, command: str) -> str:
+    """The whole page in Markdown."""
+    signatures = dict.fromkeys(f"`{r.metric}`: `{r.signature}`" for r in result.rows)
+    source = "of the world" if result.exact else "of a folder"
+    about = (
+        f"Written by `{command}` on {result.n} clips {source} (`{result.clips}`): **{result.verdict}**. Every metric sees the "
+        "same clips clean, under graded damage of five strengths, and as trivial clips. A metric that does not answer to what "
+        "it claims to measure fails the check, and so does one whose documented blind spot is not one."
+    )
+    terms = (
+        "**Rank correlation**: Spearman's, of strength (0 to 1 in fifths) with the mean paired change. **Effect**: mean paired "
+        "change at full strength in standard deviations of the changes over clips; for set metrics the deviation comes from "
+        "the paired jackknife, so the numbers read alike; 99 is where all clips change alike. A metric *sees* a corruption "
+        f"with an effect of at least {NOTICED:g} and a rank correlation of at least {CORRELATED:g} in the same direction, and "
+        "is *blind* to it with a smaller effect; `unclear` is an effect that does not grow with strength."
+    )
+    parts = [
+        "# Selfcheck",
+        about,
+        "![Effects of corruptions on metrics](images/selfcheck.png)",
+        terms,
+        *_section("Failures", pd.DataFrame(), "\n".join(f"- {f}" for f in result.failures)),
+        *_section(
+            "Metrics that could not be made", pd.DataFrame(), "\n".join(f"- {k}: {v}" for k, v in result.missing.items())
+        ),
+        *_section("Who catches what", caught_table(result)),
+        *_section("Claims", claims_table(result, blind=False)),
+        *_section("Documented blind spots", claims_table(result, blind=True)),
+        *_section("Trivial clips", baseline_table(result)),
+        *_section("All responses", response_table(result), "Rank correlation / effect in sd; positive where the value rises."),
+        *_section("Signatures", pd.DataFrame(), "\n".join(f"- {s}" for s in signatures)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(title: str, table: pd.DataFrame, text: str = "") -> list[str]:
+    body = [*([text] if text else []), *([] if table.empty else [markdown(table)])]
+    return [f"## {title}", *body] if body else []
+
+
+def print_result(result: Result, files: Sequence[Path]) -> None:
+    """Claims that were tested, who catches what, baselines; then the files and the verdict, which is the last line."""
+    out = console()
+    for title, table in (
+        ("who catches what", caught_table(result).drop(columns="what it does", errors="ignore")),
+        ("trivial clips", baseline_table(result)),
+    ):
+        if not table.empty:
+            out.print(terminal(table, title), "")
+    for name, reason in result.missing.items():
+        out.print(f"{name} could not be made: {reason}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+    for failure in result.failures:
+        out.print(failure, style="red", highlight=False, markup=False, soft_wrap=True)
+    for file in files:
+        out.print(str(file), style="dim", highlight=False, markup=False, soft_wrap=True)
+    bad = f"{len(result.failures)} failures, " if result.failures else ""
+    bad += f"{len(result.missing)} metrics missing, " if result.missing else ""
+    held = sum(r.ok is True for r in result.summary)
+    open_ = sum(bool(r.claimed) and r.ok is None for r in result.summary)
+    bad += f"{held} claims hold, {open_} cannot be judged here" if open_ else f"{held} claims hold"
+    corruptions = len({r.corruption for r in result.summary})
+    counts = f"{bad}, {corruptions} corruptions, {result.n} clips"
+    summary = f"selfcheck: {result.verdict} ({counts})"
+    out.print(summary, highlight=False, markup=False, soft_wrap=True)

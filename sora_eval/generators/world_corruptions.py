@@ -1,0 +1,101 @@
+"""The world rendered with another truth: objects that vanish, jump, fall wrongly or sink. An adapter of the reference model,
+as `generators.reference` is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from reference_model.world import Facts, Frames, Scene, Trajectory, WorldClip, make_clip, render
+from reference_model.world.scene import extents
+from sora_eval.corruptions import JUMPS
+from sora_eval.features.base import Undefined
+
+Positions = npt.NDArray[np.float64]  # (T, N, 2), centroids in px
+
+SINKING = 2.0  # px a frame at full strength; a fall through 32 px ends at 3 px a frame
+NOWHERE = -1000.0  # px; outside every frame
+
+
+def damaged_frames(
+    facts: Facts,
+    height: int,
+    width: int,
+    num_frames: int,
+    scene_seed: list[int],
+    name: str,
+    strength: float,
+    rng: np.random.Generator,
+) -> Frames:
+    """The clip of `facts` and `scene_seed` with a scene corruption. Raises Undefined for a scene that has nothing to damage."""
+    clip = make_clip(facts, height, width, num_frames, np.random.default_rng(scene_seed))
+    positions = _DAMAGES[name](clip, strength, rng)
+    return render(clip.scene, positions)[0] if strength else clip.frames
+
+
+def vanish(clip: WorldClip, strength: float, rng: np.random.Generator) -> Positions:
+    """One object is gone from the last `strength` of the frames; at full strength it is never there."""
+    positions = clip.trajectory.positions.copy()
+    gone = round(strength * len(positions))
+    positions[len(positions) - gone :, rng.integers(positions.shape[1])] = NOWHERE
+    return positions
+
+
+def teleport(clip: WorldClip, strength: float, rng: np.random.Generator) -> Positions:
+    """One object jumps sideways, by about half of its room, round(5 `strength`) times."""
+    positions = clip.trajectory.positions.copy()
+    frames, objects, _ = positions.shape
+    chosen = int(rng.integers(objects))
+    half, _, _ = extents(clip.scene.facts.objects[chosen])
+    low, high = half + 0.5, clip.scene.width - half - 0.5
+    moments = np.sort((1 + rng.permutation(frames - 1)[:JUMPS])[: round(strength * JUMPS)])
+    x, offset = clip.trajectory.positions[:, chosen, 0], 0.0
+    for moment in moments:
+        away = (high - low) * 0.55
+        offset = 0.0 if offset else (away if x[moment] < (low + high) / 2 else -away)
+        positions[moment:, chosen, 0] = np.clip(x[moment:] + offset, low, high)
+    return positions
+
+
+def weaker_gravity(clip: WorldClip, strength: float, rng: np.random.Generator) -> Positions:
+    """Falls under (1 - `strength`) g. What starts at rest and meets the floor only follows the same path sqrt(1 - strength)
+    times as fast, bounces included; so no second simulation is needed."""
+    facts = clip.scene.facts
+    falling = [i for i, o in enumerate(facts.objects) if o.motion in ("falls", "bounces")]
+    if not falling:
+        raise Undefined("nothing falls in this scene")
+    if any(e.kind == "collision" for e in clip.trajectory.events):
+        raise Undefined("objects of this scene collide")
+    positions = clip.trajectory.positions.copy()
+    time = np.arange(len(positions), dtype=np.float64)
+    for i in falling:
+        positions[:, i, 1] = np.interp(time * np.sqrt(1 - strength), time, clip.trajectory.positions[:, i, 1])
+    return positions
+
+
+def sink(clip: WorldClip, strength: float, rng: np.random.Generator) -> Positions:
+    """Whatever touches the floor goes on through it from there, steadily."""
+    landed = _landings(clip.scene, clip.trajectory)
+    if not landed:
+        raise Undefined("nothing touches a floor in this scene")
+    positions = clip.trajectory.positions.copy()
+    for i, frame in landed.items():
+        since = np.arange(len(positions) - frame)
+        positions[frame:, i, 1] = positions[frame, i, 1] + strength * SINKING * since
+    return positions
+
+
+def _landings(scene: Scene, trajectory: Trajectory) -> dict[int, int]:
+    """Object to the frame of its first contact with the floor, where time is left after it."""
+    frames = {e.objects[0]: e.frame for e in trajectory.events if e.kind == "floor"}
+    return {i: f for i, f in frames.items() if f < len(trajectory.positions) - 2}
+
+
+_DAMAGES: dict[str, Callable[[WorldClip, float, np.random.Generator], Positions]] = {
+    "object_vanish": vanish,
+    "teleport": teleport,
+    "gravity_changed": weaker_gravity,
+    "pass_through_floor": sink,
+}

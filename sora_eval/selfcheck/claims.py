@@ -1,0 +1,100 @@
+"""What every metric claims to see, and what it is known not to see. The selfcheck holds the metrics to this table.
+
+It says what follows from a metric's definition, not all that it happens to answer to; an output without a line claims nothing.
+`CLAIMS` may be added to, as `REGISTRY` may.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+# worse, up, down: a graded response. better, blind: what happens at full strength. "blind to little": nothing is noticed
+# at the least one.
+Expectation = Literal["worse", "better", "up", "down", "blind", "blind to little"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One expectation and its reason. Those that name a blind spot are held on the world only, whose clips are known."""
+
+    expects: Expectation
+    why: str
+
+    @property
+    def blind_spot(self) -> bool:
+        return self.expects in ("better", "blind", "blind to little")
+
+
+CLAIMS: dict[tuple[str, str], Claim] = {}
+
+# The corruptions that set metrics are shown by default: those with a claim below, and those that cost nothing, since their
+# clips are known already. Each of the others costs the network another five clips a clip.
+SET_CORRUPTIONS = (
+    "blur",
+    "noise",
+    "local_warp",
+    "freeze",
+    "frame_shuffle",
+    "reversal",
+    "caption_swap",
+    "mode_collapse",
+)
+
+
+def _claim(outputs: str, expects: Expectation, corruptions: str, why: str) -> None:
+    for output in outputs.split():
+        for corruption in corruptions.split():
+            CLAIMS[output, corruption] = Claim(expects, why)
+
+
+# Distribution: I3D was trained to name actions; what moves a little wrongly still looks like the action.
+_claim("fvd kvd", "worse", "blur noise", "the look of every frame changes")
+_claim("fvd", "worse", "mode_collapse", "the spread of the set is part of the distance")
+_claim("recall", "worse", "mode_collapse", "real clips are no longer covered")
+_claim("precision", "blind", "mode_collapse", "the clips that are left lie among the real ones: read it beside recall")
+_claim("fvd kvd precision recall", "blind to little", "freeze reversal", "a little damage in time looks like the same action")
+_claim("fvd kvd precision recall", "blind", "caption_swap", "the prompt is not looked at")
+
+# Text: frames are looked at one by one.
+_claim("clip_score clip_retrieval caption_facts", "worse", "caption_swap", "the clip shows another prompt")
+_claim("clip_score", "worse", "blur noise jpeg_blocks colour_shift object_vanish", "frames no longer show what is asked for")
+_claim("caption_facts", "worse", "object_vanish", "a missing object cannot be read back")
+_claim("clip_score clip_retrieval", "blind", "reversal freeze frame_drop speed_change", "the order of frames does not count")
+_claim("clip_retrieval", "blind", "frame_shuffle", "the order of frames does not count")
+
+# Temporal: differences of frames; less motion is always smaller ones.
+_STILL = "a still picture wins: read it beside dynamic_degree"
+_claim("temporal_flickering", "worse", "noise flicker local_warp frame_drop frame_shuffle teleport", "frames differ more")
+_claim("temporal_flickering", "better", "freeze speed_change", _STILL)
+_claim("temporal_flickering motion_smoothness", "blind", "reversal", "differences have no direction in time")
+_claim(
+    "motion_smoothness",
+    "worse",
+    "noise flicker local_warp frame_drop frame_shuffle teleport speed_change",
+    "frames break the motion",
+)
+_claim("motion_smoothness", "better", "freeze", _STILL)
+_claim("warping_error", "worse", "noise flicker", "no motion explains the change")
+_claim("warping_error", "better", "freeze", _STILL)
+_claim("warping_error", "blind", "reversal", "motion is followed backwards as well")
+_claim("subject_consistency background_consistency", "worse", "noise flicker", "frames look different")
+_claim("subject_consistency background_consistency", "better", "freeze", _STILL)
+_claim("subject_consistency background_consistency", "blind", "reversal", "neighbours stay neighbours")
+_claim("dynamic_degree.magnitude", "down", "freeze speed_change", "less moves")
+_claim("dynamic_degree.magnitude", "up", "frame_drop frame_shuffle", "steps are longer")
+_claim("dynamic_degree", "blind", "reversal", "how far, not where to")
+
+# Physics: what is tracked against what the prompt's facts say.
+_claim("physics_laws.permanence", "worse", "object_vanish caption_swap", "an expected object is not there")
+_claim(
+    "physics_laws.permanence physics_laws.continuity physics_laws.rigidity", "blind", "reversal speed_change", "laws of a state"
+)
+_claim("physics_laws.continuity", "worse", "teleport object_vanish", "steps longer than the object")
+_claim("physics_laws.rigidity", "worse", "object_vanish", "a missing object has no area")
+_claim("physics_laws.free_fall", "worse", "gravity_changed frame_shuffle speed_change freeze", "flights leave the law")
+_claim("physics_laws.support", "worse", "pass_through_floor", "objects sink")
+_claim("object_facts.motion", "worse", "reversal", "another motion than the one asked for")
+_claim("object_facts.velocity_error", "worse", "speed_change freeze", "another speed than the one asked for")
+_claim("object_facts.count object_facts.colour object_facts.shape", "worse", "caption_swap", "other objects are there")
+_claim("object_facts.colour object_facts.shape", "blind", "reversal speed_change frame_shuffle freeze", "objects are the same")

@@ -1,0 +1,141 @@
+"""From what was measured to rows, responses, and whether every claim holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+
+from sora_eval.corruptions import CLEAN, CORRUPTIONS, STRENGTHS
+from sora_eval.distances import set_statistic
+from sora_eval.metrics import REGISTRY
+from sora_eval.metrics.base import ClipMetric, Output, SetMetric
+from sora_eval.selfcheck.claims import CLAIMS, Claim
+from sora_eval.selfcheck.material import Cell, Material
+from sora_eval.selfcheck.measure import Measured, Metrics
+from sora_eval.selfcheck.responses import LEAST_PAIRS, NOTICED, direction, paired_effect, rank_correlation, set_effect
+from sora_eval.selfcheck.result import Caught, Response, Result, Row
+
+
+def judge(material: Material, metrics: Metrics, seen: Measured, clips: str) -> Result:
+    """Rows of every output and treatment, a response of every output and corruption, and who catches what."""
+    rows: list[Row] = []
+    asked: dict[str, ClipMetric | SetMetric] = {**metrics.per_clip, **metrics.sets}
+    for name, metric in asked.items():
+        for output in metric.outputs:
+            rows += _rows(name, metric, output, seen, len(material.cases))
+    corruptions = tuple(dict.fromkeys(c.kind for c in seen.cells if c.kind in CORRUPTIONS))
+    by_key = {(r.metric, r.corruption, r.strength): r for r in rows}
+    summary = [
+        _response(by_key, output, REGISTRY[name].family, corruption, exact=material.exact)
+        for name, metric in asked.items()
+        for output in metric.outputs
+        for corruption in corruptions
+    ]
+    complete = _complete_families(set(asked))
+    caught = [_caught(c, summary, complete) for c in corruptions] if material.exact else []
+    return Result(clips, len(material.cases), material.exact, rows, summary, caught, metrics.missing)
+
+
+def _rows(name: str, metric: ClipMetric | SetMetric, output: Output, seen: Measured, n: int) -> Iterator[Row]:
+    family, kind = REGISTRY[name].family, REGISTRY[name].kind
+    for cell in seen.cells:
+        if isinstance(metric, SetMetric):
+            value, change, effect, scored, reason = _set_value(metric, seen, cell)
+            key = metric.extractor.signature
+        else:
+            scores, clean = seen.values[output.name, cell], seen.values[output.name, Cell(CLEAN)]
+            scored, key = int(np.isfinite(scores).sum()), output.name
+            value = float(np.nanmean(scores)) if scored else None
+            both = np.isfinite(scores) & np.isfinite(clean)
+            change = float((scores - clean)[both].mean()) if both.any() else None
+            effect, reason = paired_effect(clean, scores), ""
+        if scored < n:
+            reason = "; ".join(filter(None, [reason, _reasons(seen.reasons[key, cell])]))
+        yield Row(
+            output.name,
+            family,
+            kind,
+            output.unit,
+            output.higher_is_better,
+            cell.kind,
+            cell.strength,
+            value,
+            change,
+            effect,
+            scored,
+            n,
+            "ok" if value is not None else "undefined",
+            reason,
+            metric.signature,
+        )
+
+
+def _set_value(metric: SetMetric, seen: Measured, cell: Cell) -> tuple[float | None, float | None, float | None, int, str]:
+    """(value, change, effect, clips, reason) of the clips that have features here and when clean."""
+    signature = metric.extractor.signature
+    if (signature, cell) not in seen.vectors:
+        return None, None, None, 0, "set metrics are not shown this corruption by default; name it with --corruptions"
+    clean, here, real = seen.vectors[signature, Cell(CLEAN)], seen.vectors[signature, cell], seen.reference[signature]
+    both = [i for i in here if i in clean]
+    if not both or not real:
+        return None, None, None, len(both), "" if both else "no clip has features"
+    sets = [np.stack([source[i] for i in both]) for source in (clean, here)]
+    statistic, (a, b, reference) = set_statistic(metric.signature, *sets, np.stack(list(real.values())))
+    if min(len(both), len(real)) < statistic.least:
+        return None, None, None, len(both), f"{len(both)} clips; a value needs {statistic.least}"
+    change, effect = set_effect(a, b, lambda rows: statistic(rows, reference), statistic.least)
+    return statistic(b, reference), change, effect, len(both), ""
+
+
+def _reasons(counts: Counter[str]) -> str:
+    """The reasons for missing scores, the commonest first, with their counts."""
+    return "; ".join(f"{number} clips: {reason}" for reason, number in counts.most_common(3))
+
+
+def _response(
+    rows: dict[tuple[str, str, float], Row], output: Output, family: str, corruption: str, *, exact: bool
+) -> Response:
+    own = [rows[output.name, corruption, s] for s in STRENGTHS]
+    correlation = rank_correlation(STRENGTHS, [r.change for r in own])
+    effect, least = own[-1].effect_sd, own[0].effect_sd
+    found = direction(correlation, effect, output.higher_is_better)
+    claim = CLAIMS.get((output.name, corruption))
+    note = claim.why if claim else ""
+    if found == "unknown":
+        note = own[-1].reason or f"too few clips changed or kept a score: {LEAST_PAIRS} pairs at three strengths are needed"
+    ok = _holds(claim, found, own, exact=exact)
+    return Response(
+        output.name, family, corruption, correlation, effect, least, found, claim.expects if claim else "", ok, note
+    )
+
+
+def _holds(claim: Claim | None, found: str, rows: list[Row], *, exact: bool) -> bool | None:
+    """Whether a claim is true of the rows of all strengths. What could not be measured is no failure, nor is a blind spot
+    elsewhere than on the world."""
+    if claim is None or found == "unknown" or (claim.blind_spot and not exact):
+        return None
+    least, effect = rows[0].effect_sd, rows[-1].effect_sd
+    if claim.expects == "blind to little":
+        return least is not None and abs(least) < NOTICED
+    if claim.expects == "better":  # the damaged clip wins; it need not win by degrees
+        sign = 1.0 if rows[-1].higher_is_better else -1.0
+        return effect is not None and sign * effect >= NOTICED
+    return found == claim.expects
+
+
+def _complete_families(made: set[str]) -> set[str]:
+    """Families of which every registered metric was asked."""
+    families = {info.family for info in REGISTRY.values()}
+    return {f for f in families if all(name in made for name, info in REGISTRY.items() if info.family == f)}
+
+
+def _caught(corruption: str, summary: list[Response], complete: set[str]) -> Caught:
+    families = CORRUPTIONS[corruption].caught_by
+    own = [r for r in summary if r.corruption == corruption and r.family in families]
+    by = [r for r in own if r.direction == "worse" or (r.direction in ("up", "down") and r.direction == r.claimed)]
+    by.sort(key=lambda r: -abs(r.effect_sd or 0.0))
+    measured = {r.family for r in own if r.direction != "unknown"}
+    sure = set(families) <= complete & measured
+    return Caught(corruption, families, tuple(r.metric for r in by), True if by else (False if sure else None))

@@ -1,0 +1,170 @@
+"""The clips of a selfcheck and what is done to them: nothing, a trivial baseline, or a corruption of some strength."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+
+import numpy as np
+
+from sora_eval.clip import Clip
+from sora_eval.corruptions import (
+    BASELINE,
+    BASELINES,
+    CLEAN,
+    CORRUPTIONS,
+    SOURCES,
+    STRENGTHS,
+    baseline,
+    corrupt,
+    generator_of,
+    hit,
+)
+from sora_eval.errors import SelfcheckError
+from sora_eval.features.base import Undefined
+from sora_eval.generating import answers, request_of
+from sora_eval.generators import BringsClips, DamagesScenes, open_generator
+from sora_eval.selfcheck.responses import LEAST_PAIRS
+from sora_eval.suite import Case, Prompt, Suite, load_suite
+
+REFERENCE_SEED = 1_000_000
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One treatment of every clip: `clean`, `baseline:NAME`, or the name of a corruption with its strength."""
+
+    kind: str
+    strength: float = 0.0
+
+
+def cells_of(corruptions: tuple[str, ...]) -> list[Cell]:
+    """Clean first, then the baselines, then every corruption at every strength."""
+    graded = [Cell(name, s) for name in corruptions for s in STRENGTHS]
+    return [Cell(CLEAN), *(Cell(f"{BASELINE}{name}", 1.0) for name in BASELINES), *graded]
+
+
+class Material:
+    """Cases in order, their clean clips, and each of these under any treatment."""
+
+    exact = False  # the truth behind the clips is known
+
+    def __init__(self, cases: list[Case], prompts: list[Prompt], spec: str, seed: int) -> None:
+        if len(cases) < LEAST_PAIRS:
+            raise SelfcheckError(
+                f"--clips {spec}: found {len(cases)} clips, expected at least {LEAST_PAIRS}: effects are in standard "
+                "deviations of paired differences; add clips or raise --n"
+            )
+        self.cases, self.prompts, self._seed = cases, prompts, seed
+        self._orders = {name: generator_of(name, "order", seed).permutation(len(cases)) for name in CORRUPTIONS}
+        self._left: dict[int, Clip] = {}
+
+    def clip(self, i: int) -> Clip:
+        """The clean clip of a case. Raises SoraEvalError."""
+        raise NotImplementedError
+
+    def reference(self, i: int) -> Clip:
+        """A clip of the reference set: the clean one, where nothing else is like it."""
+        return self.clip(i)
+
+    def damaged(self, i: int, cell: Cell) -> Clip:
+        """A scene corruption. Raises Undefined."""
+        raise Undefined("the truth behind these clips is not known, so they cannot be rendered with another one")
+
+    def treat(self, i: int, clip: Clip, cell: Cell) -> tuple[Clip, Case]:
+        """The clean `clip` of case i, and its case, after one treatment. Raises Undefined where it does not apply."""
+        case, name, strength = self.cases[i], cell.kind, cell.strength
+        if name.startswith(BASELINE):
+            return baseline(clip, name.removeprefix(BASELINE), case.id, self._seed), case
+        if name == CLEAN or (CORRUPTIONS[name].shared and not hit(self._orders[name], strength)[i]):
+            return clip, case
+        if name == "caption_swap":
+            return clip, replace(case, prompt=self._other_prompt(i))
+        if name == "mode_collapse":
+            return self._one_of_few(i), case
+        if CORRUPTIONS[name].kind == "scene":
+            return self.damaged(i, cell), case
+        return corrupt(clip, name, 1.0 if CORRUPTIONS[name].shared else strength, case.id, self._seed), case
+
+    def _other_prompt(self, i: int) -> Prompt:
+        """The next one in the order of hits that reads differently."""
+        order = self._orders["caption_swap"]
+        ring = np.roll(order, -int(np.flatnonzero(order == i)[0]))[1:]
+        for j in ring:
+            other = self.cases[int(j)].prompt
+            if other.text != self.cases[i].prompt.text:
+                return other
+        raise Undefined("all clips have the same prompt")
+
+    def _one_of_few(self, i: int) -> Clip:
+        """One of the clips that are hit last; they are the ones that a collapsed set repeats."""
+        few = [int(j) for j in self._orders["mode_collapse"][-SOURCES:]]
+        chosen = i if i in few else few[i % len(few)]
+        if chosen not in self._left:
+            self._left[chosen] = self.clip(chosen)
+        return self._left[chosen]
+
+
+class FolderMaterial(Material):
+    """Clips that exist, with their prompts if a manifest tells them."""
+
+    def __init__(self, spec: str, count: int, seed: int) -> None:
+        generator = open_generator(spec)
+        if not isinstance(generator, BringsClips):
+            raise SelfcheckError(f"--clips {spec}: expected the name of a suite of world prompts, or folder:PATH")
+        self._generator = generator
+        cases = generator.cases()[:count]
+        super().__init__(cases, [c.prompt for c in cases], spec, seed)
+
+    def clip(self, i: int) -> Clip:
+        return self._generator.read(self.cases[i])
+
+
+class WorldMaterial(Material):
+    """The world's answers to a suite, each prompt in its first shape: in turn those in which something falls, other ones with
+    gravity, and those without, so that few clips have something to damage for every corruption."""
+
+    exact = True
+
+    def __init__(self, suite: Suite, count: int, seed: int) -> None:
+        generator = open_generator("world")
+        assert isinstance(generator, DamagesScenes)
+        self._generator, self._suite = generator, suite
+        first = {c.prompt.id: c for c in reversed(suite.cases)}
+        cases = _in_turn([first[p.id] for p in suite.prompt_list if p.id in first])[:count]
+        if len(cases) < count:
+            raise SelfcheckError(f"--clips {suite.suite.id}: the suite has {len(cases)} prompts, fewer than --n {count}")
+        super().__init__(cases, suite.prompt_list, suite.suite.id, seed)
+
+    def clip(self, i: int) -> Clip:
+        return self._render(i, 0)
+
+    def reference(self, i: int) -> Clip:
+        """The same case under another seed: the true distance of the clean set is 0."""
+        return self._render(i, REFERENCE_SEED)
+
+    def _render(self, i: int, offset: int) -> Clip:
+        answer = answers(self._generator, [request_of(self.cases[i], self._suite, offset)])[0]
+        if isinstance(answer, str):
+            raise SelfcheckError(f"--clips {self._suite.suite.id}: {answer}; choose a suite of world prompts, or folder:PATH")
+        return answer
+
+    def damaged(self, i: int, cell: Cell) -> Clip:
+        rng = generator_of(cell.kind, self.cases[i].id, self._seed)
+        return self._generator.damaged(request_of(self.cases[i], self._suite), cell.kind, cell.strength, rng)
+
+
+def _in_turn(cases: list[Case]) -> list[Case]:
+    """Round robin over the kinds of scene; the order within a kind stays."""
+    kinds: dict[tuple[bool, bool], list[Case]] = {(True, True): [], (True, False): [], (False, False): []}
+    for case in cases:
+        facts = case.prompt.facts or {}
+        falls = any(o.get("motion") in ("falls", "bounces") for o in facts.get("objects", ()))
+        kinds[falls or bool(facts.get("gravity")), falls].append(case)
+    rounds = zip_longest(*kinds.values())
+    return [case for one in rounds for case in one if case is not None]
+
+
+def open_material(spec: str, count: int, seed: int = 0) -> Material:
+    """`folder:PATH`, or the name or file of a suite of world prompts. Raises SoraEvalError for what cannot be used."""
+    return FolderMaterial(spec, count, seed) if spec.startswith("folder:") else WorldMaterial(load_suite(spec), count, seed)

@@ -1,0 +1,239 @@
+"""Every metric on every clip under every treatment.
+
+Clips pass by one at a time and are seen as in a run, through `ClipView` and the feature cache. Scores are kept by content as
+they are made, so a killed selfcheck goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from sora_eval.clip import Clip
+from sora_eval.corruptions import CORRUPTIONS
+from sora_eval.errors import SelfcheckError, SoraEvalError, near
+from sora_eval.features.base import ClipView, FeatureCache, Undefined
+from sora_eval.metrics import REGISTRY, create
+from sora_eval.metrics.base import ClipMetric, SetMetric
+from sora_eval.progress import track
+from sora_eval.selfcheck.claims import SET_CORRUPTIONS
+from sora_eval.selfcheck.material import Cell, Material, cells_of
+from sora_eval.suite import Case, Prompt
+
+Scores = dict[str, tuple[float | None, str]]  # output -> value, or None with its reason
+Vectors = dict[int, npt.NDArray[Any]]  # features of clips
+
+
+@dataclass
+class Metrics:
+    """The metrics that could be made, by name, and why the others could not."""
+
+    per_clip: dict[str, ClipMetric] = field(default_factory=dict)
+    sets: dict[str, SetMetric] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+def make_metrics(specs: Sequence[str], prompts: Sequence[Prompt]) -> Metrics:
+    """Metrics by `NAME[?option=value&...]`, all that are registered where none is named. Raises SelfcheckError."""
+    made = Metrics()
+    for name, options in map(_read_spec, specs or REGISTRY):
+        try:
+            metric = create(name, options)
+        except SoraEvalError as error:
+            made.missing[name] = str(error)
+            continue
+        if isinstance(metric, ClipMetric):
+            metric.prepare(prompts)
+            made.per_clip[name] = metric
+        else:
+            made.sets[name] = metric
+    return made
+
+
+def _read_spec(spec: str) -> tuple[str, dict[str, Any]]:
+    name, _, query = spec.partition("?")
+    if name not in REGISTRY:
+        raise SelfcheckError(f"metric {name!r} is not known{near(name, list(REGISTRY))}")
+    known, options = REGISTRY[name].options, {}
+    for pair in filter(None, query.split("&")):
+        key, _, text = pair.partition("=")
+        if key not in known:
+            raise SelfcheckError(f"metric {spec!r}: {key!r} is not an option{near(key, list(known))}")
+        try:
+            options[key] = type(known[key])(text)
+        except ValueError:
+            raise SelfcheckError(f"metric {spec!r}: {key} = {text!r}; expected {type(known[key]).__name__}") from None
+    return name, options
+
+
+def check_corruptions(names: Sequence[str]) -> tuple[str, ...]:
+    """Corruptions by name, all where none is named. Raises SelfcheckError."""
+    for name in names:
+        if name not in CORRUPTIONS:
+            raise SelfcheckError(f"corruption {name!r} is not known{near(name, list(CORRUPTIONS))}")
+    return tuple(dict.fromkeys(names)) or tuple(CORRUPTIONS)
+
+
+class Kept:
+    """Scores on disk, a line a (clip, treatment), found again by content: frames, rate, prompt, facts, metric, signature and
+    the prompts that it was prepared with."""
+
+    def __init__(self, path: Path, prompts: Sequence[Prompt]) -> None:
+        self._path = path
+        self._context = hashlib.sha256("\n".join(p.text for p in prompts).encode()).hexdigest()
+        self._known: dict[str, Scores] = {}
+        if path.exists():
+            data = path.read_bytes()
+            whole = data[: data.rfind(b"\n") + 1]
+            if whole != data:  # a kill has torn the last line
+                path.write_bytes(whole)
+            for number, line in enumerate(whole.decode().splitlines(), 1):
+                try:
+                    self._known.update(
+                        {k: {o: (s[0], s[1]) for o, s in v.items()} for k, v in json.loads(line)["scores"].items()}
+                    )
+                except (json.JSONDecodeError, KeyError, TypeError) as error:
+                    raise SelfcheckError(f"{path}:{number} is damaged: {error!r}; delete the line") from error
+
+    def scores(self, view: ClipView, metrics: dict[str, ClipMetric], cell: Cell) -> dict[str, Scores]:
+        """The scores of every metric on one clip; new ones are appended in one write."""
+        keys = {name: self._key(view.clip, view.case, name, m) for name, m in metrics.items()}
+        new = {keys[name]: _score(m, view) for name, m in metrics.items() if keys[name] not in self._known}
+        if new:
+            self._known.update(new)
+            row = {"id": view.case.id, "corruption": cell.kind, "strength": cell.strength, "scores": new}
+            with self._path.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        return {name: self._known[key] for name, key in keys.items()}
+
+    def _key(self, clip: Clip, case: Case, name: str, metric: ClipMetric) -> str:
+        facts = json.dumps(case.prompt.facts, sort_keys=True)
+        parts = [clip.sha256, clip.fps, case.prompt.text, facts, name, metric.signature, self._context]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
+
+
+def _score(metric: ClipMetric, view: ClipView) -> Scores:
+    try:
+        scores = metric.score(view)
+    except Undefined as reason:
+        return {o.name: (None, str(reason)) for o in metric.outputs}
+    out: Scores = {}
+    for o in metric.outputs:
+        value = scores[o.name].value
+        if value is None:
+            out[o.name] = (None, scores[o.name].reason)
+        else:
+            out[o.name] = (float(value), "") if np.isfinite(value) else (None, f"the metric gave {value}")
+    return out
+
+
+@dataclass
+class Measured:
+    """All that was seen. `values` holds (n,) scores of an output under a treatment, NaN where there is none and `reasons` say
+    why; `vectors` the features of an extractor, by clip."""
+
+    cells: list[Cell]
+    values: dict[tuple[str, Cell], npt.NDArray[np.float64]]
+    reasons: dict[tuple[str, Cell], Counter[str]]
+    vectors: dict[tuple[str, Cell], Vectors]
+    reference: dict[str, Vectors]
+
+
+def measure(
+    material: Material, metrics: Metrics, corruptions: tuple[str, ...], out: Path, *, all_sets: bool = False
+) -> Measured:
+    """Show every clip under every treatment to every metric. Set metrics, whose network costs most, see the corruptions of
+    `SET_CORRUPTIONS` only, unless `all_sets`. Raises SelfcheckError when `out` cannot be written."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        kept = Kept(out / "scores.jsonl", material.prompts)
+    except OSError as error:
+        raise SelfcheckError(f"cannot write into {out}: {error.strerror}; choose another folder with --out") from error
+    cells, cache, n = cells_of(corruptions), FeatureCache(), len(material.cases)
+    extractors = {m.extractor.signature: m for m in metrics.sets.values()}
+    shown = [c for c in cells if all_sets or c.kind not in CORRUPTIONS or c.kind in SET_CORRUPTIONS]
+    names = [o.name for m in metrics.per_clip.values() for o in m.outputs]
+    seen = Measured(
+        cells,
+        {(name, cell): np.full(n, np.nan) for name in names for cell in cells},
+        {(name, cell): Counter() for name in [*names, *extractors] for cell in cells},
+        {(signature, cell): {} for signature in extractors for cell in shown},
+        {signature: {} for signature in extractors},
+    )
+    with _one_thread():
+        for i, cell, view in track(_views(material, cells, cache), "selfcheck", n * len(cells)):
+            if isinstance(view, str):
+                for name in [*names, *extractors]:
+                    seen.reasons[name, cell][view] += 1
+                continue
+            for scores in kept.scores(view, metrics.per_clip, cell).values():
+                for name, (value, reason) in scores.items():
+                    seen.values[name, cell][i] = np.nan if value is None else value
+                    seen.reasons[name, cell].update([reason] if value is None else [])
+            if cell in shown:
+                for signature, metric in extractors.items():
+                    try:
+                        seen.vectors[signature, cell][i] = metric.features(view)
+                    except Undefined as undefined:
+                        seen.reasons[signature, cell][str(undefined)] += 1
+    if extractors:
+        _see_reference(material, extractors, cache, seen.reference)
+    return seen
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Image towers see one small frame at a time here; torch's threads cost them more than they give, most of all on a machine
+    that has other work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _see_reference(
+    material: Material, extractors: dict[str, SetMetric], cache: FeatureCache, found: dict[str, Vectors]
+) -> None:
+    for i in track(range(len(material.cases)), "reference"):
+        for signature, metric in extractors.items():
+            try:
+                found[signature][i] = metric.features(ClipView(material.reference(i), material.cases[i], cache))
+            except (Undefined, SoraEvalError):  # a clip of the same shape, or the same clip, has told the reason
+                continue
+
+
+def _views(material: Material, cells: list[Cell], cache: FeatureCache) -> Iterator[tuple[int, Cell, ClipView | str]]:
+    """Every clip under every treatment, or why there is none; each clip is read once."""
+    for i in range(len(material.cases)):
+        clip: Clip | str
+        try:
+            clip = material.clip(i)
+        except SelfcheckError:
+            raise
+        except SoraEvalError as error:
+            clip = f"no clip: {error}"
+        for cell in cells:
+            if isinstance(clip, str):
+                yield i, cell, clip
+                continue
+            try:
+                treated, case = material.treat(i, clip, cell)
+            except (Undefined, SoraEvalError) as reason:
+                yield i, cell, str(reason)
+                continue
+            yield i, cell, ClipView(treated, case, cache)

@@ -1,0 +1,113 @@
+"""The records of a finished selfcheck. Pure: reports read them without loading a network."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sora_eval.corruptions import BASELINE
+
+
+@dataclass(frozen=True)
+class Row:
+    """One output under one treatment. `value` is the mean of the scores, or the value of the set; `change` and `effect_sd`
+    are paired with the clean clips; `n_scored` clips have a score here, of `n_expected`."""
+
+    metric: str
+    family: str
+    kind: str
+    unit: str
+    higher_is_better: bool | None
+    corruption: str
+    strength: float
+    value: float | None
+    change: float | None
+    effect_sd: float | None
+    n_scored: int
+    n_expected: int
+    status: str
+    reason: str
+    signature: str
+
+
+@dataclass(frozen=True)
+class Response:
+    """How one output answers to one corruption, beside what it claims. `ok` is None where nothing is claimed or measured."""
+
+    metric: str
+    family: str
+    corruption: str
+    rank_correlation: float | None
+    effect_sd: float | None
+    least_effect_sd: float | None
+    direction: str
+    claimed: str
+    ok: bool | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Caught:
+    """Which outputs of the families that should notice a corruption do: graded, and for the worse. `ok` is None where not all
+    metrics of these families were asked."""
+
+    corruption: str
+    families: tuple[str, ...]
+    metrics: tuple[str, ...]
+    ok: bool | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished selfcheck. `missing` are metrics that could not be made."""
+
+    clips: str
+    n: int
+    exact: bool
+    rows: list[Row] = field(default_factory=list)
+    summary: list[Response] = field(default_factory=list)
+    caught: list[Caught] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def baselines(self) -> list[Row]:
+        return [r for r in self.rows if r.corruption.startswith(BASELINE)]
+
+    @property
+    def failures(self) -> list[str]:
+        """One sentence a claim that does not hold, and a corruption that nobody catches."""
+        broken = [
+            f"{r.metric} on {r.corruption}: claims {r.claimed!r}, found {r.direction!r}"
+            f" (rank correlation {_text(r.rank_correlation)}, effect {_text(r.effect_sd)} sd"
+            + (f", at the least strength {_text(r.least_effect_sd)} sd)" if r.claimed == "blind to little" else ")")
+            for r in self.summary
+            if r.ok is False
+        ]
+        return broken + [
+            f"{c.corruption}: no metric of {' or '.join(c.families)} catches it" for c in self.caught if c.ok is False
+        ]
+
+    @property
+    def verdict(self) -> str:
+        if self.failures:
+            return "FAIL"
+        return "INCOMPLETE" if self.missing else "PASS"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data without NaN, for selfcheck.json."""
+        return {
+            "schema_version": 1,
+            "clips": self.clips,
+            "n": self.n,
+            "verdict": self.verdict,
+            "failures": self.failures,
+            "missing": self.missing,
+            "rows": [asdict(r) for r in self.rows],
+            "summary": [asdict(r) for r in self.summary],
+            "caught": [asdict(c) for c in self.caught],
+            "baselines": [asdict(r) for r in self.baselines],
+        }
+
+
+def _text(value: float | None) -> str:
+    return "none" if value is None else f"{value:+.2f}"
