@@ -94,7 +94,8 @@ def test_the_whole_way_from_world_to_onnx_to_clips(tmp_path):
     assert sorted(p.parent.name for p in again.glob("*/checkpoint.json")) == ["early", "early-int8"]
     for part in COMPONENTS:
         old, new = (weights_of(component_files(f / "early")[part]) for f in (out, again))
-        names = build(config)[part].state_dict()
+        names = set(build(config)[part].state_dict()) & set(old)  # each half of the VAE holds its own
+        assert names
         assert all(np.array_equal(old[n], new[n]) for n in names)
 
     # Ablations are judged on the same clips for all, whatever words they were trained on, and give the same figure again.
