@@ -34,6 +34,7 @@ def run(suite: Suite, spec: str, out: Path | str, *, limit: int | None = None, r
             "name": generator.name,
             "checkpoint": generator.checkpoint,
             "fingerprint": generator.fingerprint(),
+            "steps": getattr(generator, "steps", None),
         },
         "git": git_state(),
         "hardware": hardware(),

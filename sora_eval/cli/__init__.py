@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from sora_eval.cli import compare, listing, report, run, score, validate, weights
+from sora_eval.cli import compare, history, listing, report, run, score, validate, weights
 from sora_eval.errors import SoraEvalError
 
 EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
@@ -25,6 +25,7 @@ app.command(name="run", epilog=run.EXAMPLES)(run.run)
 app.command(name="score", epilog=score.EXAMPLES)(score.score)
 app.command(name="compare", epilog=compare.EXAMPLES)(compare.compare)
 app.command(name="report", epilog=report.EXAMPLES)(report.report)
+app.command(name="history", epilog=history.EXAMPLES)(history.history)
 app.command(name="list", epilog=listing.EXAMPLES)(listing.listing)
 app.command(name="validate", epilog=validate.EXAMPLES)(validate.validate)
 app.add_typer(weights.app, name="weights")
