@@ -67,7 +67,7 @@ def forest() -> dict[str, Any]:
     points = chart.mark_point(filled=True, size=70, opacity=1).encode(
         x=alt.X("change:Q", scale=scale), y=y, color=tone, tooltip=tips
     )
-    return _spec(alt.layer(bars, zero, points, data=ROWS), height={"step": 21})
+    return _spec(alt.layer(bars, zero, points, data=ROWS), height={"field": "name", "step": 21, "more": 48})
 
 
 def scatter(base: str, new: str) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def heat(unit: str) -> dict[str, Any]:
     texts = base.mark_text(fontWeight=600).encode(
         text="text:N", color=alt.condition("datum.light", alt.value("#10202b"), alt.value("#ffffff")), tooltip=tips
     )
-    return _spec(alt.layer(cells, texts), height={"step": 46})
+    return _spec(alt.layer(cells, texts), height={"field": "resolution", "step": 46, "more": 52})
 
 
 def tokens(labels: list[str]) -> dict[str, Any]:
@@ -156,15 +156,17 @@ def selfcheck() -> dict[str, Any]:
     marks = base.mark_text(fontWeight=700).encode(
         text="mark:N", color=alt.condition("datum.light", alt.value("#10202b"), alt.value("#ffffff")), tooltip=tips
     )
-    return _spec(alt.layer(cells, marks), height={"step": 22})
+    return _spec(alt.layer(cells, marks), height={"field": "metric", "step": 24, "more": 170})
 
 
 def _spec(chart: alt.LayerChart | alt.FacetChart, height: Any) -> dict[str, Any]:
+    """A specification as wide as the page lets it. `height` is px, or for rows that come and go: px a different value of a
+    field, and more for the axes; the page's script makes px of it."""
     spec: dict[str, Any] = chart.to_dict()
     spec.pop("config", None)
     return spec | {
         "width": "container",
         "height": height,
-        "autosize": {"type": "fit" if isinstance(height, int) else "fit-x", "contains": "padding"},
+        "autosize": {"type": "fit", "contains": "padding"},
         "config": CONFIG,
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
@@ -15,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports import charts, gallery, notices, speed
-from reports.results import TONE, Row, directions, rows_of, signed
+from reports.results import Row, directions, rows_of, signed, verdict_line
 from reports.source import Source, paired_scores, read_json
 from reports.tables import interval, number
 from sora_eval.errors import RunError
@@ -50,7 +49,7 @@ def context(source: Source, clips: int, checked: list[dict[str, Any]]) -> dict[s
     return {
         "title": source.runs[0].head["suite"]["id"] if source.runs else "no run",
         "runs": [_run(source, i) for i in range(len(source.runs))],
-        "verdict": _verdict(source, rows),
+        "verdict": verdict_line(source, rows),
         "rows": rows,
         "choices": _choices(rows),
         "several": len(source.compared) > 1,
@@ -119,32 +118,6 @@ def _run(source: Source, i: int) -> dict[str, str]:
             )
         ),
     }
-
-
-def _verdict(source: Source, rows: list[Row]) -> dict[str, str]:
-    """The first line of the page: what the gate said, or that none was run and what the rows say."""
-    if not source.runs:
-        return {"tone": "bad", "word": "NO RUN", "text": "no run could be read; the reasons are below"}
-    label = source.labels[source.runs[-1].path.name]
-    own = [r for r in rows if r.kind == "all" and r.run == label]
-    gate = source.verdicts
-    if gate is not None:
-        word = str(gate.get("verdict", "?"))
-        counts = Counter(str(g.get("verdict")) for g in gate.get("rows", []))
-        parts = ", ".join(f"{n} {v}" for v, n in counts.items())
-        against = gate.get("baseline") or "none"
-        if isinstance(against, dict):
-            against = " ".join(str(against[k]) for k in ("label", "kind") if k in against)
-        text = f"{label} against {against}: {sum(counts.values())} gated rows ({parts}); exit code {gate.get('exit_code', '?')}"
-        text += f"; {gate['incomplete']}" if gate.get("incomplete") else ""
-        return {"tone": TONE.get(word, "open"), "word": word.replace("_", " "), "text": text}
-    if not source.compared:
-        return {"tone": "none", "word": "No gate was run", "text": f"the values of {label} stand alone, with their intervals"}
-    counts = Counter(r.verdict for r in own)
-    text = f"{label} against {source.labels[source.runs[0].path.name]}: " + ", ".join(
-        f"{counts[v]} {v}" for v in ("better", "worse", "unclear") if counts[v]
-    )
-    return {"tone": "none", "word": "No gate was run", "text": f"{text} of {len(own)} metrics, beyond noise at 95 %"}
 
 
 def _choices(rows: list[Row]) -> dict[str, list[str]]:

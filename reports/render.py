@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reports import frames, notices, plots, tables
+from reports.results import rows_of, verdict_line
 from reports.source import Source
 from sora_eval.compare import Comparison, compare, label_of
 from sora_eval.runs import RunFolder
@@ -63,6 +64,8 @@ def report_markdown(source: Source) -> str:
     data = source.frames
     heads = ", ".join(f"`{source.labels[r.path.name]}` ({r.path.name})" for r in source.runs)
     parts = [f"# {source.runs[0].head['suite']['id']}: {heads}" if source.runs else "# no run"]
+    line = verdict_line(source, rows_of(source) if source.runs else [])
+    parts.append(f"**{line['word']}**: {line['text']}")
     for title, table in (
         ("Quality", tables.quality_table(data)),
         ("Speed", tables.speed_table(data)),

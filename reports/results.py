@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,6 +112,32 @@ def rows_of(source: Source) -> list[Row]:
             own += _left(gates, own, source.labels[last])
         rows += own
     return _sorted(rows)
+
+
+def verdict_line(source: Source, rows: list[Row]) -> dict[str, str]:
+    """The first line of a report: what the gate said, or that none was run and what the rows say."""
+    if not source.runs:
+        return {"tone": "bad", "word": "NO RUN", "text": "no run could be read; the reasons are below"}
+    label = source.labels[source.runs[-1].path.name]
+    own = [r for r in rows if r.kind == "all" and r.run == label]
+    gate = source.verdicts
+    if gate is not None:
+        word = str(gate.get("verdict", "?"))
+        counts = Counter(str(g.get("verdict")) for g in gate.get("rows", []))
+        parts = ", ".join(f"{n} {v}" for v, n in counts.items())
+        against = gate.get("baseline") or "none"
+        if isinstance(against, dict):
+            against = " ".join(str(against[k]) for k in ("label", "kind") if k in against)
+        text = f"{label} against {against}: {sum(counts.values())} gated rows ({parts}); exit code {gate.get('exit_code', '?')}"
+        text += f"; {gate['incomplete']}" if gate.get("incomplete") else ""
+        return {"tone": TONE.get(word, "open"), "word": word.replace("_", " "), "text": text}
+    if not source.compared:
+        return {"tone": "none", "word": "No gate was run", "text": f"the values of {label} stand alone, with their intervals"}
+    counts = Counter(r.verdict for r in own)
+    text = f"{label} against {source.labels[source.runs[0].path.name]}: " + ", ".join(
+        f"{counts[v]} {v}" for v in ("better", "worse", "unclear") if counts[v]
+    )
+    return {"tone": "none", "word": "No gate was run", "text": f"{text} of {len(own)} metrics, beyond noise at 95 %"}
 
 
 def _sorted(rows: list[Row]) -> list[Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,11 @@ def to_tensorboard(source: Source, folder: Path) -> int:
 def to_mlflow(source: Source, uri: str, experiment: str | None = None) -> list[str]:
     """An MLflow run for each run: its metrics, its facts as parameters and tags; returns MLflow's run ids.
 
-    `uri` is a tracking server, a database or a folder. The experiment is the suite's name by default. Raises RunError
-    without the package.
+    `uri` is a tracking server, a database (with the whole package mlflow) or a folder. The experiment is the suite's name
+    by default. Raises RunError without the package.
     """
+    if "://" not in uri or uri.startswith("file:"):
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # MLflow 3 wants to be told twice
     try:
         from mlflow.entities import Metric, Param, RunTag
         from mlflow.exceptions import MlflowException
@@ -61,7 +64,7 @@ def to_mlflow(source: Source, uri: str, experiment: str | None = None) -> list[s
             client.set_terminated(made.info.run_id, "FINISHED" if head["status"] == "success" else "FAILED")
             ids.append(made.info.run_id)
     except (MlflowException, OSError) as error:
-        raise RunError(f"--mlflow {uri}: {error}; expected a tracking server, sqlite:///FILE or file:FOLDER") from error
+        raise RunError(f"--mlflow {uri}: {error}; expected file:FOLDER, the address of a tracking server, or a database") from error
     return ids
 
 

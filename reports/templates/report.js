@@ -10,16 +10,18 @@
   function draw(id, spec, rows, more = {}) {
     const element = typeof id === "string" ? $(id) : id;
     if (!element) return;
+    const { field, step, more: axes } = spec.height;
+    const height = field ? step * new Set(rows.map((r) => r[field])).size + axes : spec.height;
     const known = views[element.id];
     if (known) {
       known.then((view) => {
-        view.data("rows", rows);
+        view.data("rows", rows).height(height);
         for (const name in more) view.data(name, more[name]);
         view.resize().runAsync();
       });
       return;
     }
-    const full = { ...spec, datasets: { rows, ...more } };
+    const full = { ...spec, height, datasets: { rows, ...more } };
     views[element.id] = vegaEmbed(element, full, { actions: false, renderer: "svg", ast: false }).then((r) => r.view);
     views[element.id].catch((error) => console.error(error));
   }

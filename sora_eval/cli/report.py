@@ -10,7 +10,7 @@ import typer
 EXAMPLES = (
     "Examples: sora-eval report latest --html; sora-eval report RUN_A RUN_B --html --out compared.html; "
     "sora-eval report RUN_A RUN_B --latex > table.tex; sora-eval report RUN --tensorboard logs; "
-    "sora-eval report RUN --mlflow sqlite:///mlflow.db"
+    "sora-eval report RUN --mlflow file:mlruns"
 )
 
 
