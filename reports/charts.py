@@ -31,7 +31,14 @@ CONFIG: dict[str, Any] = {
         "titleFontSize": 12,
         "labelLimit": 170,
     },
-    "legend": {"labelColor": "var(--fg)", "titleColor": "var(--dim)", "orient": "top", "title": None, "labelLimit": 260},
+    "legend": {
+        "labelColor": "var(--fg)",
+        "titleColor": "var(--dim)",
+        "orient": "top",
+        "title": None,
+        "labelLimit": 260,
+        "titleLimit": 320,
+    },
     "title": {"color": "var(--fg)", "fontSize": 13, "anchor": "start", "fontWeight": 600},
     "text": {"color": "var(--fg)", "fontSize": 12},
 }
@@ -50,7 +57,7 @@ def forest() -> dict[str, Any]:
 
     Rows: name, change, low, high, tone (good, bad, open, none), tip.
     """
-    scale = alt.Scale(type="symlog", constant=5)
+    scale = alt.Scale(type="symlog", constant=5, padding=8)
     y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(grid=False, domain=False, ticks=False))
     tone = alt.Color("tone:N", scale=alt.Scale(domain=list(TONES), range=list(TONES.values())), legend=None)
     title = "change in % of the base; right is better"
@@ -77,8 +84,8 @@ def scatter(base: str, new: str) -> dict[str, Any]:
         alt.Chart(ROWS)
         .mark_circle(size=64, opacity=0.7)
         .encode(
-            x=alt.X("base:Q", title=base, scale=scale),
-            y=alt.Y("new:Q", title=new, scale=scale),
+            x=alt.X("base:Q", title=base, scale=scale, axis=alt.Axis(tickCount=6)),
+            y=alt.Y("new:Q", title=new, scale=scale, axis=alt.Axis(tickCount=6)),
             color=alt.Color("tone:N", scale=alt.Scale(domain=list(TONES), range=list(TONES.values())), legend=None),
             tooltip=[
                 alt.Tooltip("prompt:N"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from reports import charts, gallery, notices, speed
 from reports.results import Row, directions, rows_of, signed, verdict_line
@@ -71,7 +72,7 @@ def _environment() -> Environment:
     made = Environment(
         loader=PackageLoader("reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made.filters |= {"number": number, "signed": signed, "data": to_script}
+    made.filters |= {"number": number, "signed": signed, "data": to_script, "breakable": breakable}
     made.globals |= {"interval": interval}
     return made
 
@@ -82,6 +83,13 @@ def to_script(data: Any) -> Markup:
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return Markup(text)
+
+
+def breakable(text: str) -> Markup:
+    """Text whose long names may be broken after a dot, an underscore, a bar or a colon."""
+    return Markup("").join(
+        escape(p) + Markup("<wbr>") if p in "._|:" else escape(p) for p in re.split(r"([._|:])", str(text)) if p
+    )
 
 
 def _finite(value: Any) -> Any:

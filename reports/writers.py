@@ -64,7 +64,9 @@ def to_mlflow(source: Source, uri: str, experiment: str | None = None) -> list[s
             client.set_terminated(made.info.run_id, "FINISHED" if head["status"] == "success" else "FAILED")
             ids.append(made.info.run_id)
     except (MlflowException, OSError) as error:
-        raise RunError(f"--mlflow {uri}: {error}; expected file:FOLDER, the address of a tracking server, or a database") from error
+        raise RunError(
+            f"--mlflow {uri}: {error}; expected file:FOLDER, the address of a tracking server, or a database"
+        ) from error
     return ids
 
 

@@ -53,9 +53,8 @@
     lines.forEach((line) => { line.hidden = !visible(line); });
     const shown = [...body.rows].filter((line) => !line.hidden);
     $("shown").textContent = `${shown.length} rows`;
-    const run = chosen("f-run") || lines.at(-1)?.dataset.run;
-    const last = [...($("f-run")?.options ?? [])].at(-1)?.value;
-    const rows = shown.filter((l) => !$("f-run") || l.dataset.run === (chosen("f-run") || last || run)).map((l) => data.rows[l.dataset.row]).filter(Boolean);
+    const last = [...($("f-run")?.options ?? [])].at(-1)?.value;  // of several runs the plot shows one
+    const rows = shown.filter((l) => !last || l.dataset.run === (chosen("f-run") || last)).map((l) => data.rows[l.dataset.row]).filter(Boolean);
     if ($("forest")) {
       $("forest").parentElement.hidden = rows.length === 0;
       if (rows.length) draw("forest", data.specs.forest, rows);
@@ -88,7 +87,7 @@
 
   // By prompt.
   const cases = data.cases, metrics = Object.keys(cases.metrics);
-  const first = lines.map((l) => l.querySelector("th").firstChild.textContent.trim()).find((m) => metrics.includes(m)) ?? metrics[0];
+  const first = lines.map((l) => l.dataset.metric).find((m) => metrics.includes(m)) ?? metrics[0];
   fill($("s-metric"), metrics);
   if ($("s-metric") && first) $("s-metric").value = first;
   function scatter() {

@@ -26,7 +26,9 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-def open_page(started: Browser, file: Path, width: int = 1440, height: int = 900, scheme: str = "light") -> tuple[Page, list[str]]:
+def open_page(
+    started: Browser, file: Path, width: int = 1440, height: int = 900, scheme: str = "light"
+) -> tuple[Page, list[str]]:
     """A page opened from disk without a network, and the list that its errors and warnings go into."""
     context = started.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, offline=True)
     page, said = context.new_page(), []

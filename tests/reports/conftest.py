@@ -13,7 +13,10 @@ from sora_eval.clip import Clip, write_clip
 from sora_eval.runs import RunFolder
 from sora_eval.statistics import mean_interval
 
-HOSTILE = """<script>document.title="owned"</script> "quotes" 'single' </script><img src=x onerror=alert(1)> & $x_1$ {{ 7*7 }} | bar"""
+HOSTILE = (
+    """<script>document.title="owned"</script> "quotes" 'single' </script><img src=x onerror=alert(1)> """
+    "& $x_1$ {{ 7*7 }} | bar"
+)
 METRICS = {  # name: unit, higher is better
     "clip_score": ("100 cos", True),
     "warping_error": ("intensity^2", False),
@@ -109,7 +112,9 @@ def _timings(shape: str, repeats: int, shift: float) -> list[dict[str, Any]]:
     for repeat in range(repeats):
         for stage, part in (("whole", 1.0), ("denoise", 0.9)):
             seconds = part * (1 + 0.1 * shift + 0.01 * repeat)
-            rows.append({"id": shape, "stage": stage, "repeat": repeat, "seconds": seconds, "bytes": 5, "tokens": 48, "reason": ""})
+            rows.append(
+                {"id": shape, "stage": stage, "repeat": repeat, "seconds": seconds, "bytes": 5, "tokens": 48, "reason": ""}
+            )
     return rows
 
 
@@ -147,7 +152,16 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def gate() -> dict[str, Any]:
     """A verdicts.json whose prompts of trouble are a regression and a metric that is gone."""
     row = {"metric": "clip_score", "slice": "all", "verdict": "REGRESSED", "reason": "clip_score fell by 12 %", "limit": "-5 %"}
-    row |= {"floor": 0.1, "base": 10.0, "new": 8.8, "change": -1.2, "change_percent": -12.0, "low": -1.5, "high": -0.9, "p": 0.001}
+    row |= {
+        "floor": 0.1,
+        "base": 10.0,
+        "new": 8.8,
+        "change": -1.2,
+        "change_percent": -12.0,
+        "low": -1.5,
+        "high": -0.9,
+        "p": 0.001,
+    }
     row |= {"p_adjusted": 0.002, "n": 12, "unit": "100 cos", "higher_is_better": True, "method": "made", "detectable": 0.4}
     lost = {**dict.fromkeys(row), "metric": "fvd", "slice": "all", "verdict": "MISSING", "reason": "renamed?", "n": 0}
     head = {"schema_version": 1, "verdict": "REGRESSED", "exit_code": 10, "strict": True, "profile": None, "incomplete": ""}

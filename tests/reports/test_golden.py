@@ -1,4 +1,4 @@
-"""Renderers against files that were looked at. After an intended change: `UPDATE_GOLDEN=1 pytest tests/reports/test_golden.py`."""
+"""Renderers against files that were looked at. Write them anew with UPDATE_GOLDEN=1."""
 
 import os
 import re
@@ -42,6 +42,9 @@ def test_html_table(pair):
     check("table.html", re.sub(r" ?(</?(?:table|thead|tbody|tr|th|td)\b)", r"\n\1", fragment).strip() + "\n")
 
 
-@pytest.mark.parametrize(("text", "written"), [("a_b & 5 %", r"a\_b \& 5 \%"), ("{x}^~\\", r"\{x\}\textasciicircum{}\textasciitilde{}\textbackslash{}")])
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [("a_b & 5 %", r"a\_b \& 5 \%"), ("{x}^~\\", r"\{x\}\textasciicircum{}\textasciitilde{}\textbackslash{}")],
+)
 def test_latex_escapes(text, written):
     assert latex.escape(text) == written
