@@ -72,7 +72,8 @@ def _environment() -> Environment:
     made = Environment(
         loader=PackageLoader("reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made.filters |= {"number": number, "signed": signed, "data": to_script, "breakable": breakable}
+    filters: dict[str, Any] = {"number": number, "signed": signed, "data": to_script, "breakable": breakable}
+    made.filters |= filters
     made.globals |= {"interval": interval}
     return made
 
