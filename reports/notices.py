@@ -35,7 +35,7 @@ def missing(source: Source) -> list[str]:
         out += [f"{source.labels[run.path.name]}: {line}" for line in _of_run(run)]
     for run, comparison in source.compared:
         out += [f"{source.labels[run.path.name]} against the base: {w}" for w in comparison.warnings]
-    return list(dict.fromkeys(out))
+    return list(dict.fromkeys(source.plain(line) for line in out))
 
 
 def _of_run(run: LoadedRun) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -111,7 +111,7 @@ def rows_of(source: Source) -> list[Row]:
             own = [_gated(r, gates.pop((r.metric, r.slice), None)) for r in own]
             own += _left(gates, own, source.labels[last])
         rows += own
-    return _sorted(rows)
+    return _sorted([replace(r, why=source.plain(r.why)) for r in rows])
 
 
 def verdict_line(source: Source, rows: list[Row]) -> dict[str, str]:

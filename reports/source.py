@@ -52,6 +52,12 @@ class Source:
         numbered = [f"{n} #{names[: i + 1].count(n)}" if names.count(n) > 1 else n for i, n in enumerate(names)]
         return {r.path.name: n for r, n in zip(self.runs, numbered, strict=True)}
 
+    def plain(self, text: str) -> str:
+        """Text without the folders of this machine: a report may be given away."""
+        for run in self.runs:
+            text = text.replace(str(run.path), run.path.name)
+        return text
+
     @cached_property
     def compared(self) -> list[tuple[LoadedRun, Comparison]]:
         """Every further run against the first, where both have what it takes."""
@@ -86,16 +92,20 @@ class Source:
 
 
 def open_source(paths: Sequence[Path]) -> Source:
-    """Open runs for a report. One that cannot be read is a problem in its place, not the end of the report."""
+    """Open runs for a report. One that cannot be read is a problem in its place, not the end of the report.
+
+    Raises RunError for a path that is no run at all.
+    """
     runs, problems = [], []
-    for path in paths:
+    for name in paths:
+        path = name if (name / "run.json").is_file() else resolve_run(name).path
         try:
-            run = LoadedRun(resolve_run(path).path)
+            run = LoadedRun(RunFolder.open(path).path)
             for table in ("samples", "scores", "metrics", "timings"):
                 run.rows(table)
             runs.append(run)
         except (RunError, KeyError, TypeError) as error:
-            problems.append(f"left out: {error}")
+            problems.append(f"left out: {str(error).replace(str(path), path.name)}")
     return Source(runs, problems)
 
 

@@ -135,7 +135,7 @@ def test_headings_sort_by_number_and_by_name_with_the_keyboard_too(page):
     heading.click()
     up = column(page, "change")
     assert up == sorted(up)
-    assert len(up) > 5
+    assert len(up) >= 5
     heading.press("Enter")
     assert column(page, "change") == sorted(up, reverse=True)
     assert page.locator("#table th[aria-sort]").get_attribute("aria-sort") == "descending"

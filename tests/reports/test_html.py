@@ -128,7 +128,7 @@ def test_no_timings_one_repeat_no_clips_a_deleted_clip_another_schema_are_said_i
     errors = {p["error"] for c in data_of(page)["cards"] for p in c["players"] if p["error"]}
     assert errors
     assert all("does not exist" in e for e in errors)
-    assert str(tmp_path) not in visible(page)[: visible(page).index('<section id="missing">')]  # no folder of this machine
+    assert str(tmp_path) not in page  # no folder of this machine
 
 
 def test_a_report_of_nothing_but_problems_is_still_built(tmp_path):
