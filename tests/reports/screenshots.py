@@ -43,6 +43,13 @@ def main() -> None:
             if section:
                 page.evaluate(f"document.getElementById('{section}').scrollIntoView()")
                 page.wait_for_timeout(1500)
+                # Every clip at two thirds, so that tracks can be seen and the picture does not depend on the clock.
+                page.evaluate(
+                    """document.querySelectorAll(".card input[type=range]").forEach((range) => {
+                        range.value = Math.round(range.max * 2 / 3);
+                        range.dispatchEvent(new Event("input"));
+                    })"""
+                )
             if said:
                 sys.exit(f"the page complains: {said}")
             target = given.out / f"report-{name}.png"
