@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports import frames, plots, tables
+from reports import frames, notices, plots, tables
+from reports.results import rows_of, verdict_line
+from reports.source import Source
 from sora_eval.compare import Comparison, compare, label_of
 from sora_eval.runs import RunFolder
 
@@ -46,12 +48,24 @@ def comparison_markdown(comparison: Comparison, slices: bool = False) -> str:
     return "\n\n".join(filter(None, parts))
 
 
-def write_report(runs: Sequence[RunFolder], folder: Path, clips: int = 12) -> list[Path]:
-    """`report.md`, all frames as CSV and parquet, and `clips.png`; returns the files."""
-    data = frames.load(runs)
-    files = tables.write_files(data, folder)
-    heads = ", ".join(f"`{label_of(r)}` ({r.path.name})" for r in runs)
-    parts = [f"# {runs[0].head['suite']['id']}: {heads}"]
+def write_report(source: Source, folder: Path, clips: int = 12) -> list[Path]:
+    """`report.md`, `report.html`, all frames as CSV and parquet, and `clips.png`; returns the files."""
+    files = tables.write_files(source.frames, folder)
+    (folder / "report.md").write_text(report_markdown(source))
+    files.append(folder / "report.md")
+    if any(run.rows("samples") for run in source.runs):
+        plots.contact_sheet(source.runs, folder / "clips.png", clips)
+        files.append(folder / "clips.png")
+    return files
+
+
+def report_markdown(source: Source) -> str:
+    """The report of runs as Markdown: their values, what is missing, and every further run against the first."""
+    data = source.frames
+    heads = ", ".join(f"`{source.labels[r.path.name]}` ({r.path.name})" for r in source.runs)
+    parts = [f"# {source.runs[0].head['suite']['id']}: {heads}" if source.runs else "# no run"]
+    line = verdict_line(source, rows_of(source) if source.runs else [])
+    parts.append(f"**{line['word']}**: {line['text']}")
     for title, table in (
         ("Quality", tables.quality_table(data)),
         ("Speed", tables.speed_table(data)),
@@ -59,11 +73,9 @@ def write_report(runs: Sequence[RunFolder], folder: Path, clips: int = 12) -> li
     ):
         if not table.empty:
             parts += [f"## {title}", tables.markdown(table)]
-    parts += ["## Notes", "\n".join(f"- {n}" for n in tables.notes(data))]
-    parts += [comparison_markdown(compare(runs[0], other)) for other in runs[1:]]
-    (folder / "report.md").write_text("\n\n".join(parts) + "\n")
-    files.append(folder / "report.md")
-    if not data.samples.empty:
-        plots.contact_sheet(runs, folder / "clips.png", clips)
-        files.append(folder / "clips.png")
-    return files
+    if missing := notices.missing(source):
+        parts += ["## Missing, failed, unlike", "\n".join(f"- {m}" for m in missing)]
+    if notes := tables.notes(data):
+        parts += ["## Notes", "\n".join(f"- {n}" for n in notes)]
+    parts += [comparison_markdown(comparison) for _, comparison in source.compared]
+    return "\n\n".join(parts) + "\n"

@@ -47,6 +47,7 @@ def run(
             "name": generator.name,
             "checkpoint": generator.checkpoint,
             "fingerprint": generator.fingerprint(),
+            "steps": getattr(generator, "steps", None),
         },
         "git": git_state(),
         "hardware": hardware(),

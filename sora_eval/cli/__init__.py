@@ -7,7 +7,20 @@ import sys
 
 import typer
 
-from sora_eval.cli import baseline, calibrate, compare, gate, listing, report, run, score, selfcheck, validate, weights
+from sora_eval.cli import (
+    baseline,
+    calibrate,
+    compare,
+    gate,
+    history,
+    listing,
+    report,
+    run,
+    score,
+    selfcheck,
+    validate,
+    weights,
+)
 from sora_eval.errors import SoraEvalError
 
 EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
@@ -29,6 +42,7 @@ app.command(name="gate", epilog=gate.EXAMPLES)(gate.gate)
 app.command(name="calibrate", epilog=calibrate.EXAMPLES)(calibrate.calibrate)
 app.command(name="selfcheck", epilog=selfcheck.EXAMPLES)(selfcheck.selfcheck)
 app.command(name="report", epilog=report.EXAMPLES)(report.report)
+app.command(name="history", epilog=history.EXAMPLES)(history.history)
 app.command(name="list", epilog=listing.EXAMPLES)(listing.listing)
 app.command(name="validate", epilog=validate.EXAMPLES)(validate.validate)
 app.add_typer(baseline.app, name="baseline")

@@ -7,24 +7,67 @@ from typing import Annotated
 
 import typer
 
-EXAMPLES = "Example: sora-eval report latest --out my_report"
+EXAMPLES = (
+    "Examples: sora-eval report latest --html; sora-eval report RUN_A RUN_B --html --out compared.html; "
+    "sora-eval report RUN_A RUN_B --latex > table.tex; sora-eval report RUN --tensorboard logs; "
+    "sora-eval report RUN --mlflow file:mlruns"
+)
 
 
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, or 'latest'; the first is the base of comparisons.")],
-    out: Annotated[Path | None, typer.Option(help="Folder of the files; by default 'report' in the last run.")] = None,
-    clips: Annotated[int, typer.Option(min=1, help="Cases on the contact sheet.")] = 12,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the files, or of --html a file; by default 'report' in the last run.")
+    ] = None,
+    html: Annotated[bool, typer.Option("--html", help="Only report.html: one file that opens offline.")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="Only the table of a paper, printed.")] = False,
+    tensorboard: Annotated[Path | None, typer.Option(help="Only write event files for TensorBoard into this folder.")] = None,
+    mlflow: Annotated[str | None, typer.Option(help="Only log to this MLflow tracking server, database or folder.")] = None,
+    clips: Annotated[int, typer.Option(min=0, help="Cases in the page's gallery.")] = 24,
+    selfcheck: Annotated[Path | None, typer.Option(help="A selfcheck.json for the page; else one that lies in a run.")] = None,
 ) -> None:
-    """Write report.md, a contact sheet of clips, and every table as CSV and parquet."""
-    from reports.render import write_report
-    from sora_eval.errors import RunError
-    from sora_eval.runs import resolve_run
+    """Write report.html, report.md, a contact sheet of clips, and every table as CSV and parquet.
 
-    folders = [resolve_run(r) for r in runs]
-    target = out or folders[-1].path / "report"
+    A run that cannot be read, missing timings and deleted clips are said in the report; it is still built.
+    """
+    from reports.source import open_source
+    from sora_eval.errors import RunError
+
+    source = open_source(runs)
+    for problem in source.problems:
+        typer.echo(f"warning: {problem}", err=True)
+    only = [html, latex, tensorboard is not None, mlflow is not None]
+    if not source.runs and (not html and any(only)):
+        raise RunError("no run could be read")
+    folder = source.runs[-1].path / "report" if source.runs else Path()
+    file = (out or folder) / "report.html"
+    if out is not None and out.suffix.lower() in (".html", ".htm"):
+        if not html:
+            raise RunError(f"--out {out} is a page; add --html, or name a folder")
+        file = out
     try:
-        files = write_report(folders, target, clips)
+        if latex:
+            from reports.latex import table
+
+            print(table(source), end="")
+        if tensorboard is not None:
+            from reports.writers import to_tensorboard
+
+            print(f"{tensorboard}: {to_tensorboard(source, tensorboard)} scalars")
+        if mlflow is not None:
+            from reports.writers import to_mlflow
+
+            print("\n".join(f"{mlflow}: run {i}" for i in to_mlflow(source, mlflow)))
+        if html or not any(only):
+            from reports.html import render
+
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(render(source, clips, selfcheck))
+            print(file)
+        if not any(only) and source.runs:
+            from reports.render import write_report
+
+            for path in write_report(source, out or folder):
+                print(path)
     except OSError as error:
-        raise RunError(f"the report cannot be written to {target}: {error.strerror}; choose another --out") from error
-    for file in files:
-        print(file)
+        raise RunError(f"the report cannot be written to {out or folder}: {error.strerror}; choose another --out") from error

@@ -40,7 +40,10 @@ class Capabilities:
 
 
 class Generator(Protocol):
-    """A thing that makes clips. `batch` is how many requests it likes at once."""
+    """A thing that makes clips. `batch` is how many requests it likes at once.
+
+    An attribute `steps`, where there is one, says after how many training steps the checkpoint was taken.
+    """
 
     name: str
     checkpoint: str

@@ -4,6 +4,7 @@ modules of the harness that import it."""
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -99,6 +100,13 @@ class ReferenceGenerator:
 
     def fingerprint(self) -> str:
         return self._fingerprint
+
+    @cached_property
+    def steps(self) -> int | None:
+        """Training steps of the DiT, where the checkpoint records them."""
+        record = backends.resolve(self.checkpoint) / "checkpoint.json"
+        done = json.loads(record.read_text()).get("made", {}).get("dit_steps_done") if record.exists() else None
+        return int(done) if done is not None else None
 
     def tokens(self, request: Request) -> int:
         """Tokens of one clip; guidance and steps not counted."""

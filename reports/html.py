@@ -1,0 +1,329 @@
+"""The HTML report: one file that opens offline. Everything that came from a run is escaped."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from reports import charts, gallery, notices, speed
+from reports.results import Row, directions, rows_of, signed, verdict_line
+from reports.source import Source, paired_scores, read_json
+from reports.tables import interval, number
+from sora_eval.errors import RunError
+
+MOST_RUNS = 4  # side by side in the gallery
+LIGHT = 0.55  # of the range of a heat map: paler cells carry dark text
+
+
+def render(source: Source, clips: int = 24, selfcheck: Path | None = None) -> str:
+    """The page of one run, or of several against the first; `clips` cases are shown in its gallery."""
+    checked, problems = _selfcheck(source, selfcheck)
+    source.problems.extend(problems)
+    return _environment().get_template("report.html.j2").render(**context(source, clips, checked))
+
+
+def context(source: Source, clips: int, checked: list[dict[str, Any]]) -> dict[str, Any]:
+    """All that the template shows."""
+    rows = rows_of(source) if source.runs else []
+    cases = _cases(source)
+    cards = _cards(source, cases, clips) if source.runs else []
+    data = {
+        "rows": [r.forest() for r in rows],
+        "cases": cases,
+        "cards": [c["data"] for c in cards],
+        "speed": _speed(source),
+        "curves": _curves(source),
+        "selfcheck": checked,
+        "specs": _specs(source),
+        "better": directions(source) if source.runs else {},
+        "orders": gallery.ORDERS,
+    }
+    return {
+        "title": source.runs[0].head["suite"]["id"] if source.runs else "no run",
+        "runs": [_run(source, i) for i in range(len(source.runs))],
+        "verdict": verdict_line(source, rows),
+        "rows": rows,
+        "choices": _choices(rows),
+        "several": len(source.compared) > 1,
+        "paired": bool(source.compared) or any(r.change is not None for r in rows),
+        "cards": cards,
+        "stages": speed.stage_rows(source.frames.timings, source.labels) if source.runs else [],
+        "environment": notices.environment(source),
+        "signatures": notices.signatures(source),
+        "missing": notices.missing(source),
+        "reasons": notices.reasons(source),
+        "data": data,
+        "css": Markup(_file("report.css")),
+        "script": Markup(_file("report.js")),
+        "vega": Markup(charts.script()),
+    }
+
+
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    filters: dict[str, Any] = {"number": number, "signed": signed, "data": to_script, "breakable": breakable}
+    made.filters |= filters
+    made.globals |= {"interval": interval}
+    return made
+
+
+def to_script(data: Any) -> Markup:
+    """JSON for a script element: nothing in it can end the element or start a comment. NaN becomes null."""
+    text = json.dumps(_finite(data), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)
+
+
+def breakable(text: str) -> Markup:
+    """Text whose long names may be broken after a dot, an underscore, a bar or a colon."""
+    return Markup("").join(
+        escape(p) + Markup("<wbr>") if p in "._|:" else escape(p) for p in re.split(r"([._|:])", str(text)) if p
+    )
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value
+
+
+def _file(name: str) -> str:
+    return (resources.files("reports") / "templates" / name).read_text()
+
+
+def _run(source: Source, i: int) -> dict[str, str]:
+    run = source.runs[i]
+    head, sizes = run.head, run.rows("samples")
+    commit = head["git"]["commit"]
+    return {
+        "role": ("base" if i == 0 else "new") if len(source.runs) > 1 else "run",
+        "label": source.labels[run.path.name],
+        "name": run.path.name,
+        "facts": " · ".join(
+            filter(
+                None,
+                [
+                    f"{len(sizes)} cases",
+                    head["started"][:10],
+                    f"commit {commit[:7]}{'+' if head['git']['dirty'] else ''}" if commit else "",
+                    f"{head['hardware']['cpu']}, {head['hardware']['cores']} cores",
+                ],
+            )
+        ),
+    }
+
+
+def _choices(rows: list[Row]) -> dict[str, list[str]]:
+    def unique(values: Any) -> list[str]:
+        return list(dict.fromkeys(values))
+
+    return {
+        "family": unique(r.family for r in rows),
+        "run": unique(r.run for r in rows),
+        "shape": unique(r.slice for r in rows if r.kind == "shape"),
+        "length": unique(r.slice for r in rows if r.kind == "length"),
+        "tag": unique(r.slice for r in rows if r.kind == "tag"),
+        "verdict": unique(r.verdict for r in rows if r.verdict),
+    }
+
+
+def _short(values: pd.Series[float]) -> list[float | None]:
+    return [None if pd.isna(v) else float(f"{v:.5g}") for v in values]
+
+
+def _last_compared(source: Source) -> str | None:
+    return source.compared[-1][0].path.name if source.compared else None
+
+
+def _cases(source: Source) -> dict[str, Any]:
+    """Scores by case, in columns: the base (where there is one) and the last run."""
+    if not source.runs:
+        return {"ids": [], "metrics": {}}
+    base, new = source.runs[0].path.name, _last_compared(source)
+    data = source.frames
+    facts = data.samples.drop_duplicates("id").set_index("id")
+    scores = data.scores.rename(columns={"value": "new"}) if new is None else paired_scores(data, base, new)
+    columns = [c for c in ("base", "new") if c in scores]
+    wide = {c: scores.pivot_table(index="id", columns="metric", values=c, sort=False, dropna=False) for c in columns}
+    ids = [i for i in facts.index if i in wide["new"].index]
+    own = facts.loc[ids]
+    prompts = list(dict.fromkeys(own["prompt_id"]))
+    texts = own.drop_duplicates("prompt_id").set_index("prompt_id")["prompt"]
+    places = {p: i for i, p in enumerate(prompts)}
+    metrics = list(dict.fromkeys(scores["metric"]))
+    return {
+        "ids": ids,
+        "prompt": [places[p] for p in own["prompt_id"]],
+        "prompts": [texts[p] for p in prompts],
+        "shape": own["shape"].tolist(),
+        "length": own["frames"].astype(str).tolist(),
+        "tags": [list(t or ()) for t in own["tags"]],
+        "metrics": {
+            m: {c: _short(wide[c][m].reindex(ids)) if m in wide[c] else [None] * len(ids) for c in columns} for m in metrics
+        },
+        "labels": [source.labels[n] for n in (base, new or base)],
+    }
+
+
+def _cards(source: Source, cases: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    """The gallery's cards: what the template shows of a case, and under `data` what its players need."""
+    base, new = source.runs[0].path.name, _last_compared(source)
+    scores = source.frames.scores.rename(columns={"value": "new"})
+    pairs = paired_scores(source.frames, base, new) if new else scores
+    chosen = gallery.choose(pairs, directions(source), count)
+    places = np.unique(np.linspace(0, len(source.runs) - 1, min(MOST_RUNS, len(source.runs))).round().astype(int))
+    shown = [source.runs[i] for i in places]
+    samples = [{r["id"]: r for r in run.rows("samples")} for run in shown]
+    laws = [_broken_frames(run) for run in shown]
+    index = {case: i for i, case in enumerate(cases["ids"])}
+    cards = []
+    for case, why in chosen.items():
+        sprites = [
+            gallery.sprite(run, own.get(case), bool(law.get(case))) for run, own, law in zip(shown, samples, laws, strict=True)
+        ]
+        place = index[case]
+        cards.append(
+            {
+                "id": case,
+                "prompt": cases["prompts"][cases["prompt"][place]] or case,
+                "why": why,
+                "tags": cases["tags"][place],
+                "scores": [
+                    (m, v.get("base", [None] * (place + 1))[place], v["new"][place])
+                    for m, v in cases["metrics"].items()
+                    if v["new"][place] is not None or v.get("base", [None] * (place + 1))[place] is not None
+                ],
+                "data": {
+                    "case": place,
+                    "players": [
+                        {
+                            "label": source.labels[run.path.name],
+                            "sprite": None if isinstance(s, str) else asdict(s),
+                            "error": s if isinstance(s, str) else "",
+                            "broken": law.get(case, {}),
+                        }
+                        for run, s, law in zip(shown, sprites, laws, strict=True)
+                    ],
+                },
+            }
+        )
+    return cards
+
+
+def _broken_frames(run: Any) -> dict[str, dict[str, list[int]]]:
+    """Case to law to the frames that break it, of the cases whose objects are tracked."""
+    out: dict[str, dict[str, list[int]]] = {}
+    for r in run.rows("scores"):
+        name, _, law = r["metric"].partition(".")
+        if name == "physics_laws" and "broken_frames" in (r.get("detail") or {}):
+            out.setdefault(r["id"], {})[law] = r["detail"]["broken_frames"]
+    return out
+
+
+def _speed(source: Source) -> dict[str, Any]:
+    """Heat maps by (what, length): each run's seconds, and of two or more the last against the first."""
+    if not source.runs:
+        return {"heat": [], "tokens": []}
+    rows = speed.heat_rows(source.frames.timings, source.labels)
+    names = list(dict.fromkeys(r["run"] for r in rows))
+    views: list[dict[str, Any]] = [
+        {"what": f"seconds, {n}", "rows": [{**r, "value": r["seconds"]} for r in rows if r["run"] == n]} for n in names
+    ]
+    if len(names) > 1:
+        first = {r["shape"]: r["seconds"] for r in rows if r["run"] == names[0]}
+        last = [{**r, "value": r["seconds"] / first[r["shape"]]} for r in rows if r["run"] == names[-1] and r["shape"] in first]
+        views.append({"what": f"ratio, {names[-1]} / {names[0]}", "rows": last})
+    for view in views:
+        values = np.log([r["value"] for r in view["rows"]])
+        low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
+        for r in view["rows"]:
+            share = (np.log(r["value"]) - low) / (high - low) if high > low else 0.0
+            r |= {"text": f"{r['value']:.3g}", "light": bool(share < LIGHT), "value": float(f"{r['value']:.5g}")}
+            r.pop("seconds")
+    return {"heat": [v for v in views if v["rows"]], "tokens": speed.token_rows(source.frames.timings, source.labels)}
+
+
+def _curves(source: Source) -> dict[str, Any]:
+    """Metrics over training steps where all runs have different ones, else over the order of the runs; of three or more."""
+    if len(source.runs) < 3:
+        return {}
+    runs = source.frames.runs
+    steps = runs["steps"].tolist()
+    known = not runs["steps"].isna().any() and len(set(steps)) == len(steps)
+    place = dict(zip(runs["run"], steps if known else range(1, len(steps) + 1), strict=True))
+    rows = source.frames.metrics
+    rows = rows[rows["slice"].eq("all") & rows["value"].notna()]
+    out: dict[str, Any] = {"x": "training steps" if known else "run, in the order given", "metrics": []}
+    for metric, own in rows.groupby("metric", sort=False):
+        points = [
+            {
+                "x": int(place[r["run"]]),
+                "value": r["value"],
+                "low": r["low"],
+                "high": r["high"],
+                "label": source.labels[r["run"]],
+                "interval": interval(r["low"], r["high"]),
+            }
+            for r in own.to_dict("records")
+        ]
+        first = own.iloc[0]
+        better = {True: "higher is better", False: "lower is better"}.get(first["higher_is_better"], "")
+        title = " · ".join(filter(None, [str(metric), first["unit"], better]))
+        out["metrics"].append({"name": title, "family": first["family"], "rows": sorted(points, key=lambda p: p["x"])})
+    return out
+
+
+def _selfcheck(source: Source, path: Path | None) -> tuple[list[dict[str, Any]], list[str]]:
+    """The rows of a selfcheck.json, given or lying in a run, and why there are none."""
+    found = path or next(
+        (r.path / "selfcheck.json" for r in reversed(source.runs) if (r.path / "selfcheck.json").exists()), None
+    )
+    if found is None:
+        return [], []
+    try:
+        summary = read_json(found)["summary"]
+        return [_seen(r) for r in summary], []
+    except (RunError, KeyError, TypeError) as error:
+        return [], [f"no selfcheck: {found.name} is not one: {error}"]
+
+
+def _seen(r: dict[str, Any]) -> dict[str, Any]:
+    value = r["rank_correlation"]
+    state = "seen as claimed" if r["ok"] and r["claimed"] else "claimed, NOT seen" if r["claimed"] else "nothing claimed"
+    return {
+        "metric": r["metric"],
+        "corruption": r["corruption"],
+        "value": value,
+        "mark": ("✓" if r["ok"] else "✗") if r["claimed"] else "",
+        "light": value is None or abs(value) < 0.6,
+        "tip": f"{state}; rank correlation {number(value)}, effect {number(r['effect_sd'])} SD",
+    }
+
+
+def _specs(source: Source) -> dict[str, Any]:
+    labels = list(source.labels.values()) or [""]
+    last = _last_compared(source)
+    return {
+        "forest": charts.forest(),
+        "scatter": charts.scatter(labels[0], source.labels[last] if last else labels[0]),
+        "heat": charts.heat("median"),
+        "tokens": charts.tokens(labels),
+        "curve": charts.curve(_curves(source).get("x", "")),
+        "selfcheck": charts.selfcheck(),
+    }

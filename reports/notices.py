@@ -1,0 +1,126 @@
+"""What a reader must know before believing a report: what is missing, what failed, what is unlike."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from reports.source import LoadedRun, Source
+
+# Facts of a run that may differ without any number depending on it.
+NOT_COMPARED = ("started", "finished", "command", "cases", "failed_cases", "failed_metrics", "schema_version", "status")
+
+
+KINDS = 5  # of errors that are told apart
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One fact, its value in every run as text, and whether they differ."""
+
+    name: str
+    values: list[str]
+
+    @property
+    def differs(self) -> bool:
+        return len(set(self.values)) > 1
+
+
+def missing(source: Source) -> list[str]:
+    """What was left out, failed, or is not there, in sentences; empty when a report is whole."""
+    out = [*source.problems, *source.refused]
+    for run in source.runs:
+        out += [f"{source.labels[run.path.name]}: {line}" for line in _of_run(run)]
+    for run, comparison in source.compared:
+        out += [f"{source.labels[run.path.name]} against the base: {w}" for w in comparison.warnings]
+    return list(dict.fromkeys(source.plain(line) for line in out))
+
+
+def _of_run(run: LoadedRun) -> Iterator[str]:
+    head = run.head
+    if head["status"] != "success":
+        yield f"the run's status is {head['status']}; finish it with 'sora-eval run --resume {run.path.name}'"
+    if head.get("partial"):
+        yield f"partial: only the first {head.get('limit')} cases (--limit), so it cannot be gated"
+    yield from _clips(run)
+    yield from _values(run)
+    yield from _timings(run)
+
+
+def _clips(run: LoadedRun) -> Iterator[str]:
+    samples = run.rows("samples")
+    errors = Counter(r["error"] for r in samples if r["status"] != "ok")
+    for error, n in errors.most_common(KINDS):
+        yield f"{n} of {len(samples)} clips failed: {error}"
+    if len(errors) > KINDS:
+        yield f"{len(errors) - KINDS} more kinds of errors are in samples.jsonl"
+    made = [r for r in samples if r["status"] == "ok"]
+    gone = [r["id"] for r in made if not (run.path / r["clip"]).is_file()]
+    if not samples:
+        yield "no clips: the run has no cases, or generated none yet"
+    elif len(gone) == len(made):
+        yield "no clips: their files are not there, so nothing can be played"
+    elif gone:
+        yield f"{len(gone)} clips were deleted, for example that of {gone[0]}"
+
+
+def _values(run: LoadedRun) -> Iterator[str]:
+    metrics = run.rows("metrics")
+    if not metrics:
+        yield "no metrics yet"
+    for r in metrics:
+        if r["slice"] == "all" and r["status"] != "ok":
+            yield f"{r['metric']} has no value ({r['status']}): {r['reason']}"
+    failed = Counter(r["metric"] for r in run.rows("scores") if r["status"] == "error")
+    for metric, n in failed.items():
+        yield f"{metric}: {n} scores failed"
+
+
+def _timings(run: LoadedRun) -> Iterator[str]:
+    timings = run.rows("timings")
+    if not timings:
+        yield "no timings: the suite has no [throughput], or it was not measured; the section on speed is empty"
+    repeats = Counter(r["id"] for r in timings if r["stage"] == "whole")
+    if once := [i for i, n in repeats.items() if n == 1]:
+        yield f"one repeat only of {len(once)} timed shapes: no spread is known; set [throughput].repeats to 5 or more"
+    for r in timings:
+        if r["stage"] == "failed":
+            yield f"speed of {r['id']} was not measured: {r['reason']}"
+
+
+def reasons(source: Source) -> list[str]:
+    """Undefined scores and what stands behind values, a line a reason; not failures."""
+    out: dict[tuple[str, str], list[str]] = {}
+    for run in source.runs:
+        for r in run.rows("metrics"):
+            if r["slice"] == "all" and r["status"] == "ok" and r["reason"]:
+                out.setdefault((source.labels[run.path.name], r["reason"]), []).append(r["metric"])
+    return [f"{label}, {', '.join(metrics)}: {reason}" for (label, reason), metrics in out.items()]
+
+
+def environment(source: Source) -> list[Difference]:
+    """Facts of every run: those that differ first."""
+    flat = [dict(_flatten({k: v for k, v in run.head.items() if k not in NOT_COMPARED})) for run in source.runs]
+    names = list(dict.fromkeys(name for facts in flat for name in facts))
+    return _ordered(Difference(name, [facts.get(name, "-") for facts in flat]) for name in names)
+
+
+def signatures(source: Source) -> list[Difference]:
+    """The protocol of every metric in every run: those that differ first."""
+    known = [{r["metric"]: r["signature"] for r in run.rows("metrics")} for run in source.runs]
+    names = list(dict.fromkeys(name for own in known for name in own))
+    return _ordered(Difference(name, [own.get(name, "-") or "-" for own in known]) for name in names)
+
+
+def _ordered(differences: Iterator[Difference]) -> list[Difference]:
+    return sorted(differences, key=lambda d: not d.differs)
+
+
+def _flatten(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in data.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", "-" if value is None else str(value)

@@ -1,0 +1,133 @@
+"""What a report is made of: runs that were read once, and the reasons why others could not be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from reports import frames
+from sora_eval.compare import Comparison, compare, label_of
+from sora_eval.errors import RunError, SoraEvalError
+from sora_eval.runs import RunFolder, Table, resolve_run
+
+
+class LoadedRun(RunFolder):
+    """A run whose files are read at most once: a report looks at each many times."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._rows: dict[Table, list[dict[str, Any]]] = {}
+
+    @cached_property
+    def head(self) -> dict[str, Any]:
+        return super().head
+
+    def rows(self, table: Table) -> list[dict[str, Any]]:
+        if table not in self._rows:
+            self._rows[table] = super().rows(table)
+        return self._rows[table]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Runs in the order they were named, the first being the base; `problems` are lines for people."""
+
+    runs: list[LoadedRun]
+    problems: list[str] = field(default_factory=list)
+
+    @cached_property
+    def frames(self) -> frames.Frames:
+        return frames.load(self.runs)
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """Run folder's name to a name for people; two runs of one checkpoint are told apart by a number."""
+        names = [label_of(r) for r in self.runs]
+        numbered = [f"{n} #{names[: i + 1].count(n)}" if names.count(n) > 1 else n for i, n in enumerate(names)]
+        return {r.path.name: n for r, n in zip(self.runs, numbered, strict=True)}
+
+    def plain(self, text: str) -> str:
+        """Text without the folders of this machine: a report may be given away."""
+        for run in self.runs:
+            text = text.replace(str(run.path), run.path.name)
+        return text
+
+    @cached_property
+    def compared(self) -> list[tuple[LoadedRun, Comparison]]:
+        """Every further run against the first, where both have what it takes."""
+        return [(run, c) for run, c in self._compared if isinstance(c, Comparison)]
+
+    @cached_property
+    def refused(self) -> list[str]:
+        """Why comparisons are missing."""
+        return [f"{run.path.name} is not compared: {c}" for run, c in self._compared if isinstance(c, str)]
+
+    @cached_property
+    def _compared(self) -> list[tuple[LoadedRun, Comparison | str]]:
+        out: list[tuple[LoadedRun, Comparison | str]] = []
+        for run in self.runs[1:]:
+            try:
+                out.append((run, compare(self.runs[0], run)))
+            except SoraEvalError as error:
+                out.append((run, str(error)))
+        return out
+
+    @cached_property
+    def verdicts(self) -> dict[str, Any] | None:
+        """verdicts.json of the last run; None where no gate was run, or where it cannot be read (a problem)."""
+        path = self.runs[-1].path / "verdicts.json" if self.runs else None
+        if path is None or not path.exists():
+            return None
+        try:
+            return read_json(path)
+        except RunError as error:
+            self.problems.append(f"no verdict: {error}")
+            return None
+
+
+def open_source(paths: Sequence[Path]) -> Source:
+    """Open runs for a report. One that cannot be read is a problem in its place, not the end of the report.
+
+    Raises RunError for a path that is no run at all.
+    """
+    runs, problems = [], []
+    for name in paths:
+        path = name if (name / "run.json").is_file() else resolve_run(name).path
+        try:
+            run = LoadedRun(RunFolder.open(path).path)
+            for table in ("samples", "scores", "metrics", "timings"):
+                run.rows(table)
+            runs.append(run)
+        except (RunError, KeyError, TypeError) as error:
+            problems.append(f"left out: {str(error).replace(str(path), path.name)}")
+    return Source(runs, problems)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON table. Raises RunError."""
+    try:
+        data = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise RunError(f"{path} does not exist") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+    if not isinstance(data, dict):
+        raise RunError(f"{path} is damaged: expected a table, found a {type(data).__name__}")
+    return data
+
+
+def paired_scores(data: frames.Frames, base: str, new: str) -> pd.DataFrame:
+    """One row a (case, metric) that either run scored: metric, id, prompt_id, shape, frames, tags, base, new."""
+    key = ["metric", "id"]
+    facts = ["prompt_id", "shape", "frames", "tags"]
+    a, b = (data.scores[data.scores["run"] == run] for run in (base, new))
+    merged = a[[*key, *facts, "value"]].merge(b[[*key, *facts, "value"]], on=key, how="outer", suffixes=("_a", "_b"))
+    for name in facts:
+        merged[name] = merged[f"{name}_a"].where(merged[f"{name}_a"].notna(), merged[f"{name}_b"])
+    return merged.rename(columns={"value_a": "base", "value_b": "new"})[[*key, *facts, "base", "new"]]

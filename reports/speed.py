@@ -1,0 +1,106 @@
+"""Speed for charts: seconds over resolution and aspect ratio, and against tokens. Medians of a run's own repeats."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from reports.tables import number
+
+# Ratios that videos come in; a shape on a grid of 8 px gets the nearest.
+ASPECTS = {
+    "9:21": 9 / 21,
+    "9:16": 9 / 16,
+    "2:3": 2 / 3,
+    "3:4": 3 / 4,
+    "1:1": 1.0,
+    "4:3": 4 / 3,
+    "3:2": 1.5,
+    "16:9": 16 / 9,
+    "21:9": 21 / 9,
+}
+NEAR = 1.15  # sides (square roots of areas) within 15 % are one resolution
+
+
+def whole_calls(timings: pd.DataFrame) -> pd.DataFrame:
+    """The repeats of whole single clips, with their shape; other stages, batches and failures are left out."""
+    kept = timings[timings["stage"].eq("whole") & timings["seconds"].notna() & timings["width"].notna()]
+    if "batch" in kept:
+        kept = kept[kept["batch"].isna() | kept["batch"].eq(1)]
+    shape = kept["width"].astype(str) + "x" + kept["height"].astype(str) + "x" + kept["frames"].astype(str)
+    return kept.assign(shape=shape)
+
+
+def heat_rows(timings: pd.DataFrame, labels: dict[str, str]) -> list[dict[str, Any]]:
+    """A row a (run, length, resolution, aspect ratio) with the median seconds, small resolutions last, wide shapes last."""
+    calls = whole_calls(timings)
+    if calls.empty:
+        return []
+    keys = ["run", "shape", "width", "height", "frames"]
+    medians = calls.groupby(keys, sort=False)["seconds"].agg(["median", "size"]).reset_index()
+    side = resolutions(medians["width"].astype(int).tolist(), medians["height"].astype(int).tolist())
+    rows = [
+        {
+            "run": labels[r["run"]],
+            "frames": int(r["frames"]),
+            "shape": r["shape"],
+            "aspect": nearest_aspect(int(r["width"]), int(r["height"])),
+            "side": name,
+            "resolution": f"≈{name}²",
+            "seconds": r["median"],
+            "repeats": int(r["size"]),
+        }
+        for r, name in zip(medians.to_dict("records"), side, strict=True)
+    ]
+    # Two shapes that fall into one cell are told apart by their own size.
+    cells: dict[tuple[Any, ...], set[str]] = {}
+    for row in rows:
+        cells.setdefault((row["run"], row["frames"], row["aspect"], row["side"]), set()).add(row["shape"])
+    for row in rows:
+        if len(cells[row["run"], row["frames"], row["aspect"], row["side"]]) > 1:
+            row["resolution"] = row["shape"].rpartition("x")[0]
+    order = list(ASPECTS)
+    return sorted(rows, key=lambda r: (r["frames"], -r["side"], order.index(r["aspect"])))
+
+
+def nearest_aspect(width: int, height: int) -> str:
+    """The name of the nearest usual ratio, by its logarithm."""
+    return min(ASPECTS, key=lambda name: abs(math.log(width / height / ASPECTS[name])))
+
+
+def resolutions(widths: list[int], heights: list[int]) -> list[int]:
+    """For each shape the side of the square of equal area, near ones made one: the largest of a chain within 15 %."""
+    sides = [math.sqrt(w * h) for w, h in zip(widths, heights, strict=True)]
+    names: dict[float, int] = {}
+    top = math.inf
+    for side in sorted(set(sides), reverse=True):
+        if top / side > NEAR:
+            top = side
+        names[side] = round(top)
+    return [names[s] for s in sides]
+
+
+def token_rows(timings: pd.DataFrame, labels: dict[str, str]) -> list[dict[str, Any]]:
+    """Every repeat of a whole call whose tokens are known."""
+    calls = whole_calls(timings)
+    calls = calls[calls["tokens"].notna()]
+    return [
+        {"run": labels[r["run"]], "shape": r["shape"], "tokens": int(r["tokens"]), "seconds": round(r["seconds"], 5)}
+        for r in calls.sort_values("tokens").to_dict("records")
+    ]
+
+
+def stage_rows(timings: pd.DataFrame, labels: dict[str, str]) -> list[dict[str, str]]:
+    """A row a (run, shape): median seconds of every stage, as text."""
+    kept = timings[timings["seconds"].notna()]
+    if kept.empty:
+        return []
+    medians = kept.pivot_table(index=["run", "id"], columns="stage", values="seconds", aggfunc="median", sort=False)
+    named = [str(s) for s in medians]
+    stages = [s for s in ("first", "whole") if s in named] + [s for s in named if s not in ("first", "whole")]
+    return [
+        {"run": labels[str(run)], "shape": str(shape), **{s: number(row[s]) for s in stages}}
+        for (run, shape), row in zip(medians.index, medians.to_dict("records"), strict=True)
+    ]

@@ -1,0 +1,91 @@
+"""A run where its users already look: TensorBoard and MLflow. Both packages are optional."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from reports import frames
+from reports.source import Source
+from sora_eval.errors import RunError
+
+
+def to_tensorboard(source: Source, folder: Path) -> int:
+    """A log folder a run, a scalar a metric (`all` or its slice), at the checkpoint's training steps; returns the number.
+
+    Runs whose steps are not known stand at 0, 1, ... in the order given. Raises RunError without the package.
+    """
+    try:
+        from tensorboard.summary import Writer
+    except ImportError as error:
+        raise RunError("--tensorboard needs the package tensorboard: pip install 'sora_eval[tensorboard]'") from error
+    written = 0
+    for place, run in enumerate(source.runs):
+        steps = frames.steps_of(run.head["generator"])
+        writer = Writer(str(folder / run.path.name))
+        for tag, value in values(source, run.path.name).items():
+            writer.add_scalar(tag, value, steps if steps is not None else place)
+            written += 1
+        writer.close()
+    return written
+
+
+def to_mlflow(source: Source, uri: str, experiment: str | None = None) -> list[str]:
+    """An MLflow run for each run: its metrics, its facts as parameters and tags; returns MLflow's run ids.
+
+    `uri` is a tracking server, a database (with the whole package mlflow) or a folder. The experiment is the suite's name
+    by default. Raises RunError without the package.
+    """
+    if "://" not in uri or uri.startswith("file:"):
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # MLflow 3 wants to be told twice
+    try:
+        from mlflow.entities import Metric, Param, RunTag
+        from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient
+    except ImportError as error:
+        raise RunError("--mlflow needs the package mlflow or mlflow-skinny: pip install 'sora_eval[mlflow]'") from error
+    try:
+        client, ids = MlflowClient(tracking_uri=uri), []
+        for run in source.runs:
+            head = run.head
+            name = experiment or head["suite"]["id"]
+            known = client.get_experiment_by_name(name)
+            made = client.create_run(known.experiment_id if known else client.create_experiment(name), run_name=run.path.name)
+            steps = frames.steps_of(head["generator"]) or 0
+            own = values(source, run.path.name)
+            metrics = [Metric(_safe(tag), value, made.info.start_time, steps) for tag, value in own.items()]
+            params = [Param(k, str(v)) for k, v in _facts(head).items()]
+            tags = [RunTag("sora_eval.run", run.path.name), RunTag("sora_eval.partial", str(head["partial"]))]
+            for start in range(0, len(metrics), 500):  # a server takes 1000 a call
+                client.log_batch(made.info.run_id, metrics=metrics[start : start + 500])
+            client.log_batch(made.info.run_id, params=params, tags=tags)
+            client.set_terminated(made.info.run_id, "FINISHED" if head["status"] == "success" else "FAILED")
+            ids.append(made.info.run_id)
+    except (MlflowException, OSError) as error:
+        raise RunError(
+            f"--mlflow {uri}: {error}; expected file:FOLDER, the address of a tracking server, or a database"
+        ) from error
+    return ids
+
+
+def values(source: Source, run: str) -> dict[str, float]:
+    """Tag to value: `family/metric` of the whole suite, `family/metric/slice` of a slice; only what has a value."""
+    own = source.frames.metrics[source.frames.metrics["run"].eq(run)]
+    return {
+        "/".join([r["family"], r["metric"], *([] if r["slice"] == "all" else [r["slice"]])]): float(r["value"])
+        for r in own.to_dict("records")
+        if r["status"] == "ok" and math.isfinite(r["value"])
+    }
+
+
+def _facts(head: dict[str, Any]) -> dict[str, Any]:
+    facts = {
+        f"{group}.{k}": v for group in ("suite", "generator", "git", "hardware", "software") for k, v in head[group].items()
+    }
+    return {k: v for k, v in facts.items() if v is not None}
+
+
+def _safe(tag: str) -> str:
+    return "".join(c if c.isalnum() or c in "_-./ " else "_" for c in tag)
