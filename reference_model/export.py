@@ -22,7 +22,7 @@ from reference_model.config import ModelConfig
 from reference_model.errors import ReferenceModelError
 from reference_model.loop import load_tensors
 from reference_model.text import VOCABULARY
-from reference_model.train import START, machine
+from reference_model.train import ORIGIN, START, machine
 
 OPSET = 20
 TOLERANCE = 1e-4  # largest difference from torch, on outputs of order one
@@ -249,7 +249,11 @@ def export_all(config: ModelConfig, folder: Path, out: Path) -> dict[str, dict[s
             if part not in OWN and part not in common:
                 common[part] = export_component(modules[part], found[part], out / name / files[part])
         worst[name] = {p: export_component(modules[p], found[p], out / name / files[p]) for p in OWN} | common
-        record = {"dit_steps_done": max(int(t.dit_steps * share), 1), "largest_difference_from_torch": worst[name]}
+        steps = max(int(t.dit_steps * share), 1)
+        record = {"dit_steps_done": steps, "largest_difference_from_torch": worst[name]}
+        if (folder / ORIGIN).exists():
+            origin = json.loads((folder / ORIGIN).read_text())
+            record |= {"dit_steps_done": steps + origin["made"]["dit_steps_done"], "goes_on_from": origin}
         write_checkpoint(config, out / name, files, how_made(folder) | record)
     write_int8(config, out / "base", files, modules["dit"], how_made(folder))
     if (folder / "clip.pt").exists():

@@ -33,6 +33,7 @@ from reference_model.world import sample_level
 from reference_model.world.symmetry import random_twin
 
 START = "dit-start.pt"  # weights that the DiT goes on from
+ORIGIN = "origin.json"  # how the checkpoint that a training goes on from was made
 
 
 class Denoiser(nn.Module):
@@ -85,6 +86,8 @@ def start_from(checkpoint: str, folder: Path) -> None:
             known = build(load_config(source / "config.json"))[component].state_dict()
             state |= {prefix + k.removeprefix("vae."): torch.from_numpy(weights[k]) for k in known if k in weights}
         save_atomic(state, folder / name)
+    made = json.loads((source / "checkpoint.json").read_text())["made"]
+    (folder / ORIGIN).write_text(json.dumps({"checkpoint": source.name, "made": made}, indent=2) + "\n")
 
 
 def machine() -> str:
