@@ -2,6 +2,9 @@
 
 It says what follows from a metric's definition, not all that it happens to answer to; an output without a line claims nothing.
 `CLAIMS` may be added to, as `REGISTRY` may.
+
+The table was narrowed after looking at the clips of `--clips world` (seed 0) and then at those of `--clips quick --seed 1`, so
+that it holds there is no independent evidence: other clips and seeds are the fairer test.
 """
 
 from __future__ import annotations
@@ -60,8 +63,8 @@ _claim("fvd kvd precision recall", "blind", "caption_swap", "the prompt is not l
 _claim("clip_score clip_retrieval caption_facts", "worse", "caption_swap", "the clip shows another prompt")
 _claim("clip_score", "worse", "blur noise jpeg_blocks colour_shift object_vanish", "frames no longer show what is asked for")
 _claim("caption_facts", "worse", "object_vanish", "a missing object cannot be read back")
-_claim("clip_score clip_retrieval", "blind", "reversal freeze frame_drop speed_change", "the order of frames does not count")
-_claim("clip_retrieval", "blind", "frame_shuffle", "the order of frames does not count")
+_claim("clip_score clip_retrieval", "blind", "reversal frame_drop speed_change", "the order of frames does not count")
+_claim("clip_retrieval", "blind", "frame_shuffle freeze", "the order of frames does not count")
 
 # Temporal: differences of frames; less motion is always smaller ones.
 _STILL = "a still picture wins: read it beside dynamic_degree"
@@ -95,6 +98,7 @@ _claim("physics_laws.rigidity", "worse", "object_vanish", "a missing object has 
 _claim("physics_laws.free_fall", "worse", "gravity_changed frame_shuffle speed_change freeze", "flights leave the law")
 _claim("physics_laws.support", "worse", "pass_through_floor", "objects sink")
 _claim("object_facts.motion", "worse", "reversal", "another motion than the one asked for")
-_claim("object_facts.velocity_error", "worse", "speed_change freeze", "another speed than the one asked for")
+# Not of a freeze: the speed is the median step, which a few held frames do not move.
+_claim("object_facts.velocity_error", "worse", "speed_change", "another speed than the one asked for")
 _claim("object_facts.count object_facts.colour object_facts.shape", "worse", "caption_swap", "other objects are there")
 _claim("object_facts.colour object_facts.shape", "blind", "reversal speed_change frame_shuffle freeze", "objects are the same")
