@@ -89,7 +89,7 @@ class GeneratorInfo:
 
 GENERATORS: dict[str, GeneratorInfo] = {
     "reference": GeneratorInfo(
-        "reference[:CHECKPOINT][?backend=torch&refine=true&first_frames=1]",
+        "reference[:CHECKPOINT][?backend=torch&steps=10&guidance=2&refine=true&first_frames=1]",
         "the reference model; shipped: base, base-int8, middle, early",
         "reference:open_reference",
     ),

@@ -25,7 +25,7 @@ BATCH = 8
 
 
 PIPELINE_OPTIONS = ("backend", "device", "threads")
-REFERENCE_OPTIONS = (*PIPELINE_OPTIONS, "refine", "refine_model", "first_frames")
+REFERENCE_OPTIONS = (*PIPELINE_OPTIONS, "refine", "refine_model", "first_frames", "steps", "guidance")
 
 
 def _pipeline(checkpoint: str, options: dict[str, str], spec: str, refiner: Refiner | None = None) -> model.Pipeline:
@@ -44,6 +44,7 @@ def open_reference(checkpoint: str, options: dict[str, str]) -> ReferenceGenerat
     """`refine` is true, false or the address of an OpenAI-compatible endpoint (ends in /v1; needs `refine_model`).
 
     With `first_frames=N` the clip goes on from the first N frames of the world's answer to the same prompt and seed.
+    `steps` and `guidance` take the place of what a suite asks for, so that two of them can be compared on one suite.
     """
     spec = f"reference:{checkpoint or 'base'}"
     refuse_options(options, REFERENCE_OPTIONS, spec)
@@ -59,7 +60,19 @@ def open_reference(checkpoint: str, options: dict[str, str]) -> ReferenceGenerat
     first = options.get("first_frames", "0")
     if not first.isdigit() or (int(first) and int(first) % TIME_STRIDE != 1):
         raise GeneratorError(f"{spec}: first_frames={first} is not 1 + a multiple of {TIME_STRIDE}")
+    steps = options.get("steps", "1")
+    if not steps.isdigit() or int(steps) < 1:
+        raise GeneratorError(f"{spec}: steps={steps} is not a whole number of at least 1")
+    if not _finite(options.get("guidance", "1")):
+        raise GeneratorError(f"{spec}: guidance={options['guidance']} is not a finite number; 1 is no guidance")
     return ReferenceGenerator(checkpoint or "base", _pipeline(checkpoint, options, spec, refiner), options)
+
+
+def _finite(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False
 
 
 def open_world(argument: str, options: dict[str, str]) -> WorldGenerator:
@@ -112,14 +125,15 @@ class ReferenceGenerator:
 
     def _asked(self, r: Request) -> model.Request:
         first = int(self._options.get("first_frames", "0"))
+        steps, guidance = self._options.get("steps"), self._options.get("guidance")
         return model.Request(
             r.prompt,
             r.width,
             r.height,
             r.num_frames,
             r.seed,
-            r.num_inference_steps,
-            r.guidance_scale,
+            r.num_inference_steps if steps is None else int(steps),
+            r.guidance_scale if guidance is None else float(guidance),
             refine=self._options.get("refine", "false") != "false",
             first_frames=world_frames(r)[:first] if first else None,
         )
