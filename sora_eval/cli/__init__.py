@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from sora_eval.cli import compare, listing, report, run, score, validate, weights
+from sora_eval.cli import bench, compare, listing, report, run, score, validate, weights
 from sora_eval.errors import SoraEvalError
 
 EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
@@ -22,6 +22,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 2 usage or input, 12 the run is incomplete, 130 interrupted (resume it), 1 a bug.",
 )
 app.command(name="run", epilog=run.EXAMPLES)(run.run)
+app.command(name="bench", epilog=bench.EXAMPLES)(bench.bench)
 app.command(name="score", epilog=score.EXAMPLES)(score.score)
 app.command(name="compare", epilog=compare.EXAMPLES)(compare.compare)
 app.command(name="report", epilog=report.EXAMPLES)(report.report)

@@ -78,6 +78,37 @@ class CountsTokens(Protocol):
     def tokens(self, request: Request) -> int: ...
 
 
+@runtime_checkable
+class CountsFlops(Protocol):
+    """A generator that can count the floating-point operations of a call, by stage; None where it cannot."""
+
+    def flops(self, requests: Sequence[Request], packing: str) -> dict[str, int] | None: ...
+
+
+@runtime_checkable
+class ServesMixed(Protocol):
+    """A generator with several ways to batch requests of mixed shapes. `serve` gives the clips of `generate`."""
+
+    packings: tuple[str, ...]
+
+    def serve(self, requests: Sequence[Request], packing: str) -> Sequence[Clip]: ...
+
+
+@runtime_checkable
+class SaysWhere(Protocol):
+    """A generator that knows where it runs: device, provider (what really computes), threads, settings of its own."""
+
+    @property
+    def where(self) -> dict[str, Any]: ...
+
+
+@runtime_checkable
+class Synchronises(Protocol):
+    """A generator on a device that works on after a call has returned; `synchronise` waits for it."""
+
+    def synchronise(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class GeneratorInfo:
     """One line of `sora-eval list generators`."""
@@ -120,6 +151,11 @@ def open_generator(spec: str) -> Generator:
     module, _, function = GENERATORS[kind].target.partition(":")
     opened: Generator = getattr(import_module(f"sora_eval.generators.{module}"), function)(argument, options)
     return opened
+
+
+def with_device(spec: str, device: str | None) -> str:
+    """The spec with `device=DEVICE` among its options; a generator that has no such option refuses it when opened."""
+    return spec if device is None else f"{spec}{'&' if '?' in spec else '?'}device={device}"
 
 
 def refuse_options(options: dict[str, str], known: Sequence[str], spec: str) -> None:

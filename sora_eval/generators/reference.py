@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -99,6 +100,7 @@ class ReferenceGenerator:
 
     batch = BATCH
     capabilities = Capabilities(side=MULTIPLE, stride=TIME_STRIDE)
+    packings = model.PACKINGS
 
     def __init__(self, checkpoint: str, pipeline: model.Pipeline, options: dict[str, str]) -> None:
         self.name, self.checkpoint, self._pipeline, self._options = "reference", checkpoint, pipeline, options
@@ -116,9 +118,28 @@ class ReferenceGenerator:
         """Tokens of one clip; guidance and steps not counted."""
         return tokens_of(grid_of(request.num_frames, request.height, request.width))
 
+    @property
+    def where(self) -> dict[str, Any]:
+        """Device, provider and threads as the backend has them, and the settings that the spec fixes."""
+        fixed = {k: self._options[k] for k in ("steps", "guidance") if k in self._options}
+        backend = self._pipeline.backend
+        return {"device": backend.device, "provider": backend.provider, "threads": backend.threads, **fixed}
+
+    def synchronise(self) -> None:
+        self._pipeline.backend.synchronise()
+
+    def flops(self, requests: Sequence[Request], packing: str) -> dict[str, int] | None:
+        """Floating-point operations of the networks in one call; of a quantised checkpoint as if it were in fp32."""
+        known = packing if packing in self.packings else self.packings[0]
+        return model.flops(self._pipeline, [self._asked(r) for r in requests], known)
+
     def generate(self, requests: Sequence[Request]) -> list[Clip]:
+        return self.serve(requests, model.PACKINGS[0])
+
+    def serve(self, requests: Sequence[Request], packing: str) -> list[Clip]:
+        """The same clips under every packing; what is computed together differs."""
         try:
-            samples = self._pipeline.generate([self._asked(r) for r in requests])
+            samples = self._pipeline.generate([self._asked(r) for r in requests], packing)
         except ReferenceModelError as error:
             raise GeneratorError(str(error)) from error
         return [Clip(s.frames, r.fps, s.seconds) for s, r in zip(samples, requests, strict=True)]
