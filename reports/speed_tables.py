@@ -12,8 +12,6 @@ from sora_eval.runs import RunFolder
 
 SHOWN = {
     "latency": "latency s",
-    "latency.first": "first s",
-    "latency.text": "text s",
     "latency.denoise": "denoise s",
     "latency.denoise_step": "step s",
     "latency.decode": "decode s",
@@ -25,21 +23,26 @@ SHOWN = {
 
 
 def speed_table(folder: RunFolder) -> pd.DataFrame:
-    """One row a point, strings ready to print; a point that failed has its reason in place of a latency."""
+    """One row a point that was timed, strings ready to print."""
     rows = folder.rows("metrics")
     batches = {r["id"]: r["batch"] for r in folder.rows("timings")}
     tokens = {r["id"]: r["tokens"] for r in folder.rows("timings")}
     out = []
     for name in dict.fromkeys(r["slice"] for r in rows if r["slice"] in batches):
         own = {r["metric"]: r for r in rows if r["slice"] == name}
-        row = {"point": name, "batch": str(batches[name]), "tokens": number(tokens[name])}
+        if own["latency"]["status"] == "error":
+            continue
+        row = {"run": name, "batch": str(batches[name]), "tokens": number(tokens[name])}
         for metric, title in SHOWN.items():
             value = own[metric]["value"] if metric in own else None
             row[title] = number(value / 1e6 if metric == "peak_bytes" and value is not None else value)
-        if own["latency"]["status"] == "error":
-            row["latency s"] = own["latency"]["reason"]
         out.append(row)
-    return pd.DataFrame(out)
+    return pd.DataFrame(out).rename(columns={"run": "shape"})
+
+
+def failures(folder: RunFolder) -> list[str]:
+    """Points that could not be timed, and why."""
+    return [f"{r['slice']}: {r['reason']}" for r in folder.rows("metrics") if r["status"] == "error"]
 
 
 def cost_sentence(cost: dict[str, Any] | None) -> str:
@@ -57,7 +60,11 @@ def print_speed(folder: RunFolder, console: Console) -> None:
     bench = head["bench"]
     console.print(terminal(speed_table(folder), f"{head['generator']['spec']} on {bench['device']}, {bench['provider']}"))
     peak = number(bench["matrix_peak_flops"] / 1e9)
-    lines = [cost_sentence(bench["cost"]), f"matrix peak {peak} GFLOP/s; opened in {number(bench['open_seconds'])} s"]
+    lines = [
+        *failures(folder),
+        cost_sentence(bench["cost"]),
+        f"matrix peak {peak} GFLOP/s; opened in {number(bench['open_seconds'])} s",
+    ]
     if bench["snapped"]:
         lines.append(f"{len(bench['snapped'])} shapes were snapped, for example {bench['snapped'][0]}")
     for line in lines:

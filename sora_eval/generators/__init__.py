@@ -129,6 +129,11 @@ GENERATORS: dict[str, GeneratorInfo] = {
     ),
     "vae": GeneratorInfo("vae[:CHECKPOINT]", "the world through the reference VAE and back (VAE floor)", "reference:open_vae"),
     "folder": GeneratorInfo("folder:PATH", "real videos: a folder, or a manifest (csv, jsonl, parquet)", "folder:open_folder"),
+    "diffusers": GeneratorInfo(
+        "diffusers:ID[?device=cuda&dtype=bfloat16]",
+        "a video pipeline of diffusers: a folder, or a name on the hub",
+        "diffusers:open_diffusers",
+    ),
     "python": GeneratorInfo(
         "python:MODULE:CALLABLE", "your function: request -> frames (T, H, W, 3) uint8", "python:open_python"
     ),

@@ -121,7 +121,7 @@ class ReferenceGenerator:
     @property
     def where(self) -> dict[str, Any]:
         """Device, provider and threads as the backend has them, and the settings that the spec fixes."""
-        fixed = {k: self._options[k] for k in ("steps", "guidance") if k in self._options}
+        fixed: dict[str, Any] = {k: self._options[k] for k in ("steps", "guidance") if k in self._options}
         backend = self._pipeline.backend
         return {"device": backend.device, "provider": backend.provider, "threads": backend.threads, **fixed}
 
