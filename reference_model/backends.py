@@ -136,7 +136,9 @@ class OnnxBackend:
     def bind(self, component: str, inputs: Sequence[npt.NDArray[Any]], moving: Sequence[int]) -> Step:
         session = self._session(component)
         binding, output = session.io_binding(), session.get_outputs()[0].name
-        values = [ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(i), self.device, 0) for i in inputs]
+        # On the CPU an OrtValue is the array's own memory: what moves is copied, or the caller's array would change.
+        own = [np.array(a) if i in moving else np.ascontiguousarray(a) for i, a in enumerate(inputs)]
+        values = [ort.OrtValue.ortvalue_from_numpy(a, self.device, 0) for a in own]
         for place, value in zip(session.get_inputs(), values, strict=True):
             binding.bind_ortvalue_input(place.name, value)
         binding.bind_output(output, self.device)
