@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,6 +31,9 @@ HALF = ".half"  # end of the name of a weight that is stored in half precision
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
+Step = Callable[..., npt.NDArray[np.float32]]
+
+
 class CheckpointError(ReferenceModelError):
     """A checkpoint that is missing, incomplete or damaged."""
 
@@ -37,9 +42,27 @@ class Backend(Protocol):
     """The networks of a checkpoint, numpy in and out. What they take and give is in the docstrings of their classes."""
 
     config: ModelConfig
+    device: str
+    threads: int
+
+    @property
+    def provider(self) -> str:
+        """What really computes: ONNX Runtime's execution provider, or torch."""
+        ...
 
     def run(self, component: str, *inputs: npt.NDArray[Any]) -> list[Any]:
         """One evaluation of one of `COMPONENTS`."""
+        ...
+
+    def bind(self, component: str, inputs: Sequence[npt.NDArray[Any]], moving: Sequence[int]) -> Step:
+        """A component of one output, its inputs on the device once for many evaluations.
+
+        The step takes the new values of the `moving` inputs, which keep their shapes, and returns an array of its own.
+        """
+        ...
+
+    def synchronise(self) -> None:
+        """Wait until the device has done all that it was asked for."""
         ...
 
 
@@ -84,23 +107,56 @@ def load_backend(checkpoint: str, kind: str, device: str = "cpu", threads: int =
         raise ReferenceModelError(f"device {device!r} is not known; expected one of: {', '.join(PROVIDERS)}")
     if kind == "onnx":
         return OnnxBackend(files, config, device, threads)
-    if kind == "torch":
-        return TorchBackend(files, config, device, threads)
-    raise ReferenceModelError(f"backend {kind!r} is not known; expected 'onnx' or 'torch'")
+    if kind in ("torch", "compile"):
+        return TorchBackend(files, config, device, threads, compiled=kind == "compile")
+    raise ReferenceModelError(f"backend {kind!r} is not known; expected 'onnx', 'torch' or 'compile'")
 
 
 class OnnxBackend:
     """ONNX Runtime. Asked for a device that is not there, it raises: never a silent fallback. Sessions open when used."""
 
     def __init__(self, files: dict[str, Path], config: ModelConfig, device: str = "cpu", threads: int = 0) -> None:
-        self.config, self.files, self.device, self.threads = config, files, device, threads
-        self.sessions = {"dit": open_session(files["dit"], device, threads)}
+        self.config, self.files, self.device = config, files, device
+        self.threads = threads or os.cpu_count() or 1
+        self.sessions = {"dit": open_session(files["dit"], device, self.threads)}
 
-    def run(self, component: str, *inputs: npt.NDArray[Any]) -> list[Any]:
+    @property
+    def provider(self) -> str:
+        return str(self.sessions["dit"].get_providers()[0])
+
+    def _session(self, component: str) -> ort.InferenceSession:
         if component not in self.sessions:
             self.sessions[component] = open_session(self.files[component], self.device, self.threads)
-        session = self.sessions[component]
+        return self.sessions[component]
+
+    def run(self, component: str, *inputs: npt.NDArray[Any]) -> list[Any]:
+        session = self._session(component)
         return session.run(None, dict(zip((i.name for i in session.get_inputs()), inputs, strict=True)))
+
+    def bind(self, component: str, inputs: Sequence[npt.NDArray[Any]], moving: Sequence[int]) -> Step:
+        session = self._session(component)
+        binding, output = session.io_binding(), session.get_outputs()[0].name
+        # On the CPU an OrtValue is the array's own memory: what moves is copied, or the caller's array would change.
+        own = [np.array(a) if i in moving else np.ascontiguousarray(a) for i, a in enumerate(inputs)]
+        values = [ort.OrtValue.ortvalue_from_numpy(a, self.device, 0) for a in own]
+        for place, value in zip(session.get_inputs(), values, strict=True):
+            binding.bind_ortvalue_input(place.name, value)
+        binding.bind_output(output, self.device)
+        made: list[Any] = []
+
+        def step(*changed: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+            for index, value in zip(moving, changed, strict=True):
+                values[index].update_inplace(np.ascontiguousarray(value))
+            session.run_with_iobinding(binding)
+            if not made:  # the first evaluation allocates the output; the others write into the same buffer
+                made.append(binding.get_outputs()[0])
+                binding.bind_ortvalue_output(output, made[0])
+            return np.array(made[0].numpy())
+
+        return step
+
+    def synchronise(self) -> None:
+        """Nothing to wait for: every evaluation ends with its output on the host."""
 
 
 def open_session(path: Path, device: str, threads: int) -> ort.InferenceSession:
@@ -109,6 +165,8 @@ def open_session(path: Path, device: str, threads: int) -> ort.InferenceSession:
         raise ReferenceModelError(
             f"device {device!r} was asked for, but this onnxruntime offers only {', '.join(ort.get_available_providers())}"
         )
+    if device != "cpu" and hasattr(ort, "preload_dlls"):
+        ort.preload_dlls()  # CUDA's libraries as torch's packages bring them
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads or os.cpu_count() or 1
@@ -125,9 +183,11 @@ def open_session(path: Path, device: str, threads: int) -> ort.InferenceSession:
 
 
 class TorchBackend:
-    """torch eager, with the same weights: the reference that ONNX is compared against."""
+    """torch with the same weights, eager or `compiled`: the reference that ONNX is compared against."""
 
-    def __init__(self, files: dict[str, Path], config: ModelConfig, device: str = "cpu", threads: int = 0) -> None:
+    def __init__(
+        self, files: dict[str, Path], config: ModelConfig, device: str = "cpu", threads: int = 0, compiled: bool = False
+    ) -> None:
         import torch
 
         from reference_model.components import build
@@ -136,7 +196,10 @@ class TorchBackend:
             raise ReferenceModelError("device 'cuda' was asked for, but torch finds no GPU")
         if threads:
             torch.set_num_threads(threads)
-        self.config, self.device, self.torch = config, device, torch
+        if compiled and device == "cpu" and not any(map(shutil.which, ("g++", "clang++", os.environ.get("CXX", "c++")))):
+            raise ReferenceModelError("backend 'compile' needs a C++ compiler; install g++ or use backend=torch")
+        self.config, self.device, self.torch, self.threads = config, device, torch, torch.get_num_threads()
+        self.provider = "torch compile" if compiled else "torch eager"
         self.modules = build(config)
         weights = {name: weights_of(path) for name, path in files.items()}
         weights["vae_encoder"] = weights["vae_decoder"] = {**weights["vae_encoder"], **weights["vae_decoder"]}
@@ -149,11 +212,29 @@ class TorchBackend:
                 )
             module.load_state_dict({k: torch.from_numpy(weights[name][k]) for k in module.state_dict()})
             module.eval().to(device)
+            if compiled and name in ("dit", "vae_decoder"):
+                module.compile()
 
     def run(self, component: str, *inputs: npt.NDArray[Any]) -> list[Any]:
         with self.torch.inference_mode():
             out = self.modules[component](*(self.torch.from_numpy(i).to(self.device) for i in inputs))
         return [o.cpu().numpy() for o in (out if isinstance(out, tuple) else (out,))]
+
+    def bind(self, component: str, inputs: Sequence[npt.NDArray[Any]], moving: Sequence[int]) -> Step:
+        values = [self.torch.from_numpy(i).to(self.device) for i in inputs]
+
+        def step(*changed: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+            for index, value in zip(moving, changed, strict=True):
+                values[index] = self.torch.from_numpy(value).to(self.device)
+            with self.torch.inference_mode():
+                out: npt.NDArray[np.float32] = self.modules[component](*values).cpu().numpy()
+            return out
+
+        return step
+
+    def synchronise(self) -> None:
+        if self.device == "cuda":
+            self.torch.cuda.synchronize()
 
 
 def weights_of(path: Path) -> dict[str, npt.NDArray[Any]]:

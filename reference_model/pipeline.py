@@ -14,6 +14,7 @@ from reference_model.backends import Backend, load_backend
 from reference_model.captioner import caption_clips
 from reference_model.config import SamplingConfig
 from reference_model.errors import ReferenceModelError
+from reference_model.flops import Recorder, one_step
 from reference_model.refiner import LocalRefiner, Refiner, refine
 from reference_model.shapes import ShapeError, check_shape
 from reference_model.text import tokenize
@@ -76,7 +77,8 @@ class Request:
 
 @dataclass(frozen=True)
 class Sample:
-    """Frames (T, H, W, 3) uint8, the prompt that they were made from, and this clip's share of each stage's seconds."""
+    """Frames (T, H, W, 3) uint8, the prompt that they were made from, and this clip's share of each stage's seconds: text,
+    denoise, denoise_step (one evaluation of it) and decode."""
 
     frames: Frames
     seconds: dict[str, float]
@@ -172,12 +174,15 @@ class Pipeline:
         x = [np.concatenate([g, e[len(g) :]]) for g, e in zip(given, noise, strict=True)]
         ends = np.cumsum([len(v) for v in x])[:-1]
 
-        def velocity(flat: flow.Floats, t: float) -> flow.Floats:
+        def laid(flat: flow.Floats, t: float) -> tuple[flow.Floats, flow.Floats]:
             now = np.split(flat, ends)
-            times = packs.times(np.full(len(owner), t, np.float32))
-            tokens = packs.gather([now[i] for i in owner])
-            (packed,) = self.backend.run("dit", tokens, packs.clip, packs.state, packs.position, times, *fixed)
-            out = packs.scatter(packed)
+            return packs.gather([now[i] for i in owner]), packs.times(np.full(len(owner), t, np.float32))
+
+        tokens, times = laid(np.concatenate(x), 1.0)
+        step = self.backend.bind("dit", (tokens, packs.clip, packs.state, packs.position, times, *fixed), moving=(0, 4))
+
+        def velocity(flat: flow.Floats, t: float) -> flow.Floats:
+            out = packs.scatter(step(*laid(flat, t)))
             moved = [
                 out[f] if r.twins == 1 else flow.guided(out[f], out[f + 1], float(r.guidance_scale or 0.0))
                 for f, r in zip(first[:-1], requests, strict=True)
@@ -189,11 +194,17 @@ class Pipeline:
         frames = self._decode([patchify.unpatchify(v, r.grid) for v, r in zip(latents, requests, strict=True)])
         done = time.perf_counter()
 
-        tokens = np.array([patchify.tokens_of(r.grid) for r in requests], float)
-        spent = {"text": text_done - started, "denoise": denoise_done - text_done, "decode": done - denoise_done}
+        counts = np.array([patchify.tokens_of(r.grid) for r in requests], float)
+        denoise = denoise_done - text_done
+        spent = {
+            "text": text_done - started,
+            "denoise": denoise,
+            "denoise_step": denoise / steps,
+            "decode": done - denoise_done,
+        }
         return [
             Sample(f, {stage: seconds * float(share) for stage, seconds in spent.items()}, r.prompt)
-            for f, share, r in zip(frames, tokens / tokens.sum(), requests, strict=True)
+            for f, share, r in zip(frames, counts / counts.sum(), requests, strict=True)
         ]
 
     def _given(self, request: Request) -> flow.Floats:
@@ -224,6 +235,16 @@ class Pipeline:
             check_shape(*clip.shape[:3])
         c = self.config.captioner
         return caption_clips(self.backend.run, clips, c.drop_threshold, c.max_tokens)
+
+
+def flops(pipeline: Pipeline, requests: Sequence[Request], packing: str) -> dict[str, int] | None:
+    """Floating-point operations of `generate` by stage; None for requests of unlike steps. One denoising step is run."""
+    short = one_step([r.filled(pipeline.config.sampling) for r in requests])
+    if short is None:
+        return None
+    recorder = Recorder(pipeline.backend)
+    Pipeline(recorder, pipeline.refiner).generate(short[0], packing)
+    return recorder.flops(short[1])
 
 
 def _same_shape(arrays: Sequence[npt.NDArray[np.float32]]) -> Iterator[list[int]]:

@@ -21,10 +21,14 @@ SPEED = {
     "latency.first": "first call s",
     "latency.text": "text s",
     "latency.denoise": "denoise s",
+    "latency.denoise_step": "denoising step s",
     "latency.decode": "decode s",
     "clips_per_second": "clips/s",
     "frames_per_second": "frames/s",
     "tokens_per_second": "tokens/s",
+    "peak_bytes": "peak byte",
+    "flops": "FLOP",
+    "share_of_peak": "% of peak",
 }
 
 

@@ -237,8 +237,14 @@ def _repeats(side: Side, metric: str, label: str) -> list[float]:
     rows = [r for r in side.timings if r["id"] == label and r["stage"] == stage and r["seconds"]]
     if metric.startswith("latency"):
         return [r["seconds"] for r in rows]
-    amount = {"clips_per_second": 1, "frames_per_second": int(label.split("x")[2])} if "x" in label else {}
-    return [(amount.get(metric) or r["tokens"] or 0) / r["seconds"] for r in rows]
+    per_call = {"clips_per_second": lambda r: r.get("batch") or 1, "frames_per_second": _frames_of}
+    amount = per_call.get(metric, lambda r: r["tokens"] or 0)
+    return [amount(r) / r["seconds"] for r in rows]
+
+
+def _frames_of(row: dict[str, Any]) -> int:
+    """Frames that one timed call made."""
+    return int(row.get("frames") or int(row["id"].split("x")[2]) * (row.get("batch") or 1))
 
 
 def _account(base: Side, new: Side, metric: str, label: str, scored: Sequence[set[str]]) -> tuple[list[str], Lost]:

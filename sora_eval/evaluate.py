@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from sora_eval import throughput
+from sora_eval.arms import LocalArm
 from sora_eval.environment import git_state, hardware, software
 from sora_eval.errors import RunError, SuiteError
 from sora_eval.floors import score_floors
@@ -138,10 +139,8 @@ def _stages(folder: RunFolder, suite: Suite, generator: Generator, cases: list[C
 
 
 def sweep(folder: RunFolder, suite: Suite, generator: Generator) -> None:
-    """Time the shapes that have not been timed yet; a shape's repeats are appended together."""
-    assert suite.throughput is not None
+    """Time the points that have not been timed yet; a point's repeats are appended together."""
     done = {row["id"] for row in folder.rows("timings")}
-    shapes = throughput.measure(suite, generator, done)
-    left = sum(s not in done for s in suite.throughput.shapes)
-    for rows in track(shapes, "throughput", left):
+    arm = LocalArm(generator, folder.head["generator"]["spec"])
+    for (rows,) in track(throughput.measure(suite, [arm], done), "throughput", len(throughput.plan(suite, [arm])[0])):
         folder.append("timings", rows)

@@ -55,16 +55,17 @@ def answers(generator: Generator, requests: list[Request]) -> list[Clip | str]:
     try:
         clips = list(generator.generate(requests))
         if len(clips) == len(requests):
-            return [_problem(c, r) or c for c, r in zip(clips, requests, strict=True)]
+            return [problem_of(c, r) or c for c, r in zip(clips, requests, strict=True)]
         reason = f"the generator returned {len(clips)} clips, expected {len(requests)}"
     except Exception as error:  # a user's generator may raise anything: it becomes the row's reason
-        reason = _reason(error)
+        reason = reason_of(error)
     if len(requests) == 1:
         return [reason]
     return [answer for r in requests for answer in answers(generator, [r])]
 
 
-def _problem(clip: Any, request: Request) -> str | None:
+def problem_of(clip: Any, request: Request) -> str | None:
+    """What is wrong with an answer, found and expected; None if nothing is."""
     if not isinstance(clip, Clip):
         return f"the generator returned a {type(clip).__name__}, expected a Clip"
     expected = (request.num_frames, request.height, request.width, 3)
@@ -73,7 +74,8 @@ def _problem(clip: Any, request: Request) -> str | None:
     return None
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """An error as the reason of a row, on one line."""
     message = " ".join(str(error).split())
     return message if isinstance(error, SoraEvalError) else f"{type(error).__name__}: {message}"
 

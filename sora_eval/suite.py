@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
@@ -22,6 +22,7 @@ from sora_eval.metrics import REGISTRY, check_options
 
 _SHAPE = re.compile(r"^([1-9]\d*)x([1-9]\d*)$")
 _CLIP_SHAPE = re.compile(r"^([1-9]\d*)x([1-9]\d*)x([1-9]\d*)$")
+_ASPECT = re.compile(r"^[1-9]\d*:[1-9]\d*$")
 # What [throughput] gives, beside `latency.<stage>`.
 SPEED_METRICS = ["latency", "clips_per_second", "frames_per_second", "tokens_per_second"]
 _ID = re.compile(r"^[A-Za-z0-9._-]+$")
@@ -124,15 +125,28 @@ class Canonical(_Table):
 
 
 class Throughput(_Table):
-    """A sweep of single clips, WIDTHxHEIGHTxFRAMES."""
+    """A sweep of timed calls: the `shapes` WIDTHxHEIGHTxFRAMES, and all of areas (px) x aspects x lengths (frames).
+
+    Every shape is timed as single clips (`latency`) at each size of `batch`; `offline` looks for the largest batch of the
+    smallest and of the largest shape that is answered within `batch_seconds`; `mixed` serves one list of shapes in every
+    way that the generator knows. Repeats go on until there are `repeats` of them and `min_seconds` have passed.
+    """
 
     prompt: str
-    shapes: list[str] = Field(min_length=1)
+    shapes: list[str] = []
+    areas: list[int] = []
+    aspects: list[str] = []
+    lengths: list[int] = []
+    batch: list[int] = Field(default=[1], min_length=1)
+    scenarios: list[Literal["latency", "offline", "mixed"]] = Field(default=["latency"], min_length=1)
+    mixed: list[str] = []
     fps: float = Field(8.0, gt=0)
     repeats: int = Field(5, ge=1)
     warmup: int = Field(1, ge=0)
+    min_seconds: float = Field(0.0, ge=0)
+    batch_seconds: float = Field(2.0, gt=0)
 
-    @field_validator("shapes")
+    @field_validator("shapes", "mixed")
     @classmethod
     def _shapes(cls, values: list[str]) -> list[str]:
         for value in values:
@@ -140,8 +154,34 @@ class Throughput(_Table):
                 raise ValueError(f"{value!r} is not WIDTHxHEIGHTxFRAMES, for example '40x24x17'")
         return values
 
+    @field_validator("aspects")
+    @classmethod
+    def _aspects(cls, values: list[str]) -> list[str]:
+        for value in values:
+            if not _ASPECT.match(value):
+                raise ValueError(f"{value!r} is not WIDTH:HEIGHT, for example '16:9'")
+        return values
+
+    @field_validator("areas", "lengths", "batch")
+    @classmethod
+    def _counts(cls, values: list[int]) -> list[int]:
+        for value in values:
+            if value < 1:
+                raise ValueError(f"{value}; expected at least 1")
+        return values
+
+    @model_validator(mode="after")
+    def _something(self) -> Throughput:
+        axes = (self.areas, self.aspects, self.lengths)
+        if any(axes) and not all(axes):
+            raise ValueError("areas, aspects and lengths belong together; give all three, or shapes only")
+        if not self.shapes and not self.areas:
+            raise ValueError("nothing to time; give shapes, or areas with aspects and lengths")
+        return self
+
     @property
     def sizes(self) -> list[tuple[int, int, int]]:
+        """Of the shapes that are named: they are taken as they are, where areas x aspects are snapped."""
         return [tuple(map(int, s.split("x"))) for s in self.shapes]  # type: ignore[misc]
 
 

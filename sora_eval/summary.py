@@ -74,7 +74,7 @@ def summarise(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
     timings = folder.rows("timings")
     if suite.throughput is not None and timings:
         head = folder.head
-        signature = f"latency|batch:1|{head['hardware']['cpu']}|threads:{head['hardware']['cores']}"
+        signature = throughput.signature_of(head)
         rows += throughput.summarise(timings, signature)
     folder.replace("metrics", rows)
     folder.replace("attribution", attributions)

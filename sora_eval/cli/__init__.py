@@ -9,6 +9,7 @@ import typer
 
 from sora_eval.cli import (
     baseline,
+    bench,
     calibrate,
     compare,
     gate,
@@ -36,6 +37,7 @@ app = typer.Typer(
     "12 the run is incomplete, 130 interrupted (resume it), 1 a bug.",
 )
 app.command(name="run", epilog=run.EXAMPLES)(run.run)
+app.command(name="bench", epilog=bench.EXAMPLES)(bench.bench)
 app.command(name="score", epilog=score.EXAMPLES)(score.score)
 app.command(name="compare", epilog=compare.EXAMPLES)(compare.compare)
 app.command(name="gate", epilog=gate.EXAMPLES)(gate.gate)

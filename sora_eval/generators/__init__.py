@@ -92,6 +92,37 @@ class CountsTokens(Protocol):
     def tokens(self, request: Request) -> int: ...
 
 
+@runtime_checkable
+class CountsFlops(Protocol):
+    """A generator that can count the floating-point operations of a call, by stage; None where it cannot."""
+
+    def flops(self, requests: Sequence[Request], packing: str) -> dict[str, int] | None: ...
+
+
+@runtime_checkable
+class ServesMixed(Protocol):
+    """A generator with several ways to batch requests of mixed shapes. `serve` gives the clips of `generate`."""
+
+    packings: tuple[str, ...]
+
+    def serve(self, requests: Sequence[Request], packing: str) -> Sequence[Clip]: ...
+
+
+@runtime_checkable
+class SaysWhere(Protocol):
+    """A generator that knows where it runs: device, provider (what really computes), threads, settings of its own."""
+
+    @property
+    def where(self) -> dict[str, Any]: ...
+
+
+@runtime_checkable
+class Synchronises(Protocol):
+    """A generator on a device that works on after a call has returned; `synchronise` waits for it."""
+
+    def synchronise(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class GeneratorInfo:
     """One line of `sora-eval list generators`."""
@@ -103,7 +134,7 @@ class GeneratorInfo:
 
 GENERATORS: dict[str, GeneratorInfo] = {
     "reference": GeneratorInfo(
-        "reference[:CHECKPOINT][?backend=torch&refine=true&first_frames=1]",
+        "reference[:CHECKPOINT][?backend=torch&steps=10&guidance=2&refine=true&first_frames=1]",
         "the reference model; shipped: base, base-int8, middle, early",
         "reference:open_reference",
     ),
@@ -112,6 +143,11 @@ GENERATORS: dict[str, GeneratorInfo] = {
     ),
     "vae": GeneratorInfo("vae[:CHECKPOINT]", "the world through the reference VAE and back (VAE floor)", "reference:open_vae"),
     "folder": GeneratorInfo("folder:PATH", "real videos: a folder, or a manifest (csv, jsonl, parquet)", "folder:open_folder"),
+    "diffusers": GeneratorInfo(
+        "diffusers:ID[?device=cuda&dtype=bfloat16]",
+        "a video pipeline of diffusers: a folder, or a name on the hub",
+        "diffusers:open_diffusers",
+    ),
     "python": GeneratorInfo(
         "python:MODULE:CALLABLE", "your function: request -> frames (T, H, W, 3) uint8", "python:open_python"
     ),
@@ -134,6 +170,11 @@ def open_generator(spec: str) -> Generator:
     module, _, function = GENERATORS[kind].target.partition(":")
     opened: Generator = getattr(import_module(f"sora_eval.generators.{module}"), function)(argument, options)
     return opened
+
+
+def with_device(spec: str, device: str | None) -> str:
+    """The spec with `device=DEVICE` among its options; a generator that has no such option refuses it when opened."""
+    return spec if device is None else f"{spec}{'&' if '?' in spec else '?'}device={device}"
 
 
 def refuse_options(options: dict[str, str], known: Sequence[str], spec: str) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ BATCH = 8
 
 
 PIPELINE_OPTIONS = ("backend", "device", "threads")
-REFERENCE_OPTIONS = (*PIPELINE_OPTIONS, "refine", "refine_model", "first_frames")
+REFERENCE_OPTIONS = (*PIPELINE_OPTIONS, "refine", "refine_model", "first_frames", "steps", "guidance")
 
 
 def _pipeline(checkpoint: str, options: dict[str, str], spec: str, refiner: Refiner | None = None) -> model.Pipeline:
@@ -46,6 +47,7 @@ def open_reference(checkpoint: str, options: dict[str, str]) -> ReferenceGenerat
     """`refine` is true, false or the address of an OpenAI-compatible endpoint (ends in /v1; needs `refine_model`).
 
     With `first_frames=N` the clip goes on from the first N frames of the world's answer to the same prompt and seed.
+    `steps` and `guidance` take the place of what a suite asks for, so that two of them can be compared on one suite.
     """
     spec = f"reference:{checkpoint or 'base'}"
     refuse_options(options, REFERENCE_OPTIONS, spec)
@@ -61,7 +63,19 @@ def open_reference(checkpoint: str, options: dict[str, str]) -> ReferenceGenerat
     first = options.get("first_frames", "0")
     if not first.isdigit() or (int(first) and int(first) % TIME_STRIDE != 1):
         raise GeneratorError(f"{spec}: first_frames={first} is not 1 + a multiple of {TIME_STRIDE}")
+    steps = options.get("steps", "1")
+    if not steps.isdigit() or int(steps) < 1:
+        raise GeneratorError(f"{spec}: steps={steps} is not a whole number of at least 1")
+    if not _finite(options.get("guidance", "1")):
+        raise GeneratorError(f"{spec}: guidance={options['guidance']} is not a finite number; 1 is no guidance")
     return ReferenceGenerator(checkpoint or "base", _pipeline(checkpoint, options, spec, refiner), options)
+
+
+def _finite(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False
 
 
 def open_world(argument: str, options: dict[str, str]) -> WorldGenerator:
@@ -88,6 +102,7 @@ class ReferenceGenerator:
 
     batch = BATCH
     capabilities = Capabilities(side=MULTIPLE, stride=TIME_STRIDE)
+    packings = model.PACKINGS
 
     def __init__(self, checkpoint: str, pipeline: model.Pipeline, options: dict[str, str]) -> None:
         self.name, self.checkpoint, self._pipeline, self._options = "reference", checkpoint, pipeline, options
@@ -112,23 +127,43 @@ class ReferenceGenerator:
         """Tokens of one clip; guidance and steps not counted."""
         return tokens_of(grid_of(request.num_frames, request.height, request.width))
 
+    @property
+    def where(self) -> dict[str, Any]:
+        """Device, provider and threads as the backend has them, and the settings that the spec fixes."""
+        fixed: dict[str, Any] = {k: self._options[k] for k in ("steps", "guidance") if k in self._options}
+        backend = self._pipeline.backend
+        return {"device": backend.device, "provider": backend.provider, "threads": backend.threads, **fixed}
+
+    def synchronise(self) -> None:
+        self._pipeline.backend.synchronise()
+
+    def flops(self, requests: Sequence[Request], packing: str) -> dict[str, int] | None:
+        """Floating-point operations of the networks in one call; of a quantised checkpoint as if it were in fp32."""
+        known = packing if packing in self.packings else self.packings[0]
+        return model.flops(self._pipeline, [self._asked(r) for r in requests], known)
+
     def generate(self, requests: Sequence[Request]) -> list[Clip]:
+        return self.serve(requests, model.PACKINGS[0])
+
+    def serve(self, requests: Sequence[Request], packing: str) -> list[Clip]:
+        """The same clips under every packing; what is computed together differs."""
         try:
-            samples = self._pipeline.generate([self._asked(r) for r in requests])
+            samples = self._pipeline.generate([self._asked(r) for r in requests], packing)
         except ReferenceModelError as error:
             raise GeneratorError(str(error)) from error
         return [Clip(s.frames, r.fps, s.seconds) for s, r in zip(samples, requests, strict=True)]
 
     def _asked(self, r: Request) -> model.Request:
         first = int(self._options.get("first_frames", "0"))
+        steps, guidance = self._options.get("steps"), self._options.get("guidance")
         return model.Request(
             r.prompt,
             r.width,
             r.height,
             r.num_frames,
             r.seed,
-            r.num_inference_steps,
-            r.guidance_scale,
+            r.num_inference_steps if steps is None else int(steps),
+            r.guidance_scale if guidance is None else float(guidance),
             refine=self._options.get("refine", "false") != "false",
             first_frames=world_frames(r)[:first] if first else None,
         )

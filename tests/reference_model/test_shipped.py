@@ -70,7 +70,7 @@ def test_a_clip_generated_in_a_pack_equals_the_clip_alone(onnx):
         alone = onnx.generate([request])[0]
         assert alone.frames.shape == (request.num_frames, request.height, request.width, 3)
         assert (np.abs(alone.frames.astype(int) - sample.frames) <= 1).mean() >= 0.999
-        assert set(sample.seconds) == {"text", "denoise", "decode"}
+        assert set(sample.seconds) == {"text", "denoise", "denoise_step", "decode"}
 
 
 @pytest.mark.parametrize("packing", ["single", "bucketed", "padded"])

@@ -1,0 +1,71 @@
+"""The tables of a benchmark: shapes, batches, mixed lists, the growth of cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+
+from reports.tables import number, terminal
+from sora_eval.runs import RunFolder
+
+SHOWN = {
+    "latency": "latency s",
+    "latency.denoise": "denoise s",
+    "latency.denoise_step": "step s",
+    "latency.decode": "decode s",
+    "clips_per_second": "clips/s",
+    "tokens_per_second": "tokens/s",
+    "peak_bytes": "peak MB",
+    "share_of_peak": "% of peak",
+}
+
+
+def speed_table(folder: RunFolder) -> pd.DataFrame:
+    """One row a point that was timed, strings ready to print."""
+    rows = folder.rows("metrics")
+    batches = {r["id"]: r["batch"] for r in folder.rows("timings")}
+    tokens = {r["id"]: r["tokens"] for r in folder.rows("timings")}
+    out = []
+    for name in dict.fromkeys(r["slice"] for r in rows if r["slice"] in batches):
+        own = {r["metric"]: r for r in rows if r["slice"] == name}
+        if own["latency"]["status"] == "error":
+            continue
+        row = {"run": name, "batch": str(batches[name]), "tokens": number(tokens[name])}
+        for metric, title in SHOWN.items():
+            value = own[metric]["value"] if metric in own else None
+            row[title] = number(value / 1e6 if metric == "peak_bytes" and value is not None else value)
+        out.append(row)
+    return pd.DataFrame(out).rename(columns={"run": "shape"})
+
+
+def failures(folder: RunFolder) -> list[str]:
+    """Points that could not be timed, and why."""
+    return [f"{r['slice']}: {r['reason']}" for r in folder.rows("metrics") if r["status"] == "error"]
+
+
+def cost_sentence(cost: dict[str, Any] | None) -> str:
+    """How cost grows, in words."""
+    if cost is None:
+        return "too few numbers of tokens for a curve of cost"
+    growth = f"{number(1e3 * cost['a'])} ms + {number(1e6 * cost['b'])} us n + {number(1e9 * cost['c'])} ns n^2"
+    lead = "no growth faster than n was seen" if cost["lead"] is None else f"attention leads from {cost['lead']:.0f} tokens"
+    return f"denoising n tokens takes {growth} (largest error {number(cost['error_percent'])} %); {lead}"
+
+
+def print_speed(folder: RunFolder, console: Console) -> None:
+    """What was measured, on what, and what was snapped."""
+    head = folder.head
+    bench = head["bench"]
+    console.print(terminal(speed_table(folder), f"{head['generator']['spec']} on {bench['device']}, {bench['provider']}"))
+    peak = number(bench["matrix_peak_flops"] / 1e9)
+    lines = [
+        *failures(folder),
+        cost_sentence(bench["cost"]),
+        f"matrix peak {peak} GFLOP/s; opened in {number(bench['open_seconds'])} s",
+    ]
+    if bench["snapped"]:
+        lines.append(f"{len(bench['snapped'])} shapes were snapped, for example {bench['snapped'][0]}")
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,46 @@
+"""How cost grows with tokens. Pure: numpy, scipy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import nnls
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds = a + b n + c n^2 for n tokens: what a call costs anyway, what every token costs, what every pair costs.
+
+    `error_percent` is the largest relative error of the fit.
+    """
+
+    a: float
+    b: float
+    c: float
+    error_percent: float
+
+    def seconds(self, tokens: float) -> float:
+        return self.a + self.b * tokens + self.c * tokens**2
+
+
+def cost_of(tokens: Sequence[float], seconds: Sequence[float]) -> Cost:
+    """Least squares of the relative errors, no coefficient below 0 (a negative cost is no cost).
+
+    Relative, since the largest clips would else decide alone. Needs three numbers of tokens.
+    """
+    n, s = np.asarray(tokens, float), np.asarray(seconds, float)
+    if len(set(n.tolist())) < 3:
+        raise ValueError(f"a curve of three coefficients needs three numbers of tokens, found {len(set(n.tolist()))}")
+    scale = np.array([1.0, n.max(), n.max() ** 2])
+    columns = np.stack([np.ones_like(n), n, n**2], 1) / scale
+    found, _ = nnls(columns / s[:, None], np.ones_like(s))
+    a, b, c = (float(v) for v in found / scale)
+    error = np.abs(columns @ found / s - 1).max()
+    return Cost(a, b, c, float(100 * error))
+
+
+def lead_of_attention(cost: Cost) -> float | None:
+    """Tokens from which the cost of pairs is larger than that of tokens, b / c; None where no such cost was seen."""
+    return cost.b / cost.c if cost.c > 0 else None

@@ -1,0 +1,111 @@
+"""What a speed sweep asks for: shapes snapped to what a generator can make, batches, and one list of mixed shapes. Pure."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sora_eval.generators import Capabilities, Request, shape_problems
+from sora_eval.suite import Suite, Throughput
+
+ONE_BY_ONE, AS_A_BATCH = "single", "batch"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One thing that is timed: requests that are answered in one go. With a `problem` it cannot be had.
+
+    Ids are `WxHxT` for one clip, `batch4:WxHxT`, `offline:WxHxT`, `mixed:PACKING`.
+    """
+
+    id: str
+    scenario: str
+    requests: tuple[Request, ...]
+    packing: str = AS_A_BATCH
+    problem: str = ""
+
+    @property
+    def frames(self) -> int:
+        """Frames of all its clips."""
+        return sum(r.num_frames for r in self.requests)
+
+
+def size_of(shape: str) -> tuple[int, int, int]:
+    """Width, height and frames of `WxHxT`."""
+    width, height, frames = map(int, shape.split("x"))
+    return width, height, frames
+
+
+def snapped(area: int, aspect: str, frames: int, capabilities: Capabilities) -> tuple[int, int, int]:
+    """The shape nearest to an area (px), an aspect ratio and a length that a generator takes.
+
+    Nearest by the logarithms of area and ratio: a side rounded on its own would turn 4:3 into 1:1 on a coarse grid.
+    """
+    over, under = map(int, aspect.split(":"))
+    ratio, step = over / under, capabilities.side
+    sides = [
+        sorted({max(step, math.floor(v / step) * step), math.ceil(v / step) * step})
+        for v in (math.sqrt(area * ratio), math.sqrt(area / ratio))
+    ]
+    width, height = min(
+        itertools.product(*sides), key=lambda s: (math.log(s[0] * s[1] / area) ** 2 + math.log(s[0] / s[1] / ratio) ** 2, s)
+    )
+    return width, height, 1 + round((frames - 1) / capabilities.stride) * capabilities.stride
+
+
+def shapes_of(sweep: Throughput, capabilities: Capabilities) -> tuple[list[str], list[str]]:
+    """All shapes of a sweep, each once: those that it names and those of areas x aspects x lengths; and what was snapped."""
+    shapes, notes = dict.fromkeys(sweep.shapes), []
+    for area, aspect, frames in itertools.product(sweep.areas, sweep.aspects, sweep.lengths):
+        width, height, length = snapped(area, aspect, frames, capabilities)
+        over, under = map(int, aspect.split(":"))
+        if (width * height, length) != (area, frames) or width * under != height * over:
+            notes.append(f"{area} px at {aspect} x {frames} frames: nearest {width}x{height}x{length}")
+        shapes[f"{width}x{height}x{length}"] = None
+    return list(shapes), notes
+
+
+def request_for(shape: str, suite: Suite, seed: int = 0) -> Request:
+    """The sweep's prompt at one shape."""
+    sweep, settings = suite.throughput, suite.generate
+    assert sweep is not None
+    facts = next((p.facts for p in suite.prompt_list if p.text == sweep.prompt), None)
+    steps, scale = settings.num_inference_steps, settings.guidance_scale
+    return Request(sweep.prompt, *size_of(shape), sweep.fps, seed, steps, scale, facts)
+
+
+def groups_of(suite: Suite, capabilities: Capabilities, packings: Sequence[str]) -> tuple[list[list[Point]], list[str]]:
+    """The points of a sweep, those of one inner list timed in turns; and notes on what was snapped.
+
+    Offline points hold one request: how many fit is found by a search. A shape that the generator cannot make is a point
+    with its problem.
+    """
+    sweep = suite.throughput
+    assert sweep is not None
+    shapes, notes = shapes_of(sweep, capabilities)
+    groups = []
+    if "latency" in sweep.scenarios:
+        for shape, batch in itertools.product(shapes, sweep.batch):
+            point = Point(
+                shape if batch == 1 else f"batch{batch}:{shape}",
+                "latency" if batch == 1 else "batch",
+                tuple(request_for(shape, suite, seed) for seed in range(batch)),
+            )
+            groups.append([checked(point, capabilities)])
+    if "offline" in sweep.scenarios:
+        ordered = sorted(shapes, key=lambda s: math.prod(size_of(s)))
+        for shape in dict.fromkeys((ordered[0], ordered[-1])):
+            groups.append([checked(Point(f"offline:{shape}", "offline", (request_for(shape, suite),)), capabilities)])
+    if "mixed" in sweep.scenarios:
+        requests = tuple(request_for(shape, suite, seed) for seed, shape in enumerate(sweep.mixed or shapes))
+        mixed = [Point(f"mixed:{packing}", "mixed", requests, packing) for packing in packings]
+        groups.append([checked(point, capabilities) for point in mixed])
+    return groups, notes
+
+
+def checked(point: Point, capabilities: Capabilities) -> Point:
+    """The point, with its problem if the generator cannot make its shapes."""
+    sizes = [(r.width, r.height, r.num_frames) for r in point.requests]
+    return replace(point, problem="; ".join(shape_problems(sizes, capabilities)))
