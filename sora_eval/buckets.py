@@ -67,20 +67,18 @@ def pooling_note(row: Mapping[str, Any]) -> str:
     return f"pooled over {len(row['buckets'])} buckets that differ in {', '.join(row['pooled'])}, to which it is not invariant"
 
 
-def incomparable(base: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """Why two rows of one metric cannot be compared: their buckets differ in what it is sensitive to. Empty if they can."""
-    differ = []
-    for axis in AXES:
-        if axis in base.get("sensitive_to", ()) or axis in new.get("sensitive_to", ()):
-            a, b = ([Bucket.parse(t).on(axis) for t in row.get("buckets", {})] for row in (base, new))
-            if a and b and not (_covered(a, b) and _covered(b, a)):
-                differ.append(f"{axis} {_values(a)} against {_values(b)}")
-    return f"not comparable across buckets: {'; '.join(differ)}; score both on one [canonical] canvas" if differ else ""
+def incomparable(pairs: Iterable[tuple[Bucket, Bucket]], sensitive: Iterable[Axis]) -> str:
+    """Why clips that answer the same cases cannot be compared: some pair differs in what the metric is sensitive to.
 
-
-def _covered(values: list[float], others: list[float]) -> bool:
-    return all(any(max(v, o) <= SAME * min(v, o) for o in others) for v in values)
-
-
-def _values(values: list[float]) -> str:
-    return ", ".join(f"{v:g}" for v in sorted(set(values)))
+    `pairs` are the buckets of one case in both runs. Empty if they can be compared.
+    """
+    differ: dict[Axis, tuple[Bucket, Bucket]] = {}
+    for a, b in pairs:
+        for axis in spread((a, b)):
+            differ.setdefault(axis, (a, b))
+    found = [f"{axis} ({a} against {b})" for axis, (a, b) in differ.items() if axis in tuple(sensitive)]
+    return (
+        f"cases differ in {', '.join(found)}, to which it is not invariant; score both runs on one [canonical] canvas"
+        if found
+        else ""
+    )

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from sora_eval.buckets import Axis, Bucket, incomparable
 from sora_eval.distances import set_statistic
 from sora_eval.sides import Features, Side, rows_of
 from sora_eval.statistics import (
@@ -186,9 +187,21 @@ def _problem(
             return Verdict.ERROR, f"{name} has no value: {row['status']}: {found}"
     if a["signature"] != b["signature"]:
         return Verdict.NOT_COMPARABLE, f"signature: {a['signature']} against {b['signature']}"
-    if field := unlike(base, new, other_seeds):
+    sensitive = {*a.get("sensitive_to", ()), *b.get("sensitive_to", ())}
+    if field := unlike(base, new, other_seeds) or _across_buckets(base, new, sensitive):
         return Verdict.NOT_COMPARABLE, field
     return _speed_problem(base, new, profile) if is_speed(metric) else None
+
+
+def _across_buckets(base: Side, new: Side, sensitive: set[Axis]) -> str:
+    """Why the clips of the same cases are too unlike for a metric, or ''."""
+    both = [(base.samples[i], new.samples[i]) for i in base.samples if i in new.samples]
+    known = [(x, y) for x, y in both if x["width"] and y["width"]]  # of a file that cannot be read, no shape is known
+    return incomparable(((_bucket(x), _bucket(y)) for x, y in known), sensitive)
+
+
+def _bucket(sample: dict[str, Any]) -> Bucket:
+    return Bucket(sample["width"], sample["height"], sample["frames"], sample["fps"])
 
 
 def _speed_problem(base: Side, new: Side, profile: str | None) -> tuple[Verdict, str] | None:

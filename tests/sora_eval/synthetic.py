@@ -141,7 +141,17 @@ def make_side(scores: dict[str, Any], prompts: list[str], higher: bool = False, 
     """The same in memory, per-clip metrics only: `scores` has a value a case, `prompts` the prompt of each."""
     ids = [f"{p}/32x32x9/{i}" for i, p in enumerate(prompts)]
     samples = {
-        i: {"id": i, "prompt_id": p, "width": 32, "height": 32, "frames": 9, "tags": [], "status": "ok", "error": ""}
+        i: {
+            "id": i,
+            "prompt_id": p,
+            "width": 32,
+            "height": 32,
+            "frames": 9,
+            "fps": 8.0,
+            "tags": [],
+            "status": "ok",
+            "error": "",
+        }
         for i, p in zip(ids, prompts, strict=True)
     }
     metrics = {(m, "all"): _metric(m, "all", float(np.mean(v)), len(v), len(v), higher) for m, v in scores.items()}

@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 from sora_eval import evaluate
 from sora_eval.buckets import AXES, Bucket, describe, incomparable, pooling_note, spread
 from sora_eval.canvas import on_canvas
-from sora_eval.clip import Clip, write_clip
+from sora_eval.clip import Clip, read_clip, write_clip
+from sora_eval.differences import difference
 from sora_eval.errors import SuiteError
 from sora_eval.features.base import Undefined
+from sora_eval.sides import side_of
 from sora_eval.suite import Canonical, load_suite
+from sora_eval.verdicts import Verdict
 
 SMALL = Bucket(32, 32, 16, 8.0)
 BUCKETS = st.builds(
@@ -45,13 +48,13 @@ def test_pooling_is_named_for_what_a_metric_is_sensitive_to_only():
     assert pooling_note(describe(mixed[:2], AXES)) == ""
 
 
-def test_rows_of_other_buckets_cannot_be_compared():
-    a, b = describe([SMALL], AXES), describe([Bucket(64, 64, 16, 8.0)] * 2, AXES)
-    assert incomparable(a, b).startswith("not comparable across buckets: resolution 1024 against 4096; score both on one")
-    assert incomparable(a, a) == ""
-    blind = ("aspect", "fps", "length")
-    assert incomparable(describe([SMALL], blind), describe([Bucket(64, 64, 16, 8.0)], blind)) == ""
-    assert incomparable({}, b) == ""  # rows of speed have no buckets
+def test_clips_of_other_buckets_cannot_be_compared():
+    pairs = [(SMALL, SMALL), (SMALL, Bucket(64, 64, 16, 8.0))]
+    assert incomparable(pairs, AXES).startswith(
+        "cases differ in resolution (32x32x16@8 against 64x64x16@8), to which it is not"
+    )
+    assert incomparable(pairs, ("aspect", "fps", "length")) == ""
+    assert incomparable(pairs[:1], AXES) == ""
 
 
 def clip(t=24, h=30, w=50, fps=24.0):
@@ -92,9 +95,11 @@ def folder(tmp_path, rng):
     return path
 
 
-def run(tmp_path, folder, text):
+def run(tmp_path, folder, text, reference=None):
     (tmp_path / "s.toml").write_text('[suite]\nid = "s"\n' + text)
-    return evaluate.run(load_suite(tmp_path / "s.toml"), f"folder:{folder}", tmp_path / "runs", reference=f"folder:{folder}")
+    return evaluate.run(
+        load_suite(tmp_path / "s.toml"), f"folder:{folder}", tmp_path / "runs", reference=f"folder:{reference or folder}"
+    )
 
 
 def test_rows_say_what_they_pool_and_every_bucket_has_its_own(tmp_path, folder, network):
@@ -112,6 +117,22 @@ def test_rows_say_what_they_pool_and_every_bucket_has_its_own(tmp_path, folder, 
     # Nearest doubling moves no pixel difference, so flickering may be pooled over resolution.
     assert "resolution" not in rows["temporal_flickering", "all"]["sensitive_to"]
     assert rows["temporal_flickering", "all"]["reason"] == ""
+
+
+def test_comparing_runs_across_buckets_is_refused_but_for_what_does_not_change(tmp_path, folder):
+    text = "[metrics.temporal_flickering]\n[metrics.warping_error]\n"
+    doubled = tmp_path / "doubled"
+    doubled.mkdir()
+    for file in folder.iterdir():
+        clip = read_clip(file)
+        write_clip(Clip(clip.frames.repeat(2, 1).repeat(2, 2), 8.0), doubled / file.name)
+    pair = [run(tmp_path, path, text, folder) for path in (folder, doubled)]
+    refused = difference(*map(side_of, pair), "warping_error")
+    assert refused.status is Verdict.NOT_COMPARABLE
+    assert "cases differ in resolution (24x16x8@8 against 48x32x8@8)" in refused.reason
+    assert difference(*map(side_of, pair), "temporal_flickering").change == pytest.approx(0.0, abs=1e-12)
+    pair = [run(tmp_path, path, f"[canonical]\narea = 384\n{text}", folder) for path in (folder, doubled)]
+    assert difference(*map(side_of, pair), "warping_error").status is None
 
 
 def test_on_a_canonical_canvas_nothing_is_pooled_and_the_signature_says_so(tmp_path, folder, network):

@@ -61,7 +61,8 @@ def same(metric, other):
     assert torch.allclose(a, b, rtol=1e-6, atol=1e-6, equal_nan=True), (a, b)
 
 
-@pytest.mark.parametrize("name", list(REGISTRY))
+# physics_iq needs real takes beside its clips: test_physics_iq.py has its own test of this.
+@pytest.mark.parametrize("name", [n for n in REGISTRY if n != "physics_iq"])
 def test_batches_order_merging_and_pickling_change_nothing(name, views, network):
     whole = fill(fresh(name, views, network), views, 1)
     assert torch.isfinite(whole.compute()).any()
