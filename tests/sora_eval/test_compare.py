@@ -108,11 +108,11 @@ def test_frames_are_tidy_and_reports_hold_every_table(runs, tmp_path):
     data = frames.load(runs)
     for name, columns in frames.SCHEMA.items():
         frame = getattr(data, name)
-        assert list(frame.columns[: len(columns)]) == columns
+        assert list(frame.columns[: len(columns)]) == list(columns)
         assert set(frame["run"]) == {r.path.name for r in runs}
     assert len(data.samples) == 48
     files = render.write_report(runs, tmp_path / "report", clips=3)
-    assert {f.name for f in files} == {"report.md", "clips.png"} | {
+    assert {f.name for f in files} == {"report.html", "report.md", "clips.png"} | {
         f"{n}.{s}" for n in frames.SCHEMA for s in ("csv", "parquet")
     }
     pd.testing.assert_frame_equal(
