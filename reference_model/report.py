@@ -241,6 +241,16 @@ def _ablations(found: dict[str, Any]) -> str:
     return table(header, cells)
 
 
+def _stages(made: dict[str, Any]) -> str:
+    """Wall time by stage; of a training that went on from a checkpoint, that of the first part in a column of its own."""
+    own, first = made["stage_seconds"], made.get("goes_on_from", {}).get("made", {}).get("stage_seconds", {})
+    if not first:
+        return table(["stage", "seconds"], [[n, f"{s:.0f}"] for n, s in own.items()])
+    names = dict.fromkeys([*first, *own])
+    rows = [[n, *(f"{part[n]:.0f}" if n in part else "-" for part in (first, own))] for n in names]
+    return table(["stage", "seconds, first part", "seconds, second part"], rows)
+
+
 def page(found: dict[str, Any]) -> str:
     """The whole page; its words are in `reference_model.md.template` beside this file."""
     runs = {name: found.get(f"run {name}", {}) for name in RUNS}
@@ -303,9 +313,10 @@ def page(found: dict[str, Any]) -> str:
         "ablations": _ablations(found),
         "sizes": table(["folder", "MB"], [[n, f"{b / 1e6:.1f}"] for n, b in found["sizes"].items()]),
         "total_size": f"{sum(found['sizes'].values()) / 1e6:.1f}",
-        "stages": table(["stage", "seconds"], [[n, f"{s:.0f}"] for n, s in made["stage_seconds"].items()]),
+        "stages": _stages(made),
         "machine": "; ".join(made["machine"]),
         "dit_steps": made["dit_steps_done"],
+        **{f"{n}_steps": found["made"][n]["dit_steps_done"] for n in ("early", "middle")},
         "train_padding": f"{found['losses'].get('padding', 0):.1%}",
         "train_mask": f"{found['losses'].get('mask_overhead', 0):.1%}",
         "train_tokens": f"{found['losses'].get('tokens_per_s', 0):.0f}",
