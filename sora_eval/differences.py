@@ -222,8 +222,8 @@ def _speed_problem(base: Side, new: Side, profile: str | None) -> tuple[Verdict,
 
 def _speed(out: Difference, base: Side, new: Side) -> Difference:
     a, b = (_repeats(side, out.metric, out.slice) for side in (base, new))
-    if not a or not b:
-        return replace(out, status=Verdict.ERROR, reason="timings.jsonl has no repeats of it")
+    if not a or not b or not np.median(a):
+        return replace(out, status=Verdict.ERROR, reason="timings.jsonl has no repeats of it, or a median of 0")
     ratio, interval = ratio_of_medians(a, b)
     value = float(np.median(a))
     low, high = (None if end is None else value * (end - 1) for end in (interval.low, interval.high))
@@ -250,6 +250,13 @@ def _repeats(side: Side, metric: str, label: str) -> list[float]:
     rows = [r for r in side.timings if r["id"] == label and r["stage"] == stage and r["seconds"]]
     if metric.startswith("latency"):
         return [r["seconds"] for r in rows]
+    if metric == "peak_bytes":
+        return [float(r["bytes"]) for r in rows]
+    if metric == "flops":
+        return [float(r["flops"]) for r in rows if r.get("flops")]
+    if metric == "share_of_peak":
+        peak = (side.head.get("bench") or {}).get("matrix_peak_flops")
+        return [100 * r["flops"] / r["seconds"] / peak for r in rows if r.get("flops") and peak]
     per_call = {"clips_per_second": lambda r: r.get("batch") or 1, "frames_per_second": _frames_of}
     amount = per_call.get(metric, lambda r: r["tokens"] or 0)
     return [amount(r) / r["seconds"] for r in rows]

@@ -54,22 +54,6 @@ def frechet_from_gram(k: Array, a: Index, b: Index, ddof: int = 1) -> float:
     return float(max(mean + spread_a + spread_b - 2 * overlap, 0.0))  # rounding alone can pass below 0
 
 
-def frechet_many(k: Array, sets: Index, b: Index, ddof: int = 1, at_once: int = 64) -> Array:
-    """`frechet_from_gram` of many sets of rows (B, n) against one, (B,): what a permutation test asks for."""
-    n, m, kbb = sets.shape[1], len(b), k[np.ix_(b, b)]
-    spread_b = (np.trace(kbb) - m * kbb.mean()) / (m - ddof)
-    out = []
-    for rows in (sets[i : i + at_once] for i in range(0, len(sets), at_once)):
-        within = k[rows[:, :, None], rows[:, None, :]].mean((1, 2))
-        spread_a = (k.diagonal()[rows].sum(1) - n * within) / (n - ddof)
-        kab = k[rows[:, :, None], b]
-        across = kab.mean((1, 2))
-        centred = kab - kab.mean(1, keepdims=True) - kab.mean(2, keepdims=True) + across[:, None, None]
-        overlap = np.linalg.svd(centred, compute_uv=False).sum(1) / np.sqrt((n - ddof) * (m - ddof))
-        out.append(within + kbb.mean() - 2 * across + spread_a + spread_b - 2 * overlap)
-    return np.asarray(np.maximum(np.concatenate(out), 0.0))
-
-
 def frechet_distance(a: npt.ArrayLike, b: npt.ArrayLike, ddof: int = 1, ridge: float = 0.0) -> float:
     """Fréchet distance (Dowson & Landau 1982; Heusel et al. 2017) of vectors (n, D) and (m, D); squared units, >= 0.
 
@@ -125,14 +109,9 @@ class Statistic:
 
     function: Callable[[Index, Index], float]
     least: int = 2
-    batched: Callable[[Index, Index], Array] | None = None  # the same for many sets of rows (B, n) at once
 
     def __call__(self, a: Index, b: Index) -> float:
         return self.function(a, b)
-
-    def many(self, sets: Index, b: Index) -> Array:
-        """The number of every set of rows of (B, n) against one, (B,)."""
-        return self.batched(sets, b) if self.batched else np.array([self.function(rows, b) for rows in sets])
 
 
 def set_statistic(signature: str, *sets: npt.ArrayLike) -> tuple[Statistic, list[Index]]:
@@ -144,8 +123,7 @@ def set_statistic(signature: str, *sets: npt.ArrayLike) -> tuple[Statistic, list
     if found := re.search(r"\|frechet\|ddof:(\d)(?:\|ridge:([\d.e-]+))?", signature):
         ddof, ridge = int(found[1]), float(found[2] or 0)
         if not ridge:
-            one = lambda a, b: frechet_from_gram(k, a, b, ddof)  # noqa: E731
-            return Statistic(one, batched=lambda sets, b: frechet_many(k, sets, b, ddof)), rows
+            return Statistic(lambda a, b: frechet_from_gram(k, a, b, ddof)), rows
         # A ridge needs covariances; outside the space that the vectors span it cancels, so a basis of that is enough.
         joined = np.concatenate([_vectors(s) for s in sets])
         inside = joined @ np.linalg.svd(joined - joined.mean(0), full_matrices=False)[2].T

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from sora_eval.distances import Index, Statistic
+from sora_eval.distances import Index
 
 Array = npt.NDArray[np.float64]
 CONFIDENCE = 0.95
@@ -207,7 +207,6 @@ def paired_set_difference(
     comes from swapping A and B whole clusters at a time (Noreen 1989), (c + 1) / (P + 1). `least` rows are needed for a
     distance; clusters that cannot be left out for that are not.
     """
-    many = distance.many if isinstance(distance, Statistic) else _one_by_one(distance)
     first, second = distance(a, reference), distance(b, reference)
     difference = second - first
     names, codes = np.unique(np.asarray(clusters), return_inverse=True)
@@ -216,7 +215,7 @@ def paired_set_difference(
     kept = [codes != c for c in range(len(names)) if (codes != c).sum() >= least]
     left_out = np.array([[distance(rows[keep], reference) for rows in (a, b)] for keep in kept]).reshape(len(kept), 2)
     swaps = np.random.default_rng(seed).integers(0, 2, (permutations, len(names))).astype(bool)[:, codes]
-    turned = many(np.where(swaps, a, b), reference) - many(np.where(swaps, b, a), reference)
+    turned = [distance(np.where(s, a, b), reference) - distance(np.where(s, b, a), reference) for s in swaps]
     # Rounding must not hide a tie: the same sets in another order differ in the last digits.
     as_far = int((np.abs(turned) >= abs(difference) - 1e-9 * (abs(first) + abs(second))).sum())
     interval, change_error = Interval(None, None, "none: too few cases to leave one prompt out"), None
@@ -225,10 +224,6 @@ def paired_set_difference(
         interval, change_error = jackknife_interval(changes, difference), jackknife_error(changes)
     errors = (jackknife_error(left_out[:, 0]), jackknife_error(left_out[:, 1]))
     return SetDifference(first, second, difference, interval, (as_far + 1) / (permutations + 1), change_error, errors)
-
-
-def _one_by_one(distance: Distance) -> Callable[[Index, Index], Array]:
-    return lambda sets, reference: np.array([distance(rows, reference) for rows in sets])
 
 
 def two_sample_p(a: Index, b: Index, distance: Distance, permutations: int = 200, seed: int = 0) -> float:

@@ -24,7 +24,15 @@ _SHAPE = re.compile(r"^([1-9]\d*)x([1-9]\d*)$")
 _CLIP_SHAPE = re.compile(r"^([1-9]\d*)x([1-9]\d*)x([1-9]\d*)$")
 _ASPECT = re.compile(r"^[1-9]\d*:[1-9]\d*$")
 # What [throughput] gives, beside `latency.<stage>`.
-SPEED_METRICS = ["latency", "clips_per_second", "frames_per_second", "tokens_per_second"]
+SPEED_METRICS = [
+    "latency",
+    "clips_per_second",
+    "frames_per_second",
+    "tokens_per_second",
+    "peak_bytes",
+    "flops",
+    "share_of_peak",
+]
 _ID = re.compile(r"^[A-Za-z0-9._-]+$")
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sora_eval.compare import compare
 from sora_eval.differences import difference
 from sora_eval.errors import SuiteError
 from sora_eval.gate import allowed_change, gate, within
@@ -446,6 +447,18 @@ def test_interleaved_speed_is_gated_a_row_a_shape(tmp_path):
     assert [(r.slice, str(r.verdict)) for r in result.rows] == [("32x32x9", "REGRESSED"), ("40x24x9", "PASS")]
     assert result.rows[0].change_percent == pytest.approx(100 * (1.325 / 1.025 - 1))
     assert gate(a, b, {"latency": UP}).rows[0].verdict is Verdict.IMPROVED
+
+
+def test_memory_is_gated_by_its_repeats_too(tmp_path):
+    a, b = speed_runs(tmp_path, bench={"session": "s1"})
+    for run in (a, b):
+        rows = [r for r in run.rows("metrics") if r["metric"] == "latency"]
+        run.append("metrics", [{**r, "metric": "peak_bytes", "unit": "byte"} for r in rows])
+    edit(b, "timings", lambda r: {**r, "bytes": 2})
+    spec = {"peak_bytes": Gate(max_increase=10.0)}
+    assert [str(r.verdict) for r in gate(b, a, spec).rows] == ["REGRESSED", "REGRESSED"]
+    assert gate(a, a, spec).verdict is Verdict.PASS
+    assert compare(a, b).table.set_index("metric").loc["peak_bytes"]["change"].tolist() == [1.0, 1.0]
 
 
 def test_three_repeats_cannot_fire_and_say_so(tmp_path):

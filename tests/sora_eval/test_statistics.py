@@ -152,14 +152,6 @@ def test_ratio_of_medians(rng):
     assert ratio_of_medians(base[:3], base[:3])[1].low is None
 
 
-@pytest.mark.parametrize("ddof", [0, 1])
-def test_many_distances_at_once_are_the_same_as_one_by_one(ddof, rng):
-    statistic, (a, b, r) = set_statistic(f"fvd|x|frechet|ddof:{ddof}", *rng.standard_normal((3, 20, 30)))
-    swaps = rng.integers(0, 2, (70, 20)).astype(bool)
-    sets = np.where(swaps, a, b)
-    np.testing.assert_allclose(statistic.many(sets, r), [statistic(s, r) for s in sets], rtol=1e-9)
-
-
 def test_equal_sets_have_p_1_and_order_of_rows_changes_nothing(rng):
     x, y, z = rng.standard_normal((3, 16, 5))
     clusters = [str(i // 2) for i in range(16)]
