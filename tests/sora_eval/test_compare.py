@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports import frames, render, tables
+from reports import frames, render, source, tables
 from sora_eval import evaluate
 from sora_eval.compare import COLUMNS, compare
 from sora_eval.differences import difference
@@ -111,8 +111,8 @@ def test_frames_are_tidy_and_reports_hold_every_table(runs, tmp_path):
         assert list(frame.columns[: len(columns)]) == list(columns)
         assert set(frame["run"]) == {r.path.name for r in runs}
     assert len(data.samples) == 48
-    files = render.write_report(runs, tmp_path / "report", clips=3)
-    assert {f.name for f in files} == {"report.html", "report.md", "clips.png"} | {
+    files = render.write_report(source.open_source([r.path for r in runs]), tmp_path / "report", clips=3)
+    assert {f.name for f in files} == {"report.md", "clips.png"} | {
         f"{n}.{s}" for n in frames.SCHEMA for s in ("csv", "parquet")
     }
     pd.testing.assert_frame_equal(
