@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
@@ -44,7 +45,7 @@ def cells_of(corruptions: tuple[str, ...]) -> list[Cell]:
     return [Cell(CLEAN), *(Cell(f"{BASELINE}{name}", 1.0) for name in BASELINES), *graded]
 
 
-class Material:
+class Material(ABC):
     """Cases in order, their clean clips, and each of these under any treatment."""
 
     exact = False  # the truth behind the clips is known
@@ -59,9 +60,9 @@ class Material:
         self._orders = {name: generator_of(name, "order", seed).permutation(len(cases)) for name in CORRUPTIONS}
         self._left: dict[int, Clip] = {}
 
+    @abstractmethod
     def clip(self, i: int) -> Clip:
         """The clean clip of a case. Raises SoraEvalError."""
-        raise NotImplementedError
 
     def reference(self, i: int) -> Clip:
         """A clip of the reference set: the clean one, where nothing else is like it."""
