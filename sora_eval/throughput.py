@@ -47,7 +47,10 @@ def time_group(suite: Suite, arms: Sequence[Arm], group: Sequence[Point]) -> lis
     """Rows an arm. Rounds alternate over all points and arms: A B A B, so that a slow minute of the machine meets all."""
     sweep = suite.throughput
     assert sweep is not None
-    points = [_offline(p, arms, sweep.batch_seconds, _budget(sweep.memory_share)) if p.scenario == "offline" and not p.problem else p for p in group]
+    points = [
+        _offline(p, arms, sweep.batch_seconds, _budget(sweep.memory_share)) if p.scenario == "offline" and not p.problem else p
+        for p in group
+    ]
     turns = [(point, arm, _Rows(point, arm)) for point in points for arm in arms]
     for point, arm, rows in turns:
         if point.problem:
