@@ -23,7 +23,7 @@ DECODE_BATCH = 8
 CLIPS_AT_ONCE = 8
 # Shorter packs and smaller batches than in training: of a pack's attention scores only those within clips are of use, and
 # activations that stay in the cache are read faster.
-PACK_TOKENS, BATCH_TOKENS = 128, 512
+PACK_TOKENS, BATCH_TOKENS = 64, 512
 PACKINGS = ("packed", "single", "bucketed", "padded")
 
 Frames = npt.NDArray[np.uint8]
