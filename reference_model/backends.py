@@ -173,6 +173,7 @@ def open_session(path: Path, device: str, threads: int) -> ort.InferenceSession:
     # A denoising step is hundreds of small kernels: threads that were put to sleep would be woken for each, so they may
     # spin between them. That takes the cores from torch in the same process: time the two in processes of their own.
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # but not after the call
     try:
         session = ort.InferenceSession(str(path), options, providers=[PROVIDERS[device]])
     except Exception as error:  # onnxruntime raises its own classes, not exported

@@ -20,7 +20,10 @@ from reference_model.shapes import ShapeError, check_shape
 from reference_model.text import tokenize
 
 DECODE_BATCH = 8
-PACKS_AT_ONCE = 8
+CLIPS_AT_ONCE = 8
+# Shorter packs and smaller batches than in training: of a pack's attention scores only those within clips are of use, and
+# activations that stay in the cache are read faster.
+PACK_TOKENS, BATCH_TOKENS = 64, 512
 PACKINGS = ("packed", "single", "bucketed", "padded")
 
 Frames = npt.NDArray[np.uint8]
@@ -71,7 +74,7 @@ class Request:
 
     @property
     def twins(self) -> int:
-        """Segments of the clip: guidance needs no second batch, its unconditional twin is a second segment of the pack."""
+        """Segments of the clip: with guidance its unconditional twin is a second one, and no second batch is needed."""
         return 1 if self.guidance_scale == 1.0 else 2
 
 
@@ -85,29 +88,35 @@ class Sample:
     prompt: str
 
 
-def arrange(sizes: Sequence[int], shapes: Sequence[patchify.Grid], capacity: int, packing: str) -> list[list[list[int]]]:
-    """Which clips of `sizes` tokens are computed together: a list of batches of packs of clip numbers.
+def batches(sizes: Sequence[int], shapes: Sequence[patchify.Grid], packing: str) -> list[list[int]]:
+    """Which clips, of `sizes` tokens with guidance, go through the networks together: clip numbers, each once.
 
     "packed" shares packs (NaViT); the others are what it is compared with: "single" one clip after the other, "bucketed"
-    batches of one shape, "padded" every clip as long as the longest.
+    batches of one shape, "padded" every clip as long as the longest of its batch.
     """
     if packing not in PACKINGS:
         raise ReferenceModelError(f"packing {packing!r} is not known; expected one of: {', '.join(PACKINGS)}")
-    alone = [[i] for i in range(len(sizes))]
+    every = range(len(sizes))
     if packing == "single":
-        return [[group] for group in alone]
-    if packing == "bucketed":
-        buckets = [[g for g in alone if shapes[g[0]] == shape] for shape in sorted(set(shapes))]
-        return [batch for bucket in buckets for batch in _chunks(bucket)]
+        return [[i] for i in every]
     if packing == "padded":
-        return _chunks(alone)
-    # Packs of one batch are as long as its longest, so the others may as well be filled up to that.
-    groups = patchify.best_fit(sizes, max(capacity, *sizes))
-    return _chunks(sorted(groups, key=lambda group: -sum(sizes[i] for i in group)))
+        return _chunks(list(every))
+    if packing == "bucketed":
+        return [chunk for shape in sorted(set(shapes)) for chunk in _chunks([i for i in every if shapes[i] == shape])]
+    # Packs of one batch are as long as its longest clip, so those of one batch should be of about one size.
+    out: list[list[int]] = []
+    room = 0
+    for i in sorted(every, key=lambda i: -sizes[i]):
+        if not out or sizes[i] > room:
+            out.append([])
+            room = BATCH_TOKENS
+        out[-1].append(i)
+        room -= sizes[i]
+    return out
 
 
-def _chunks(groups: list[list[int]]) -> list[list[list[int]]]:
-    return [groups[i : i + PACKS_AT_ONCE] for i in range(0, len(groups), PACKS_AT_ONCE)]
+def _chunks(clips: list[int]) -> list[list[int]]:
+    return [clips[i : i + CLIPS_AT_ONCE] for i in range(0, len(clips), CLIPS_AT_ONCE)]
 
 
 class Pipeline:
@@ -131,10 +140,9 @@ class Pipeline:
         for steps in sorted({r.num_inference_steps or 1 for r in filled}):
             chosen = [i for i, r in enumerate(filled) if r.num_inference_steps == steps]
             sizes = [filled[i].twins * patchify.tokens_of(filled[i].grid) for i in chosen]
-            shapes = [filled[i].grid for i in chosen]
-            for batch in arrange(sizes, shapes, self.config.dit.pack_tokens, packing):
-                members = [chosen[i] for group in batch for i in group]
-                samples = self._generate([filled[i] for i in members], [len(group) for group in batch], steps)
+            for batch in batches(sizes, [filled[i].grid for i in chosen], packing):
+                members = [chosen[i] for i in batch]
+                samples = self._generate([filled[i] for i in members], steps, shared=packing == "packed")
                 out.update(zip(members, samples, strict=True))
         return [out[i] for i in range(len(filled))]
 
@@ -147,8 +155,8 @@ class Pipeline:
                 requests[i] = replace(requests[i], prompt=prompt)
         return requests
 
-    def _generate(self, requests: list[Request], members: list[int], steps: int) -> list[Sample]:
-        """Clips of one batch of packs; the first `members[0]` requests share the first pack, and so on."""
+    def _generate(self, requests: list[Request], steps: int, shared: bool) -> list[Sample]:
+        """Clips of one batch. A clip and its unconditional twin are segments; `shared`, several share a pack."""
         started = time.perf_counter()
         owner = [i for i, r in enumerate(requests) for _ in range(r.twins)]
         first = np.cumsum([0, *(r.twins for r in requests)])
@@ -159,11 +167,11 @@ class Pipeline:
         rows = np.array([distinct.index(p) for p in prompts])
         text_done = time.perf_counter()
 
-        cuts = np.cumsum([0, *members])
-        groups = [list(range(first[a], first[b])) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
         given = [self._given(r) for r in requests]
         known = [len(g) for g in given]
         places = [patchify.positions(requests[i].grid) for i in owner]
+        sizes = [len(p) for p in places]
+        groups = patchify.best_fit(sizes, max(PACK_TOKENS, *sizes)) if shared else [[i] for i in range(len(sizes))]
         packs = patchify.pack(places, lengths[rows].tolist(), ids.shape[1], groups, known=[known[i] for i in owner])
         extent = np.array([requests[i].grid for i in owner], np.int64)[packs.state_clip]
         fixed = (extent, pooled[rows][packs.state_clip], states[rows], packs.text_index, packs.text_clip)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from sora_eval.arms import Call, WorkerArm
 from sora_eval.bench import bench
 from sora_eval.errors import SoraEvalError
 from sora_eval.generators import Request
+from sora_eval.peers import save_ltx
 from sora_eval.progress import track
 from sora_eval.runs import RunFolder
 from sora_eval.suite import Suite, load_suite
@@ -106,10 +108,11 @@ def write_page(page: Path, out: Path) -> Path:
         lambda: backends(suite),
         lambda: packings(suite),
         lambda: overhead(suite),
+        lambda: peers(suite),
     ]
-    run, compared, mixed, cost = [step() for step in track(steps, "page")]
+    run, compared, mixed, cost, others = [step() for step in track(steps, "page")]
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(render(run, [*mixed, *compared, cost]))
+    page.write_text(render(run, [*mixed, *compared, *others, cost]))
     return page
 
 
@@ -163,6 +166,23 @@ def packings(suite: Suite) -> list[Ratio]:
     ]
 
 
+def peers(suite: Suite) -> list[Ratio]:
+    """The loop of diffusers over a transformer of equal width, depth and tokens, one clip; its VAE is not this one."""
+    requests = [request_for(SHAPE, suite)]
+    what = f"denoising one clip of {SHAPE}"
+    with ExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory())
+        name = "diffusers, LTX-Video"
+        try:
+            save_ltx(Path(folder))
+        except ImportError as error:
+            return [Ratio(what, name, "ONNX Runtime", None, reason=f"{error}; install sora_eval[diffusers]")]
+        specs = {"ONNX Runtime": "reference:base", "torch eager": "reference:base?backend=torch", name: f"diffusers:{folder}"}
+        sides, broken = _open(specs, stack)
+        calls = in_turns({n: lambda arm=arm: arm.call(requests) for n, arm in sides.items()}) | broken  # type: ignore[misc]
+    return [ratio(calls, what, name, new, stage="denoise") for new in ("torch eager", "ONNX Runtime")]
+
+
 def overhead(suite: Suite) -> Ratio:
     """What the harness adds: its calls, the way to the worker included, against a bare loop of the same calls."""
     requests: list[Request] = [request_for(SHAPE, suite)]
@@ -208,8 +228,11 @@ Written by `sora-eval bench --page docs/performance.md`; do not edit. Measured {
 {head["software"]["sora_eval"]}, torch {head["software"]["torch"]}. {where.get("steps", "default")} denoising steps.
 
 CUDA was not measured: the code chooses the provider, binds inputs and outputs and synchronises around timed regions, and a
-test with a fake device checks the order of the calls; no number on this page is of a GPU. A denoising loop of diffusers is
-not compared either: no pipeline of it has these networks, and one with others of equal size would compare architectures.
+test with a fake device checks the order of the calls; no number on this page is of a GPU.
+
+No pipeline of diffusers has these networks. What is compared is its own loop (LTX-Video, random weights, torch eager) over a
+transformer of the same width, depth, heads and tokens, guidance and steps alike; it differs in that it reads 128 text places
+in every layer, and that guidance is a second half of the batch. So the ratio says what a loop costs, not which model is better.
 
 ## Ratios
 

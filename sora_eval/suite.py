@@ -136,7 +136,8 @@ class Throughput(_Table):
     """A sweep of timed calls: the `shapes` WIDTHxHEIGHTxFRAMES, and all of areas (px) x aspects x lengths (frames).
 
     Every shape is timed as single clips (`latency`) at each size of `batch`; `offline` looks for the largest batch of the
-    smallest and of the largest shape that is answered within `batch_seconds`; `mixed` serves one list of shapes in every
+    smallest and of the largest shape that is answered within `batch_seconds` and `memory_share` of the memory that is free
+    at the start; `mixed` serves one list of shapes in every
     way that the generator knows. Repeats go on until there are `repeats` of them and `min_seconds` have passed.
     """
 
@@ -153,6 +154,7 @@ class Throughput(_Table):
     warmup: int = Field(1, ge=0)
     min_seconds: float = Field(0.0, ge=0)
     batch_seconds: float = Field(2.0, gt=0)
+    memory_share: float = Field(0.5, gt=0, le=1)
 
     @field_validator("shapes", "mixed")
     @classmethod

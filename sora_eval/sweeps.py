@@ -44,14 +44,19 @@ def snapped(area: int, aspect: str, frames: int, capabilities: Capabilities) -> 
     Nearest by the logarithms of area and ratio: a side rounded on its own would turn 4:3 into 1:1 on a coarse grid.
     """
     over, under = map(int, aspect.split(":"))
-    ratio, step = over / under, capabilities.side
+    step = capabilities.side
     sides = [
         sorted({max(step, math.floor(v / step) * step), math.ceil(v / step) * step})
-        for v in (math.sqrt(area * ratio), math.sqrt(area / ratio))
+        for v in (math.sqrt(area * over / under), math.sqrt(area * under / over))
     ]
-    width, height = min(
-        itertools.product(*sides), key=lambda s: (math.log(s[0] * s[1] / area) ** 2 + math.log(s[0] / s[1] / ratio) ** 2, s)
-    )
+
+    def far(size: tuple[int, ...]) -> tuple[float, int]:
+        """Equally near ones by their area, so that a turned ratio gives the turned shape."""
+        width, height = size
+        distance = math.log(width * height / area) ** 2 + math.log(width * under / (height * over)) ** 2
+        return round(distance, 9), width * height
+
+    width, height = min(itertools.product(*sides), key=far)
     return width, height, 1 + round((frames - 1) / capabilities.stride) * capabilities.stride
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import psutil
 
 from sora_eval.arms import Arm, Call
 from sora_eval.fits import cost_of, lead_of_attention
@@ -46,7 +47,10 @@ def time_group(suite: Suite, arms: Sequence[Arm], group: Sequence[Point]) -> lis
     """Rows an arm. Rounds alternate over all points and arms: A B A B, so that a slow minute of the machine meets all."""
     sweep = suite.throughput
     assert sweep is not None
-    points = [_offline(p, arms, sweep.batch_seconds) if p.scenario == "offline" and not p.problem else p for p in group]
+    points = [
+        _offline(p, arms, sweep.batch_seconds, _budget(sweep.memory_share)) if p.scenario == "offline" and not p.problem else p
+        for p in group
+    ]
     turns = [(point, arm, _Rows(point, arm)) for point in points for arm in arms]
     for point, arm, rows in turns:
         if point.problem:
@@ -68,13 +72,18 @@ def time_group(suite: Suite, arms: Sequence[Arm], group: Sequence[Point]) -> lis
     return [[row for _, a, rows in turns if a is arm for row in rows.rows] for arm in arms]
 
 
-def _offline(point: Point, arms: Sequence[Arm], budget: float) -> Point:
-    """The point with the largest batch that every arm answers within `budget` seconds, or with the reason why none is."""
+def _budget(share: float) -> int:
+    return int(share * psutil.virtual_memory().available)
+
+
+def _offline(point: Point, arms: Sequence[Arm], budget: float, memory: int) -> Point:
+    """The point with the largest batch that every arm answers within `budget` seconds and `memory` bytes, or why none is."""
     batch = MOST_BATCH
     for arm in arms:
-        found, call = largest_batch(arm, point.requests[0], budget, batch)
+        found, call = largest_batch(arm, point.requests[0], budget, batch, memory)
         if not found:
-            return replace(point, problem=call.reason or f"one clip takes {call.seconds:.2f} s, more than {budget:g} s")
+            took = f"one clip takes {call.seconds:.2f} s and {call.bytes / 1e6:.0f} MB" if call.seconds is not None else ""
+            return replace(point, problem=call.reason or f"{took}; the budgets are {budget:g} s and {memory / 1e6:.0f} MB")
         batch = min(batch, found)
     return replace(point, requests=_copies(point.requests[0], batch))
 
@@ -83,15 +92,18 @@ def _copies(request: Request, count: int) -> tuple[Request, ...]:
     return tuple(replace(request, seed=request.seed + i) for i in range(count))
 
 
-def largest_batch(arm: Arm, request: Request, budget: float, most: int = MOST_BATCH) -> tuple[int, Call]:
-    """The most clips that one call answers within `budget` seconds without failing, at most `most`; 0 if not even one.
+def largest_batch(
+    arm: Arm, request: Request, budget: float, most: int = MOST_BATCH, memory: float = float("inf")
+) -> tuple[int, Call]:
+    """The most clips that one call answers within `budget` seconds and `memory` bytes without failing, at most `most`; 0 if
+    not even one. The memory is that of the generator's whole process.
 
     Doubles until a batch does not fit, then halves the gap. The last call that did not fit comes with it.
     """
 
     def fits(batch: int) -> Call | None:
         call = arm.call(_copies(request, batch), AS_A_BATCH)
-        return None if call.seconds is not None and call.seconds <= budget else call
+        return None if call.seconds is not None and call.seconds <= budget and call.bytes <= memory else call
 
     arm.call((request,), AS_A_BATCH)  # the first call of a shape may build things
     low, high, last = 0, 1, Call(None, {}, 0)

@@ -27,12 +27,14 @@ def run(
     out: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("runs"),
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N cases; such a run is marked partial.")] = None,
     reference: Annotated[str | None, typer.Option(help="Another reference set, for example folder:REAL.")] = None,
+    device: Annotated[str | None, typer.Option(help="Where generators compute: cpu or cuda; an error if it is absent.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with a killed run: its folder, or 'latest'.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that score clips; the numbers stay the same.")] = 1,
 ) -> None:
     """Run a suite against a generator: generate, score, summarise; ends with the table."""
     from reports import render, tables
     from sora_eval import evaluate
+    from sora_eval.generators import with_device
     from sora_eval.runs import RunFolder, resolve_run
     from sora_eval.suite import load_suite
 
@@ -41,13 +43,13 @@ def run(
     started = time.monotonic()
     done: list[RunFolder] = []
     if resume is not None:
-        if generator or limit or reference:
-            raise SoraEvalError("--resume takes generator, limit and reference from the run; leave them out")
+        if generator or limit or reference or device:
+            raise SoraEvalError("--resume takes generator, limit, reference and device from the run; leave them out")
         done.append(evaluate.resume(resolve_run(resume), workers))
     else:
         loaded = load_suite(str(suite))
         for spec in generator or ["reference"]:
-            done.append(evaluate.run(loaded, spec, out, limit=limit, reference=reference, workers=workers))
+            done.append(evaluate.run(loaded, with_device(spec, device), out, limit=limit, reference=reference, workers=workers))
     render.print_runs(done)
     console = tables.console()
     for folder in done:

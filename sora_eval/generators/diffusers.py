@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Sequence
-from functools import cached_property
+import time
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -90,24 +91,70 @@ class DiffusersGenerator:
         return self._fingerprint
 
     def generate(self, requests: Sequence[Request]) -> list[Clip]:
-        return [Clip(self._frames(r), r.fps) for r in requests]
+        return [self._clip(r) for r in requests]
 
-    def _frames(self, r: Request) -> Any:
+    def _clip(self, r: Request) -> Clip:
         options = {"num_inference_steps": r.num_inference_steps, "guidance_scale": r.guidance_scale}
-        asked = {k: v for k, v in options.items() if v is not None}
+        asked: dict[str, Any] = {k: v for k, v in options.items() if v is not None}
         unknown = [k for k in asked if k not in self._accepted]
         if unknown:
             raise GeneratorError(f"{type(self._pipeline).__name__} takes no {', '.join(unknown)}; leave it out of [generate]")
-        made = self._pipeline(
-            prompt=r.prompt,
-            height=r.height,
-            width=r.width,
-            num_frames=r.num_frames,
-            generator=torch.Generator().manual_seed(r.seed),
-            output_type="np",
-            **asked,
-        )
+        clock = Stages(self._pipeline, self.synchronise)
+        if "callback_on_step_end" in self._accepted:
+            asked["callback_on_step_end"] = clock.stepped
+        with clock:
+            made = self._pipeline(
+                prompt=r.prompt,
+                height=r.height,
+                width=r.width,
+                num_frames=r.num_frames,
+                generator=torch.Generator().manual_seed(r.seed),
+                output_type="np",
+                **asked,
+            )
         values = np.asarray(made.frames[0], np.float32)  # (T, H, W, 3) in [0, 1]
         if not np.isfinite(values).all():
             raise GeneratorError("the pipeline gave NaN or infinite values")
-        return np.rint(values.clip(0, 1) * 255).astype(np.uint8)
+        return Clip(np.rint(values.clip(0, 1) * 255).astype(np.uint8), r.fps, clock.seconds)
+
+
+class Stages:
+    """Splits a pipeline's call into text, denoise, denoise_step (one of them) and decode, by the pipeline's own callback.
+
+    The device is waited for where a stage ends, never between steps. Without a callback there is no split.
+    """
+
+    def __init__(self, pipeline: Any, synchronise: Callable[[], None]) -> None:
+        self._pipeline, self._synchronise = pipeline, synchronise
+        self._text, self._steps, self._denoised = 0.0, 0, 0.0
+        self.seconds: dict[str, float] = {}
+
+    def stepped(self, pipeline: Any, step: int, time_of_step: Any, values: dict[str, Any]) -> dict[str, Any]:
+        """For `callback_on_step_end`."""
+        self._steps = step + 1
+        if self._steps == pipeline.num_timesteps:
+            self._synchronise()
+            self._denoised = time.perf_counter()
+        return values
+
+    def __enter__(self) -> None:
+        encode = getattr(self._pipeline, "encode_prompt", None)
+        if encode is not None:
+            self._pipeline.encode_prompt = partial(self._encoded, encode)
+        self._started = time.perf_counter()
+
+    def _encoded(self, encode: Any, *arguments: Any, **options: Any) -> Any:
+        started = time.perf_counter()
+        out = encode(*arguments, **options)
+        self._synchronise()
+        self._text += time.perf_counter() - started
+        return out
+
+    def __exit__(self, *_: object) -> None:
+        self._synchronise()
+        ended = time.perf_counter()
+        vars(self._pipeline).pop("encode_prompt", None)
+        if self._denoised:
+            denoise = self._denoised - self._started - self._text
+            split = {"text": self._text, "denoise": denoise, "denoise_step": denoise / self._steps}
+            self.seconds = {**split, "decode": ended - self._denoised}

@@ -105,6 +105,16 @@ def test_the_largest_batch_fits_and_no_much_larger_one_does(most):
     assert call.reason == ("" if most >= 64 else "out of memory")
 
 
+def test_the_largest_batch_stays_within_the_memory_too():
+    class Hungry(Stub):
+        def call(self, requests, packing="batch"):
+            return Call(0.01, {}, 100 * len(requests))
+
+    assert largest_batch(Hungry("A", []), REQUEST, 1.0, memory=700)[0] == 7
+    found, call = largest_batch(Hungry("A", []), REQUEST, 1.0, memory=99)
+    assert (found, call.bytes) == (0, 100)
+
+
 def test_two_arms_take_turns_and_repeats_go_on_until_both_minima_are_met():
     log = []
     rows = time_group(suite_of(min_seconds=0.05), [Stub("A", log), Stub("B", log)], groups()[0])
