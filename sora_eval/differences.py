@@ -338,7 +338,7 @@ def _sets(out: Difference, base: Side, new: Side, signature: str, permutations: 
         reason = f"{len(ids)} common and {len(real)} reference clips are too few for a distance"
         return replace(out, status=Verdict.INCONCLUSIVE, reason=reason, n=len(ids), note=lost.words(), lost=lost)
     prompts = [str(new.samples[i]["prompt_id"]) for i in ids]
-    found = paired_set_difference(a, b, r, prompts, statistic, permutations, least=statistic.least)
+    found = paired_set_difference(a, b, r, prompts, statistic, permutations)
     units = len(set(prompts))
     return replace(
         out,

@@ -43,15 +43,25 @@ def frechet_from_gram(k: Array, a: Index, b: Index, ddof: int = 1) -> float:
     With centred matrices scaled by 1/sqrt(n - ddof), tr sqrt(Sa Sb) is the nuclear norm of A B^T, whose singular values
     a Gram block gives: no matrix square root and nothing added to a covariance. At least two vectors a set.
     """
-    if min(len(a), len(b)) < 2:
-        raise ValueError(f"a Fréchet distance needs at least 2 vectors a set, found {len(a)} and {len(b)}")
-    kaa, kbb, kab = k[np.ix_(a, a)], k[np.ix_(b, b)], k[np.ix_(a, b)]
-    mean = kaa.mean() + kbb.mean() - 2 * kab.mean()
-    spread_a = (np.trace(kaa) - len(a) * kaa.mean()) / (len(a) - ddof)
-    spread_b = (np.trace(kbb) - len(b) * kbb.mean()) / (len(b) - ddof)
-    centred = kab - kab.mean(0) - kab.mean(1, keepdims=True) + kab.mean()
-    overlap = np.linalg.svd(centred, compute_uv=False).sum() / np.sqrt((len(a) - ddof) * (len(b) - ddof))
-    return float(max(mean + spread_a + spread_b - 2 * overlap, 0.0))  # rounding alone can pass below 0
+    return float(frechet_many_from_gram(k, a[None], b, ddof)[0])
+
+
+def frechet_many_from_gram(k: Array, sets: Index, b: Index, ddof: int = 1) -> Array:
+    """`frechet_from_gram` of each row of `sets` (p, n) with `b`: what they share is computed once, so permutations are fast."""
+    n, m = sets.shape[1], len(b)
+    if min(n, m) < 2:
+        raise ValueError(f"a Fréchet distance needs at least 2 vectors a set, found {n} and {m}")
+    counts = np.zeros((len(sets), len(k)))
+    np.add.at(counts, (np.arange(len(sets))[:, None], sets), 1.0)
+    sums = counts @ k
+    within_a, within_b = (sums * counts).sum(1) / n**2, k[np.ix_(b, b)].mean()
+    mean = within_a + within_b - 2 * sums[:, b].mean(1) / n
+    spread_a = (counts @ np.diag(k) - n * within_a) / (n - ddof)
+    spread_b = (np.trace(k[np.ix_(b, b)]) - m * within_b) / (m - ddof)
+    cross = k[:, b] - k[:, b].mean(1, keepdims=True)
+    overlap = np.array([np.linalg.svd(c - c.mean(0), compute_uv=False).sum() for c in (cross[a] for a in sets)])
+    distance = mean + spread_a + spread_b - 2 * overlap / np.sqrt((n - ddof) * (m - ddof))
+    return np.asarray(np.maximum(distance, 0.0))  # rounding alone can pass below 0
 
 
 def frechet_distance(a: npt.ArrayLike, b: npt.ArrayLike, ddof: int = 1, ridge: float = 0.0) -> float:
@@ -105,13 +115,21 @@ def kernel_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
 
 @dataclass(frozen=True)
 class Statistic:
-    """A number of two sets of rows (generated, real) of one joined matrix; each set needs `least` rows."""
+    """A number of two sets of rows (generated, real) of one joined matrix; each set needs `least` rows.
+
+    `together` is a faster way to the numbers of many sets of one size.
+    """
 
     function: Callable[[Index, Index], float]
     least: int = 2
+    together: Callable[[Index, Index], Array] | None = None
 
     def __call__(self, a: Index, b: Index) -> float:
         return self.function(a, b)
+
+    def many(self, sets: Index, b: Index) -> Array:
+        """The numbers of each row of `sets` (p, n) with `b`, (p,)."""
+        return self.together(sets, b) if self.together else np.array([self.function(a, b) for a in sets])
 
 
 def set_statistic(signature: str, *sets: npt.ArrayLike) -> tuple[Statistic, list[Index]]:
@@ -123,7 +141,9 @@ def set_statistic(signature: str, *sets: npt.ArrayLike) -> tuple[Statistic, list
     if found := re.search(r"\|frechet\|ddof:(\d)(?:\|ridge:([\d.e-]+))?", signature):
         ddof, ridge = int(found[1]), float(found[2] or 0)
         if not ridge:
-            return Statistic(lambda a, b: frechet_from_gram(k, a, b, ddof)), rows
+            return Statistic(
+                lambda a, b: frechet_from_gram(k, a, b, ddof), together=lambda s, b: frechet_many_from_gram(k, s, b, ddof)
+            ), rows
         # A ridge needs covariances; outside the space that the vectors span it cancels, so a basis of that is enough.
         joined = np.concatenate([_vectors(s) for s in sets])
         inside = joined @ np.linalg.svd(joined - joined.mean(0), full_matrices=False)[2].T

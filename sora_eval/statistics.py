@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from sora_eval.distances import Index
+from sora_eval.distances import Index, Statistic
 
 Array = npt.NDArray[np.float64]
 CONFIDENCE = 0.95
@@ -196,26 +196,25 @@ def paired_set_difference(
     b: Index,
     reference: Index,
     clusters: Sequence[str],
-    distance: Distance,
+    distance: Statistic,
     permutations: int = 500,
     seed: int = 0,
-    least: int = 2,
 ) -> SetDifference:
     """Compare two sets that answer the same cases, each against one reference set.
 
     `a[i]` and `b[i]` are rows of one case of cluster `clusters[i]`. The interval is a paired jackknife over clusters; p
-    comes from swapping A and B whole clusters at a time (Noreen 1989), (c + 1) / (P + 1). `least` rows are needed for a
-    distance; clusters that cannot be left out for that are not.
+    comes from swapping A and B whole clusters at a time (Noreen 1989), (c + 1) / (P + 1). Clusters without which
+    too few rows are left for a distance are not left out.
     """
     first, second = distance(a, reference), distance(b, reference)
     difference = second - first
     names, codes = np.unique(np.asarray(clusters), return_inverse=True)
     if len(names) < 2:
         return SetDifference(first, second, difference, Interval(None, None, "none: fewer than 2 prompts"), None)
-    kept = [codes != c for c in range(len(names)) if (codes != c).sum() >= least]
+    kept = [codes != c for c in range(len(names)) if (codes != c).sum() >= distance.least]
     left_out = np.array([[distance(rows[keep], reference) for rows in (a, b)] for keep in kept]).reshape(len(kept), 2)
     swaps = np.random.default_rng(seed).integers(0, 2, (permutations, len(names))).astype(bool)[:, codes]
-    turned = [distance(np.where(s, a, b), reference) - distance(np.where(s, b, a), reference) for s in swaps]
+    turned = distance.many(np.where(swaps, a, b), reference) - distance.many(np.where(swaps, b, a), reference)
     # Rounding must not hide a tie: the same sets in another order differ in the last digits.
     as_far = int((np.abs(turned) >= abs(difference) - 1e-9 * (abs(first) + abs(second))).sum())
     interval, change_error = Interval(None, None, "none: too few cases to leave one prompt out"), None

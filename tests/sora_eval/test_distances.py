@@ -109,6 +109,9 @@ def test_a_signature_names_the_statistic(rng):
     ):
         statistic, rows = set_statistic(signature, a, b)
         assert statistic(*rows) == pytest.approx(expected, rel=1e-9)
+        subsets = np.stack([rng.permutation(rows[0])[:6] for _ in range(5)])
+        alone = [statistic(subset, rows[1]) for subset in subsets]
+        np.testing.assert_allclose(statistic.many(subsets, rows[1]), alone, rtol=1e-9)
     with pytest.raises(ValueError, match="names no statistic"):
         set_statistic("clip_score|x", a, b)
     # In more dimensions than vectors the ridge acts on all of them; a basis of the vectors' space gives the same.

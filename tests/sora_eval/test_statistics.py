@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sora_eval.distances import frechet_from_gram, gram, mmd_from_gram, set_statistic
+from sora_eval.distances import Statistic, frechet_from_gram, gram, mmd_from_gram, set_statistic
 from sora_eval.statistics import (
     clustered_error,
     difference_interval,
@@ -70,7 +70,7 @@ def test_paired_set_difference_holds_its_level_and_sees_a_worse_set(which, rng):
         def distance(i, j):
             return frechet_from_gram(k, i, j) if which == "fvd" else mmd_from_gram(k, i, j, 10)
 
-        return paired_set_difference(x, y, z, [str(i // 2) for i in range(48)], distance, permutations=99)
+        return paired_set_difference(x, y, z, [str(i // 2) for i in range(48)], Statistic(distance), permutations=99)
 
     null = [compare(0.0, s).p for s in range(40)]
     assert np.mean(np.array(null) <= 0.05) <= 0.15
