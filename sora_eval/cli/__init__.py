@@ -12,6 +12,7 @@ from sora_eval.cli import (
     bench,
     calibrate,
     compare,
+    error_rates,
     gate,
     history,
     listing,
@@ -42,6 +43,7 @@ app.command(name="score", epilog=score.EXAMPLES)(score.score)
 app.command(name="compare", epilog=compare.EXAMPLES)(compare.compare)
 app.command(name="gate", epilog=gate.EXAMPLES)(gate.gate)
 app.command(name="calibrate", epilog=calibrate.EXAMPLES)(calibrate.calibrate)
+app.command(name="error-rates", epilog=error_rates.EXAMPLES)(error_rates.error_rates)
 app.command(name="selfcheck", epilog=selfcheck.EXAMPLES)(selfcheck.selfcheck)
 app.command(name="report", epilog=report.EXAMPLES)(report.report)
 app.command(name="history", epilog=history.EXAMPLES)(history.history)
