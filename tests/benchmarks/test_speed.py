@@ -98,7 +98,7 @@ def test_attribution(benchmark, form):
 def test_permutations(benchmark):
     a, b, real = np.random.default_rng(0).standard_normal((3, 64, 400))
     statistic, rows = set_statistic(SIGNATURE, a, b, real)
-    prompts = [str(i) for i in range(64)]
+    prompts = [str(i // 2) for i in range(64)]
     benchmark.pedantic(lambda: paired_set_difference(*rows, prompts, statistic, permutations=1000), rounds=3)
 
 
@@ -162,13 +162,6 @@ def test_overhead(benchmark, tmp_path, monkeypatch):
 def test_packing(benchmark, packing):
     pipeline, requests = Pipeline.load("base"), mixed_requests(20, steps=4)
     benchmark.pedantic(pipeline.generate, (requests, packing), rounds=3, warmup_rounds=1)
-
-
-@pytest.mark.benchmark(group="FVD of 64 + 64 clips against 64: 1000 swaps of prompts, jackknife and interval")
-def test_paired_randomisation(benchmark):
-    statistic, (a, b, r) = set_statistic("|frechet|ddof:1", *np.random.default_rng(0).standard_normal((3, 64, 400)))
-    prompts = [str(i // 2) for i in range(64)]
-    benchmark.pedantic(paired_set_difference, (a, b, r, prompts, statistic, 1000), rounds=3, warmup_rounds=1)
 
 
 @pytest.mark.benchmark(group="gate of 64 cases: 2 set metrics and 20 per-clip metrics, from the files")
