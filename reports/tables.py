@@ -163,7 +163,8 @@ def terminal(table: pd.DataFrame, title: str) -> Table:
     """A rich table; markup in prompts and reasons stays text."""
     out = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
     for column in table.columns:
-        numeric = column not in ("run", "metric", "slice", "shape", "unit", "better", "95 % interval", "95 % of change")
+        numeric = column not in ("run", "metric", "slice", "shape", "unit", "better", "95 % of change")
+        numeric = numeric and not str(column).endswith("% interval")
         out.add_column(str(column), justify="right" if numeric else "left", overflow="fold", no_wrap=column == "metric")
     for row in table.itertuples(index=False):
         out.add_row(*(Text(str(v)) for v in row))

@@ -21,7 +21,7 @@ def verdict_table(result: GateResult) -> pd.DataFrame:
             "new": tables.number(r.new),
             "change %": "-" if r.change_percent is None else f"{r.change_percent:+.3g}",
             "limit": r.limit + (f", floor {r.floor:g}" if r.floor else ""),
-            "95 % interval": tables.interval(r.low, r.high),
+            result.interval_name: tables.interval(r.low, r.high),
             "p (Holm)": tables.number(r.p_adjusted),
             "n": str(r.n),
             "verdict": str(r.verdict),

@@ -71,6 +71,9 @@ def refusal(side: Side) -> str:
     """Why a run must not become a baseline, or ''."""
     if why := side.incomplete():
         return why
+    sized = side.head.get("sequential")
+    if sized and len(sized["prompts"]) < sized["pool"]:
+        return f"it stopped when it was decided, after {len(sized['prompts'])} of {sized['pool']} prompts; run the suite whole"
     failed = sorted(i for i, s in side.samples.items() if s["status"] == "error")
     if failed:
         return f"{len(failed)} of {len(side.samples)} cases failed, for example {failed[0]}; mend the generator and run again"

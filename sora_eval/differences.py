@@ -15,6 +15,7 @@ from scipy import stats
 
 from sora_eval.buckets import Axis, Bucket, incomparable
 from sora_eval.distances import set_statistic
+from sora_eval.power import ALPHA
 from sora_eval.sides import Features, Side, rows_of
 from sora_eval.statistics import (
     RESAMPLES,
@@ -117,10 +118,12 @@ def difference(
     set_permutations: int = SET_PERMUTATIONS,
     other_seeds: bool = False,
     profile: str | None = None,
+    alpha: float = ALPHA,
 ) -> Difference:
     """Compare one metric on one slice; never raises for what two runs hold.
 
     `other_seeds` pairs runs whose seeds differ; `profile` names hardware on which the speed of two jobs may be compared.
+    The interval leaves out the true change with a chance of `alpha`.
     """
     a, b = _row_of(base, metric, label), _row_of(new, metric, label)
     known: dict[str, Any] = b or a or {}
@@ -137,10 +140,10 @@ def difference(
         return replace(out, status=problem[0], reason=problem[1])
     try:
         if is_speed(metric):
-            return _speed(out, base, new)
+            return _speed(out, base, new, alpha)
         if metric in base.features or metric in new.features:
-            return _sets(out, base, new, b["signature"], set_permutations)
-        return _pairs(out, base, new, permutations)
+            return _sets(out, base, new, b["signature"], set_permutations, alpha)
+        return _pairs(out, base, new, permutations, alpha)
     except ValueError as error:  # vectors of another width, a signature without a statistic
         return replace(out, status=Verdict.ERROR, reason=str(error))
 
@@ -220,14 +223,14 @@ def _speed_problem(base: Side, new: Side, profile: str | None) -> tuple[Verdict,
     return None
 
 
-def _speed(out: Difference, base: Side, new: Side) -> Difference:
+def _speed(out: Difference, base: Side, new: Side, alpha: float) -> Difference:
     a, b = (_repeats(side, out.metric, out.slice) for side in (base, new))
     if not a or not b or not np.median(a):
         return replace(out, status=Verdict.ERROR, reason="timings.jsonl has no repeats of it, or a median of 0")
-    ratio, interval = ratio_of_medians(a, b)
+    ratio, interval = ratio_of_medians(a, b, confidence=1 - alpha)
     value = float(np.median(a))
     low, high = (None if end is None else value * (end - 1) for end in (interval.low, interval.high))
-    error = None if low is None or high is None else (high - low) / (2 * float(stats.norm.ppf(0.975)))
+    error = None if low is None or high is None else (high - low) / (2 * float(stats.norm.ppf(1 - alpha / 2)))
     return replace(
         out,
         base=value,
@@ -287,7 +290,7 @@ def _account(base: Side, new: Side, metric: str, label: str, scored: Sequence[se
     )
 
 
-def _pairs(out: Difference, base: Side, new: Side, permutations: int) -> Difference:
+def _pairs(out: Difference, base: Side, new: Side, permutations: int, alpha: float) -> Difference:
     if not any(out.metric in side.scores for side in (base, new)):
         reason = "neither run keeps scores or vectors of it, so nothing can be paired; the values are shown"
         return replace(out, status=Verdict.INCONCLUSIVE, reason=reason)
@@ -299,7 +302,7 @@ def _pairs(out: Difference, base: Side, new: Side, permutations: int) -> Differe
         return replace(out, status=Verdict.ERROR, reason=lost.words() or "no case has a score in both runs", lost=lost, n=0)
     a, b = (np.array([v[i] for i in ids], np.float64) for v in values)
     prompts = [str(new.samples[i]["prompt_id"]) for i in ids]
-    interval, units = difference_interval(b - a, prompts), len(set(prompts))
+    interval, units = difference_interval(b - a, prompts, confidence=1 - alpha), len(set(prompts))
     note, method, p = lost.words(), interval.method, sign_flip_p(b - a, prompts, permutations=permutations)
     if np.isin(np.concatenate([a, b]), (0, 1)).all():
         counts = f"{int((a > b).sum())} cases are 1 in base only, {int((b > a).sum())} in new only"
@@ -323,7 +326,7 @@ def _pairs(out: Difference, base: Side, new: Side, permutations: int) -> Differe
     )
 
 
-def _sets(out: Difference, base: Side, new: Side, signature: str, permutations: int) -> Difference:
+def _sets(out: Difference, base: Side, new: Side, signature: str, permutations: int, alpha: float) -> Difference:
     none: Features = ([], np.zeros((0, 0)))
     first, second = base.features.get(out.metric, none), new.features.get(out.metric, none)
     reference = new.references.get(out.metric) or base.references.get(out.metric)
@@ -338,7 +341,7 @@ def _sets(out: Difference, base: Side, new: Side, signature: str, permutations: 
         reason = f"{len(ids)} common and {len(real)} reference clips are too few for a distance"
         return replace(out, status=Verdict.INCONCLUSIVE, reason=reason, n=len(ids), note=lost.words(), lost=lost)
     prompts = [str(new.samples[i]["prompt_id"]) for i in ids]
-    found = paired_set_difference(a, b, r, prompts, statistic, permutations)
+    found = paired_set_difference(a, b, r, prompts, statistic, permutations, confidence=1 - alpha)
     units = len(set(prompts))
     return replace(
         out,

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sora_eval import throughput
 from sora_eval.arms import LocalArm
@@ -33,6 +37,35 @@ def run(
 
     `seed_offset` shifts every seed that the generator is asked for; cases keep their ids. `workers` processes score.
     """
+    work = begin(suite, spec, out, limit=limit, reference=reference, seed_offset=seed_offset, workers=workers)
+    with ending(work.folder):
+        stages(work, asked(work.folder.head, work.cases))
+    return work.folder
+
+
+@dataclass(frozen=True)
+class Work:
+    """A run under way: its folder, what was opened for it, and all cases of its plan."""
+
+    folder: RunFolder
+    suite: Suite
+    generator: Generator
+    cases: list[Case]
+    workers: int
+
+
+def begin(
+    suite: Suite,
+    spec: str,
+    out: Path | str,
+    *,
+    limit: int | None = None,
+    reference: str | None = None,
+    seed_offset: int = 0,
+    workers: int = 1,
+    sequential: dict[str, Any] | None = None,
+) -> Work:
+    """Open the generator, plan, and make the run folder; nothing is generated yet."""
     if reference is not None:
         suite = with_reference(suite, reference)
     generator = open_generator(spec)
@@ -42,6 +75,7 @@ def run(
         "partial": limit is not None and limit < len(cases),
         "limit": limit,
         "seed_offset": seed_offset,
+        **({} if sequential is None else {"sequential": sequential}),
         "suite": {"id": suite.suite.id, "version": suite.suite.version, "fingerprint": suite.fingerprint},
         "generator": {
             "spec": spec,
@@ -57,12 +91,19 @@ def run(
         "finished": None,
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     }
-    folder = RunFolder.create(Path(out), head, suite.to_json())
-    return _stages(folder, suite, generator, cases[:limit], workers)
+    return Work(RunFolder.create(Path(out), head, suite.to_json()), suite, generator, cases, workers)
 
 
 def resume(folder: RunFolder, workers: int = 1) -> RunFolder:
     """Go on with a run that was killed. Raises RunError if the generator is not the one that started it."""
+    work = reopen(folder, workers)
+    with ending(folder):
+        stages(work, asked(folder.head, work.cases))
+    return folder
+
+
+def reopen(folder: RunFolder, workers: int = 1) -> Work:
+    """The work of a run that was killed. Raises RunError if the generator is not the one that started it."""
     head = folder.head
     suite = stored_suite(folder)
     generator = open_generator(head["generator"]["spec"])
@@ -73,14 +114,22 @@ def resume(folder: RunFolder, workers: int = 1) -> RunFolder:
         )
     folder.repair()
     folder.update_head(status="started")
-    return _stages(folder, suite, generator, plan(suite, generator)[: head["limit"]], workers)
+    return Work(folder, suite, generator, plan(suite, generator), workers)
+
+
+def asked(head: dict[str, Any], cases: list[Case]) -> list[Case]:
+    """The cases of a plan that a run asks: all, the first `limit`, or those of the prompts that decided it."""
+    if sized := head.get("sequential"):
+        prompts = set(sized["prompts"])
+        return [c for c in cases if c.prompt.id in prompts]
+    return cases[: head["limit"]]
 
 
 def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
     """Score the clips of a run again, from disk, and rebuild its summary."""
     suite = stored_suite(folder)
     generator = open_generator(folder.head["generator"]["spec"])
-    cases = plan(suite, generator)[: folder.head["limit"]]
+    cases = asked(folder.head, plan(suite, generator))
     folder.replace("scores", [])
     folder.replace("floors", [])
     score(folder, suite, cases, generator if isinstance(generator, BringsClips) else None, workers)
@@ -116,16 +165,24 @@ def plan(suite: Suite, generator: Generator) -> list[Case]:
     return generator.cases()
 
 
-def _stages(folder: RunFolder, suite: Suite, generator: Generator, cases: list[Case], workers: int) -> RunFolder:
+def stages(work: Work, cases: list[Case]) -> None:
+    """Generate, score and summarise these cases of a run; what is on disk already is left as it is."""
+    folder, suite, generator = work.folder, work.suite, work.generator
+    if not isinstance(generator, BringsClips) or suite.axes is not None:
+        generate(folder, suite, generator, cases, folder.head.get("seed_offset", 0))
+    if suite.metrics:
+        score(folder, suite, cases, generator if isinstance(generator, BringsClips) else None, work.workers)
+        score_floors(folder, suite, cases)
+    if suite.throughput is not None and not isinstance(generator, BringsClips):
+        sweep(folder, suite, generator)
+    summarise(folder, suite, cases)
+
+
+@contextmanager
+def ending(folder: RunFolder) -> Iterator[None]:
+    """However the work inside ends, run.json says so."""
     try:
-        if not isinstance(generator, BringsClips) or suite.axes is not None:
-            generate(folder, suite, generator, cases, folder.head.get("seed_offset", 0))
-        if suite.metrics:
-            score(folder, suite, cases, generator if isinstance(generator, BringsClips) else None, workers)
-            score_floors(folder, suite, cases)
-        if suite.throughput is not None and not isinstance(generator, BringsClips):
-            sweep(folder, suite, generator)
-        summarise(folder, suite, cases)
+        yield
     except KeyboardInterrupt:
         folder.update_head(status="cancelled", finished=now())
         raise
@@ -135,7 +192,6 @@ def _stages(folder: RunFolder, suite: Suite, generator: Generator, cases: list[C
         folder.update_head(status="error", error=str(error), finished=now())
         raise
     folder.update_head(status="success", finished=now())
-    return folder
 
 
 def sweep(folder: RunFolder, suite: Suite, generator: Generator) -> None:

@@ -13,7 +13,7 @@ from sora_eval.differences import Difference, difference, is_speed
 from sora_eval.errors import SuiteError
 from sora_eval.power import ALPHA, detectable, holm, permutations_for, units_needed
 from sora_eval.runs import RunFolder
-from sora_eval.sides import Side, side_of
+from sora_eval.sides import Side, restricted, side_of
 from sora_eval.statistics import least_swap_p
 from sora_eval.suite import Gate
 from sora_eval.verdicts import GateResult, GateRow, Verdict
@@ -30,24 +30,31 @@ def gate(
     strict: bool = False,
     profile: str | None = None,
     other_seeds: bool = False,
+    alpha: float | None = None,
 ) -> GateResult:
     """Judge a run against a baseline by the gates of its suite.
 
-    `other_seeds` lets runs of other seeds be compared, as `calibrate` and studies of error rates do. Raises SuiteError
-    when there is no gate, since a gate of nothing would be green.
+    `other_seeds` lets runs of other seeds be compared, as `calibrate` and studies of error rates do. `alpha` is the chance of
+    a false REGRESSED in the whole gate. A run that was sized until it was decided is compared on the prompts that it asked,
+    and at the level of its last look. Raises SuiteError when there is no gate, since a gate of nothing would be green.
     """
     new, base = side_of(run), None if baseline is None else side_of(baseline)
     if not gates:
         raise SuiteError(f"suite {new.head['suite']['id']!r} has no [gates.*]: there is nothing to judge; add one or more")
+    sized = new.head.get("sequential") or {}
+    level = alpha if alpha is not None else sized.get("alpha", ALPHA)
+    if sized and base is not None:
+        base = restricted(base, set(sized["prompts"]))
     tests = [t for metric, spec in gates.items() for t in _tests(metric, spec, base, new)]
-    judged = _differences(tests, base, new, profile, other_seeds)
-    p = [_p_of(t, d) for t, d in zip(tests, judged, strict=True)]
+    judged = _differences(tests, base, new, profile, other_seeds, level)
+    p = [_p_of(t, d, permutations_for(len(tests), level)) for t, d in zip(tests, judged, strict=True)]
     tested = [i for i, value in enumerate(p) if value is not None]
     adjusted = dict(zip(tested, holm([p[i] or 0.0 for i in tested]), strict=True))
     rows = [
-        _row(test, d, p[i], adjusted.get(i), max(len(tested), 1)) for i, (test, d) in enumerate(zip(tests, judged, strict=True))
+        _row(test, d, p[i], adjusted.get(i), max(len(tested), 1), level)
+        for i, (test, d) in enumerate(zip(tests, judged, strict=True))
     ]
-    return GateResult(tuple(rows), strict, profile, _about(new), _about(base), new.incomplete())
+    return GateResult(tuple(rows), strict, profile, _about(new), _about(base), new.incomplete(), level, sizing(sized))
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,9 @@ def _tests(metric: str, spec: Gate, base: Side | None, new: Side) -> list[_Test]
     ]
 
 
-def _differences(tests: list[_Test], base: Side | None, new: Side, profile: str | None, other_seeds: bool) -> list[Difference]:
+def _differences(
+    tests: list[_Test], base: Side | None, new: Side, profile: str | None, other_seeds: bool, alpha: float
+) -> list[Difference]:
     """The difference behind every test, each computed once."""
     found: dict[tuple[str, str], Difference] = {}
     for test in tests:
@@ -104,10 +113,11 @@ def _differences(tests: list[_Test], base: Side | None, new: Side, profile: str 
                 base,
                 new,
                 *key,
-                permutations=max(SWAP_PERMUTATIONS, permutations_for(len(tests))),
-                set_permutations=permutations_for(len(tests)),
+                permutations=max(SWAP_PERMUTATIONS, permutations_for(len(tests), alpha)),
+                set_permutations=permutations_for(len(tests), alpha),
                 other_seeds=other_seeds,
                 profile=test.spec.profile,
+                alpha=alpha,
             )
     return [found[(t.metric, t.slice)] for t in tests]
 
@@ -134,7 +144,7 @@ def _past(spec: Gate, base: float, change: float) -> bool:
     return not (within(change, up, scale) and within(-change, down, scale))
 
 
-def _p_of(test: _Test, d: Difference) -> float | None:
+def _p_of(test: _Test, d: Difference, permutations: int) -> float | None:
     """The p of a test: of no change, or of a value inside the window; None where there is none."""
     if d.status is not None:
         return None
@@ -146,7 +156,7 @@ def _p_of(test: _Test, d: Difference) -> float | None:
     if outside <= 0:
         return 1.0
     p = float(stats.t.sf(outside / d.new_error, d.units - 1)) if d.new_error > 0 else 0.0
-    return max(p, least_swap_p(d.units, SWAP_PERMUTATIONS))
+    return max(p, least_swap_p(d.units, max(SWAP_PERMUTATIONS, permutations)))
 
 
 def _outside(test: _Test, d: Difference) -> float | None:
@@ -157,7 +167,7 @@ def _outside(test: _Test, d: Difference) -> float | None:
     return max(low - d.new, d.new - high)
 
 
-def _row(test: _Test, d: Difference, p: float | None, adjusted: float | None, tests: int) -> GateRow:
+def _row(test: _Test, d: Difference, p: float | None, adjusted: float | None, tests: int, alpha: float) -> GateRow:
     row = GateRow(
         metric=test.metric,
         slice=test.slice,
@@ -180,18 +190,19 @@ def _row(test: _Test, d: Difference, p: float | None, adjusted: float | None, te
     )
     if d.status is not None or d.base is None or d.new is None or d.change is None:
         return row
-    supported = adjusted is not None and adjusted <= ALPHA
-    row = _by_window(row, test, d, supported) if test.window else _by_limits(row, test.spec, d, supported, tests)
-    return _with_losses(row, d)
+    supported = adjusted is not None and adjusted <= alpha
+    if test.window:
+        return _with_losses(_by_window(row, test, d, supported, alpha), d)
+    return _with_losses(_by_limits(row, test.spec, d, supported, tests, alpha), d)
 
 
-def _by_limits(row: GateRow, spec: Gate, d: Difference, supported: bool, tests: int) -> GateRow:
+def _by_limits(row: GateRow, spec: Gate, d: Difference, supported: bool, tests: int, alpha: float) -> GateRow:
     assert d.base is not None and d.new is not None and d.change is not None  # noqa: PT018
     base, new, change = d.base, d.new, d.change
     up, down = (allowed_change(limit, spec.floor, base) for limit in (spec.max_increase, spec.max_decrease))
     scale = max(abs(base), abs(new))
     low, high = d.interval.low, d.interval.high
-    past, strictest = _past(spec, base, change), ALPHA / tests
+    past, strictest = _past(spec, base, change), alpha / tests
     holm_text = f"p = {row.p_adjusted:.2g} after Holm over {tests} tests" if row.p_adjusted is not None else "no test"
     if past and supported:
         return replace(row, verdict=Verdict.REGRESSED, reason=f"past the limit of {_limit(row, base)}; {holm_text}")
@@ -204,7 +215,7 @@ def _by_limits(row: GateRow, spec: Gate, d: Difference, supported: bool, tests: 
     if low is not None and high is not None and within(high, up, scale) and within(-low, down, scale):
         return replace(row, verdict=Verdict.PASS, reason=f"the whole interval is inside the limit of {_limit(row, base)}")
     signed = change if nearest == up else -change
-    needed = None if d.error is None else units_needed(d.units, d.error, signed, nearest, strictest)
+    needed = None if d.error is None else units_needed(d.units, d.error, signed, nearest, strictest, alpha)
     reason = _why_open(d, past, holm_text, strictest, tests)
     return replace(row, prompts_needed=needed, reason=f"{reason}{_remedy(d, seen, needed, base)}")
 
@@ -242,12 +253,12 @@ def _remedy(d: Difference, seen: float | None, needed: int | None, base: float) 
     return "".join(f"; {p}" for p in parts)
 
 
-def _by_window(row: GateRow, test: _Test, d: Difference, supported: bool) -> GateRow:
+def _by_window(row: GateRow, test: _Test, d: Difference, supported: bool, alpha: float) -> GateRow:
     outside, window = _outside(test, d), test.spec.window
     assert outside is not None and window is not None and d.new is not None  # noqa: PT018
     if d.new_error is None or d.units < 2:
         return replace(row, low=None, high=None, reason="the new value has no interval: fewer than 2 prompts")
-    reach = float(stats.t.ppf(0.975, d.units - 1)) * d.new_error
+    reach = float(stats.t.ppf(1 - alpha / 2, d.units - 1)) * d.new_error
     low, high = d.new - reach, d.new + reach
     row = replace(row, low=low, high=high, method=f"Student's t of the new value, {d.units} {d.counted}")
     if outside > 0 and supported:
@@ -271,6 +282,14 @@ def _with_losses(row: GateRow, d: Difference) -> GateRow:
         reason = f"{words}: more scores were lost than chance explains (p = {lost.p:.2g}), which the mean hides"
         return replace(row, verdict=Verdict.INCONCLUSIVE, reason=reason)
     return replace(row, reason=reason)
+
+
+def sizing(sized: dict[str, Any]) -> str:
+    """How many prompts of how many a run was given until it was decided, or ''."""
+    if not sized:
+        return ""
+    words = "decided" if sized.get("decided") else "undecided"
+    return f"{words} after {len(sized['prompts'])} of {sized['pool']} prompts"
 
 
 def _about(side: Side | None) -> dict[str, Any]:

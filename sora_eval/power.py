@@ -21,12 +21,12 @@ def holm(p: Sequence[float]) -> list[float]:
     return [float(v) for v in adjusted]
 
 
-def permutations_for(tests: int) -> int:
-    """So many that the strictest threshold of Holm, ALPHA / tests, lies at the fifth smallest p or above.
+def permutations_for(tests: int, alpha: float = ALPHA) -> int:
+    """So many that the strictest threshold of Holm, `alpha` / tests, lies at the fifth smallest p or above.
 
     With P permutations p is at least 1 / (P + 1): too few of them, and no gate of many could ever fire.
     """
-    return max(1000, math.ceil(5 * tests / ALPHA)) - 1
+    return max(1000, math.ceil(5 * tests / alpha)) - 1
 
 
 def detectable(error: float, allowed: float, alpha: float = ALPHA) -> float:
@@ -35,10 +35,13 @@ def detectable(error: float, allowed: float, alpha: float = ALPHA) -> float:
     return max(allowed, z * error) + float(stats.norm.ppf(POWER)) * error
 
 
-def units_needed(units: int, error: float, change: float, allowed: float, alpha: float = ALPHA) -> int | None:
+def units_needed(
+    units: int, error: float, change: float, allowed: float, alpha: float = ALPHA, outside: float = ALPHA
+) -> int | None:
     """How many units would decide with 80 % power if `change` is the true one; the error falls with 1/sqrt(units).
 
-    Inside `allowed`, the interval must come to lie inside too; past it, the change must stay past and be significant.
+    Inside `allowed`, the interval of confidence 1 - `outside` must come to lie inside too; past it, the change must stay
+    past and be significant at `alpha`.
     None when the change lies at the limit, where no number decides.
     """
     apart = abs(allowed - change)
@@ -46,7 +49,7 @@ def units_needed(units: int, error: float, change: float, allowed: float, alpha:
         return None
     power = float(stats.norm.ppf(POWER))
     if change <= allowed:
-        ratio = (float(stats.norm.ppf(1 - ALPHA / 2)) + power) * error / apart
+        ratio = (float(stats.norm.ppf(1 - outside / 2)) + power) * error / apart
     else:
         ratio = max((float(stats.norm.ppf(1 - alpha / 2)) + power) * error / abs(change), power * error / apart)
     return max(units + 1, math.ceil(units * ratio**2)) if math.isfinite(ratio) else None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,21 @@ def _shape(sample: dict[str, Any]) -> str:
 
 def _length(sample: dict[str, Any]) -> str:
     return f"{sample['frames']} frames"
+
+
+def restricted(side: Side, prompts: Collection[str]) -> Side:
+    """A side as if only these prompts had been asked: their cases, scores and vectors.
+
+    The reference set stays whole, as it does for a run of fewer prompts: both sides keep the distance to the same one. Rows
+    of metrics stay for their signature and status; a difference computes its values from scores and vectors anew.
+    """
+    kept = {i: s for i, s in side.samples.items() if s["prompt_id"] in prompts}
+    scores = {metric: {i: r for i, r in rows.items() if i in kept} for metric, rows in side.scores.items()}
+    features = {}
+    for metric, (ids, values) in side.features.items():
+        own = [i for i in ids if i in kept]
+        features[metric] = (own, rows_of((ids, values), own))
+    return replace(side, samples=kept, scores=scores, features=features)
 
 
 def side_of(run: RunFolder | Side) -> Side:

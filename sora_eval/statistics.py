@@ -31,13 +31,18 @@ class Interval:
     method: str
 
 
+def resamples_for(confidence: float) -> int:
+    """So many resamples that as many of them lie outside the interval as RESAMPLES have outside one of CONFIDENCE."""
+    return max(RESAMPLES, math.ceil(RESAMPLES * (1 - CONFIDENCE) / (1 - confidence) - 1e-6))
+
+
 def _cluster_sums(values: Array, clusters: Sequence[str]) -> tuple[Array, Array]:
     _, codes = np.unique(np.asarray(clusters), return_inverse=True)
     return np.bincount(codes, values).astype(np.float64), np.bincount(codes).astype(np.float64)
 
 
-def mean_interval(values: npt.ArrayLike, clusters: Sequence[str], seed: int = 0) -> Interval:
-    """95 % interval of the mean of `values` (n,), whole clusters resampled (BCa; Efron 1987).
+def mean_interval(values: npt.ArrayLike, clusters: Sequence[str], seed: int = 0, confidence: float = CONFIDENCE) -> Interval:
+    """Interval of the mean of `values` (n,), whole clusters resampled (BCa; Efron 1987).
 
     Fewer than two clusters give no interval; values that are all equal give the point.
     """
@@ -60,8 +65,8 @@ def mean_interval(values: npt.ArrayLike, clusters: Sequence[str], seed: int = 0)
                 mean,
                 paired=True,
                 vectorized=True,
-                n_resamples=RESAMPLES,
-                confidence_level=CONFIDENCE,
+                n_resamples=resamples_for(confidence),
+                confidence_level=confidence,
                 method=method,
                 rng=np.random.default_rng(seed),
             ).confidence_interval
@@ -80,13 +85,15 @@ def clustered_error(values: npt.ArrayLike, clusters: Sequence[str]) -> float | N
     return float(np.sqrt(n / (n - 1) * np.square(residuals).sum()) / counts.sum())
 
 
-def difference_interval(differences: npt.ArrayLike, clusters: Sequence[str], seed: int = 0) -> Interval:
-    """95 % interval of a mean paired difference: BCa over clusters, or Student's t where they are few."""
+def difference_interval(
+    differences: npt.ArrayLike, clusters: Sequence[str], seed: int = 0, confidence: float = CONFIDENCE
+) -> Interval:
+    """Interval of a mean paired difference: BCa over clusters, or Student's t where they are few."""
     values = np.asarray(differences, np.float64)
     error, n = clustered_error(values, clusters), len(set(clusters))
     if error is None or n >= FEW_CLUSTERS or np.ptp(values) == 0:
-        return mean_interval(values, clusters, seed)
-    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error
+        return mean_interval(values, clusters, seed, confidence)
+    reach = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * error
     mean = float(values.mean())
     return Interval(mean - reach, mean + reach, f"Student's t, {n} prompts")
 
@@ -140,8 +147,10 @@ def least_mann_whitney_p(n: int, m: int) -> float:
     return min(1.0, 2 / math.comb(n + m, n))
 
 
-def ratio_of_medians(base: npt.ArrayLike, new: npt.ArrayLike, seed: int = 0) -> tuple[float, Interval]:
-    """Median of `new` over that of `base`, with its 95 % percentile bootstrap interval over repeats.
+def ratio_of_medians(
+    base: npt.ArrayLike, new: npt.ArrayLike, seed: int = 0, confidence: float = CONFIDENCE
+) -> tuple[float, Interval]:
+    """Median of `new` over that of `base`, with its percentile bootstrap interval over repeats.
 
     With fewer than four repeats a side a resampled median takes so few values that the interval says nothing: none.
     """
@@ -150,8 +159,8 @@ def ratio_of_medians(base: npt.ArrayLike, new: npt.ArrayLike, seed: int = 0) -> 
     if min(len(a), len(b)) < 4:
         return ratio, Interval(None, None, "none: fewer than 4 repeats")
     rng = np.random.default_rng(seed)
-    resampled = [np.median(rng.choice(x, (RESAMPLES, len(x))), axis=1) for x in (a, b)]
-    tail = (1 - CONFIDENCE) / 2
+    resampled = [np.median(rng.choice(x, (resamples_for(confidence), len(x))), axis=1) for x in (a, b)]
+    tail = (1 - confidence) / 2
     low, high = np.quantile(resampled[1] / resampled[0], [tail, 1 - tail])
     return ratio, Interval(float(low), float(high), f"bootstrap of the ratio of medians, {len(a)} and {len(b)} repeats")
 
@@ -163,12 +172,12 @@ def jackknife_error(leave_one_out: npt.ArrayLike) -> float | None:
     return float(np.sqrt((n - 1) / n * np.square(values - values.mean()).sum())) if n >= 2 else None
 
 
-def jackknife_interval(leave_one_out: npt.ArrayLike, value: float) -> Interval:
-    """95 % interval of a statistic from its leave-one-cluster-out values, Student's t."""
+def jackknife_interval(leave_one_out: npt.ArrayLike, value: float, confidence: float = CONFIDENCE) -> Interval:
+    """Interval of a statistic from its leave-one-cluster-out values, Student's t."""
     error, n = jackknife_error(leave_one_out), np.size(leave_one_out)
     if error is None:
         return Interval(None, None, "none: fewer than 2 prompts")
-    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error
+    reach = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * error
     return Interval(value - reach, value + reach, f"jackknife, {n} prompts")
 
 
@@ -199,6 +208,7 @@ def paired_set_difference(
     distance: Statistic,
     permutations: int = 500,
     seed: int = 0,
+    confidence: float = CONFIDENCE,
 ) -> SetDifference:
     """Compare two sets that answer the same cases, each against one reference set.
 
@@ -220,7 +230,7 @@ def paired_set_difference(
     interval, change_error = Interval(None, None, "none: too few cases to leave one prompt out"), None
     if len(kept) >= 2:
         changes = left_out[:, 1] - left_out[:, 0]
-        interval, change_error = jackknife_interval(changes, difference), jackknife_error(changes)
+        interval, change_error = jackknife_interval(changes, difference, confidence), jackknife_error(changes)
     errors = (jackknife_error(left_out[:, 0]), jackknife_error(left_out[:, 1]))
     return SetDifference(first, second, difference, interval, (as_far + 1) / (permutations + 1), change_error, errors)
 

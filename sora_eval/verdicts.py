@@ -49,7 +49,7 @@ SEVERITY = (
 
 @dataclass(frozen=True)
 class GateRow:
-    """One gated metric. `change` is new - base in `unit`; `low` and `high` are its 95 % interval.
+    """One gated metric. `change` is new - base in `unit`; `low` and `high` are its interval.
 
     Of a gate with a window, `low` and `high` are the interval of the new value itself. `limit` says in words what was
     allowed. `detectable` is the smallest change in the gated direction that this gate would have called REGRESSED with
@@ -84,7 +84,11 @@ class GateRow:
 
 @dataclass(frozen=True)
 class GateResult:
-    """All rows of a gate. `run` and `baseline` say what was compared; `incomplete` why the run is not whole, or ''."""
+    """All rows of a gate. `run` and `baseline` say what was compared; `incomplete` why the run is not whole, or ''.
+
+    `alpha` is the chance of a false REGRESSED; intervals have the confidence 1 - `alpha`. `sizing` says after how many
+    prompts a run that was sized until it was decided ended, or ''.
+    """
 
     rows: tuple[GateRow, ...]
     strict: bool
@@ -92,6 +96,8 @@ class GateResult:
     run: dict[str, Any]
     baseline: dict[str, Any]
     incomplete: str = ""
+    alpha: float = 0.05
+    sizing: str = ""
 
     @property
     def verdict(self) -> Verdict:
@@ -113,7 +119,16 @@ class GateResult:
 
     @property
     def headline(self) -> str:
-        """The last line of output: `gate: PASS (7 gates)`."""
+        """The last line of output: `gate: PASS (7 gates)`, and of a sized run how many prompts it took."""
+        return self._counts + (f"; {self.sizing}" if self.sizing else "")
+
+    @property
+    def interval_name(self) -> str:
+        """`95 % interval`, or what else their confidence is."""
+        return f"{100 * (1 - self.alpha):.3g} % interval"
+
+    @property
+    def _counts(self) -> str:
         if self.incomplete and self.verdict is Verdict.ERROR:
             return f"gate: {self.verdict} ({self.incomplete})"
         total = f"{len(self.rows)} gate{'s' if len(self.rows) != 1 else ''}"
@@ -134,6 +149,8 @@ class GateResult:
             "strict": self.strict,
             "profile": self.profile,
             "incomplete": self.incomplete,
+            "alpha": self.alpha,
+            "sizing": self.sizing,
             "run": self.run,
             "baseline": self.baseline,
             "rows": [asdict(r) for r in self.rows],
@@ -154,6 +171,8 @@ class GateResult:
             data["run"],
             data["baseline"],
             data["incomplete"],
+            data["alpha"],
+            data["sizing"],
         )
 
     @staticmethod

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from sora_eval.runs import RunFolder
+    from sora_eval.verdicts import GateResult
 
 EXAMPLES = (
     "Examples: sora-eval gate latest; sora-eval gate latest --baseline baselines/quick.json --strict --junit gate.xml; "
@@ -33,22 +37,30 @@ def gate(
     Exit codes: 0 every gate PASS or IMPROVED; 10 a regression; 11 undecided, under --strict; 12 the run is incomplete;
     2 usage or input.
     """
-    from reports import junit as xml
-    from reports import verdicts
     from sora_eval import baseline as baselines
-    from sora_eval.errors import SoraEvalError
     from sora_eval.gate import gate as judge
     from sora_eval.runs import resolve_run, stored_suite
     from sora_eval.suite import gates_of, load_suite
-    from sora_eval.verdicts import FILE
 
     folder = resolve_run(run)
     stored = stored_suite(folder)
     gates = stored.gates if suite is None else gates_of(load_suite(suite), stored.fingerprint)
     base = baselines.find(baseline, stored.suite.id, profile)
-    if strict is None:
-        strict = os.environ.get("CI", "").lower() not in ("", "0", "false")
-    result = judge(folder, base, gates, strict=strict, profile=profile)
+    conclude(folder, judge(folder, base, gates, strict=is_strict(strict), profile=profile), junit)
+
+
+def is_strict(asked: bool | None) -> bool:
+    """What was asked for, or else whether this is a CI job."""
+    return os.environ.get("CI", "").lower() not in ("", "0", "false") if asked is None else asked
+
+
+def conclude(folder: RunFolder, result: GateResult, junit: Path | None = None) -> NoReturn:
+    """Write verdicts.json, JUnit and the job summary, print the table with the verdict as its last line, and exit."""
+    from reports import junit as xml
+    from reports import verdicts
+    from sora_eval.errors import SoraEvalError
+    from sora_eval.verdicts import FILE
+
     folder.save_json(FILE, result.to_json())
     try:
         if junit is not None:

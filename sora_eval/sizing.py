@@ -1,0 +1,131 @@
+"""A run that asks a batch of prompts after the other until its gate is decided. Every look goes on from what is on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sora_eval import baseline as baselines
+from sora_eval import evaluate
+from sora_eval.differences import is_speed
+from sora_eval.errors import BaselineError, RunError, SuiteError
+from sora_eval.gate import gate, sizing
+from sora_eval.runs import RunFolder, stored_suite
+from sora_eval.sequential import BATCH, is_decided, looks
+from sora_eval.sides import Side, side_of
+from sora_eval.suite import Suite
+from sora_eval.verdicts import GateResult
+
+
+def run_until_decided(
+    suite: Suite,
+    spec: str,
+    out: Path | str,
+    baseline: Path,
+    *,
+    batch: int = BATCH,
+    spending: str = "obrien-fleming",
+    reference: str | None = None,
+    profile: str | None = None,
+    strict: bool = False,
+    workers: int = 1,
+) -> tuple[RunFolder, GateResult]:
+    """Run a suite, a batch of whole prompts at a time in its order, until the gate is decided or the prompts are used up.
+
+    Raises SuiteError for a suite without gates that prompts can decide, BaselineError for a baseline that does not hold the
+    same cases of the same suite.
+    """
+    if reference is not None:
+        suite = evaluate.with_reference(suite, reference)
+    base = _baseline(suite, baseline, profile)
+    planned = looks(len(suite.prompt_list), batch, spending)
+    record: dict[str, Any] = {
+        "baseline": str(baseline.resolve()),
+        "baseline_run": base.run_id,
+        "profile": profile,
+        "strict": strict,
+        "batch": batch,
+        "spending": spending,
+        "pool": len(suite.prompt_list),
+        "prompts": [p.id for p in suite.prompt_list[: planned[0].prompts]],
+        "alpha": planned[0].alpha,
+        "decided": False,
+        "looks": [],
+    }
+    return _look(evaluate.begin(suite, spec, out, workers=workers, sequential=record), base)
+
+
+def resume(folder: RunFolder, workers: int = 1) -> tuple[RunFolder, GateResult]:
+    """Go on with such a run that was killed, at the look that it was at. Raises BaselineError if the baseline has changed."""
+    sized = folder.head["sequential"]
+    path = Path(sized["baseline"])
+    base = _baseline(stored_suite(folder), path, sized["profile"])
+    if base.run_id != sized["baseline_run"]:
+        raise BaselineError(
+            f"{path} is now of run {base.run_id!r}; this run was begun against {sized['baseline_run']!r}: start a new one"
+        )
+    return _look(evaluate.reopen(folder, workers), base)
+
+
+def _look(work: evaluate.Work, base: Side) -> tuple[RunFolder, GateResult]:
+    folder, names = work.folder, [p.id for p in work.suite.prompt_list]
+    sized: dict[str, Any] = folder.head["sequential"]
+    result: GateResult | None = None
+    with evaluate.ending(folder):
+        for look in looks(sized["pool"], sized["batch"], sized["spending"]):
+            if look.prompts < len(sized["prompts"]):
+                continue  # this look was over when the run was killed, and decided nothing
+            sized = {**sized, "prompts": names[: look.prompts], "alpha": look.alpha}
+            folder.update_head(sequential=sized)
+            evaluate.stages(work, evaluate.asked(folder.head, work.cases))
+            result, sized = _judged(work, base, sized)
+            folder.update_head(sequential=sized)
+            if sized["decided"]:
+                break
+    if result is None:
+        raise RunError(f"{folder.path}/run.json is damaged: it asks more prompts than its suite has")
+    return folder, result
+
+
+def _judged(work: evaluate.Work, base: Side, sized: dict[str, Any]) -> tuple[GateResult, dict[str, Any]]:
+    """The verdict after the prompts of a look, and what run.json says of the looks so far."""
+    options: Mapping[str, Any] = {"strict": sized["strict"], "profile": sized["profile"]}
+    side = side_of(work.folder)
+    whole = replace(side, head={**side.head, "status": "success"})  # of the prompts of this look
+    result = gate(whole, base, work.suite.gates, **options)
+    decided = is_decided(result)
+    earlier = [look for look in sized["looks"] if look["prompts"] < len(sized["prompts"])]
+    look = {"prompts": len(sized["prompts"]), "alpha": sized["alpha"], "verdict": str(result.verdict)}
+    sized = {**sized, "decided": decided, "looks": [*earlier, look]}
+    return replace(result, sizing=sizing(sized)), sized
+
+
+def _baseline(suite: Suite, path: Path, profile: str | None) -> Side:
+    """The baseline that every look is compared with; raises before anything is generated if it cannot be."""
+    if not suite.prompt_list:
+        raise SuiteError(f"{suite.path} has no [prompts]: --until-decided has no pool to add prompts from; run it whole")
+    if not any(not is_speed(metric) for metric in suite.gates):
+        raise SuiteError(f"{suite.path} has no [gates.*] that prompts decide: add one of a metric of quality, or run it whole")
+    base = baselines.find(path, suite.suite.id, profile)
+    if base is None:
+        raise BaselineError(
+            f"{path} holds no baseline of {suite.suite.id!r} to decide against: run it whole, then 'sora-eval baseline promote'"
+        )
+    if why := base.incomplete():
+        raise BaselineError(f"{base.path} cannot be compared with: {why}")
+    found, asked = base.head["suite"], (suite.suite.id, suite.suite.version, suite.fingerprint)
+    if (found["id"], found["version"], found["fingerprint"]) != asked:
+        raise BaselineError(
+            f"{base.path} is of suite {found['id']} version {found['version']} ({found['fingerprint']}), this one is "
+            f"{asked[0]} version {asked[1]} ({asked[2]}): make a baseline of this suite"
+        )
+    if offset := base.head.get("seed_offset", 0):
+        raise BaselineError(f"{base.path} has its seeds shifted by {offset}: its cases are not those of the suite")
+    if lacking := [c.id for c in suite.cases if c.id not in base.samples]:
+        raise BaselineError(
+            f"{base.path} lacks {len(lacking)} of {len(suite.cases)} cases of the pool, for example {lacking[0]}: "
+            "a baseline holds every prompt of its suite"
+        )
+    return base
