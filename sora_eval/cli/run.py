@@ -11,6 +11,7 @@ import typer
 from sora_eval.errors import SoraEvalError
 
 if TYPE_CHECKING:
+    from sora_eval.runs import RunFolder
     from sora_eval.verdicts import GateResult
 
 EXIT_INCOMPLETE = 12
@@ -66,17 +67,13 @@ def run(
     from sora_eval import evaluate, sequential, sizing
     from sora_eval.cli.gate import conclude, is_strict
     from sora_eval.generators import with_device
-    from sora_eval.runs import RunFolder, resolve_run
+    from sora_eval.runs import resolve_run
     from sora_eval.suite import load_suite
 
     if (suite is None) == (resume is None):
         raise SoraEvalError("give a suite to run, or --resume RUN; shipped suites: 'sora-eval list suites'")
     asked = {"--baseline": baseline, "--batch": batch, "--spending": spending, "--profile": profile, "--strict": strict}
-    given = [option for option, value in asked.items() if value is not None]
-    if given and not until_decided:
-        raise SoraEvalError(f"{', '.join(given)}: of --until-decided; to judge a whole run, use 'sora-eval gate'")
-    if until_decided and (limit is not None or len(generator or []) > 1):
-        raise SoraEvalError("--until-decided takes one generator, and no --limit: the gate decides how many prompts it needs")
+    _refuse_unlike(until_decided, [o for o, value in asked.items() if value is not None], limit, generator or [])
     started = time.monotonic()
     done: list[RunFolder] = []
     result: GateResult | None = None
@@ -111,17 +108,33 @@ def run(
     console = tables.console()
     for folder in done:
         console.print(f"{folder.path}  ({time.monotonic() - started:.0f} s)", highlight=False, soft_wrap=True)
+    incomplete = _warn_incomplete(done)
+    if result is not None:
+        conclude(done[0], result)
+    if incomplete:
+        raise typer.Exit(EXIT_INCOMPLETE)
+
+
+def _refuse_unlike(until_decided: bool, given: list[str], limit: int | None, generators: list[str]) -> None:
+    """Options that do not go together; `given` are those that only --until-decided has."""
+    if given and not until_decided:
+        raise SoraEvalError(f"{', '.join(given)}: of --until-decided; to judge a whole run, use 'sora-eval gate'")
+    if until_decided and (limit is not None or len(generators) > 1):
+        raise SoraEvalError("--until-decided takes one generator, and no --limit: the gate decides how many prompts it needs")
+
+
+def _warn_incomplete(done: list[RunFolder]) -> bool:
+    """Say of every run what failed in it; whether anything did."""
+    from reports import tables
+
     incomplete = [f for f in done if f.head.get("failed_cases") or f.head.get("failed_metrics")]
     for folder in incomplete:
         head = folder.head
-        console.print(
+        tables.console().print(
             f"incomplete: {head['failed_cases']} of {head['cases']} cases and {head['failed_metrics']} metrics "
             f"failed; the reasons are in {folder.path}/samples.jsonl and metrics.jsonl",
             style="yellow",
             highlight=False,
             soft_wrap=True,
         )
-    if result is not None:
-        conclude(done[0], result)
-    if incomplete:
-        raise typer.Exit(EXIT_INCOMPLETE)
+    return bool(incomplete)
