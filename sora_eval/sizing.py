@@ -86,7 +86,7 @@ def _look(work: evaluate.Work, base: Side) -> tuple[RunFolder, GateResult]:
                 break
     if result is None:
         raise RunError(f"{folder.path}/run.json is damaged: it asks more prompts than its suite has")
-    return folder, result
+    return folder, replace(result, run={**result.run, "finished": folder.head["finished"]})
 
 
 def _judged(work: evaluate.Work, base: Side, sized: dict[str, Any]) -> tuple[GateResult, dict[str, Any]]:

@@ -157,8 +157,9 @@ def test_killed_on_the_command_line_and_resumed_the_last_line_and_the_exit_code_
     assert last == "gate: REGRESSED (1 gate); decided after 8 of 16 prompts"
     run = next(Path("runs").iterdir())
     assert json.loads((run / "verdicts.json").read_text())["headline"] == last
-    later = subprocess.run([*MAIN, "gate", str(run), "-b", str(base.path)], capture_output=True, text=True, check=False)
-    assert (later.returncode, later.stdout.splitlines()[-1]) == (10, last)
+    folder = RunFolder.open(run)
+    later = gate(folder, base, stored_suite(folder).gates)
+    assert (later.exit_code, later.headline) == (10, last)
 
 
 # Bad input: one message, before anything is generated
@@ -188,7 +189,7 @@ def test_bad_input_is_one_message_before_anything_is_generated(base, workspace):
     base.update_head(partial=False)
     changed(workspace, "frames = [5]", "frames = [9]")
     refused(BaselineError, "is of suite sized version 1 .* make a baseline of this suite")
-    with pytest.raises(BaselineError, match="gone.json does not exist"):
+    with pytest.raises(BaselineError, match=r"gone\.json does not exist"):
         sizing.run_until_decided(load_suite("sized.toml"), NOISY, "runs", Path("gone.json"))
     with pytest.raises(BaselineError, match="holds no baseline of 'sized'"):
         sizing.run_until_decided(load_suite("sized.toml"), NOISY, "runs", Path("baselines"))
@@ -211,7 +212,7 @@ OPTIONS = [
     (("--baseline", "b.json", "--strict"), "--baseline, --strict: of --until-decided"),
     (("--until-decided", "--limit", "3"), "takes one generator, and no --limit"),
     (("--until-decided", "-g", "a", "-g", "b"), "takes one generator, and no --limit"),
-    (("--until-decided",), "small.toml has no [gates.*] that prompts decide"),
+    (("--until-decided", "--batch", "4"), "small.toml has no [gates.*] that prompts decide"),
 ]
 
 
