@@ -108,6 +108,21 @@ def test_what_stays_open_uses_the_pool_and_is_then_the_run_that_asked_all(base):
     assert rows(folder) == rows(whole)
 
 
+def test_a_set_metric_is_compared_on_the_prompts_asked_with_the_whole_reference_set(base, workspace, network):
+    added = f'[reference]\ngenerator = "world"\n[metrics.kvd]\nnetwork = "{network}"\n[gates.kvd]\nmax_increase = 10.0\n'
+    (workspace / "sized.toml").write_text(SUITE + added)
+    base = evaluate.run(load_suite("sized.toml"), GENERATE, "sets")
+    folder, result = decide(base, spending="pocock")
+    asked = len(folder.head["sequential"]["prompts"])
+    row = next(r for r in result.rows if r.metric == "kvd")
+    assert result.verdict is Verdict.REGRESSED
+    assert asked < 16
+    assert (row.n, row.base is not None, row.verdict in (Verdict.REGRESSED, Verdict.INCONCLUSIVE)) == (asked, True, True)
+    assert len(side_of(folder).references["kvd"][0]) == 16
+    (value,) = [r["value"] for r in folder.rows("metrics") if r["metric"] == "kvd"]
+    assert row.new == pytest.approx(value, rel=1e-5)
+
+
 def test_interrupted_at_any_prompt_and_resumed_it_ends_like_an_undisturbed_run(base, monkeypatch):
     undisturbed, expected = decide(base, "python:my_generator:stops", spending="pocock")
     asked = len(undisturbed.rows("samples"))
