@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# A suite's run, its gate and its report, for any CI system. The exit code is the gate's; its last line is the verdict.
+# $SUITE and $GENERATOR say what is run, $BASELINE what it is compared with, $OUT where everything goes.
+set -uo pipefail
+out=${OUT:-sora-eval-out}
+sora-eval run "${SUITE:?a suite}" --generator "${GENERATOR:-reference}" --out "$out/runs"
+code=$?
+run=$(ls -d "$out"/runs/*/ 2>/dev/null | tail -n 1)
+# A run that is incomplete (12) is gated and reported all the same: both say what is missing.
+if [ -z "$run" ] || { [ $code != 0 ] && [ $code != 12 ]; }; then exit $code; fi
+strict=--strict
+[ "${STRICT:-true}" = true ] || strict=--no-strict
+gate=(sora-eval gate "$run" --baseline "${BASELINE:-baselines}" --junit "$out/gate.xml" $strict)
+[ -z "${PROFILE:-}" ] || gate+=(--profile "$PROFILE")
+verdict=0
+last=$("${gate[@]}" | tee /dev/stderr | tail -n 1) || verdict=$?
+sora-eval report "$run" --html --out "$out/report.html" >&2
+echo "$last"
+exit $verdict
