@@ -11,9 +11,10 @@ from sora_eval.corruptions import CLEAN, CORRUPTIONS, STRENGTHS
 from sora_eval.distances import set_statistic
 from sora_eval.metrics import REGISTRY
 from sora_eval.metrics.base import ClipMetric, Output, SetMetric
+from sora_eval.metrics.made import Metrics
 from sora_eval.selfcheck.claims import CLAIMS, Claim
 from sora_eval.selfcheck.material import Cell, Material
-from sora_eval.selfcheck.measure import Measured, Metrics
+from sora_eval.selfcheck.measure import Measured
 from sora_eval.selfcheck.responses import LEAST_PAIRS, NOTICED, direction, paired_effect, rank_correlation, set_effect
 from sora_eval.selfcheck.result import Caught, Response, Result, Row
 
