@@ -6,12 +6,17 @@ page's own CSS variables, so that light and dark need no second drawing.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
 import altair as alt
 
+from reports.speed import ASPECTS
+
 ROWS = alt.NamedData("rows")
+RATIO_SHOWN = math.log(2.0)  # half or twice as fast is as blue or red as can be
+SHOWN_SD = 3.0  # effects of the selfcheck beyond are as red or blue as can be
 BASE, NEW = "var(--base)", "var(--new)"
 SERIES = ["var(--s1)", "var(--s2)", "var(--s3)", "var(--s4)", "var(--s5)", "var(--s6)"]
 TONES = {"good": "var(--good)", "bad": "var(--bad)", "open": "var(--open)", "none": "var(--dim)"}
@@ -60,7 +65,7 @@ def forest() -> dict[str, Any]:
     scale = alt.Scale(type="symlog", constant=5, padding=8)
     y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(grid=False, domain=False, ticks=False))
     tone = alt.Color("tone:N", scale=alt.Scale(domain=list(TONES), range=list(TONES.values())), legend=None)
-    title = "change in % of the base; right is better"
+    title = "% of the base; right is better"
     chart = alt.Chart(ROWS)
     tips = [alt.Tooltip("name:N", title="metric"), alt.Tooltip("tip:N", title="change")]
     zero = alt.Chart().mark_rule(color="var(--dim)", strokeDash=[3, 3]).encode(x=alt.datum(0))
@@ -99,15 +104,29 @@ def scatter(base: str, new: str) -> dict[str, Any]:
     return _spec(alt.layer(ends.encode(x="base:Q", y="new:Q"), points), height=360)
 
 
-def heat(unit: str) -> dict[str, Any]:
-    """Median seconds of a clip over resolution and aspect ratio. Rows: aspect, resolution, value, text, shape, light."""
+def heat(unit: str, *, ratio: bool = False) -> dict[str, Any]:
+    """Median seconds of a clip over resolution and aspect ratio, or a ratio of two: blue is faster, red slower.
+
+    Rows: aspect, resolution, value, text, shape, light.
+    """
+    ends = [math.exp(-RATIO_SHOWN), 1.0, math.exp(RATIO_SHOWN)]
+    scale = (
+        alt.Scale(domain=ends, range=["#2166ac", "#f7f7f7", "#b2182b"], type="log", clamp=True)
+        if ratio
+        else alt.Scale(scheme="yellowgreenblue", type="log")
+    )
     base = alt.Chart(ROWS).encode(
-        x=alt.X("aspect:N", title="aspect ratio (nearest)", sort=None, axis=alt.Axis(labelAngle=0, grid=False, domain=False)),
+        x=alt.X(
+            "aspect:N",
+            title="aspect ratio (nearest)",
+            sort=list(ASPECTS),
+            axis=alt.Axis(labelAngle=0, grid=False, domain=False),
+        ),
         y=alt.Y("resolution:N", title="resolution, px", sort=None, axis=alt.Axis(grid=False, domain=False)),
     )
     tips = [alt.Tooltip("shape:N"), alt.Tooltip("text:N", title=unit), alt.Tooltip("repeats:Q")]
     cells = base.mark_rect(cornerRadius=4, stroke="var(--card)", strokeWidth=2).encode(
-        color=alt.Color("value:Q", scale=alt.Scale(scheme="yellowgreenblue", type="log"), legend=None), tooltip=tips
+        color=alt.Color("value:Q", scale=scale, legend=None), tooltip=tips
     )
     texts = base.mark_text(fontWeight=600).encode(
         text="text:N", color=alt.condition("datum.light", alt.value("#10202b"), alt.value("#ffffff")), tooltip=tips
@@ -146,22 +165,31 @@ def curve(x: str) -> dict[str, Any]:
 
 
 def selfcheck() -> dict[str, Any]:
-    """Which metric sees which corruption. Rows: metric, corruption, value (rank correlation), mark, text, light, tip."""
+    """Which metric sees which corruption. Rows: metric, corruption, value (None where unknown), mark, light, known, claim,
+    found, effect."""
     base = alt.Chart(ROWS).encode(
         x=alt.X("corruption:N", title=None, sort=None, axis=alt.Axis(labelAngle=-40, orient="top", grid=False, domain=False)),
         y=alt.Y("metric:N", title=None, sort=None, axis=alt.Axis(grid=False, domain=False)),
     )
-    tips = [alt.Tooltip("metric:N"), alt.Tooltip("corruption:N"), alt.Tooltip("tip:N", title="seen")]
+    tips = [alt.Tooltip(f"{name}:N") for name in ("metric", "corruption", "claim", "found", "effect")]
     cells = base.mark_rect(cornerRadius=3, stroke="var(--card)", strokeWidth=2).encode(
         color=alt.Color(
             "value:Q",
-            scale=alt.Scale(scheme="blueorange", domain=[-1, 1], reverse=True),
-            legend=alt.Legend(title="rank correlation with the level of damage", gradientLength=180, values=[-1, 0, 1]),
+            scale=alt.Scale(scheme="redblue", domain=[-SHOWN_SD, SHOWN_SD], clamp=True),
+            legend=alt.Legend(
+                title="effect, sd; less is worse", gradientLength=160, values=[-SHOWN_SD, 0, SHOWN_SD], orient="top"
+            ),
         ),
         tooltip=tips,
     )
     marks = base.mark_text(fontWeight=700).encode(
-        text="mark:N", color=alt.condition("datum.light", alt.value("#10202b"), alt.value("#ffffff")), tooltip=tips
+        text="mark:N",
+        color=alt.when("!datum.known")
+        .then(alt.value("var(--dim)"))
+        .when("datum.light")
+        .then(alt.value("#10202b"))
+        .otherwise(alt.value("#ffffff")),
+        tooltip=tips,
     )
     return _spec(alt.layer(cells, marks), height={"field": "metric", "step": 24, "more": 170})
 

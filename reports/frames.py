@@ -129,6 +129,19 @@ SCHEMA: dict[Table | str, dict[str, Column]] = {
         "tokens": Column("whole", "of the clip, where the generator counts them"),
         "reason": Column("text", "why a shape failed"),
     },
+    "attribution": {
+        **_RUN,
+        "id": Column("name", "of the case"),
+        "prompt_id": Column("name", "of its prompt"),
+        "prompt": Column("text", "what was asked for"),
+        "tags": Column("nested", "list of its prompt's tags"),
+        "shape": _SIZE["shape"],
+        "frames": _SIZE["frames"],
+        "metric": Column("name", "fvd or kvd"),
+        "value": Column("real", "how much the distance falls when the clip leaves, in its unit"),
+        "rank": Column("whole", "1 is the most costly clip of the run"),
+        "signature": Column("text", "the protocol"),
+    },
 }
 
 
@@ -141,6 +154,7 @@ class Frames:
     scores: pd.DataFrame
     metrics: pd.DataFrame
     timings: pd.DataFrame
+    attribution: pd.DataFrame
 
 
 def schema() -> pd.DataFrame:
@@ -164,6 +178,10 @@ def load(paths: Sequence[Path | str | RunFolder]) -> Frames:
             rows["scores"].append(head | known | {"family": family(r["metric"])} | r)
         rows["metrics"] += [head | {"family": family(r["metric"])} | _size(r["slice"]) | r for r in run.rows("metrics")]
         rows["timings"] += [head | _size(r["id"]) | r for r in run.rows("timings")]
+        for r in run.rows("attribution"):
+            sample = samples.get(r["id"], {})
+            known = {k: sample.get(k) for k in ("prompt_id", "prompt", "tags", "shape", "frames")}
+            rows["attribution"].append(head | known | r)
     return Frames(*(typed(rows[name], columns) for name, columns in SCHEMA.items()))
 
 

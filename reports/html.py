@@ -16,12 +16,13 @@ from markupsafe import Markup, escape
 
 from reports import charts, gallery, notices, speed
 from reports.results import Row, directions, rows_of, signed, verdict_line
-from reports.source import Source, paired_scores, read_json
+from reports.source import Source, paired_scores, read_json, share_of, with_shares
 from reports.tables import interval, number
 from sora_eval.errors import RunError
 
 MOST_RUNS = 4  # side by side in the gallery
 LIGHT = 0.55  # of the range of a heat map: paler cells carry dark text
+SEEN_LIGHT = 0.7 * charts.SHOWN_SD  # the same, of the selfcheck's effects
 
 
 def render(source: Source, clips: int = 24, selfcheck: Path | None = None) -> str:
@@ -44,7 +45,7 @@ def context(source: Source, clips: int, checked: list[dict[str, Any]]) -> dict[s
         "curves": _curves(source),
         "selfcheck": checked,
         "specs": _specs(source),
-        "better": directions(source) if source.runs else {},
+        "better": _better(source) if source.runs else {},
         "orders": gallery.ORDERS,
     }
     return {
@@ -54,6 +55,8 @@ def context(source: Source, clips: int, checked: list[dict[str, Any]]) -> dict[s
         "rows": rows,
         "choices": _choices(rows),
         "several": len(source.compared) > 1,
+        "shares": bool(source.runs) and len(source.frames.attribution) > 0,
+        "prompts": bool(source.compared) and bool(cases["metrics"]),
         "paired": bool(source.compared) or any(r.change is not None for r in rows),
         "cards": cards,
         "stages": speed.stage_rows(source.frames.timings, source.labels) if source.runs else [],
@@ -147,6 +150,11 @@ def _short(values: pd.Series[float]) -> list[float | None]:
     return [None if pd.isna(v) else float(f"{v:.5g}") for v in values]
 
 
+def _better(source: Source) -> dict[str, bool | None]:
+    """Directions of all that the gallery can be ordered by; a large share in a distance is a bad clip."""
+    return directions(source) | dict.fromkeys(map(share_of, source.frames.attribution["metric"].unique()), False)
+
+
 def _last_compared(source: Source) -> str | None:
     return source.compared[-1][0].path.name if source.compared else None
 
@@ -156,7 +164,7 @@ def _cases(source: Source) -> dict[str, Any]:
     if not source.runs:
         return {"ids": [], "metrics": {}}
     base, new = source.runs[0].path.name, _last_compared(source)
-    data = source.frames
+    data = with_shares(source.frames)
     facts = data.samples.drop_duplicates("id").set_index("id")
     scores = data.scores.rename(columns={"value": "new"}) if new is None else paired_scores(data, base, new)
     columns = [c for c in ("base", "new") if c in scores]
@@ -184,9 +192,9 @@ def _cases(source: Source) -> dict[str, Any]:
 def _cards(source: Source, cases: dict[str, Any], count: int) -> list[dict[str, Any]]:
     """The gallery's cards: what the template shows of a case, and under `data` what its players need."""
     base, new = source.runs[0].path.name, _last_compared(source)
-    scores = source.frames.scores.rename(columns={"value": "new"})
-    pairs = paired_scores(source.frames, base, new) if new else scores
-    chosen = gallery.choose(pairs, directions(source), count)
+    data = with_shares(source.frames)
+    pairs = paired_scores(data, base, new) if new else data.scores.rename(columns={"value": "new"})
+    chosen = gallery.choose(pairs, _better(source), count)
     places = np.unique(np.linspace(0, len(source.runs) - 1, min(MOST_RUNS, len(source.runs))).round().astype(int))
     shown = [source.runs[i] for i in places]
     samples = [{r["id"]: r for r in run.rows("samples")} for run in shown]
@@ -243,17 +251,20 @@ def _speed(source: Source) -> dict[str, Any]:
     rows = speed.heat_rows(source.frames.timings, source.labels)
     names = list(dict.fromkeys(r["run"] for r in rows))
     views: list[dict[str, Any]] = [
-        {"what": f"seconds, {n}", "rows": [{**r, "value": r["seconds"]} for r in rows if r["run"] == n]} for n in names
+        {"what": f"seconds, {n}", "ratio": False, "rows": [{**r, "value": r["seconds"]} for r in rows if r["run"] == n]}
+        for n in names
     ]
     if len(names) > 1:
         first = {r["shape"]: r["seconds"] for r in rows if r["run"] == names[0]}
         last = [{**r, "value": r["seconds"] / first[r["shape"]]} for r in rows if r["run"] == names[-1] and r["shape"] in first]
-        views.append({"what": f"ratio, {names[-1]} / {names[0]}", "rows": last})
+        views.append({"what": f"ratio, {names[-1]} / {names[0]}", "ratio": True, "rows": last})
     for view in views:
         values = np.log([r["value"] for r in view["rows"]])
         low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
         for r in view["rows"]:
             share = (np.log(r["value"]) - low) / (high - low) if high > low else 0.0
+            if view["ratio"]:
+                share = abs(np.log(r["value"])) / charts.RATIO_SHOWN
             r |= {"text": f"{r['value']:.3g}", "light": bool(share < LIGHT), "value": float(f"{r['value']:.5g}")}
             r.pop("seconds")
     return {"heat": [v for v in views if v["rows"]], "tokens": speed.token_rows(source.frames.timings, source.labels)}
@@ -297,22 +308,28 @@ def _selfcheck(source: Source, path: Path | None) -> tuple[list[dict[str, Any]],
     if found is None:
         return [], []
     try:
-        summary = read_json(found)["summary"]
-        return [_seen(r) for r in summary], []
+        data = read_json(found)
+        better = {r["metric"]: r["higher_is_better"] for r in data["rows"]}
+        return [_seen(r, better[r["metric"]]) for r in data["summary"]], []
     except (RunError, KeyError, TypeError) as error:
         return [], [f"no selfcheck: {found.name} is not one: {error}"]
 
 
-def _seen(r: dict[str, Any]) -> dict[str, Any]:
-    value = r["rank_correlation"]
-    state = "seen as claimed" if r["ok"] and r["claimed"] else "claimed, NOT seen" if r["claimed"] else "nothing claimed"
+def _seen(r: dict[str, Any], higher_is_better: bool | None) -> dict[str, Any]:
+    """A cell: `value` is the effect at full strength, turned so that less is worse; 0 of what has no better end."""
+    effect, claimed = r["effect_sd"], r["claimed"]
+    value = None if r["direction"] == "unknown" else {True: 1.0, False: -1.0, None: 0.0}[higher_is_better] * effect
+    state = {True: "holds", False: "does NOT hold", None: "cannot be judged here"}[r["ok"]]
     return {
         "metric": r["metric"],
-        "corruption": r["corruption"],
+        "corruption": r["corruption"].replace("_", " "),
         "value": value,
-        "mark": ("✓" if r["ok"] else "✗") if r["claimed"] else "",
-        "light": value is None or abs(value) < 0.6,
-        "tip": f"{state}; rank correlation {number(value)}, effect {number(r['effect_sd'])} SD",
+        "mark": {True: "✓", False: "✗", None: "?"}[r["ok"]] if claimed else "" if value is not None else "·",
+        "light": value is None or abs(value) < SEEN_LIGHT,
+        "known": value is not None,
+        "claim": f"{claimed}: {state}" if claimed else "none",
+        "found": r["direction"],
+        "effect": f"{number(effect)} sd, rank correlation {number(r['rank_correlation'])}",
     }
 
 
@@ -322,7 +339,8 @@ def _specs(source: Source) -> dict[str, Any]:
     return {
         "forest": charts.forest(),
         "scatter": charts.scatter(labels[0], source.labels[last] if last else labels[0]),
-        "heat": charts.heat("median"),
+        "heat": charts.heat("median, s"),
+        "ratio": charts.heat("ratio of medians", ratio=True),
         "tokens": charts.tokens(labels),
         "curve": charts.curve(_curves(source).get("x", "")),
         "selfcheck": charts.selfcheck(),

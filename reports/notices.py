@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from reports.source import LoadedRun, Source
+from reports.tables import number
 
 # Facts of a run that may differ without any number depending on it.
 NOT_COMPARED = ("started", "finished", "command", "cases", "failed_cases", "failed_metrics", "schema_version", "status")
-
+RESULTS = ("bench.session", "bench.open_seconds", "bench.cost")  # measured, or other in every run
 
 KINDS = 5  # of errors that are told apart
 
@@ -120,7 +121,14 @@ def _ordered(differences: Iterator[Difference]) -> list[Difference]:
 
 def _flatten(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in data.items():
+        name = f"{prefix}{key}"
+        if name in RESULTS:
+            continue
         if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
+            yield from _flatten(value, f"{name}.")
+        elif isinstance(value, list | tuple):
+            yield name, ", ".join(map(str, value)) or "-"
+        elif isinstance(value, float):
+            yield name, number(value)
         else:
-            yield f"{prefix}{key}", "-" if value is None else str(value)
+            yield name, "-" if value is None else str(value)

@@ -68,6 +68,7 @@ def report_markdown(source: Source) -> str:
     parts.append(f"**{line['word']}**: {line['text']}")
     for title, table in (
         ("Quality", tables.quality_table(data)),
+        ("Most costly clips", tables.costly_table(data)),
         ("Speed", tables.speed_table(data)),
         ("By shape", tables.quality_table(data, slices=True)),
     ):

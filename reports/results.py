@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
@@ -125,9 +126,7 @@ def verdict_line(source: Source, rows: list[Row]) -> dict[str, str]:
         word = str(gate.get("verdict", "?"))
         counts = Counter(str(g.get("verdict")) for g in gate.get("rows", []))
         parts = ", ".join(f"{n} {v}" for v, n in counts.items())
-        against = gate.get("baseline") or "none"
-        if isinstance(against, dict):
-            against = " ".join(str(against[k]) for k in ("label", "kind") if k in against)
+        against = _baseline(gate.get("baseline"))
         text = f"{label} against {against}: {sum(counts.values())} gated rows ({parts}); exit code {gate.get('exit_code', '?')}"
         text += f"; {gate['incomplete']}" if gate.get("incomplete") else ""
         return {"tone": TONE.get(word, "open"), "word": word.replace("_", " "), "text": text}
@@ -138,6 +137,16 @@ def verdict_line(source: Source, rows: list[Row]) -> dict[str, str]:
         f"{counts[v]} {v}" for v in ("better", "worse", "unclear") if counts[v]
     )
     return {"tone": "none", "word": "No gate was run", "text": f"{text} of {len(own)} metrics, beyond noise at 95 %"}
+
+
+def _baseline(side: dict[str, Any] | str | None) -> str:
+    """What a run was gated against, without folders: a page may be given away."""
+    if not side:
+        return "no baseline"
+    if isinstance(side, str):
+        return side
+    where = " ".join(filter(None, [str(side.get("kind") or ""), PurePath(str(side.get("path") or "")).name]))
+    return f"{side.get('label') or 'a generator without a name'}{f' ({where})' if where else ''}"
 
 
 def _sorted(rows: list[Row]) -> list[Row]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,7 @@ def open_source(paths: Sequence[Path]) -> Source:
         path = name if (name / "run.json").is_file() else resolve_run(name).path
         try:
             run = LoadedRun(RunFolder.open(path).path)
-            for table in ("samples", "scores", "metrics", "timings"):
+            for table in ("samples", "scores", "metrics", "timings", "attribution"):
                 run.rows(table)
             runs.append(run)
         except (RunError, KeyError, TypeError) as error:
@@ -120,6 +120,17 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise RunError(f"{path} is damaged: expected a table, found a {type(data).__name__}")
     return data
+
+
+def share_of(metric: str) -> str:
+    """What the share of a clip in a set distance is called."""
+    return f"share of {metric}"
+
+
+def with_shares(data: frames.Frames) -> frames.Frames:
+    """The same, with each clip's share in the set distances among the scores."""
+    shares = data.attribution.assign(metric=[share_of(m) for m in data.attribution["metric"]], status="ok", reason="")
+    return replace(data, scores=pd.concat([data.scores, shares], ignore_index=True) if len(shares) else data.scores)
 
 
 def paired_scores(data: frames.Frames, base: str, new: str) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import pandas as pd
@@ -16,6 +17,7 @@ from sora_eval.compare import Comparison
 
 FLOOR = "floor:"  # slices of generators that cannot do better
 PLAIN_WIDTH = 118  # columns where the output is no terminal
+PROMPT_WIDTH = 72  # characters of a prompt in a table
 SPEED = {
     "latency": "latency s",
     "latency.first": "first call s",
@@ -44,7 +46,7 @@ def number(value: Any) -> str:
         return "-"
     if value == 0:
         return "0"
-    return f"{value:.4g}" if 1e-3 <= abs(value) < 1e5 else f"{value:.2e}"
+    return f"{value:.4g}" if 1e-4 <= abs(value) < 1e5 else f"{value:.2e}"
 
 
 def interval(low: Any, high: Any) -> str:
@@ -109,6 +111,26 @@ def notes(frames: Frames) -> list[str]:
     several = frames.runs["run"].nunique() > 1
     said = [f"{f'{r.label} ' if several else ''}{r.metric}: {r.reason}" for r in grouped.itertuples()]
     return said + _floor_notes(frames)
+
+
+def costly_table(frames: Frames, count: int = 5) -> pd.DataFrame:
+    """The clips that cost each set distance most, `count` a (run, metric), with the distance beside them."""
+    several = frames.runs["run"].nunique() > 1
+    whole = frames.metrics[frames.metrics["slice"].eq("all")]
+    value = {(r["run"], r["metric"]): r["value"] for r in whole.to_dict("records")}
+    costly = frames.attribution[frames.attribution["rank"].le(count)].sort_values("rank", kind="stable")
+    rows = [
+        {
+            **({"run": r["label"]} if several else {}),
+            "metric": f"{metric} {number(value.get((run, metric)))}",
+            "falls by": number(r["value"]),
+            "without": r["id"],
+            "prompt": shorten(r["prompt"], PROMPT_WIDTH, placeholder=" ..."),
+        }
+        for (run, metric), own in costly.groupby(["run", "metric"], sort=False)
+        for r in own.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
 
 
 def speed_table(frames: Frames) -> pd.DataFrame:

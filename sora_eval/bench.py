@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,11 +10,10 @@ from typing import Any
 
 from sora_eval import throughput
 from sora_eval.arms import Arm, WorkerArm
-from sora_eval.environment import git_state, hardware, software
 from sora_eval.errors import GeneratorError, RunError, SuiteError
 from sora_eval.machine import matrix_peak_apart
 from sora_eval.progress import track
-from sora_eval.runs import RunFolder, now
+from sora_eval.runs import RunFolder, new_head, now
 from sora_eval.suite import Suite
 
 
@@ -80,25 +78,8 @@ def _head(suite: Suite, arm: Arm, session: dict[str, Any]) -> dict[str, Any]:
     if facts.name == "folder":
         raise GeneratorError(f"{facts.spec}: its clips exist already; there is nothing to time")
     where = {"device": "cpu", "provider": "unknown", "threads": None, **_settings(suite), **facts.where}
-    return {
-        "status": "started",
-        "partial": False,
-        "limit": None,
-        "suite": {"id": suite.suite.id, "version": suite.suite.version, "fingerprint": suite.fingerprint},
-        "generator": {
-            "spec": facts.spec,
-            "name": facts.name,
-            "checkpoint": facts.checkpoint,
-            "fingerprint": facts.fingerprint,
-        },
-        "bench": {**session, **where, "open_seconds": facts.open_seconds},
-        "git": git_state(),
-        "hardware": hardware(),
-        "software": software(),
-        "started": now(),
-        "finished": None,
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-    }
+    made_by = {"spec": facts.spec, "name": facts.name, "checkpoint": facts.checkpoint, "fingerprint": facts.fingerprint}
+    return new_head(suite, made_by, bench={**session, **where, "open_seconds": facts.open_seconds})
 
 
 def finish(folder: RunFolder, notes: Sequence[str]) -> None:

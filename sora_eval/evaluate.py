@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,13 +10,12 @@ from typing import Any
 
 from sora_eval import throughput
 from sora_eval.arms import LocalArm
-from sora_eval.environment import git_state, hardware, software
 from sora_eval.errors import RunError, SuiteError
 from sora_eval.floors import score_floors
 from sora_eval.generating import generate
 from sora_eval.generators import BringsClips, Generator, open_generator, shape_problems
 from sora_eval.progress import track
-from sora_eval.runs import RunFolder, now, stored_suite
+from sora_eval.runs import RunFolder, new_head, now, stored_suite
 from sora_eval.scoring import score
 from sora_eval.suite import Case, Suite
 from sora_eval.summary import summarise
@@ -70,27 +68,16 @@ def begin(
         suite = with_reference(suite, reference)
     generator = open_generator(spec)
     cases = plan(suite, generator)
-    head = {
-        "status": "started",
-        "partial": limit is not None and limit < len(cases),
-        "limit": limit,
-        "seed_offset": seed_offset,
-        **({} if sequential is None else {"sequential": sequential}),
-        "suite": {"id": suite.suite.id, "version": suite.suite.version, "fingerprint": suite.fingerprint},
-        "generator": {
-            "spec": spec,
-            "name": generator.name,
-            "checkpoint": generator.checkpoint,
-            "fingerprint": generator.fingerprint(),
-            "steps": getattr(generator, "steps", None),
-        },
-        "git": git_state(),
-        "hardware": hardware(),
-        "software": software(),
-        "started": now(),
-        "finished": None,
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    made_by = {
+        "spec": spec,
+        "name": generator.name,
+        "checkpoint": generator.checkpoint,
+        "fingerprint": generator.fingerprint(),
+        "steps": getattr(generator, "steps", None),
     }
+    partial = limit is not None and limit < len(cases)
+    more = {} if sequential is None else {"sequential": sequential}
+    head = new_head(suite, made_by, partial=partial, limit=limit, seed_offset=seed_offset, **more)
     return Work(RunFolder.create(Path(out), head, suite.to_json()), suite, generator, cases, workers)
 
 

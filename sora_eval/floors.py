@@ -9,9 +9,10 @@ from sora_eval.errors import SoraEvalError
 from sora_eval.generating import answers, request_of
 from sora_eval.generators import Generator, open_generator
 from sora_eval.metrics import REGISTRY
+from sora_eval.metrics.made import make_metrics
 from sora_eval.progress import track
 from sora_eval.runs import RunFolder
-from sora_eval.scorer import Views, make_metrics, score_rows, signature_of
+from sora_eval.scorer import Views, score_rows, signature_of
 from sora_eval.suite import Case, Suite
 
 PREFIX = "floor:"  # of the slices of metrics.jsonl
@@ -30,7 +31,7 @@ def score_floors(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
     names = measured(suite)
     if suite.floors is None or not names:
         return
-    metrics = {n: m for n, m in make_metrics(suite, suite.prompt_list).per_clip.items() if n in names}
+    metrics = {n: m for n, m in make_metrics(suite.metrics, suite.prompt_list).per_clip.items() if n in names}
     signatures = {n: signature_of(n, m, suite) for n, m in metrics.items()}
     done = {(row["floor"], row["id"]) for row in folder.rows("floors")}
     for spec in suite.floors.generators:

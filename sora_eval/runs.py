@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from sora_eval.environment import git_state, hardware, software
 from sora_eval.errors import RunError
 from sora_eval.suite import Suite
 
@@ -25,6 +27,24 @@ TABLES: tuple[Table, ...] = ("samples", "scores", "floors", "metrics", "timings"
 def now() -> str:
     """UTC, to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def new_head(suite: Suite, generator: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """run.json of a run that starts now: of what, where and by which command. `more` are facts of its kind."""
+    return {
+        "status": "started",
+        "partial": False,
+        "limit": None,
+        "suite": {"id": suite.suite.id, "version": suite.suite.version, "fingerprint": suite.fingerprint},
+        "generator": generator,
+        "git": git_state(),
+        "hardware": hardware(),
+        "software": software(),
+        "started": now(),
+        "finished": None,
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        **more,
+    }
 
 
 class RunFolder:

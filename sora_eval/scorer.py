@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,40 +11,15 @@ import numpy as np
 from sora_eval.buckets import Bucket
 from sora_eval.canvas import on_canvas
 from sora_eval.clip import Clip, read_clip
-from sora_eval.errors import ClipError, SoraEvalError
+from sora_eval.errors import ClipError
 from sora_eval.features.base import Array, ClipView, FeatureCache, Undefined
 from sora_eval.generating import sample_row
 from sora_eval.generators import BringsClips
-from sora_eval.metrics import REGISTRY, create
+from sora_eval.metrics import REGISTRY
 from sora_eval.metrics.base import ClipMetric, SetMetric
+from sora_eval.metrics.made import make_metrics
 from sora_eval.runs import RunFolder
 from sora_eval.suite import Case, Prompt, Suite
-
-
-@dataclass
-class Metrics:
-    """The metrics of a suite that could be made, and why the others could not."""
-
-    per_clip: dict[str, ClipMetric] = field(default_factory=dict)
-    sets: dict[str, SetMetric] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
-
-
-def make_metrics(suite: Suite, prompts: Iterable[Prompt]) -> Metrics:
-    """Create every metric; a missing weight is a reason in a row, not the end of the run."""
-    made, prompts = Metrics(), list(prompts)
-    for name, options in suite.metrics.items():
-        try:
-            metric = create(name, options)
-        except SoraEvalError as error:
-            made.missing[name] = str(error)
-            continue
-        if isinstance(metric, ClipMetric):
-            metric.prepare(prompts)
-            made.per_clip[name] = metric
-        else:
-            made.sets[name] = metric
-    return made
 
 
 def signature_of(name: str, metric: ClipMetric | SetMetric, suite: Suite) -> str:
@@ -78,7 +53,7 @@ class Scorer:
 
     def __init__(self, folder: RunFolder, suite: Suite, prompts: list[Prompt], source: BringsClips | None) -> None:
         self.folder, self.suite, self.source = folder, suite, source
-        self.metrics = make_metrics(suite, prompts)
+        self.metrics = make_metrics(suite.metrics, prompts)
         self.cache = FeatureCache()
         # Without a reference set there is nothing to measure a distance to.
         self.sets = self.metrics.sets if suite.reference is not None else {}

@@ -19,8 +19,9 @@ from sora_eval.floors import PREFIX, measured
 from sora_eval.metrics import REGISTRY
 from sora_eval.metrics.base import ClipMetric, Output, SetMetric
 from sora_eval.metrics.distribution import FVD
+from sora_eval.metrics.made import Metrics, make_metrics
 from sora_eval.runs import RunFolder
-from sora_eval.scorer import Metrics, make_metrics, signature_of
+from sora_eval.scorer import signature_of
 from sora_eval.scoring import REFERENCE
 from sora_eval.statistics import Interval, jackknife_interval, mean_interval, split_halves, two_sample_p
 from sora_eval.suite import Case, Suite
@@ -47,7 +48,7 @@ class _Slice:
 
 def summarise(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
     """Rebuild metrics.jsonl and attribution.jsonl from the scores, features and timings on disk."""
-    metrics = make_metrics(suite, suite.prompt_list or [c.prompt for c in cases])
+    metrics = make_metrics(suite.metrics, suite.prompt_list or [c.prompt for c in cases])
     samples = {row["id"]: row for row in folder.rows("samples")}
     slices = _slices(cases, samples)
     prompt_of = {c.id: c.prompt.id for c in cases}

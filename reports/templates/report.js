@@ -35,7 +35,7 @@
   function fill(select, values, titles = values) {
     if (select) values.forEach((v, i) => select.add(new Option(titles[i], v)));
   }
-  const number = (v) => v === null || v === undefined ? "-" : Math.abs(v) >= 1e-3 && Math.abs(v) < 1e5 || v === 0 ? String(Number(v.toPrecision(4))) : v.toExponential(2);
+  const number = (v) => v === null || v === undefined ? "-" : Math.abs(v) >= 1e-4 && Math.abs(v) < 1e5 || v === 0 ? String(Number(v.toPrecision(4))) : v.toExponential(2);
 
   // Table: filters and sorting.
   const body = $("table").tBodies[0];
@@ -246,10 +246,14 @@
     fill($("h-length"), lengths, lengths.map((l) => `${l} frames`));
     $("h-what").value = heats.at(-1).what;
     $("h-length").value = lengths.at(-1);
-    const heat = () => draw("heat", data.specs.heat, heats.find((h) => h.what === chosen("h-what")).rows.filter((r) => String(r.frames) === chosen("h-length")));
+    const heat = () => {
+      const own = heats.find((h) => h.what === chosen("h-what")), id = own.ratio ? "ratio" : "heat";
+      for (const name of ["heat", "ratio"]) $(name).hidden = name !== id;
+      draw(id, data.specs[id], own.rows.filter((r) => String(r.frames) === chosen("h-length")));
+    };
     $("h-what").addEventListener("input", heat);
     $("h-length").addEventListener("input", heat);
-    whenSeen($("heat"), heat);
+    whenSeen($("heat").parentElement, heat);
     whenSeen($("tokens"), () => draw("tokens", data.specs.tokens, data.speed.tokens));
   }
   (data.curves.metrics ?? []).forEach((metric, i) => {

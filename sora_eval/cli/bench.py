@@ -19,7 +19,7 @@ EXAMPLES = (
 
 
 def bench(
-    suite: Annotated[str | None, typer.Argument(help="A shipped name or a TOML file with [throughput].")] = None,
+    suite: Annotated[str | None, typer.Argument(help="A shipped name or a TOML file with \\[throughput].")] = None,
     generator: Annotated[str, typer.Option("--generator", "-g", help="What to time; see 'list generators'.")] = "reference",
     against: Annotated[
         str | None, typer.Option(help="Another generator, timed in turns with the first: A B A B; both leave a run.")

@@ -26,7 +26,7 @@ def calibrate(
             min=0.0, max=1.0, help="Pairs of repeats that shall PASS; fewer give tighter limits and more INCONCLUSIVE."
         ),
     ] = 0.95,
-    write: Annotated[bool, typer.Option("--write", help="Write the limits into the suite's [gates].")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Write the limits into the suite's \\[gates].")] = False,
 ) -> None:
     """Measure how far repeats of one checkpoint lie apart, and propose the limits that follow from it."""
     from reports import tables

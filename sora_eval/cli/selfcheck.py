@@ -32,13 +32,14 @@ def selfcheck(
 ) -> None:
     """Show graded damage to every metric: does it see what it claims to see, and is it blind only to what it says?"""
     from reports import selfcheck as report
+    from sora_eval.metrics.made import make_metrics
     from sora_eval.selfcheck.judge import judge
     from sora_eval.selfcheck.material import open_material
-    from sora_eval.selfcheck.measure import check_corruptions, make_metrics, measure
+    from sora_eval.selfcheck.measure import check_corruptions, check_metrics, measure
 
     chosen = check_corruptions(_split(corruptions))
     material = open_material(clips, n, seed)
-    made = make_metrics(_split(metrics), material.prompts)
+    made = make_metrics(check_metrics(_split(metrics)), material.prompts)
     seen = measure(material, made, chosen, out, all_sets=bool(corruptions))
     shown = clips if material.exact else f"folder:{Path(clips.removeprefix('folder:')).name}"  # pages hold no paths
     result = judge(material, made, seen, shown)

@@ -11,9 +11,10 @@ from sora_eval.corruptions import CLEAN, CORRUPTIONS, STRENGTHS
 from sora_eval.distances import set_statistic
 from sora_eval.metrics import REGISTRY
 from sora_eval.metrics.base import ClipMetric, Output, SetMetric
+from sora_eval.metrics.made import Metrics
 from sora_eval.selfcheck.claims import CLAIMS, Claim
 from sora_eval.selfcheck.material import Cell, Material
-from sora_eval.selfcheck.measure import Measured, Metrics
+from sora_eval.selfcheck.measure import Measured
 from sora_eval.selfcheck.responses import LEAST_PAIRS, NOTICED, direction, paired_effect, rank_correlation, set_effect
 from sora_eval.selfcheck.result import Caught, Response, Result, Row
 
@@ -119,8 +120,8 @@ def _holds(claim: Claim | None, found: str, rows: list[Row], *, exact: bool) -> 
     least, effect = rows[0].effect_sd, rows[-1].effect_sd
     if claim.expects == "blind to little":
         return least is not None and abs(least) < NOTICED
-    if claim.expects == "better":  # the damaged clip wins; it need not win by degrees
-        sign = 1.0 if rows[-1].higher_is_better else -1.0
+    if claim.expects in ("better", "worse at full"):  # the damaged clip wins or loses; it need not do so by degrees
+        sign = 1.0 if rows[-1].higher_is_better == (claim.expects == "better") else -1.0
         return effect is not None and sign * effect >= NOTICED
     return found == claim.expects
 

@@ -12,7 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ from sora_eval.clip import Clip
 from sora_eval.corruptions import CORRUPTIONS
 from sora_eval.errors import SelfcheckError, SoraEvalError, near
 from sora_eval.features.base import ClipView, FeatureCache, Undefined
-from sora_eval.metrics import REGISTRY, create
+from sora_eval.metrics import REGISTRY
 from sora_eval.metrics.base import ClipMetric, SetMetric
+from sora_eval.metrics.made import Metrics
 from sora_eval.progress import track
 from sora_eval.selfcheck.claims import SET_CORRUPTIONS
 from sora_eval.selfcheck.material import Cell, Material, cells_of
@@ -35,30 +36,9 @@ Scores = dict[str, tuple[float | None, str]]  # output -> value, or None with it
 Vectors = dict[int, npt.NDArray[Any]]  # features of clips
 
 
-@dataclass
-class Metrics:
-    """The metrics that could be made, by name, and why the others could not."""
-
-    per_clip: dict[str, ClipMetric] = field(default_factory=dict)
-    sets: dict[str, SetMetric] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
-
-
-def make_metrics(specs: Sequence[str], prompts: Sequence[Prompt]) -> Metrics:
-    """Metrics by `NAME[?option=value&...]`, all that are registered where none is named. Raises SelfcheckError."""
-    made = Metrics()
-    for name, options in map(_read_spec, specs or REGISTRY):
-        try:
-            metric = create(name, options)
-        except SoraEvalError as error:
-            made.missing[name] = str(error)
-            continue
-        if isinstance(metric, ClipMetric):
-            metric.prepare(prompts)
-            made.per_clip[name] = metric
-        else:
-            made.sets[name] = metric
-    return made
+def check_metrics(specs: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Options by metric, of `NAME[?option=value&...]`; all that are registered where none is named. Raises SelfcheckError."""
+    return dict(map(_read_spec, specs or REGISTRY))
 
 
 def _read_spec(spec: str) -> tuple[str, dict[str, Any]]:

@@ -73,6 +73,7 @@ def make_run(
     run.replace("scores", scores)
     run.replace("timings", [r for shape in SHAPES for r in _timings(shape, timings, shift)])
     run.replace("metrics", [_summary(metric, facts, scores) for metric, facts in metrics.items()] + _speed(timings, shift))
+    run.replace("attribution", _shares([r["id"] for r in samples], rng))
     suite = {"id": "made", "version": 1, "fingerprint": "5eed"}
     (run.path / "suite.json").write_text(json.dumps({"declared": {"suite": suite}, "prompts": []}))
     generator = {"spec": f"made:{checkpoint}", "name": "made", "checkpoint": checkpoint, "fingerprint": f"hash-{checkpoint}"}
@@ -97,6 +98,16 @@ def make_run(
         }
     )
     return run
+
+
+def _shares(cases: list[str], rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Shares of the clips in a distance, rank 1 the largest."""
+    values = rng.standard_normal(len(cases))
+    ranks = (-values).argsort().argsort() + 1
+    return [
+        {"id": i, "metric": "fvd", "value": float(v), "rank": int(r), "signature": "fvd|made"}
+        for i, v, r in zip(cases, values, ranks, strict=True)
+    ]
 
 
 def moving_square(width: int, height: int, frames: int, colour: str) -> np.ndarray:

@@ -2,13 +2,14 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from reports import gallery, html
-from reports.results import rows_of
+from reports.results import rows_of, verdict_line
 from reports.source import Source, open_source
 from sora_eval.cli import app
 from sora_eval.runs import RunFolder
@@ -166,10 +167,22 @@ def test_many_checkpoints_are_curves_over_their_steps(tmp_path):
 def test_a_selfcheck_is_a_heat_map(pair, tmp_path):
     row = {"metric": "fvd", "family": "distribution", "corruption": "blur", "rank_correlation": 0.2, "effect_sd": 0.1}
     (tmp_path / "selfcheck.json").write_text(
-        json.dumps({"summary": [{**row, "direction": "up", "claimed": True, "ok": False}]})
+        json.dumps(
+            {
+                "rows": [{"metric": "fvd", "higher_is_better": False}],
+                "summary": [
+                    {**row, "direction": "unclear", "claimed": "worse", "ok": False},
+                    {**row, "direction": "worse", "claimed": "worse", "ok": True, "effect_sd": 2.5},
+                    {**row, "direction": "unknown", "claimed": "worse", "ok": None, "effect_sd": None},
+                    {**row, "direction": "blind", "claimed": "", "ok": None},
+                ],
+            }
+        )
     )
     page = html.render(open_source(pair), clips=0, selfcheck=tmp_path / "selfcheck.json")
-    assert data_of(page)["selfcheck"][0]["mark"] == "✗"
+    cells = data_of(page)["selfcheck"]
+    assert [c["mark"] for c in cells] == ["✗", "✓", "?", ""]
+    assert [c["value"] for c in cells] == [-0.1, -2.5, None, -0.1]  # of fvd, more is worse
     assert '<section id="selfcheck">' in page
     (tmp_path / "selfcheck.json").write_text("{}")
     assert "no selfcheck" in missing_of(html.render(open_source(pair), clips=0, selfcheck=tmp_path / "selfcheck.json"))
@@ -238,8 +251,44 @@ def test_the_verb_writes_what_is_asked_for(pair, tmp_path):
     assert done.exit_code == 0, done.output
     names = {p.name for p in (tmp_path / "all").iterdir()}
     assert names == {"report.html", "report.md", "clips.png"} | {
-        f"{t}.{e}" for t in ("runs", "samples", "scores", "metrics", "timings") for e in ("csv", "parquet")
+        f"{t}.{e}" for t in ("runs", "samples", "scores", "metrics", "timings", "attribution") for e in ("csv", "parquet")
     }
     done = run.invoke(app, ["report", *map(str, pair), "--latex"])
     assert r"\toprule" in done.output
     assert not (RunFolder(pair[1]).path / "report").exists()
+
+
+def test_costly_clips_are_in_the_gallery_and_its_orders(pair):
+    source = open_source(pair)
+    data = data_of(html.render(source, clips=6))
+    shares = source.frames.attribution
+    last = shares[shares["run"].eq(source.runs[-1].path.name)]
+    costly = last.sort_values("rank")["id"].iloc[0]
+    assert data["better"]["share of fvd"] is False
+    assert data["cases"]["ids"][data["cards"][0]["case"]] in set(last["id"])
+    assert costly in {data["cases"]["ids"][c["case"]] for c in data["cards"]}
+    place = data["cases"]["ids"].index(costly)
+    shown = data["cases"]["metrics"]["share of fvd"]["new"]
+    assert shown[place] == max(shown) == pytest.approx(last["value"].max(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "said"),
+    [
+        (
+            {"kind": "baseline", "path": "/home/me/baselines/gate.json", "label": "made:early", "run": "r"},
+            "made:early (baseline gate.json)",
+        ),
+        ({"kind": "run", "path": "/home/me/runs/r1", "label": "made:early"}, "made:early (run r1)"),
+        ({}, "no baseline"),
+        (None, "no baseline"),
+    ],
+)
+def test_the_verdict_names_its_baseline_in_words(pair, gate, baseline, said, tmp_path):
+    run = tmp_path / "new-run"
+    shutil.copytree(pair[1], run)
+    (run / "verdicts.json").write_text(json.dumps({**gate, "baseline": baseline}))
+    source = open_source([run])
+    text = verdict_line(source, rows_of(source))["text"]
+    assert f"against {said}:" in text
+    assert "/home" not in text

@@ -4,6 +4,11 @@ import subprocess
 import sys
 
 import pytest
+import typer
+from rich.markup import render
+from typer.testing import CliRunner
+
+from sora_eval.cli import app
 
 MAIN = "from sora_eval.cli import main; main()"
 
@@ -18,6 +23,25 @@ def test_help_and_lists_import_no_torch(arguments):
     done = cli(*arguments, code=code)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().endswith("LIGHT")
+
+
+def texts(command, name="sora-eval"):
+    """(verb, text) of every help text, as it is written."""
+    for text in (command.help, command.epilog, *(getattr(p, "help", None) for p in command.params)):
+        if text:
+            yield name, text
+    for verb, inner in getattr(command, "commands", {}).items():
+        yield from texts(inner, f"{name} {verb}")
+
+
+def test_brackets_in_help_are_text_and_not_markup():
+    found = list(texts(typer.main.get_command(app)))
+    assert len({name for name, _ in found}) > 10
+    styles = {(name, str(span.style)) for name, text in found for span in render(text).spans}
+    assert styles == {("sora-eval", "bold")}
+    done = CliRunner().invoke(app, ["calibrate", "--help"])
+    assert "[gates]" in done.output
+    assert "\\[" not in done.output
 
 
 def test_import_of_the_package_and_the_plugin_is_light():

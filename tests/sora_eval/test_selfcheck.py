@@ -16,8 +16,10 @@ from sora_eval.metrics import REGISTRY, MetricInfo
 from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.selfcheck import measure as measuring
 from sora_eval.selfcheck.claims import CLAIMS, SET_CORRUPTIONS, Claim
+from sora_eval.selfcheck.judge import _holds
 from sora_eval.selfcheck.material import Cell, open_material
 from sora_eval.selfcheck.responses import EFFECT_LIMIT, direction, paired_effect, rank_correlation, set_effect
+from sora_eval.selfcheck.result import Row
 from tests.conftest import world_clip
 
 
@@ -163,6 +165,25 @@ def test_a_blind_spot_that_is_none_fails_too(monkeypatch, tmp_path):
     done = selfcheck("--clips", "quick", "--n", 4, *arguments)
     assert done.exit_code == 10
     assert "claims 'blind', found 'worse'" in done.output
+
+
+@pytest.mark.parametrize(
+    ("claimed", "effects", "holds"),
+    [
+        ("worse at full", (-0.2, 0.3, -0.1, -0.6, -3.0), True),  # not by degrees
+        ("worse at full", (-0.2, -0.3, -0.4, -0.5, -0.4), False),  # within noise
+        ("worse at full", (0.2, 0.3, 0.4, 0.5, 3.0), False),  # the other way
+        ("better", (0.2, -0.3, 0.4, 0.5, 3.0), True),
+        ("worse", (-0.2, 0.3, -0.1, -0.6, -3.0), False),  # has to grow
+    ],
+)
+def test_what_claims_at_full_strength_ask_for(claimed, effects, holds):
+    def row(strength, effect):
+        return Row("m", "text", "per-clip", "1", True, "blur", strength, 1.0, effect, effect, 8, 8, "ok", "", "m")
+
+    rows = [row(s, e) for s, e in zip(STRENGTHS, effects, strict=True)]
+    found = direction(rank_correlation(STRENGTHS, effects), effects[-1], True)
+    assert _holds(Claim(claimed, "why"), found, rows, exact=True) is holds
 
 
 @pytest.fixture

@@ -1,0 +1,123 @@
+"""The order of checkpoints by family: a table a family, and where the order does not hold, why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from reports.frames import family
+from reports.tables import console, escape, interval, markdown, number, terminal
+from sora_eval.ladder import Order, Rungs, Step
+
+TITLES = {"distribution": "Distribution", "text": "Text", "temporal": "Temporal", "physics": "Physics"}
+
+
+def by_family(rungs: Sequence[Rungs]) -> dict[str, list[Rungs]]:
+    """In the order of the design; families without a metric are left out."""
+    own = {name: [r for r in rungs if family(r.metric) == name] for name in TITLES}
+    return {name: found for name, found in own.items() if found}
+
+
+def table(rungs: Sequence[Rungs], labels: Sequence[str]) -> pd.DataFrame:
+    """A row a metric, as strings: values along the ladder, the change of each step with its interval, and the order."""
+    rows = []
+    for r in rungs:
+        values = {label: number(v) for label, v in zip(labels, r.values, strict=True)}
+        steps = {f"step {i}": _change(s) for i, s in enumerate(r.steps, 1)}
+        arrow = {True: "higher", False: "lower", None: "-"}[r.higher_is_better]
+        rows.append({"metric": r.metric, "better": arrow, **values, **steps, "order": str(r.order)})
+    return pd.DataFrame(rows)
+
+
+def _change(step: Step) -> str:
+    d = step.change
+    if step.order is Order.UNKNOWN:
+        return "no test"
+    return f"{number(d.change)} ({interval(d.interval.low, d.interval.high)})"
+
+
+def sentence(name: str, rungs: Sequence[Rungs], labels: Sequence[str]) -> str:
+    """What a family says of the order."""
+    judged = [r for r in rungs if r.order is not Order.NEITHER]
+    held = sum(r.order is Order.HOLDS for r in judged)
+    order = " < ".join(labels)
+    if not judged:
+        return f"{TITLES[name]}: no metric with a better end"
+    if held == len(judged):
+        return f"{TITLES[name]}: {order} holds for all {held} metrics"
+    rest = [
+        f"{o}: {sum(r.order is o for r in judged)}" for o in Order if o is not Order.HOLDS and any(r.order is o for r in judged)
+    ]
+    return f"{TITLES[name]}: {order} holds for {held} of {len(judged)} metrics ({', '.join(rest)})"
+
+
+def reasons(rungs: Sequence[Rungs]) -> list[str]:
+    """Of metrics whose order does not hold: at which step, and why. Equal reasons share a line."""
+    shared: dict[str, list[str]] = {}
+    for r in rungs:
+        if r.order not in (Order.HOLDS, Order.NEITHER):
+            shared.setdefault(_reason(r), []).append(r.metric)
+    return [f"{', '.join(names)}: {why}" for why, names in shared.items()]
+
+
+def _reason(r: Rungs) -> str:
+    told = [_why(s, r.unit) for s in r.steps if s.order is not Order.HOLDS]
+    if len(r.steps) > 1:
+        ends = f"{r.whole.base} to {r.whole.new}"
+        words = {Order.HOLDS: "is better beyond noise", Order.REVERSED: "is worse beyond noise"}
+        told.append(f"the whole way, {ends}, {words.get(r.whole.order, f'is {r.whole.order} too')}")
+    return "; ".join(told)
+
+
+def _why(step: Step, unit: str) -> str:
+    d, where = step.change, f"{step.base} to {step.new}"
+    unit = "" if unit == "1" else f" {unit}"
+    if step.order is Order.UNKNOWN:
+        return f"{where} cannot be tested: {d.reason or d.note or 'too few pairs'}"
+    facts = f"{number(d.change)}{unit} (95 % {interval(d.interval.low, d.interval.high)}, p {number(d.p)}, n {d.n})"
+    if step.order is Order.REVERSED:
+        return f"{where} is reversed: {facts}"
+    if d.change == 0:
+        return f"{where} changes nothing (n {d.n})"
+    least = "" if step.least is None else f"; these {d.units} {d.counted} show changes from {number(step.least)}{unit} on"
+    return f"{where} is within noise: {facts}{least}"
+
+
+def print_ladder(rungs: Sequence[Rungs], labels: Sequence[str]) -> None:
+    """A table a family, the reasons, and what each family says."""
+    out = console()
+    families = by_family(rungs)
+    for name, own in families.items():
+        out.print(terminal(table(own, labels), f"{TITLES[name]} ({_steps(labels)})"), "")
+    for own in families.values():
+        for line in reasons(own):
+            out.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
+    for name, own in families.items():
+        out.print(sentence(name, own, labels), highlight=False, markup=False, soft_wrap=True)
+
+
+def page(rungs: Sequence[Rungs], labels: Sequence[str], command: str, suite: str, cases: int) -> str:
+    """The page in Markdown."""
+    families = by_family(rungs)
+    about = (
+        f"Written by `{command}` from one run of each checkpoint on the suite `{suite}` ({cases} cases): does every metric "
+        f"order {' < '.join(f'`{n}`' for n in labels)}?"
+    )
+    terms = (
+        f"Steps: {_steps(labels)}; each cell is the paired change with its 95 % interval. A step *holds* when the interval "
+        "leaves 0 out on the better side and the permutation test agrees (p <= 0.05); it is *reversed* when both say worse, "
+        "and *within noise* else: then the smallest change that so many prompts show with 80 % power stands beside it. Steps "
+        "are not corrected for their number. A metric without a better end orders nothing."
+    )
+    parts = ["# The ladder of checkpoints", about, "\n".join(f"- {sentence(n, own, labels)}" for n, own in families.items())]
+    parts.append(terms)
+    for name, own in families.items():
+        parts += [f"## {TITLES[name]}", markdown(table(own, labels))]
+        if lines := reasons(own):
+            parts.append("\n".join(f"- {escape(line)}" for line in lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def _steps(labels: Sequence[str]) -> str:
+    return ", ".join(f"{i}: {a} to {b}" for i, (a, b) in enumerate(zip(labels, labels[1:], strict=False), 1))

@@ -1,0 +1,80 @@
+"""The order of checkpoints: told where it can be, and why where it cannot."""
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from reports import ladder as report
+from sora_eval.cli import app
+from sora_eval.errors import RunError
+from sora_eval.ladder import Order, ladder
+from sora_eval.sides import side_of
+from tests.sora_eval.synthetic import make_run
+
+CASES = 24
+LEVELS = {  # of metric, by rung
+    "clip_score": (0.0, 1.0, 2.0),
+    "temporal_flickering": (0.0, 1.0, 1.0),
+    "caption_facts": (0.0, -1.0, 1.0),
+}
+
+
+def make(root, name, rung, **more):
+    rng = np.random.default_rng(5)
+    noise = {m: 0.2 * rng.standard_normal((3, CASES)) for m in LEVELS}
+    scores = {m: levels[rung] + noise[m][rung] for m, levels in LEVELS.items()}
+    generator = {"spec": name, "name": "made", "checkpoint": name, "fingerprint": name}
+    return make_run(root / name, scores, generator=generator, **more)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return [make(tmp_path, name, i) for i, name in enumerate(("early", "middle", "base"))]
+
+
+def test_each_metric_says_whether_the_order_holds_and_turning_it_round_reverses(runs):
+    sides = [side_of(r) for r in runs]
+    found = {r.metric: r for r in ladder(sides)}
+    assert {m: r.order for m, r in found.items()} == {
+        "clip_score": Order.HOLDS,
+        "temporal_flickering": Order.NOISE,
+        "caption_facts": Order.REVERSED,
+    }
+    assert [s.order for s in found["temporal_flickering"].steps] == [Order.HOLDS, Order.NOISE]
+    assert found["temporal_flickering"].whole.order is Order.HOLDS
+    assert 0 < found["temporal_flickering"].steps[1].least < 1
+    assert [(s.base, s.new) for s in found["clip_score"].steps] == [("early", "middle"), ("middle", "base")]
+    back = {r.metric: r.order for r in ladder(sides[::-1])}
+    assert back["clip_score"] is Order.REVERSED
+
+
+def test_reasons_name_the_step(runs):
+    lines = {line.split(":")[0]: line for line in report.reasons(ladder([side_of(r) for r in runs]))}
+    assert set(lines) == {"temporal_flickering", "caption_facts"}
+    assert "middle to base is within noise: " in lines["temporal_flickering"]
+    assert "prompts show changes from" in lines["temporal_flickering"]
+    assert "early to middle is reversed: " in lines["caption_facts"]
+    assert "the whole way, early to base, is better beyond noise" in lines["caption_facts"]
+
+
+def test_other_seeds_are_no_test_and_say_so(tmp_path, runs):
+    other = make(tmp_path, "other", 2, seed_offset=7)
+    found = ladder([side_of(r) for r in (*runs[:2], other)])
+    assert {r.order for r in found if r.metric == "clip_score"} == {Order.UNKNOWN}
+    assert any("cannot be tested: seed_offset: 0 against 7" in line for line in report.reasons(found))
+
+
+def test_the_verb_prints_by_family_and_writes_a_page(runs, tmp_path):
+    page = tmp_path / "docs" / "ladder.md"
+    page.parent.mkdir()
+    done = CliRunner().invoke(app, ["compare", *(str(r.path) for r in runs), "--ladder", "--page", str(page)])
+    assert done.exit_code == 0, done.output
+    assert "Text: early < middle < base holds for 1 of 2 metrics (reversed: 1)" in done.output
+    text = page.read_text()
+    assert "Written by `sora-eval compare EARLY MIDDLE BASE --ladder --page docs/ladder.md`" in text
+    assert text.index("## Text") < text.index("## Temporal")
+    assert str(tmp_path) not in text
+    refused = CliRunner().invoke(app, ["compare", str(runs[0].path), str(runs[1].path), "--ladder", "--slices"])
+    assert isinstance(refused.exception, RunError)
+    with pytest.raises(RunError, match="found 1 run, expected two or more"):
+        ladder([side_of(runs[0])])
