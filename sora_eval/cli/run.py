@@ -42,9 +42,7 @@ def run(
         Path | None,
         typer.Option("--baseline", "-b", help="Of --until-decided: a baseline file, a folder of them, or a run folder."),
     ] = None,
-    batch: Annotated[
-        int | None, typer.Option(min=1, help="Of --until-decided: prompts between two looks. [default: 8]")
-    ] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Of --until-decided: prompts between two looks. Default: 8.")] = None,
     spending: Annotated[
         str | None,
         typer.Option(help="Of --until-decided: obrien-fleming (default) or pocock, how the looks share the error rate."),
