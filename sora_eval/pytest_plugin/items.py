@@ -20,6 +20,11 @@ def _one_line(item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException], o
     return str(excinfo.value) if isinstance(excinfo.value, Failed) else otherwise()
 
 
+def _location(item: pytest.Item) -> tuple[Path, int, str]:
+    """File, line, headline of a failure. Were it the bare name, `-v` would print `physics_laws::permanence`, no id to copy."""
+    return item.path, 0, f"{item.path.name}: {item.name}"
+
+
 class SuiteFile(pytest.File):
     """A suite; its run is made once, by the first item of any worker that needs it."""
 
@@ -91,7 +96,7 @@ class _Item(pytest.Item):
         return _one_line(self, excinfo, lambda: super(_Item, self).repr_failure(excinfo, style))
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        return self.path, 0, self.name
+        return _location(self)
 
     @property
     def file(self) -> SuiteFile:
@@ -180,7 +185,7 @@ class SpeedItem(pytest.Function):
         return _one_line(self, excinfo, lambda: super(SpeedItem, self).repr_failure(excinfo))
 
     def reportinfo(self) -> tuple[Path, int, str]:  # type: ignore[override]
-        return self.path, 0, self.name
+        return _location(self)
 
 
 def _no_benchmark() -> None:

@@ -282,7 +282,7 @@ def test_without_pytest_benchmark_shapes_are_skipped_and_a_bad_generator_fails_t
 
 def test_a_gate_on_speed_has_a_row_a_shape(tiny):
     promoted(with_speed(tiny))
-    result = gated(tiny, "good", "-k", "gate and latency", "--junit-xml=out.xml")
+    result = gated(tiny, "good", "-k", "gate and latency", "--junit-xml=out.xml", "-v")
     result.assert_outcomes(skipped=1, deselected=7)
     result.stdout.fnmatch_lines(["*latency*16x16x3*: NOT_COMPARABLE: *two jobs*latency*16x16x5*"])
     assert properties("out.xml")["gate:latency"]["16x16x5.verdict"] == "NOT_COMPARABLE"
