@@ -45,6 +45,11 @@ def software() -> dict[str, str]:
     return {"sora_eval": __version__, "python": platform.python_version(), **{p: version(p) for p in packages}}
 
 
+def is_strict(asked: bool | None) -> bool:
+    """Whether what cannot be decided fails: what was asked for, or else whether this is a CI job."""
+    return os.environ.get("CI", "").lower() not in ("", "0", "false") if asked is None else asked
+
+
 def reset_peak() -> None:
     """Let `peak_bytes` count from now on, where the system can do that (Linux); elsewhere nothing happens."""
     with contextlib.suppress(OSError):

@@ -38,6 +38,7 @@ def gate(
     2 usage or input.
     """
     from sora_eval import baseline as baselines
+    from sora_eval.environment import is_strict
     from sora_eval.gate import gate as judge
     from sora_eval.runs import resolve_run, stored_suite
     from sora_eval.suite import gates_of, load_suite
@@ -47,11 +48,6 @@ def gate(
     gates = stored.gates if suite is None else gates_of(load_suite(suite), stored.fingerprint)
     base = baselines.find(baseline, stored.suite.id, profile)
     conclude(folder, judge(folder, base, gates, strict=is_strict(strict), profile=profile), junit)
-
-
-def is_strict(asked: bool | None) -> bool:
-    """What was asked for, or else whether this is a CI job."""
-    return os.environ.get("CI", "").lower() not in ("", "0", "false") if asked is None else asked
 
 
 def conclude(folder: RunFolder, result: GateResult, junit: Path | None = None) -> NoReturn:

@@ -63,7 +63,8 @@ def run(
     """
     from reports import render, tables
     from sora_eval import evaluate, sequential, sizing
-    from sora_eval.cli.gate import conclude, is_strict
+    from sora_eval.cli.gate import conclude
+    from sora_eval.environment import is_strict
     from sora_eval.generators import with_device
     from sora_eval.runs import resolve_run
     from sora_eval.suite import load_suite

@@ -1,0 +1,218 @@
+"""What the items and fixtures of a test session share: runs, each made once over all workers of xdist, and their gates."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+if TYPE_CHECKING:
+    from sora_eval.runs import RunFolder
+    from sora_eval.suite import Suite
+    from sora_eval.verdicts import GateResult, GateRow
+
+
+class UndecidedWarning(UserWarning):
+    """A gate that cannot be decided, where that is no failure."""
+
+
+def new_folder() -> Path:
+    """A name that no other session has; nothing is made before it is needed."""
+    return Path(tempfile.gettempdir()) / f"sora-eval-{uuid4().hex}"
+
+
+def line_of(row: GateRow) -> str:
+    """A gate's row in one line: `fvd: REGRESSED: 574.9 -> 702.1 (+22.1 %): past the limit of ...`."""
+    numbers = "" if row.base is None or row.new is None else f"{row.base:.4g} -> {row.new:.4g}"
+    percent = "" if row.change_percent is None else f" ({row.change_percent:+.3g} %)"
+    return ": ".join(filter(None, [row.name, str(row.verdict), numbers and numbers + percent, row.reason]))
+
+
+def fails(row: GateRow, strict: bool) -> bool:
+    """Whether a row fails a test: a regression and what has no number always, what is undecided under `strict`."""
+    from sora_eval.verdicts import Verdict
+
+    return row.verdict in (Verdict.REGRESSED, Verdict.ERROR, Verdict.MISSING) or (strict and not row.verdict.green)
+
+
+class SharedRuns:
+    """The runs of one session. `folder` holds a lock and a record a run, for all workers; `notes` is what to say at the end."""
+
+    def __init__(self, config: pytest.Config, folder: Path) -> None:
+        self.config, self.folder, self.notes = config, folder, list[str]()
+        self._made: dict[str, RunFolder] = {}
+        self._judged: dict[str, GateResult] = {}
+
+    # Options
+
+    @property
+    def strict(self) -> bool:
+        from sora_eval.environment import is_strict
+
+        return is_strict(self.config.getoption("sora_strict"))
+
+    @property
+    def updates(self) -> bool:
+        return bool(self.config.getoption("--sora-update"))
+
+    @property
+    def baseline_path(self) -> Path | None:
+        """What to gate against; None where nothing was named. An ini value is relative to the root folder."""
+        from sora_eval.baseline import FOLDER
+
+        if asked := self.config.getoption("--sora-baseline"):
+            return Path(asked)
+        if asked := self.config.getini("sora_baseline"):
+            return self.config.rootpath / asked
+        return FOLDER if self.updates else None
+
+    # Runs
+
+    def run(self, suite: Suite, generator: str | None = None, limit: int | None = None) -> RunFolder:
+        """The finished run for these arguments: the first worker that asks makes it, the others wait and read it.
+
+        What a user can mend is raised as SoraEvalError to each of them.
+        """
+        from sora_eval import evaluate
+        from sora_eval.errors import SoraEvalError
+        from sora_eval.runs import RunFolder
+
+        spec = generator or self.config.getoption("--sora-generator")
+        limit = limit if limit is not None else self.config.getoption("--sora-limit")
+        out = Path(self.config.getoption("--sora-out")).absolute()
+        asked = [str(suite.path), suite.to_json(), spec, limit, str(out)]
+        key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+        if key in self._made:
+            return self._made[key]
+        with self._locked(key):
+            record = self.folder / f"{key}.json"
+            if not record.exists():
+                try:
+                    made = {"run": str(evaluate.run(suite, spec, out, limit=limit).path)}
+                except SoraEvalError as error:
+                    made = {"error": str(error)}
+                except Exception as error:  # a bug: its traceback is shown once, and the run is not tried by every item
+                    text = f"the run failed with {type(error).__name__}: {error}; the first item that asked has the traceback"
+                    record.write_text(json.dumps({"error": text}))
+                    raise
+                record.write_text(json.dumps(made))
+            found = json.loads(record.read_text())
+        if "error" in found:
+            raise SoraEvalError(found["error"])
+        self._made[key] = RunFolder.open(Path(found["run"]))
+        return self._made[key]
+
+    @contextlib.contextmanager
+    def _locked(self, name: str) -> Iterator[None]:
+        from filelock import FileLock
+
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        with FileLock(self.folder / f"{name}.lock"):
+            yield
+
+    # Gates
+
+    def judged(self, run: RunFolder) -> GateResult:
+        """The gates of a run's suite against the baseline of the session; verdicts.json is left in the run folder."""
+        from sora_eval.verdicts import FILE
+
+        key = str(run.path)
+        if key not in self._judged:
+            result = self._judge(run, self._baseline(run), self.strict)
+            with self._locked(run.path.name):
+                run.save_json(FILE, result.to_json())
+            self._judged[key] = result
+        return self._judged[key]
+
+    def assert_no_regression(self, run: RunFolder, baseline: Any = None, strict: bool | None = None) -> GateResult:
+        """Raises AssertionError with a line for each gate that failed; warns of each that is undecided."""
+        from sora_eval import baseline as baselines
+        from sora_eval.environment import is_strict
+
+        severe = self.strict if strict is None else is_strict(strict)
+        if baseline is None and self.baseline_path is None:
+            raise pytest.UsageError("no baseline: give assert_no_regression one, or the option --sora-baseline")
+        if baseline is None:
+            base = self._baseline(run)
+        elif isinstance(baseline, (str, Path)):
+            base = baselines.find(Path(baseline), run.head["suite"]["id"], self.config.getoption("--sora-profile"))
+        else:
+            base = baseline
+        result = self._judge(run, base, severe)
+        failed = [line_of(r) for r in result.rows if fails(r, severe)]
+        if failed:
+            raise AssertionError("\n".join([result.headline, *failed]))
+        for row in result.rows:
+            if not row.verdict.green:
+                warnings.warn(UndecidedWarning(line_of(row)), stacklevel=2)
+        return result
+
+    def _judge(self, run: RunFolder, base: Any, strict: bool) -> GateResult:
+        from sora_eval.gate import gate
+        from sora_eval.runs import stored_suite
+
+        return gate(run, base, stored_suite(run).gates, strict=strict, profile=self.config.getoption("--sora-profile"))
+
+    def _baseline(self, run: RunFolder) -> Any:
+        """The baseline of the session; None where there is none yet."""
+        from sora_eval import baseline as baselines
+
+        path = self.baseline_path
+        if path is None or (self.updates and not path.exists()):
+            return None
+        return baselines.find(path, run.head["suite"]["id"], self.config.getoption("--sora-profile"))
+
+    # Updating
+
+    def remember(self, run: RunFolder) -> None:
+        """This run becomes the baseline of its suite if the session is green."""
+        if self.updates:
+            (self.folder / f"{run.path.name}.update").write_text(str(run.path))
+
+    def update(self, green: bool) -> None:
+        """Promote the remembered runs, or note why not."""
+        from sora_eval.errors import SoraEvalError
+        from sora_eval.runs import RunFolder
+
+        for record in sorted(self.folder.glob("*.update")) if self.updates else ():
+            run = RunFolder(Path(record.read_text()))
+            try:
+                promoted = self._promote(RunFolder.open(run.path)) if green else None
+                self.notes.append(
+                    f"promoted: {promoted}" if promoted else f"{run.path} is not promoted: the session is not green"
+                )
+            except SoraEvalError as error:
+                self.notes.append(str(error))
+
+    def _promote(self, run: RunFolder) -> Path:
+        """Raises BaselineError for a run that must not become the baseline."""
+        from sora_eval import baseline as baselines
+        from sora_eval.errors import BaselineError
+        from sora_eval.runs import stored_suite
+        from sora_eval.verdicts import Verdict
+
+        path, profile = self.baseline_path, self.config.getoption("--sora-profile")
+        assert path is not None
+        if (path / "run.json").exists():
+            raise BaselineError(f"{run.path} is not promoted: {path} is a run; name a file or a folder with --sora-baseline")
+        if stored_suite(run).gates:
+            rows = self._judge(run, self._baseline(run), True).rows
+            undecided = [line_of(r) for r in rows if not r.verdict.green and r.verdict is not Verdict.NO_BASELINE]
+            if undecided:
+                raise BaselineError(
+                    f"{run.path} is not promoted: {undecided[0]}; if it is meant: sora-eval baseline promote {run.path} --force"
+                )
+        to = path if path.suffix == ".json" else baselines.default_path(run.head["suite"]["id"], profile, path)
+        return baselines.promote(run, to, profile=profile, force=True)
+
+    def close(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
