@@ -101,7 +101,7 @@ def write_clip(clip: Clip, path: Path) -> None:
             for frame in clip.frames:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format="bgr0")))
             container.mux(stream.encode())
-    except NotImplementedError as error:  # FFV1 cuts a frame into slices
+    except NotImplementedError as error:  # what PyAV raises where FFV1 cannot cut a frame this small into its slices
         partial.unlink(missing_ok=True)
         raise ClipError(f"a clip of {clip.width}x{clip.height} px is too small to be stored; 4x4 is the least") from error
     os.replace(partial, path)

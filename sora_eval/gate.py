@@ -174,6 +174,7 @@ def _row(test: _Test, d: Difference, p: float | None, adjusted: float | None, te
         verdict=d.status or Verdict.INCONCLUSIVE,
         reason=d.reason,
         limit=test.limit,
+        window=test.window,
         floor=test.spec.floor,
         base=d.base,
         new=d.new,

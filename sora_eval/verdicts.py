@@ -76,6 +76,7 @@ class GateRow:
     detectable: float | None = None
     prompts_needed: int | None = None
     method: str = ""
+    window: bool = False  # judged by its window, not by its limits
 
     @property
     def name(self) -> str:

@@ -65,7 +65,10 @@ def error_rates(
     for line in report.sees(found):
         print(f"seen by {line}")
     if page is not None:
-        command = f"sora-eval error-rates {loaded.suite.id} --page docs/{page.name}"
+        counts = f"--repeats {repeats} --others {others} --draws {draws} --power {power}"
+        named = "".join(f" --against '{spec}'" for spec in against or ())
+        target = f"{page.parent.name}/{page.name}"
+        command = f"sora-eval error-rates {loaded.suite.id} -g {generator}{named} {counts} --page {target}"
         cases = (
             f"The pool: {repeats} runs of {base[0].label} and {others} of each other generator, {len(loaded.cases)} cases each."
         )

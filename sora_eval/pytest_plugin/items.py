@@ -153,8 +153,7 @@ class GateItem(_Item):
             result = shared.judged(self.file.run_folder())
         except SoraEvalError as error:
             raise Failed(str(error)) from None
-        # A window is written `low .. high`, a limit in per cent.
-        rows = [r for r in result.rows if r.metric == self.metric and (" .. " in r.limit) == self.window]
+        rows = [r for r in result.rows if r.metric == self.metric and r.window == self.window]
         for row in rows:
             prefix = "" if len(rows) == 1 else f"{row.slice}."
             self.user_properties += [(prefix + key, value) for key, value in _properties(row).items()]

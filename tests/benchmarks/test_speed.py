@@ -122,7 +122,7 @@ def test_overhead(benchmark, tmp_path, monkeypatch):
     `cpu_ratio` is the same in processor time, which other work on the machine moves less.
     """
     if benchmark.disabled:
-        pytest.skip("times itself against its parts")
+        pytest.skip("compares two timings, and benchmarks are off: --benchmark-enable")
     prompts = sample_prompts(100, 5)
     (tmp_path / "p.jsonl").write_text("".join(json.dumps(p) + "\n" for p in prompts))
     head = '[suite]\nid = "all"\n[prompts]\nfile = "p.jsonl"\n[axes]\nshapes = ["48x48"]\nframes = [17]\n'

@@ -6,9 +6,9 @@ import pytest
 
 from reports import html
 from reports.source import open_source
+from tests.reports import chromium
 from tests.reports.conftest import HOSTILE, make_run
 
-chromium = pytest.importorskip("tests.reports.chromium", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(chromium.binary() is None, reason="no Chromium: apt-get install chromium")
 
 

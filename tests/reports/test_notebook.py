@@ -1,6 +1,7 @@
 """docs/reports.ipynb runs as it stands, and has no outputs of anybody's machine in it."""
 
-import pytest
+import nbclient
+import nbformat
 
 from tests.conftest import ROOT
 
@@ -8,7 +9,6 @@ NOTEBOOK = ROOT / "docs" / "reports.ipynb"
 
 
 def test_the_notebook_runs_on_made_runs(pair, monkeypatch):
-    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
     monkeypatch.setenv("SORA_EVAL_RUNS", str(pair[0].parent))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     book = nbformat.read(NOTEBOOK, as_version=4)

@@ -18,7 +18,6 @@ def expected(source, run):
 
 
 def test_tensorboard_scalars_stand_at_the_training_steps(pair, tmp_path):
-    pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.util.tensor_util import make_ndarray
 
@@ -36,7 +35,6 @@ def test_tensorboard_scalars_stand_at_the_training_steps(pair, tmp_path):
 
 
 def test_mlflow_keeps_metrics_parameters_and_tags(pair, tmp_path):
-    pytest.importorskip("mlflow")
     from mlflow.tracking import MlflowClient
 
     uri = (tmp_path / "mlruns").as_uri()
@@ -69,7 +67,6 @@ def test_without_the_package_the_message_says_what_to_install(pair, tmp_path, mo
 
 
 def test_a_server_that_is_not_there_is_one_message(pair, monkeypatch):
-    pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
     with pytest.raises(RunError, match="expected file:FOLDER"):

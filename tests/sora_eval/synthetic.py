@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sora_eval.gate import gate
 from sora_eval.runs import RunFolder
 from sora_eval.sides import Side, side_of
 from sora_eval.suite import Gate, Prompt, Suite
@@ -168,3 +169,23 @@ def make_side(scores: dict[str, Any], prompts: list[str], higher: bool = False, 
 def reopened(run: RunFolder) -> Side:
     """What is on disk now."""
     return side_of(RunFolder.open(run.path))
+
+
+UP = Gate(max_increase=10.0)
+PROMPTS = [f"p{i // 2:02d}" for i in range(24)]
+
+
+def values(seed, mean=10.0, spread=1.0, n=24):
+    """Scores of `n` cases, two a prompt."""
+    return mean + spread * np.random.default_rng(seed).standard_normal(n)
+
+
+def verdict(base, new, spec=UP, prompts=PROMPTS, **options):
+    """The row of one gate on scores of BASE and NEW."""
+    sides = [make_side({"m": np.asarray(v, float)}, prompts[: len(v)]) for v in (base, new)]
+    return gate(sides[1], sides[0], {"m": spec}, **options).rows[0]
+
+
+def edit(run, table, change):
+    """Change every row of a table of a run; None takes it out."""
+    run.replace(table, [r for r in (change(dict(row)) for row in run.rows(table)) if r is not None])

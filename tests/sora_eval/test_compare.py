@@ -109,7 +109,8 @@ def test_frames_are_tidy_and_reports_hold_every_table(runs, tmp_path):
     for name, columns in frames.SCHEMA.items():
         frame = getattr(data, name)
         assert list(frame.columns[: len(columns)]) == list(columns)
-        assert set(frame["run"]) == {r.path.name for r in runs}
+        # Shares in a distance are of set metrics, and this suite has none.
+        assert set(frame["run"]) == (set() if name == "attribution" else {r.path.name for r in runs})
     assert len(data.samples) == 48
     files = render.write_report(source.open_source([r.path for r in runs]), tmp_path / "report", clips=3)
     assert {f.name for f in files} == {"report.md", "clips.png"} | {

@@ -9,9 +9,6 @@ from sora_eval.errors import GeneratorError
 from sora_eval.generators import Request, open_generator
 from sora_eval.peers import save_ltx
 
-diffusers = pytest.importorskip("diffusers")
-transformers = pytest.importorskip("transformers")
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

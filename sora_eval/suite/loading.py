@@ -1,0 +1,125 @@
+"""From a suite file to a suite, or to one message that says what to mend."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from sora_eval.errors import SoraEvalError, SuiteError, near
+from sora_eval.metrics import REGISTRY, check_options
+from sora_eval.suite.records import Suite
+from sora_eval.suite.tables import (
+    SPEED_METRICS,
+    Axes,
+    Canonical,
+    Floors,
+    Gate,
+    Generate,
+    Prompts,
+    Reference,
+    SuiteHead,
+    Throughput,
+)
+
+
+def shipped() -> list[str]:
+    """Names of the suites on board."""
+    return sorted(p.name.removesuffix(".toml") for p in resources.files("suites").iterdir() if p.name.endswith(".toml"))
+
+
+def load_suite(name: str | Path) -> Suite:
+    """Load a suite by path or by shipped name. Raises SuiteError, one line a problem."""
+    path = Path(name)
+    if not path.is_file():
+        path = Path(str(resources.files("suites"))) / f"{name}.toml"
+    if not path.is_file():
+        raise SuiteError(f"suite {str(name)!r} is neither a file nor shipped; shipped: {', '.join(shipped())}")
+    try:
+        data = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SuiteError(f"{path}: not valid TOML: {error}") from error
+    try:
+        suite = Suite.model_validate(data)
+    except ValidationError as error:
+        raise SuiteError("\n".join(f"{path}: {_explain(problem)}" for problem in error.errors())) from None
+    suite._path = path
+    if (suite.prompts is None) != (suite.axes is None):
+        raise SuiteError(f"{path}: [prompts] and [axes] belong together; leave both out to score what a generator brings")
+    if suite.floors is not None and suite.axes is None:
+        raise SuiteError(f"{path}: [floors] are made of the suite's own prompts; add [prompts] and [axes], or leave them out")
+    if not suite.metrics and suite.throughput is None:
+        raise SuiteError(f"{path}: neither [metrics.*] nor [throughput]: the suite would measure nothing")
+    for metric, options in suite.metrics.items():
+        _check_metric(path, metric, options)
+    for metric in suite.gates:
+        _check_gate(suite, metric)
+    suite.prompt_list  # noqa: B018  (a broken prompt file is an error of the suite)
+    return suite
+
+
+def gates_of(suite: Suite, fingerprint: str) -> dict[str, Gate]:
+    """The gates of a suite file, for a run of the suite with `fingerprint`. Raises SuiteError if that is another."""
+    if suite.fingerprint != fingerprint:
+        raise SuiteError(f"{suite.path} (fingerprint {suite.fingerprint}) is not the suite of the run ({fingerprint})")
+    return suite.gates
+
+
+def _check_metric(path: Path, metric: str, options: dict[str, Any]) -> None:
+    if metric not in REGISTRY:
+        raise SuiteError(f"{path}: [metrics.{metric}] is not a metric{near(metric, list(REGISTRY))}")
+    known = REGISTRY[metric].options
+    for key, value in options.items():
+        if key not in known:
+            raise SuiteError(f"{path}: [metrics.{metric}].{key} is not an option{near(key, list(known))}")
+        if type(value) is not type(known[key]):
+            expected = type(known[key]).__name__
+            raise SuiteError(f"{path}: [metrics.{metric}].{key} = {value!r} is {type(value).__name__}; expected {expected}")
+    try:
+        check_options(metric, options)
+    except SoraEvalError as error:
+        raise SuiteError(f"{path}: {error}") from error
+
+
+def _check_gate(suite: Suite, metric: str) -> None:
+    known = [o for name in suite.metrics for o in REGISTRY[name].outputs or (name,)]
+    if suite.throughput is not None:
+        known += SPEED_METRICS
+    if metric in known or (suite.throughput is not None and metric.startswith("latency.")):
+        return
+    raise SuiteError(f"{suite.path}: [gates.{_quoted(metric)}] is not measured by this suite{near(metric, known)}")
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"' if "." in name else name
+
+
+def _explain(problem: Any) -> str:
+    """One pydantic error in the words of the file: `[axes].frames = 'x': found str, expected int`."""
+    location = [str(part) for part in problem["loc"]]
+    table, key = (location[0], location[-1]) if len(location) > 1 else ("", location[-1])
+    where = f"[{table}].{'.'.join(location[1:])}" if table else f"[{key}]"
+    tables: dict[str, type[BaseModel]] = {
+        "": Suite,
+        "suite": SuiteHead,
+        "prompts": Prompts,
+        "axes": Axes,
+        "generate": Generate,
+        "reference": Reference,
+        "floors": Floors,
+        "canonical": Canonical,
+        "throughput": Throughput,
+        "gates": Gate,
+    }
+    model = tables.get(table, Suite)
+    if problem["type"] == "extra_forbidden":
+        return f"{where} is not known{near(key, list(model.model_fields))}"
+    if problem["type"] == "missing":
+        return f"{where} is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    if isinstance(problem["input"], dict):  # a rule about the whole table
+        return f"[{'.'.join(map(_quoted, location))}]: {message}"
+    return f"{where} = {problem['input']!r}: {message[0].lower()}{message[1:]}"

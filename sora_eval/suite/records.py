@@ -1,0 +1,97 @@
+"""A loaded suite, and the cases that it asks for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, PrivateAttr
+
+from sora_eval.suite.prompts import Prompt, read_prompts
+from sora_eval.suite.tables import Axes, Canonical, Floors, Gate, Generate, Prompts, Reference, SuiteHead, Table, Throughput
+
+
+@dataclass(frozen=True)
+class Case:
+    """One requested clip. Of a case that comes with its video, the shape is not known before it is read (None)."""
+
+    prompt: Prompt
+    width: int | None
+    height: int | None
+    num_frames: int | None
+    fps: float | None
+    seed: int = 0
+
+    @property
+    def shape(self) -> str:
+        return "native" if self.width is None else f"{self.width}x{self.height}x{self.num_frames}"
+
+    @property
+    def id(self) -> str:
+        return f"{self.prompt.id}/{self.shape}/{self.seed}"
+
+
+class Suite(Table):
+    """A loaded suite. Without prompts, the cases are what the generator brings (a folder of videos)."""
+
+    suite: SuiteHead
+    prompts: Prompts | None = None
+    axes: Axes | None = None
+    generate: Generate = Field(default_factory=Generate)
+    reference: Reference | None = None
+    canonical: Canonical | None = None
+    metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    floors: Floors | None = None
+    throughput: Throughput | None = None
+    gates: dict[str, Gate] = Field(default_factory=dict)
+    _path: Path = PrivateAttr(Path("suite.toml"))
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    @cached_property
+    def prompt_list(self) -> list[Prompt]:
+        return [] if self.prompts is None else read_prompts(self.path, self.prompts)
+
+    @cached_property
+    def cases(self) -> list[Case]:
+        """All cases, prompt by prompt. An id depends on the case alone, not on its place or on a limit."""
+        if self.axes is None:
+            return []
+        sizes = [tuple(map(int, s.split("x"))) for s in self.axes.shapes]
+        return [
+            Case(prompt, width, height, frames, self.axes.fps, seed)
+            for prompt in self.prompt_list
+            for width, height in sizes
+            for frames in self.axes.frames
+            for seed in self.axes.seeds
+        ]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of all that is asked and measured, prompts included: two runs with the same one can be compared.
+
+        Gates are left out: a limit judges numbers and changes none, so that a limit that is calibrated again does not
+        make the runs and the baseline before it incomparable. Floors are too: they only stand beside the numbers.
+        """
+        declared = self.model_dump(mode="json", exclude={"suite": {"description"}, "gates": True, "floors": True})
+        declared["prompt_list"] = [[p.id, p.text, p.facts] for p in self.prompt_list]
+        return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:16]
+
+    def to_json(self) -> dict[str, Any]:
+        """All that was declared, prompts included: enough to go on without the suite's files."""
+        prompts = [{"id": p.id, "text": p.text, "tags": list(p.tags), "facts": p.facts} for p in self.prompt_list]
+        return {"declared": self.model_dump(mode="json"), "prompts": prompts}
+
+    @staticmethod
+    def from_json(data: dict[str, Any], path: Path) -> Suite:
+        """The inverse of `to_json`."""
+        suite = Suite.model_validate(data["declared"])
+        suite._path = path
+        suite.__dict__["prompt_list"] = [Prompt(p["id"], p["text"], tuple(p["tags"]), p["facts"]) for p in data["prompts"]]
+        return suite

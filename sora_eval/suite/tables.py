@@ -1,0 +1,217 @@
+"""The tables of a suite file, strict: an unknown key or a wrong type is an error."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from sora_eval.buckets import AXES, Axis
+
+_SHAPE = re.compile(r"^([1-9]\d*)x([1-9]\d*)$")
+_CLIP_SHAPE = re.compile(r"^([1-9]\d*)x([1-9]\d*)x([1-9]\d*)$")
+_ASPECT = re.compile(r"^[1-9]\d*:[1-9]\d*$")
+# What [throughput] gives, beside `latency.<stage>`.
+SPEED_METRICS = [
+    "latency",
+    "clips_per_second",
+    "frames_per_second",
+    "tokens_per_second",
+    "peak_bytes",
+    "flops",
+    "share_of_peak",
+]
+
+
+class Table(BaseModel):
+    """Of a suite file: nothing unknown, nothing converted, nothing changed later."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class SuiteHead(Table):
+    id: str
+    version: int = 1
+    description: str = ""
+
+
+class Prompts(Table):
+    """A file of prompts, relative to the suite file: JSON lines with id, text, and optionally tags and facts."""
+
+    file: str
+    limit: int | None = Field(None, ge=1)
+
+
+class Axes(Table):
+    """What every prompt is asked for: all shapes x lengths x seeds."""
+
+    shapes: list[str] = Field(min_length=1)
+    frames: list[int] = Field(min_length=1)
+    fps: float = Field(8.0, gt=0)
+    seeds: list[int] = Field(default=[0], min_length=1)
+
+    @field_validator("shapes")
+    @classmethod
+    def _shapes(cls, values: list[str]) -> list[str]:
+        for value in values:
+            if not _SHAPE.match(value):
+                raise ValueError(f"{value!r} is not WIDTHxHEIGHT in px, for example '40x24'")
+        return values
+
+    @field_validator("frames")
+    @classmethod
+    def _frames(cls, values: list[int]) -> list[int]:
+        for value in values:
+            if value < 1:
+                raise ValueError(f"{value} frames; expected at least 1")
+        return values
+
+
+class Generate(Table):
+    """Settings of generation that the whole suite shares; left out, the generator's own defaults hold."""
+
+    num_inference_steps: int | None = Field(default=None, ge=1)
+    guidance_scale: float | None = None
+
+
+class Reference(Table):
+    """Where the reference set comes from: a generator asked for the same cases under other seeds, or a folder."""
+
+    generator: str
+    seed_offset: int = 1_000_000
+    copies: int = Field(1, ge=1)  # clips a case
+
+
+class Floors(Table):
+    """Generators that cannot do better, on the same cases: per-clip metrics of physics show them beside the value."""
+
+    generators: list[str] = Field(min_length=1)
+
+
+class Canonical(Table):
+    """One canvas for all clips, generated and real, before they are scored. What is left out stays as it is."""
+
+    fps: float | None = Field(None, gt=0)
+    area: int | None = Field(None, ge=64)  # px
+    seconds: float | None = Field(None, gt=0)
+    aspect: str | None = None  # WIDTH:HEIGHT
+
+    @field_validator("aspect")
+    @classmethod
+    def _aspect(cls, value: str | None) -> str | None:
+        if value is not None and not _ASPECT.match(value):
+            raise ValueError("expected WIDTH:HEIGHT, for example '16:9'")
+        return value
+
+    @property
+    def ratio(self) -> float:
+        """Width / height of the canvas."""
+        width, height = map(int, (self.aspect or "1:1").split(":"))
+        return width / height
+
+    @property
+    def fixed(self) -> tuple[Axis, ...]:
+        """What no longer differs between clips on this canvas."""
+        given = {"resolution": self.area, "aspect": self.aspect, "fps": self.fps, "length": self.seconds}
+        return tuple(axis for axis in AXES if given[axis] is not None)
+
+    @property
+    def signature(self) -> str:
+        """A suffix of the signature of every number that was made on it."""
+        return "|canonical:" + ",".join(f"{k}={v}" for k, v in self.model_dump(exclude_none=True).items())
+
+
+class Throughput(Table):
+    """A sweep of timed calls: the `shapes` WIDTHxHEIGHTxFRAMES, and all of areas (px) x aspects x lengths (frames).
+
+    Every shape is timed as single clips (`latency`) at each size of `batch`; `offline` looks for the largest batch of the
+    smallest and of the largest shape that is answered within `batch_seconds` and `memory_share` of the memory that is free
+    at the start; `mixed` serves one list of shapes in every
+    way that the generator knows. Repeats go on until there are `repeats` of them and `min_seconds` have passed.
+    """
+
+    prompt: str
+    shapes: list[str] = []
+    areas: list[int] = []
+    aspects: list[str] = []
+    lengths: list[int] = []
+    batch: list[int] = Field(default=[1], min_length=1)
+    scenarios: list[Literal["latency", "offline", "mixed"]] = Field(default=["latency"], min_length=1)
+    mixed: list[str] = []
+    fps: float = Field(8.0, gt=0)
+    repeats: int = Field(5, ge=1)
+    warmup: int = Field(1, ge=0)
+    min_seconds: float = Field(0.0, ge=0)
+    batch_seconds: float = Field(2.0, gt=0)
+    memory_share: float = Field(0.5, gt=0, le=1)
+
+    @field_validator("shapes", "mixed")
+    @classmethod
+    def _shapes(cls, values: list[str]) -> list[str]:
+        for value in values:
+            if not _CLIP_SHAPE.match(value):
+                raise ValueError(f"{value!r} is not WIDTHxHEIGHTxFRAMES, for example '40x24x17'")
+        return values
+
+    @field_validator("aspects")
+    @classmethod
+    def _aspects(cls, values: list[str]) -> list[str]:
+        for value in values:
+            if not _ASPECT.match(value):
+                raise ValueError(f"{value!r} is not WIDTH:HEIGHT, for example '16:9'")
+        return values
+
+    @field_validator("areas", "lengths", "batch")
+    @classmethod
+    def _counts(cls, values: list[int]) -> list[int]:
+        for value in values:
+            if value < 1:
+                raise ValueError(f"{value}; expected at least 1")
+        return values
+
+    @model_validator(mode="after")
+    def _something(self) -> Throughput:
+        axes = (self.areas, self.aspects, self.lengths)
+        if any(axes) and not all(axes):
+            raise ValueError("areas, aspects and lengths belong together; give all three, or shapes only")
+        if not self.shapes and not self.areas:
+            raise ValueError("nothing to time; give shapes, or areas with aspects and lengths")
+        return self
+
+    @property
+    def sizes(self) -> list[tuple[int, int, int]]:
+        """Of the shapes that are named: they are taken as they are, where areas x aspects are snapped."""
+        return [tuple(map(int, s.split("x"))) for s in self.shapes]  # type: ignore[misc]
+
+
+class Gate(Table):
+    """What one metric may do between the baseline and a new run. Limits are per cent of the baseline's value.
+
+    A change is a regression only past its limit *and* past `floor` (in the metric's unit). `window` bounds the new value
+    itself, on both sides, so that a suspiciously good one fails too. `slice` is `all` or a slice of `sora-eval compare
+    --slices`. `profile` names the machine on which the speed of two jobs may be compared.
+    """
+
+    max_increase: float | None = Field(None, ge=0, allow_inf_nan=False)
+    max_decrease: float | None = Field(None, ge=0, allow_inf_nan=False)
+    floor: float = Field(0.0, ge=0, allow_inf_nan=False)
+    window: list[float] | None = None
+    slice: str = "all"
+    profile: str | None = None
+    reason: str = ""
+    provenance: str = ""
+
+    @field_validator("window")
+    @classmethod
+    def _window(cls, value: list[float] | None) -> list[float] | None:
+        if value is not None and not (len(value) == 2 and -math.inf < value[0] <= value[1] < math.inf):
+            raise ValueError("expected [low, high], two finite numbers in order")
+        return value
+
+    @model_validator(mode="after")
+    def _limits(self) -> Gate:
+        if self.max_increase is None and self.max_decrease is None and self.window is None:
+            raise ValueError("a gate needs at least one of max_increase, max_decrease and window")
+        return self
