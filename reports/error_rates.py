@@ -9,7 +9,7 @@ import pandas as pd
 
 from reports.tables import markdown
 from sora_eval.error_rates import SIGNIFICANT, WHOLE, Rates
-from sora_eval.errors import RunError
+from sora_eval.util.errors import RunError
 from sora_eval.verdicts import Verdict
 
 BEGIN, END = "<!-- error-rates -->", "<!-- /error-rates -->"

@@ -17,8 +17,8 @@ from scipy import stats
 from reports.frames import family
 from reports.source import LoadedRun, Source, read_json
 from reports.tables import interval, number
-from sora_eval.errors import RunError
 from sora_eval.statistics import CONFIDENCE
+from sora_eval.util.errors import RunError
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

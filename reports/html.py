@@ -18,7 +18,7 @@ from reports import charts, gallery, notices, speed
 from reports.results import Row, directions, rows_of, signed, verdict_line
 from reports.source import Source, paired_scores, read_json, share_of, with_shares
 from reports.tables import interval, number
-from sora_eval.errors import RunError
+from sora_eval.util.errors import RunError
 
 MOST_RUNS = 4  # side by side in the gallery
 LIGHT = 0.55  # of the range of a heat map: paler cells carry dark text

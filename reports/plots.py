@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from sora_eval.clip import Clip, read_clip
 from sora_eval.compare import label_of
-from sora_eval.errors import ClipError
 from sora_eval.runs import RunFolder
+from sora_eval.util.errors import ClipError
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

@@ -13,8 +13,8 @@ import pandas as pd
 
 from reports import frames
 from sora_eval.compare import Comparison, compare, label_of
-from sora_eval.errors import RunError, SoraEvalError
 from sora_eval.runs import RunFolder, Table, resolve_run
+from sora_eval.util.errors import RunError, SoraEvalError
 
 
 class LoadedRun(RunFolder):

@@ -9,7 +9,7 @@ from typing import Any
 
 from reports import frames
 from reports.source import Source
-from sora_eval.errors import RunError
+from sora_eval.util.errors import RunError
 
 
 def to_tensorboard(source: Source, folder: Path) -> int:

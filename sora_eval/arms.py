@@ -14,8 +14,6 @@ from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 from sora_eval.clip import Clip
-from sora_eval.environment import peak_bytes, reset_peak
-from sora_eval.errors import GeneratorError, SoraEvalError
 from sora_eval.generating import problem_of, reason_of
 from sora_eval.generators import (
     Capabilities,
@@ -29,6 +27,8 @@ from sora_eval.generators import (
     open_generator,
 )
 from sora_eval.sweeps import AS_A_BATCH, ONE_BY_ONE
+from sora_eval.util.environment import peak_bytes, reset_peak
+from sora_eval.util.errors import GeneratorError, SoraEvalError
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.errors import BaselineError
 from sora_eval.runs import RunFolder, now
 from sora_eval.sides import Side, finite, side_of
+from sora_eval.util.errors import BaselineError
 
 SCHEMA_VERSION = 1
 FOLDER = Path("baselines")

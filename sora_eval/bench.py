@@ -10,11 +10,11 @@ from typing import Any
 
 from sora_eval import throughput
 from sora_eval.arms import Arm, WorkerArm
-from sora_eval.errors import GeneratorError, RunError, SuiteError
 from sora_eval.machine import matrix_peak_apart
-from sora_eval.progress import track
 from sora_eval.runs import RunFolder, new_head, now
 from sora_eval.suite import Suite
+from sora_eval.util.errors import GeneratorError, RunError, SuiteError
+from sora_eval.util.progress import track
 
 
 def bench(suite: Suite, specs: Sequence[str], out: Path) -> list[RunFolder]:

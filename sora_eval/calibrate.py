@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from sora_eval import evaluate
-from sora_eval.errors import SuiteError
 from sora_eval.generators import open_generator
 from sora_eval.runs import RunFolder, find_runs
 from sora_eval.suite import Suite
+from sora_eval.util.errors import SuiteError
 
 # Between the seeds of two repeats: prime, and no multiple of it is the offset of a suite's reference set.
 STEP = 100_003

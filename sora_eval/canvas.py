@@ -9,8 +9,8 @@ import numpy as np
 
 from sora_eval.buckets import SAME
 from sora_eval.clip import Clip
-from sora_eval.features.base import Undefined
 from sora_eval.suite import Canonical
+from sora_eval.util.errors import Undefined
 
 
 def on_canvas(clip: Clip, canvas: Canonical) -> Clip:

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import stats
 
-from sora_eval.errors import SuiteError
 from sora_eval.gate import gate
 from sora_eval.power import ALPHA
 from sora_eval.sides import Side
 from sora_eval.statistics import CONFIDENCE
 from sora_eval.suite import Gate
+from sora_eval.util.errors import SuiteError
 from sora_eval.verdicts import Verdict
 
 WHOLE = "gate"  # the row of the whole gate

@@ -5,15 +5,15 @@ The tracker's floor is the world itself; the latent's is the world through the V
 
 from __future__ import annotations
 
-from sora_eval.errors import SoraEvalError
 from sora_eval.generating import answers, request_of
 from sora_eval.generators import Generator, open_generator
 from sora_eval.metrics import REGISTRY
 from sora_eval.metrics.made import make_metrics
-from sora_eval.progress import track
 from sora_eval.runs import RunFolder
 from sora_eval.scorer import Views, score_rows, signature_of
 from sora_eval.suite import Case, Suite
+from sora_eval.util.errors import SoraEvalError
+from sora_eval.util.progress import track
 
 PREFIX = "floor:"  # of the slices of metrics.jsonl
 

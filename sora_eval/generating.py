@@ -6,12 +6,12 @@ from typing import Any
 from zlib import crc32
 
 from sora_eval.clip import Clip, write_clip
-from sora_eval.environment import peak_bytes
-from sora_eval.errors import ClipError, RunError, SoraEvalError
 from sora_eval.generators import Generator, Request
-from sora_eval.progress import track
 from sora_eval.runs import RunFolder
 from sora_eval.suite import Case, Suite
+from sora_eval.util.environment import peak_bytes
+from sora_eval.util.errors import ClipError, RunError, SoraEvalError
+from sora_eval.util.progress import track
 
 
 def request_of(case: Case, suite: Suite, seed_offset: int = 0) -> Request:

@@ -9,9 +9,9 @@ from itertools import pairwise
 
 from sora_eval.compare import better
 from sora_eval.differences import Difference, difference, is_speed
-from sora_eval.errors import RunError
 from sora_eval.power import detectable
 from sora_eval.sides import Side
+from sora_eval.util.errors import RunError
 
 
 class Order(StrEnum):

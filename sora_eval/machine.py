@@ -6,7 +6,7 @@ import multiprocessing as mp
 import time
 from typing import Any
 
-from sora_eval.errors import GeneratorError
+from sora_eval.util.errors import GeneratorError
 
 SIDE, SECONDS = 1536, 0.6
 

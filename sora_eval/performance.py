@@ -18,13 +18,13 @@ from scipy.stats import quantile_test
 
 from sora_eval.arms import Call, WorkerArm
 from sora_eval.bench import bench
-from sora_eval.errors import SoraEvalError
 from sora_eval.generators import Request
 from sora_eval.peers import save_ltx
-from sora_eval.progress import track
 from sora_eval.runs import RunFolder
 from sora_eval.suite import Suite, load_suite
 from sora_eval.sweeps import request_for
+from sora_eval.util.errors import SoraEvalError
+from sora_eval.util.progress import track
 
 ROUNDS = 11  # from 6 on the median of ratios has a 95 % interval at all; 11 leave one outlier a side
 LOOP = 6  # calls of the bare loop a round

@@ -15,9 +15,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.environment import git_state, hardware, software
-from sora_eval.errors import RunError
 from sora_eval.suite import Suite
+from sora_eval.util.environment import git_state, hardware, software
+from sora_eval.util.errors import RunError
 
 SCHEMA_VERSION = 1
 Table = Literal["samples", "scores", "floors", "metrics", "timings", "attribution"]

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from scipy import stats
 
 from sora_eval.differences import is_speed
-from sora_eval.errors import SuiteError, near
 from sora_eval.power import ALPHA
+from sora_eval.util.errors import SuiteError, near
 from sora_eval.verdicts import GateResult, Verdict
 
 BATCH = 8

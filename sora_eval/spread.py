@@ -15,11 +15,11 @@ import tomlkit
 import tomlkit.items
 
 from sora_eval.differences import Difference, difference, is_speed
-from sora_eval.errors import SuiteError
 from sora_eval.gate import allowed_change, within
 from sora_eval.power import ALPHA, detectable
 from sora_eval.sides import Side
 from sora_eval.suite import Gate
+from sora_eval.util.errors import SuiteError
 
 PASSING = 0.95  # share of pairs of repeats whose interval a proposed limit must hold
 

@@ -14,7 +14,6 @@ from sora_eval import throughput
 from sora_eval.attribution import attribution
 from sora_eval.buckets import Axis, Bucket, describe, pooling_note
 from sora_eval.distances import set_statistic
-from sora_eval.errors import RefusedError
 from sora_eval.floors import PREFIX, measured
 from sora_eval.metrics import REGISTRY
 from sora_eval.metrics.base import ClipMetric, Output, SetMetric
@@ -25,6 +24,7 @@ from sora_eval.scorer import signature_of
 from sora_eval.scoring import REFERENCE
 from sora_eval.statistics import Interval, jackknife_interval, mean_interval, split_halves, two_sample_p
 from sora_eval.suite import Case, Suite
+from sora_eval.util.errors import RefusedError
 
 DISTANCES = ("fvd", "kvd")  # larger means further apart, so a permutation test can ask whether they are
 NO_INTERVAL = Interval(None, None, "none: resampling one set moves its bias; compare two runs instead")

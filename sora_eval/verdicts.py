@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sora_eval.errors import RunError
+from sora_eval.util.errors import RunError
 
 SCHEMA_VERSION = 1
 FILE = "verdicts.json"

@@ -11,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from sora_eval.errors import RunError
+from sora_eval.util.errors import RunError
 
 S = TypeVar("S")
 R = TypeVar("R")

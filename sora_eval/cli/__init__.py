@@ -23,7 +23,7 @@ from sora_eval.cli import (
     validate,
     weights,
 )
-from sora_eval.errors import SoraEvalError
+from sora_eval.util.errors import SoraEvalError
 
 EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
 

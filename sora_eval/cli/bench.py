@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sora_eval.errors import SoraEvalError
+from sora_eval.util.errors import SoraEvalError
 
 EXIT_INCOMPLETE = 12
 EXAMPLES = (

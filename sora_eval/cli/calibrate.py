@@ -31,11 +31,11 @@ def calibrate(
     """Measure how far repeats of one checkpoint lie apart, and propose the limits that follow from it."""
     from reports import tables
     from reports.spread import spread_table
-    from sora_eval.errors import SuiteError
     from sora_eval.runs import now, resolve_run
     from sora_eval.sides import side_of
     from sora_eval.spread import propose, spreads, write_gates
     from sora_eval.suite import load_suite
+    from sora_eval.util.errors import SuiteError
 
     loaded = load_suite(suite)
     if run is None:

@@ -46,8 +46,8 @@ def compare(
 
 def _ladder(sides: list[Side], page: Path | None, other_options: bool) -> None:
     from reports import ladder as report
-    from sora_eval.errors import RunError
     from sora_eval.ladder import ladder, names_of
+    from sora_eval.util.errors import RunError
 
     if other_options:
         raise RunError("--slices and --markdown do not go with --ladder; write its page with --page")

@@ -44,10 +44,10 @@ def error_rates(
     from sora_eval.calibrate import repeat
     from sora_eval.error_rates import CHUNK, Rates
     from sora_eval.error_rates import error_rates as measure
-    from sora_eval.errors import SuiteError
-    from sora_eval.progress import track
     from sora_eval.sides import Side, side_of
     from sora_eval.suite import load_suite
+    from sora_eval.util.errors import SuiteError
+    from sora_eval.util.progress import track
 
     loaded = load_suite(suite)
     if not loaded.gates:

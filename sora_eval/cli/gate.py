@@ -38,10 +38,10 @@ def gate(
     2 usage or input.
     """
     from sora_eval import baseline as baselines
-    from sora_eval.environment import is_strict
     from sora_eval.gate import gate as judge
     from sora_eval.runs import resolve_run, stored_suite
     from sora_eval.suite import gates_of, load_suite
+    from sora_eval.util.environment import is_strict
 
     folder = resolve_run(run)
     stored = stored_suite(folder)
@@ -54,7 +54,7 @@ def conclude(folder: RunFolder, result: GateResult, junit: Path | None = None) -
     """Write verdicts.json, JUnit and the job summary, print the table with the verdict as its last line, and exit."""
     from reports import junit as xml
     from reports import verdicts
-    from sora_eval.errors import SoraEvalError
+    from sora_eval.util.errors import SoraEvalError
     from sora_eval.verdicts import FILE
 
     folder.save_json(FILE, result.to_json())

@@ -55,7 +55,7 @@ def _rows(kind: What, root: Path) -> tuple[list[tuple[str, ...]], tuple[str, ...
 
         return [(i.usage.replace("[", r"\["), i.about) for i in GENERATORS.values()], ("usage", "about")
     if kind is What.weights:
-        from sora_eval.weights import WEIGHTS
+        from sora_eval.util.weights import WEIGHTS
 
         return [(w.name, "present" if w.present else "not fetched", w.licence, w.about) for w in WEIGHTS.values()], (
             "name",

@@ -31,7 +31,7 @@ def report(
     A run that cannot be read, missing timings and deleted clips are said in the report; it is still built.
     """
     from reports.source import open_source
-    from sora_eval.errors import RunError
+    from sora_eval.util.errors import RunError
 
     source = open_source(runs)
     for problem in source.problems:

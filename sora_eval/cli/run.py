@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sora_eval.errors import SoraEvalError
+from sora_eval.util.errors import SoraEvalError
 
 if TYPE_CHECKING:
     from sora_eval.runs import RunFolder
@@ -64,10 +64,10 @@ def run(
     from reports import render, tables
     from sora_eval import evaluate, sequential, sizing
     from sora_eval.cli.gate import conclude
-    from sora_eval.environment import is_strict
     from sora_eval.generators import with_device
     from sora_eval.runs import resolve_run
     from sora_eval.suite import load_suite
+    from sora_eval.util.environment import is_strict
 
     if (suite is None) == (resume is None):
         raise SoraEvalError("give a suite to run, or --resume RUN; shipped suites: 'sora-eval list suites'")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sora_eval.errors import SelfcheckError
+from sora_eval.util.errors import SelfcheckError
 
 EXIT_FAILED, EXIT_INCOMPLETE = 10, 12
 EXAMPLES = (

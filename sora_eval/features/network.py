@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.errors import WeightsError
-from sora_eval.features.base import Undefined
 from sora_eval.features.protocols import CLIP_FRAMES, SIDE
-from sora_eval.weights import sha256_file
+from sora_eval.util.errors import Undefined, WeightsError
+from sora_eval.util.weights import sha256_file
 
 Floats = npt.NDArray[np.float32]
 Run = Callable[[Floats], npt.NDArray[Any]]

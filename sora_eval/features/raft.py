@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.errors import WeightsError
-from sora_eval.weights import sha256_file
+from sora_eval.util.errors import WeightsError
+from sora_eval.util.weights import sha256_file
 
 SHORT_MIN = 128  # px; RAFT halves an eighth of the frame three times
 MULTIPLE = 8

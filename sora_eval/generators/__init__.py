@@ -11,8 +11,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from sora_eval.clip import Clip
-from sora_eval.errors import GeneratorError
 from sora_eval.suite import Case
+from sora_eval.util.errors import GeneratorError
 
 
 @dataclass(frozen=True)

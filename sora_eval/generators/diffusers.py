@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from sora_eval.clip import Clip
-from sora_eval.errors import GeneratorError
 from sora_eval.generators import Capabilities, Request, refuse_options
+from sora_eval.util.errors import GeneratorError
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 NEEDED = ("prompt", "height", "width", "num_frames")

@@ -11,8 +11,8 @@ from importlib import import_module
 from typing import Any
 
 from sora_eval.clip import Clip
-from sora_eval.errors import GeneratorError
 from sora_eval.generators import Capabilities, Request, refuse_options
+from sora_eval.util.errors import GeneratorError
 
 
 def open_python(argument: str, options: dict[str, str]) -> PythonGenerator:

@@ -19,10 +19,10 @@ from reference_model.refiner import EndpointRefiner, Refiner
 from reference_model.shapes import MULTIPLE, TIME_STRIDE
 from reference_model.world import FPS, Facts, Frames, make_clip
 from sora_eval.clip import Clip
-from sora_eval.errors import GeneratorError
 from sora_eval.generators import Capabilities, Request, check_shape, refuse_options
 from sora_eval.generators.world_corruptions import damaged_frames
-from sora_eval.weights import sha256_file
+from sora_eval.util.errors import GeneratorError
+from sora_eval.util.weights import sha256_file
 
 BATCH = 8
 

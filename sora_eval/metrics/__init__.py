@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from sora_eval.buckets import AXES, Axis
-from sora_eval.errors import NO_BOOTSTRAP, RefusedError, SuiteError
+from sora_eval.util.errors import NO_BOOTSTRAP, RefusedError, SuiteError
 
 if TYPE_CHECKING:
     from sora_eval.metrics.base import ClipMetric, SetMetric

@@ -17,10 +17,10 @@ from reference_model.pipeline import Pipeline
 from reference_model.shapes import MULTIPLE, TIME_STRIDE
 from reference_model.world import Description, Facts, describe, parse
 from sora_eval.clip import Clip
-from sora_eval.errors import WeightsError
-from sora_eval.features.base import Array, ClipView, Undefined
+from sora_eval.features.base import Array, ClipView
 from sora_eval.metrics.base import ClipMetric, Output, Score
-from sora_eval.weights import sha256_file
+from sora_eval.util.errors import Undefined, WeightsError
+from sora_eval.util.weights import sha256_file
 
 
 @cache

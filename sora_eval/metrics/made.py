@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sora_eval.errors import SoraEvalError
 from sora_eval.metrics import create
 from sora_eval.metrics.base import ClipMetric, SetMetric
 from sora_eval.suite import Prompt
+from sora_eval.util.errors import SoraEvalError
 
 
 @dataclass

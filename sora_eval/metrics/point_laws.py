@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.features.base import ClipView, Undefined
+from sora_eval.features.base import ClipView
 from sora_eval.features.points import SEGMENT, PointTracks
 from sora_eval.metrics.base import ClipMetric, Output, Score
+from sora_eval.util.errors import Undefined
 
 # All lengths are shares of the short side, all times frames.
 LEAST = 4  # points; fewer have no neighbours to be compared with

@@ -17,8 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sora_eval.clip import VIDEO_SUFFIXES
-from sora_eval.errors import ClipError
-from sora_eval.features.base import Undefined
+from sora_eval.util.errors import ClipError, Undefined
 
 SECONDS = 5
 FPS_SLACK = 0.01  # 29.97 is 30

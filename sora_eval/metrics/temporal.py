@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.features.base import ClipView, Undefined
+from sora_eval.features.base import ClipView
 from sora_eval.features.clip_model import ALL_FRAMES, FrameEmbeddings
 from sora_eval.features.flow import MiddleFrames, PairMotion, PairWarping
 from sora_eval.metrics.base import ClipMetric, Output, Score
+from sora_eval.util.errors import Undefined
 
 # VBench: a pair moves when its largest 5 % of flow exceeds 6 px at a short side of 256.
 MOVING = 6.0 / 256.0

@@ -7,11 +7,11 @@ from typing import cast
 
 import numpy as np
 
-from sora_eval.errors import WeightsError
-from sora_eval.features.base import ClipView, Undefined
+from sora_eval.features.base import ClipView
 from sora_eval.features.clip_model import ClipModel, Floats, FrameEmbeddings
 from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.suite import Prompt
+from sora_eval.util.errors import Undefined, WeightsError
 
 
 class _PromptMetric(ClipMetric):

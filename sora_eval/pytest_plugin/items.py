@@ -34,8 +34,8 @@ class SuiteFile(pytest.File):
         self._arm: Any = None
 
     def collect(self) -> Iterator[pytest.Item]:
-        from sora_eval.errors import SoraEvalError
         from sora_eval.suite import load_suite
+        from sora_eval.util.errors import SoraEvalError
 
         try:
             self.suite = load_suite(self.path)
@@ -57,9 +57,9 @@ class SuiteFile(pytest.File):
                     yield GateItem.from_parent(self, name=f"gate:{name}{suffix}", metric=metric, window=window)
 
     def _speed_items(self) -> Iterator[pytest.Item]:
-        from sora_eval.errors import SoraEvalError
         from sora_eval.generators import Capabilities
         from sora_eval.sweeps import shapes_of
+        from sora_eval.util.errors import SoraEvalError
 
         sweep = self.suite.throughput
         assert sweep is not None
@@ -73,7 +73,7 @@ class SuiteFile(pytest.File):
 
     def run_folder(self) -> Any:
         """The finished run; an error of the run fails every item that asks for it."""
-        from sora_eval.errors import SoraEvalError
+        from sora_eval.util.errors import SoraEvalError
 
         try:
             run = self.shared.run(self.suite)
@@ -145,7 +145,7 @@ class GateItem(_Item):
         self.metric, self.window = metric, window
 
     def runtest(self) -> None:
-        from sora_eval.errors import SoraEvalError
+        from sora_eval.util.errors import SoraEvalError
         from sora_eval.verdicts import Verdict
 
         shared = self.file.shared
@@ -194,8 +194,8 @@ def _no_benchmark() -> None:
 def _timed(file: SuiteFile, shape: str) -> Callable[[Any], None]:
     def point(benchmark: Any) -> None:
         """Each round is one call of the harness, the device synchronised inside."""
-        from sora_eval.errors import SoraEvalError
         from sora_eval.sweeps import Point, checked, request_for
+        from sora_eval.util.errors import SoraEvalError
 
         sweep = file.suite.throughput
         assert sweep is not None

@@ -56,7 +56,7 @@ class SharedRuns:
 
     @property
     def strict(self) -> bool:
-        from sora_eval.environment import is_strict
+        from sora_eval.util.environment import is_strict
 
         return is_strict(self.config.getoption("sora_strict"))
 
@@ -83,8 +83,8 @@ class SharedRuns:
         What a user can mend is raised as SoraEvalError to each of them.
         """
         from sora_eval import evaluate
-        from sora_eval.errors import SoraEvalError
         from sora_eval.runs import RunFolder
+        from sora_eval.util.errors import SoraEvalError
 
         spec = generator or self.config.getoption("--sora-generator")
         limit = limit if limit is not None else self.config.getoption("--sora-limit")
@@ -136,7 +136,7 @@ class SharedRuns:
     def assert_no_regression(self, run: RunFolder, baseline: Any = None, strict: bool | None = None) -> GateResult:
         """Raises AssertionError with a line for each gate that failed; warns of each that is undecided."""
         from sora_eval import baseline as baselines
-        from sora_eval.environment import is_strict
+        from sora_eval.util.environment import is_strict
 
         severe = self.strict if strict is None else is_strict(strict)
         if baseline is None and self.baseline_path is None:
@@ -180,8 +180,8 @@ class SharedRuns:
 
     def update(self, green: bool) -> None:
         """Promote the remembered runs, or note why not."""
-        from sora_eval.errors import SoraEvalError
         from sora_eval.runs import RunFolder
+        from sora_eval.util.errors import SoraEvalError
 
         for record in sorted(self.folder.glob("*.update")) if self.updates else ():
             run = RunFolder(Path(record.read_text()))
@@ -196,8 +196,8 @@ class SharedRuns:
     def _promote(self, run: RunFolder) -> Path:
         """Raises BaselineError for a run that must not become the baseline."""
         from sora_eval import baseline as baselines
-        from sora_eval.errors import BaselineError
         from sora_eval.runs import stored_suite
+        from sora_eval.util.errors import BaselineError
         from sora_eval.verdicts import Verdict
 
         path, profile = self.baseline_path, self.config.getoption("--sora-profile")

@@ -21,12 +21,11 @@ from sora_eval.corruptions import (
     generator_of,
     hit,
 )
-from sora_eval.errors import SelfcheckError
-from sora_eval.features.base import Undefined
 from sora_eval.generating import answers, request_of
 from sora_eval.generators import BringsClips, DamagesScenes, open_generator
 from sora_eval.selfcheck.responses import LEAST_PAIRS
 from sora_eval.suite import Case, Prompt, Suite, load_suite
+from sora_eval.util.errors import SelfcheckError, Undefined
 
 REFERENCE_SEED = 1_000_000
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from sora_eval.errors import SoraEvalError, SuiteError, near
 from sora_eval.metrics import REGISTRY, check_options
 from sora_eval.suite.records import Suite
 from sora_eval.suite.tables import (
@@ -24,6 +23,7 @@ from sora_eval.suite.tables import (
     SuiteHead,
     Throughput,
 )
+from sora_eval.util.errors import SoraEvalError, SuiteError, near
 
 
 def shipped() -> list[str]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sora_eval.errors import SuiteError
 from sora_eval.suite.tables import Prompts
+from sora_eval.util.errors import SuiteError
 
 _ID = re.compile(r"^[A-Za-z0-9._-]+$")
 

@@ -21,7 +21,7 @@ from sora_eval.attribution import attribution
 from sora_eval.clip import read_clip
 from sora_eval.distances import frechet_distance, set_statistic
 from sora_eval.features import i3d
-from sora_eval.features.base import ClipView, Undefined
+from sora_eval.features.base import ClipView
 from sora_eval.gate import gate
 from sora_eval.generating import generate
 from sora_eval.generators import open_generator
@@ -31,7 +31,8 @@ from sora_eval.runs import RunFolder
 from sora_eval.scorer import Scorer
 from sora_eval.statistics import paired_set_difference
 from sora_eval.suite import Gate, load_suite
-from sora_eval.weights import load_i3d
+from sora_eval.util.errors import Undefined
+from sora_eval.util.weights import load_i3d
 from tests.sora_eval.synthetic import make_run
 
 SIGNATURE = "fvd|x|frechet|ddof:1"

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from reports.history import history, metrics_of, noise, terminal_table
 from reports.source import open_source
 from sora_eval.cli import app
-from sora_eval.errors import RunError
+from sora_eval.util.errors import RunError
 from tests.reports.conftest import make_run
 
 

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from reports import writers
 from reports.source import open_source
 from sora_eval.cli import app
-from sora_eval.errors import RunError
+from sora_eval.util.errors import RunError
 
 
 def expected(source, run):

@@ -7,10 +7,9 @@ import pytest
 
 from sora_eval import evaluate
 from sora_eval.clip import Clip, write_clip
-from sora_eval.errors import SuiteError
-from sora_eval.features.base import Undefined
 from sora_eval.metrics import REGISTRY, create
 from sora_eval.suite import load_suite
+from sora_eval.util.errors import SuiteError, Undefined
 from tests.conftest import view_of
 
 TEMPORAL = [n for n, i in REGISTRY.items() if i.family == "temporal"]

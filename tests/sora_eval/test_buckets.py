@@ -12,10 +12,9 @@ from sora_eval.buckets import AXES, Bucket, describe, incomparable, pooling_note
 from sora_eval.canvas import on_canvas
 from sora_eval.clip import Clip, read_clip, write_clip
 from sora_eval.differences import difference
-from sora_eval.errors import SuiteError
-from sora_eval.features.base import Undefined
 from sora_eval.sides import side_of
 from sora_eval.suite import Canonical, load_suite
+from sora_eval.util.errors import SuiteError, Undefined
 from sora_eval.verdicts import Verdict
 
 SMALL = Bucket(32, 32, 16, 8.0)

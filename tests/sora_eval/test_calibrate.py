@@ -6,10 +6,10 @@ import pytest
 from reports.spread import spread_table
 from sora_eval import calibrate
 from sora_eval.cli.calibrate import calibrate as verb
-from sora_eval.errors import SuiteError
 from sora_eval.gate import gate
 from sora_eval.spread import passing, propose, spreads, write_gates
 from sora_eval.suite import Gate, load_suite
+from sora_eval.util.errors import SuiteError
 from tests.sora_eval.synthetic import make_run, make_side
 
 PROMPTS = [f"p{i // 2:02d}" for i in range(24)]

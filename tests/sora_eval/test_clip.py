@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sora_eval.clip import Clip, read_clip, write_clip
-from sora_eval.errors import ClipError
+from sora_eval.util.errors import ClipError
 
 
 def encode(path, frames, fps=24, codec="libx264", **options):

@@ -5,11 +5,10 @@ import pytest
 import torch
 
 from sora_eval.clip import Clip
-from sora_eval.errors import WeightsError
 from sora_eval.features import i3d
-from sora_eval.features.base import Undefined
 from sora_eval.features.protocols import resize_tf1
-from sora_eval.weights import fetch_i3d, load_i3d
+from sora_eval.util.errors import Undefined, WeightsError
+from sora_eval.util.weights import fetch_i3d, load_i3d
 
 pytestmark = pytest.mark.i3d
 

@@ -6,9 +6,9 @@ from typer.testing import CliRunner
 
 from reports import ladder as report
 from sora_eval.cli import app
-from sora_eval.errors import RunError
 from sora_eval.ladder import Order, ladder
 from sora_eval.sides import side_of
+from sora_eval.util.errors import RunError
 from tests.sora_eval.synthetic import make_run
 
 CASES = 24

@@ -9,8 +9,7 @@ import torch
 from PIL import Image
 
 from reference_model.world import Facts, ObjectFacts
-from sora_eval.errors import WeightsError
-from sora_eval.features.base import FeatureCache, Undefined
+from sora_eval.features.base import FeatureCache
 from sora_eval.features.clip_model import FrameEmbeddings, load
 from sora_eval.features.flow import PairMotion, PairWarping
 from sora_eval.metrics import REGISTRY, create
@@ -18,7 +17,8 @@ from sora_eval.metrics.base import ClipMetric, SetMetric
 from sora_eval.metrics.temporal import consistency, temporal_flickering
 from sora_eval.metrics.text import clip_score, retrieval_rank
 from sora_eval.suite import Prompt
-from sora_eval.weights import world_clip as world_clip_folder
+from sora_eval.util.errors import Undefined, WeightsError
+from sora_eval.util.weights import world_clip as world_clip_folder
 from tests.conftest import view_of, world_clip
 
 # physics_iq needs real takes beside its clips: test_physics_iq.py has its own test of this.

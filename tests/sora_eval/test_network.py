@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from sora_eval.errors import RefusedError, WeightsError
-from sora_eval.features.base import Undefined
 from sora_eval.features.i3d import VideoFeatures
 from sora_eval.features.network import NetworkFile
 from sora_eval.features.protocols import FVD_PROTOCOLS
 from sora_eval.metrics import REGISTRY, create
-from sora_eval.weights import sha256_file
+from sora_eval.util.errors import RefusedError, Undefined, WeightsError
+from sora_eval.util.weights import sha256_file
 from tests.conftest import view_of
 from tests.sora_eval.conftest import write_network
 

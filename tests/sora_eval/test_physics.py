@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference_model.world import Facts, FactsError, ObjectFacts, Scene, make_clip, render, sample_facts
-from sora_eval.features.base import Undefined
 from sora_eval.features.tracks import BlobTracks, Track, tracks
 from sora_eval.metrics import create
 from sora_eval.metrics.physics.laws import support
 from sora_eval.metrics.physics.stage import Stage, Thing
+from sora_eval.util.errors import Undefined
 from tests.conftest import view_of, world_clip
 
 FALLING = ObjectFacts("red", "circle", "falls")

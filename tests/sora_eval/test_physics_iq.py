@@ -8,13 +8,13 @@ import pytest
 
 from sora_eval import evaluate
 from sora_eval.clip import Clip, write_clip
-from sora_eval.errors import ClipError
-from sora_eval.features.base import ClipView, Undefined
+from sora_eval.features.base import ClipView
 from sora_eval.features.motion_masks import with_masks
 from sora_eval.metrics import create
 from sora_eval.metrics.physics_iq import Measures, Shown, iou, measure, original_score, shown, verified_score
 from sora_eval.metrics.takes import Takes, parse_name
 from sora_eval.suite import Case, Prompt, load_suite
+from sora_eval.util.errors import ClipError, Undefined
 
 FPS = 4
 FRAMES = 5 * FPS

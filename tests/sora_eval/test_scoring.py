@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from sora_eval.clip import Clip
-from sora_eval.errors import RunError
 from sora_eval.runs import RunFolder
 from sora_eval.scoring import score
 from sora_eval.suite import Case, Prompt, Suite, SuiteHead
+from sora_eval.util.errors import RunError
 from sora_eval.workers import Workers
 
 FRAME_BYTES = 16 * 32 * 32 * 3

@@ -11,7 +11,6 @@ from reference_model.world import ObjectFacts
 from sora_eval.cli import app
 from sora_eval.clip import Clip, write_clip
 from sora_eval.corruptions import CORRUPTIONS, SOURCES, STRENGTHS
-from sora_eval.errors import SoraEvalError
 from sora_eval.metrics import REGISTRY, MetricInfo
 from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.selfcheck import measure as measuring
@@ -20,6 +19,7 @@ from sora_eval.selfcheck.judge import _holds
 from sora_eval.selfcheck.material import Cell, open_material
 from sora_eval.selfcheck.responses import EFFECT_LIMIT, direction, paired_effect, rank_correlation, set_effect
 from sora_eval.selfcheck.result import Row
+from sora_eval.util.errors import SoraEvalError
 from tests.conftest import world_clip
 
 

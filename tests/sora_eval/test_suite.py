@@ -5,11 +5,11 @@ import json
 
 import pytest
 
-from sora_eval.errors import SuiteError
 from sora_eval.evaluate import plan
 from sora_eval.generators import Capabilities
 from sora_eval.metrics import REGISTRY
 from sora_eval.suite import Suite, gates_of, load_suite, shipped
+from sora_eval.util.errors import SuiteError
 
 
 @pytest.mark.parametrize("name", ["gate", "quick", "throughput", "videos", "world"])

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.features.base import ClipView, Undefined
+from sora_eval.features.base import ClipView
 from sora_eval.features.tracks import BlobTracks, Track, tracks
+from sora_eval.util.errors import Undefined
 
 NEEDED = {"colour", "shape", "motion", "velocity", "radius"}
 CONTACT = 1.5  # px between two outlines; soft edges and the tip of a triangle hide up to half a pixel each

