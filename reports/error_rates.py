@@ -9,8 +9,8 @@ import pandas as pd
 
 from reports.tables import markdown
 from sora_eval.error_rates import SIGNIFICANT, WHOLE, Rates
+from sora_eval.records.verdict import Verdict
 from sora_eval.util.errors import RunError
-from sora_eval.verdicts import Verdict
 
 BEGIN, END = "<!-- error-rates -->", "<!-- /error-rates -->"
 SEEN = 0.8  # a metric sees a degradation that it calls REGRESSED in this share of the draws

@@ -15,9 +15,10 @@ import pandas as pd
 from PIL import Image
 
 from reports.source import LoadedRun
-from sora_eval.clip import Clip, read_clip
 from sora_eval.features.tracks import BlobTracks, tracks
+from sora_eval.records.clip import Clip
 from sora_eval.util.errors import ClipError
+from sora_eval.video.codec import read_clip
 
 LONGEST_SIDE = 224  # px; larger clips are scaled down
 MOST_FRAMES = 48  # of longer clips, evenly spaced ones

@@ -10,10 +10,11 @@ import matplotlib
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.clip import Clip, read_clip
 from sora_eval.compare import label_of
+from sora_eval.records.clip import Clip
 from sora_eval.runs import RunFolder
 from sora_eval.util.errors import ClipError
+from sora_eval.video.codec import read_clip
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from reports.tables import console, markdown, number, terminal
-from sora_eval.corruptions import BASELINE, BASELINES, CORRUPTIONS
 from sora_eval.selfcheck.responses import CORRELATED, NOTICED
 from sora_eval.selfcheck.result import Response, Result
+from sora_eval.video.corruptions import BASELINE, BASELINES, CORRUPTIONS
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

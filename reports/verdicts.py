@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from reports import tables
-from sora_eval.verdicts import SEVERITY, GateResult, GateRow
+from sora_eval.records.verdict import SEVERITY, GateResult, GateRow
 
 
 def worst_first(result: GateResult) -> list[GateRow]:

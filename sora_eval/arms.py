@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
-from sora_eval.clip import Clip
 from sora_eval.generating import problem_of, reason_of
 from sora_eval.generators import (
     Capabilities,
     CountsFlops,
     CountsTokens,
     Generator,
-    Request,
     SaysWhere,
     ServesMixed,
     Synchronises,
     open_generator,
 )
+from sora_eval.records.clip import Clip
+from sora_eval.records.request import Request
 from sora_eval.sweeps import AS_A_BATCH, ONE_BY_ONE
 from sora_eval.util.environment import peak_bytes, reset_peak
 from sora_eval.util.errors import GeneratorError, SoraEvalError

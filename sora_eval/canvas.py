@@ -7,8 +7,8 @@ import math
 import cv2
 import numpy as np
 
-from sora_eval.buckets import SAME
-from sora_eval.clip import Clip
+from sora_eval.records.bucket import SAME
+from sora_eval.records.clip import Clip
 from sora_eval.suite import Canonical
 from sora_eval.util.errors import Undefined
 

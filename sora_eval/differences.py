@@ -13,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from sora_eval.buckets import Axis, Bucket, incomparable
 from sora_eval.distances import set_statistic
 from sora_eval.power import ALPHA
+from sora_eval.records.bucket import Axis, Bucket, incomparable
+from sora_eval.records.speed_metrics import is_speed
+from sora_eval.records.verdict import Verdict
 from sora_eval.sides import Features, Side, rows_of
 from sora_eval.statistics import (
     RESAMPLES,
@@ -30,8 +32,6 @@ from sora_eval.statistics import (
     ratio_of_medians,
     sign_flip_p,
 )
-from sora_eval.suite import SPEED_METRICS
-from sora_eval.verdicts import Verdict
 
 NO_INTERVAL = Interval(None, None, "")
 SET_PERMUTATIONS = 999
@@ -101,11 +101,6 @@ class Difference:
     def change_percent(self) -> float | None:
         """Of the baseline's value; None where that is 0."""
         return 100 * self.change / abs(self.base) if self.change is not None and self.base else None
-
-
-def is_speed(metric: str) -> bool:
-    """Whether a metric is of the throughput sweep, whose unit is the repeat."""
-    return metric in SPEED_METRICS or metric.startswith("latency.")
 
 
 def difference(

@@ -16,11 +16,11 @@ from scipy import stats
 
 from sora_eval.gate import gate
 from sora_eval.power import ALPHA
+from sora_eval.records.verdict import Verdict
 from sora_eval.sides import Side
 from sora_eval.statistics import CONFIDENCE
 from sora_eval.suite import Gate
 from sora_eval.util.errors import SuiteError
-from sora_eval.verdicts import Verdict
 
 WHOLE = "gate"  # the row of the whole gate
 SIGNIFICANT = "p <= 0.05"  # of a row's own test, whatever its limit and Holm's correction

@@ -13,9 +13,10 @@ from sora_eval.arms import LocalArm
 from sora_eval.floors import score_floors
 from sora_eval.generating import generate
 from sora_eval.generators import BringsClips, Generator, open_generator, shape_problems
+from sora_eval.records.case import Case
 from sora_eval.runs import RunFolder, new_head, now, stored_suite
 from sora_eval.scoring import score
-from sora_eval.suite import Case, Suite
+from sora_eval.suite import Suite
 from sora_eval.summary import summarise
 from sora_eval.util.errors import RunError, SuiteError
 from sora_eval.util.progress import track

@@ -9,9 +9,10 @@ from sora_eval.generating import answers, request_of
 from sora_eval.generators import Generator, open_generator
 from sora_eval.metrics import REGISTRY
 from sora_eval.metrics.made import make_metrics
+from sora_eval.records.case import Case
 from sora_eval.runs import RunFolder
 from sora_eval.scorer import Views, score_rows, signature_of
-from sora_eval.suite import Case, Suite
+from sora_eval.suite import Suite
 from sora_eval.util.errors import SoraEvalError
 from sora_eval.util.progress import track
 

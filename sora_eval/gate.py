@@ -9,14 +9,15 @@ from typing import Any
 
 from scipy import stats
 
-from sora_eval.differences import Difference, difference, is_speed
+from sora_eval.differences import Difference, difference
 from sora_eval.power import ALPHA, detectable, holm, permutations_for, units_needed
+from sora_eval.records.speed_metrics import is_speed
+from sora_eval.records.verdict import GateResult, GateRow, Verdict
 from sora_eval.runs import RunFolder
 from sora_eval.sides import Side, restricted, side_of
 from sora_eval.statistics import least_swap_p
 from sora_eval.suite import Gate
 from sora_eval.util.errors import SuiteError
-from sora_eval.verdicts import GateResult, GateRow, Verdict
 
 SWAP_PERMUTATIONS = 9999  # of per-clip metrics, where they cost nothing
 SIGNIFICANT_LOSS = 0.05

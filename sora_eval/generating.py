@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 from zlib import crc32
 
-from sora_eval.clip import Clip, write_clip
-from sora_eval.generators import Generator, Request
+from sora_eval.generators import Generator
+from sora_eval.records.case import Case
+from sora_eval.records.clip import Clip
+from sora_eval.records.request import Request
 from sora_eval.runs import RunFolder
-from sora_eval.suite import Case, Suite
+from sora_eval.suite import Suite
 from sora_eval.util.environment import peak_bytes
 from sora_eval.util.errors import ClipError, RunError, SoraEvalError
 from sora_eval.util.progress import track
+from sora_eval.video.codec import write_clip
 
 
 def request_of(case: Case, suite: Suite, seed_offset: int = 0) -> Request:

@@ -8,18 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from sora_eval.buckets import Bucket
 from sora_eval.canvas import on_canvas
-from sora_eval.clip import Clip, read_clip
 from sora_eval.features.base import Array, ClipView, FeatureCache
 from sora_eval.generating import sample_row
 from sora_eval.generators import BringsClips
 from sora_eval.metrics import REGISTRY
 from sora_eval.metrics.base import ClipMetric, SetMetric
 from sora_eval.metrics.made import make_metrics
+from sora_eval.records.bucket import Bucket
+from sora_eval.records.case import Case, Prompt
+from sora_eval.records.clip import Clip
 from sora_eval.runs import RunFolder
-from sora_eval.suite import Case, Prompt, Suite
+from sora_eval.suite import Suite
 from sora_eval.util.errors import ClipError, Undefined
+from sora_eval.video.codec import read_clip
 
 
 def signature_of(name: str, metric: ClipMetric | SetMetric, suite: Suite) -> str:

@@ -11,14 +11,15 @@ from functools import partial
 
 import numpy as np
 
-from sora_eval.clip import Clip
 from sora_eval.features.base import Array
 from sora_eval.generating import answers, request_of
 from sora_eval.generators import BringsClips, Generator, open_generator
 from sora_eval.metrics import REGISTRY
+from sora_eval.records.case import Case
+from sora_eval.records.clip import Clip
 from sora_eval.runs import RunFolder
 from sora_eval.scorer import Scorer
-from sora_eval.suite import Case, Suite
+from sora_eval.suite import Suite
 from sora_eval.util.errors import ClipError, SuiteError
 from sora_eval.util.progress import track
 from sora_eval.workers import Workers

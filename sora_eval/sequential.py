@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from scipy import stats
 
-from sora_eval.differences import is_speed
 from sora_eval.power import ALPHA
+from sora_eval.records.speed_metrics import is_speed
+from sora_eval.records.verdict import GateResult, Verdict
 from sora_eval.util.errors import SuiteError, near
-from sora_eval.verdicts import GateResult, Verdict
 
 BATCH = 8
 # Permutations grow with 1 / level. A look that may spend less than this share of alpha is left out, and the next has it.

@@ -9,14 +9,14 @@ from typing import Any
 
 from sora_eval import baseline as baselines
 from sora_eval import evaluate
-from sora_eval.differences import is_speed
 from sora_eval.gate import gate, sizing
+from sora_eval.records.speed_metrics import is_speed
+from sora_eval.records.verdict import GateResult
 from sora_eval.runs import RunFolder, stored_suite
 from sora_eval.sequential import BATCH, is_decided, looks
 from sora_eval.sides import Side, side_of
 from sora_eval.suite import Suite
 from sora_eval.util.errors import BaselineError, RunError, SuiteError
-from sora_eval.verdicts import GateResult
 
 
 def run_until_decided(

@@ -12,18 +12,19 @@ import numpy.typing as npt
 
 from sora_eval import throughput
 from sora_eval.attribution import attribution
-from sora_eval.buckets import Axis, Bucket, describe, pooling_note
 from sora_eval.distances import set_statistic
 from sora_eval.floors import PREFIX, measured
 from sora_eval.metrics import REGISTRY
 from sora_eval.metrics.base import ClipMetric, Output, SetMetric
 from sora_eval.metrics.distribution import FVD
 from sora_eval.metrics.made import Metrics, make_metrics
+from sora_eval.records.bucket import Axis, Bucket, describe, pooling_note
+from sora_eval.records.case import Case
 from sora_eval.runs import RunFolder
 from sora_eval.scorer import signature_of
 from sora_eval.scoring import REFERENCE
 from sora_eval.statistics import Interval, jackknife_interval, mean_interval, split_halves, two_sample_p
-from sora_eval.suite import Case, Suite
+from sora_eval.suite import Suite
 from sora_eval.util.errors import RefusedError
 
 DISTANCES = ("fvd", "kvd")  # larger means further apart, so a permutation test can ask whether they are

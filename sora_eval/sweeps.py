@@ -7,7 +7,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sora_eval.generators import Capabilities, Request, shape_problems
+from sora_eval.generators import Capabilities, shape_problems
+from sora_eval.records.request import Request
 from sora_eval.suite import Suite, Throughput
 
 ONE_BY_ONE, AS_A_BATCH = "single", "batch"

@@ -16,7 +16,7 @@ import psutil
 
 from sora_eval.arms import Arm, Call
 from sora_eval.fits import cost_of, lead_of_attention
-from sora_eval.generators import Request
+from sora_eval.records.request import Request
 from sora_eval.suite import Suite
 from sora_eval.sweeps import AS_A_BATCH, Point, groups_of
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from reference_model.world import Facts, ObjectFacts, WorldClip, make_clip
-from sora_eval.clip import Clip
 from sora_eval.features.base import ClipView
-from sora_eval.suite import Case, Prompt
+from sora_eval.records.case import Case, Prompt
+from sora_eval.records.clip import Clip
 
 pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parent.parent

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from sora_eval.records.verdict import GateResult
     from sora_eval.runs import RunFolder
-    from sora_eval.verdicts import GateResult
 
 EXAMPLES = (
     "Examples: sora-eval gate latest; sora-eval gate latest --baseline baselines/quick.json --strict --junit gate.xml; "
@@ -54,8 +54,8 @@ def conclude(folder: RunFolder, result: GateResult, junit: Path | None = None) -
     """Write verdicts.json, JUnit and the job summary, print the table with the verdict as its last line, and exit."""
     from reports import junit as xml
     from reports import verdicts
+    from sora_eval.records.verdict import FILE
     from sora_eval.util.errors import SoraEvalError
-    from sora_eval.verdicts import FILE
 
     folder.save_json(FILE, result.to_json())
     try:

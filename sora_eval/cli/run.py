@@ -11,8 +11,8 @@ import typer
 from sora_eval.util.errors import SoraEvalError
 
 if TYPE_CHECKING:
+    from sora_eval.records.verdict import GateResult
     from sora_eval.runs import RunFolder
-    from sora_eval.verdicts import GateResult
 
 EXIT_INCOMPLETE = 12
 EXAMPLES = (

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.clip import Clip
-from sora_eval.suite import Case
+from sora_eval.records.case import Case
+from sora_eval.records.clip import Clip
 from sora_eval.util.errors import Undefined
 from sora_eval.util.weights import cache_folder
 

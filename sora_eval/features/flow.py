@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.clip import Clip
 from sora_eval.features import raft
 from sora_eval.features.base import Array
+from sora_eval.records.clip import Clip
 from sora_eval.util.errors import Undefined, WeightsError
 
 # Flow runs on a canvas whose short side is between these; DIS needs some 50 px, and large frames cost without gain.

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from sora_eval.clip import Clip
 from sora_eval.features.base import Array
 from sora_eval.features.network import NetworkFile
 from sora_eval.features.protocols import CLIP_FRAMES, FVD_PROTOCOLS, SIDE, FVDProtocol
+from sora_eval.records.clip import Clip
 from sora_eval.util.errors import RefusedError, Undefined
 from sora_eval.util.weights import I3D_SHA256, cache_folder, load_i3d
 

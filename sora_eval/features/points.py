@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.clip import Clip
 from sora_eval.features.base import Array
 from sora_eval.features.flow import SHORT_MAX, SHORT_MIN, canvas
+from sora_eval.records.clip import Clip
 from sora_eval.util.errors import Undefined
 
 POINTS = 200  # at most, of a segment

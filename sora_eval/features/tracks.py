@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.clip import Clip
 from sora_eval.features.base import Array
+from sora_eval.records.clip import Clip
 
 COLOURS = ("red", "yellow", "green", "cyan", "blue", "magenta")  # 0, 60, ... 300 degrees
 FULL_CHROMA = 200.0  # grey levels; of the world's colours

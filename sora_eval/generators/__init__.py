@@ -10,25 +10,10 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from sora_eval.clip import Clip
-from sora_eval.suite import Case
+from sora_eval.records.case import Case
+from sora_eval.records.clip import Clip
+from sora_eval.records.request import Request
 from sora_eval.util.errors import GeneratorError
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a generator is asked for, in diffusers' words. `facts` come with prompts whose truth is known."""
-
-    prompt: str
-    width: int
-    height: int
-    num_frames: int
-    fps: float
-    seed: int
-    num_inference_steps: int | None = None
-    guidance_scale: float | None = None
-    facts: dict[str, Any] | None = None
-    case_seed: int = 0  # the suite's seed of this case, before it was mixed with the prompt's id
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from sora_eval.clip import Clip
-from sora_eval.generators import Capabilities, Request, refuse_options
+from sora_eval.generators import Capabilities, refuse_options
+from sora_eval.records.clip import Clip
+from sora_eval.records.request import Request
 from sora_eval.util.errors import GeneratorError
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}

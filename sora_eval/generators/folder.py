@@ -10,10 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from sora_eval.clip import VIDEO_SUFFIXES, Clip, read_clip
-from sora_eval.generators import Capabilities, Request, refuse_options
-from sora_eval.suite import Case, Prompt
+from sora_eval.generators import Capabilities, refuse_options
+from sora_eval.records.case import Case, Prompt
+from sora_eval.records.clip import Clip
+from sora_eval.records.request import Request
 from sora_eval.util.errors import ClipError, GeneratorError
+from sora_eval.video.codec import VIDEO_SUFFIXES, read_clip
 
 MANIFESTS = ("manifest.jsonl", "manifest.csv", "manifest.parquet")
 # VideoPhy's and T2V-CompBench's names beside our own.

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from sora_eval.clip import Clip
-from sora_eval.generators import Capabilities, Request, refuse_options
+from sora_eval.generators import Capabilities, refuse_options
+from sora_eval.records.clip import Clip
+from sora_eval.records.request import Request
 from sora_eval.util.errors import GeneratorError
 
 

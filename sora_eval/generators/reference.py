@@ -18,9 +18,10 @@ from reference_model.patchify import grid_of, tokens_of
 from reference_model.refiner import EndpointRefiner, Refiner
 from reference_model.shapes import MULTIPLE, TIME_STRIDE
 from reference_model.world import FPS, Facts, Frames, make_clip
-from sora_eval.clip import Clip
-from sora_eval.generators import Capabilities, Request, check_shape, refuse_options
+from sora_eval.generators import Capabilities, check_shape, refuse_options
 from sora_eval.generators.world_corruptions import damaged_frames
+from sora_eval.records.clip import Clip
+from sora_eval.records.request import Request
 from sora_eval.util.errors import GeneratorError
 from sora_eval.util.weights import sha256_file
 

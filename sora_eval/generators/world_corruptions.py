@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from reference_model.world import Facts, Frames, Scene, Trajectory, WorldClip, make_clip, render
 from reference_model.world.scene import extents
-from sora_eval.corruptions import JUMPS
 from sora_eval.util.errors import Undefined
+from sora_eval.video.corruptions import JUMPS
 
 Positions = npt.NDArray[np.float64]  # (T, N, 2), centroids in px
 

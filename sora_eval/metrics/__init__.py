@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-from sora_eval.buckets import AXES, Axis
+from sora_eval.records.bucket import AXES, Axis
+from sora_eval.records.family import Family
 from sora_eval.util.errors import NO_BOOTSTRAP, RefusedError, SuiteError
 
 if TYPE_CHECKING:
     from sora_eval.metrics.base import ClipMetric, SetMetric
-
-Family = Literal["distribution", "text", "temporal", "physics"]
 
 
 @dataclass(frozen=True)

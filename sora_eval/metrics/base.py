@@ -13,7 +13,7 @@ import torch
 from torchmetrics import Metric
 
 from sora_eval.features.base import Array, ClipView, Extractor
-from sora_eval.suite import Prompt
+from sora_eval.records.case import Prompt
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sora_eval.metrics import create
 from sora_eval.metrics.base import ClipMetric, SetMetric
-from sora_eval.suite import Prompt
+from sora_eval.records.case import Prompt
 from sora_eval.util.errors import SoraEvalError
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.clip import VIDEO_SUFFIXES
 from sora_eval.util.errors import ClipError, Undefined
+from sora_eval.video.codec import VIDEO_SUFFIXES
 
 SECONDS = 5
 FPS_SLACK = 0.01  # 29.97 is 30

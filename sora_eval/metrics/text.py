@@ -10,7 +10,7 @@ import numpy as np
 from sora_eval.features.base import ClipView
 from sora_eval.features.clip_model import ClipModel, Floats, FrameEmbeddings
 from sora_eval.metrics.base import ClipMetric, Output, Score
-from sora_eval.suite import Prompt
+from sora_eval.records.case import Prompt
 from sora_eval.util.errors import Undefined, WeightsError
 
 

@@ -145,8 +145,8 @@ class GateItem(_Item):
         self.metric, self.window = metric, window
 
     def runtest(self) -> None:
+        from sora_eval.records.verdict import Verdict
         from sora_eval.util.errors import SoraEvalError
-        from sora_eval.verdicts import Verdict
 
         shared = self.file.shared
         try:

@@ -16,9 +16,9 @@ from uuid import uuid4
 import pytest
 
 if TYPE_CHECKING:
+    from sora_eval.records.verdict import GateResult, GateRow
     from sora_eval.runs import RunFolder
     from sora_eval.suite import Suite
-    from sora_eval.verdicts import GateResult, GateRow
 
 
 class UndecidedWarning(UserWarning):
@@ -39,7 +39,7 @@ def line_of(row: GateRow) -> str:
 
 def fails(row: GateRow, strict: bool) -> bool:
     """Whether a row fails a test: a regression and what has no number always, what is undecided under `strict`."""
-    from sora_eval.verdicts import Verdict
+    from sora_eval.records.verdict import Verdict
 
     return row.verdict in (Verdict.REGRESSED, Verdict.ERROR, Verdict.MISSING) or (strict and not row.verdict.green)
 
@@ -123,7 +123,7 @@ class SharedRuns:
 
     def judged(self, run: RunFolder) -> GateResult:
         """The gates of a run's suite against the baseline of the session; verdicts.json is left in the run folder."""
-        from sora_eval.verdicts import FILE
+        from sora_eval.records.verdict import FILE
 
         key = str(run.path)
         if key not in self._judged:
@@ -196,9 +196,9 @@ class SharedRuns:
     def _promote(self, run: RunFolder) -> Path:
         """Raises BaselineError for a run that must not become the baseline."""
         from sora_eval import baseline as baselines
+        from sora_eval.records.verdict import Verdict
         from sora_eval.runs import stored_suite
         from sora_eval.util.errors import BaselineError
-        from sora_eval.verdicts import Verdict
 
         path, profile = self.baseline_path, self.config.getoption("--sora-profile")
         assert path is not None

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sora_eval.corruptions import CLEAN, CORRUPTIONS, STRENGTHS
 from sora_eval.distances import set_statistic
 from sora_eval.metrics import REGISTRY
 from sora_eval.metrics.base import ClipMetric, Output, SetMetric
@@ -17,6 +16,7 @@ from sora_eval.selfcheck.material import Cell, Material
 from sora_eval.selfcheck.measure import Measured
 from sora_eval.selfcheck.responses import LEAST_PAIRS, NOTICED, direction, paired_effect, rank_correlation, set_effect
 from sora_eval.selfcheck.result import Caught, Response, Result, Row
+from sora_eval.video.corruptions import CLEAN, CORRUPTIONS, STRENGTHS
 
 
 def judge(material: Material, metrics: Metrics, seen: Measured, clips: str) -> Result:

@@ -8,8 +8,14 @@ from itertools import zip_longest
 
 import numpy as np
 
-from sora_eval.clip import Clip
-from sora_eval.corruptions import (
+from sora_eval.generating import answers, request_of
+from sora_eval.generators import BringsClips, DamagesScenes, open_generator
+from sora_eval.records.case import Case, Prompt
+from sora_eval.records.clip import Clip
+from sora_eval.selfcheck.responses import LEAST_PAIRS
+from sora_eval.suite import Suite, load_suite
+from sora_eval.util.errors import SelfcheckError, Undefined
+from sora_eval.video.corruptions import (
     BASELINE,
     BASELINES,
     CLEAN,
@@ -21,11 +27,6 @@ from sora_eval.corruptions import (
     generator_of,
     hit,
 )
-from sora_eval.generating import answers, request_of
-from sora_eval.generators import BringsClips, DamagesScenes, open_generator
-from sora_eval.selfcheck.responses import LEAST_PAIRS
-from sora_eval.suite import Case, Prompt, Suite, load_suite
-from sora_eval.util.errors import SelfcheckError, Undefined
 
 REFERENCE_SEED = 1_000_000
 

@@ -20,17 +20,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sora_eval.clip import Clip
-from sora_eval.corruptions import CORRUPTIONS
 from sora_eval.features.base import ClipView, FeatureCache
 from sora_eval.metrics import REGISTRY
 from sora_eval.metrics.base import ClipMetric, SetMetric
 from sora_eval.metrics.made import Metrics
+from sora_eval.records.case import Case, Prompt
+from sora_eval.records.clip import Clip
 from sora_eval.selfcheck.claims import SET_CORRUPTIONS
 from sora_eval.selfcheck.material import Cell, Material, cells_of
-from sora_eval.suite import Case, Prompt
 from sora_eval.util.errors import SelfcheckError, SoraEvalError, Undefined, near
 from sora_eval.util.progress import track
+from sora_eval.video.corruptions import CORRUPTIONS
 
 Scores = dict[str, tuple[float | None, str]]  # output -> value, or None with its reason
 Vectors = dict[int, npt.NDArray[Any]]  # features of clips

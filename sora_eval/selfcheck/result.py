@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sora_eval.corruptions import BASELINE
+from sora_eval.video.corruptions import BASELINE
 
 
 @dataclass(frozen=True)

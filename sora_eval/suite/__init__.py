@@ -1,20 +1,10 @@
 """Suites: strict TOML files that say what to ask of a generator and how to measure the answer; and their cases."""
 
+from sora_eval.records.case import Case, Prompt
+from sora_eval.records.speed_metrics import SPEED_METRICS
 from sora_eval.suite.loading import gates_of, load_suite, shipped
-from sora_eval.suite.prompts import Prompt
-from sora_eval.suite.records import Case, Suite
-from sora_eval.suite.tables import (
-    SPEED_METRICS,
-    Axes,
-    Canonical,
-    Floors,
-    Gate,
-    Generate,
-    Prompts,
-    Reference,
-    SuiteHead,
-    Throughput,
-)
+from sora_eval.suite.records import Suite
+from sora_eval.suite.tables import Axes, Canonical, Floors, Gate, Generate, Prompts, Reference, SuiteHead, Throughput
 
 __all__ = [
     "SPEED_METRICS",

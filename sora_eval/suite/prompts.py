@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from sora_eval.records.case import Prompt
 from sora_eval.suite.tables import Prompts
 from sora_eval.util.errors import SuiteError
 
 _ID = re.compile(r"^[A-Za-z0-9._-]+$")
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """One prompt. `facts` say what must be seen, where they are known."""
-
-    id: str
-    text: str
-    tags: tuple[str, ...] = ()
-    facts: dict[str, Any] | None = None
 
 
 def read_prompts(suite: Path, table: Prompts) -> list[Prompt]:

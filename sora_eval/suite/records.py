@@ -4,35 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, PrivateAttr
 
-from sora_eval.suite.prompts import Prompt, read_prompts
+from sora_eval.records.case import Case, Prompt
+from sora_eval.suite.prompts import read_prompts
 from sora_eval.suite.tables import Axes, Canonical, Floors, Gate, Generate, Prompts, Reference, SuiteHead, Table, Throughput
-
-
-@dataclass(frozen=True)
-class Case:
-    """One requested clip. Of a case that comes with its video, the shape is not known before it is read (None)."""
-
-    prompt: Prompt
-    width: int | None
-    height: int | None
-    num_frames: int | None
-    fps: float | None
-    seed: int = 0
-
-    @property
-    def shape(self) -> str:
-        return "native" if self.width is None else f"{self.width}x{self.height}x{self.num_frames}"
-
-    @property
-    def id(self) -> str:
-        return f"{self.prompt.id}/{self.shape}/{self.seed}"
 
 
 class Suite(Table):

@@ -8,21 +8,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from sora_eval.buckets import AXES, Axis
+from sora_eval.records.bucket import AXES, Axis
 
 _SHAPE = re.compile(r"^([1-9]\d*)x([1-9]\d*)$")
 _CLIP_SHAPE = re.compile(r"^([1-9]\d*)x([1-9]\d*)x([1-9]\d*)$")
 _ASPECT = re.compile(r"^[1-9]\d*:[1-9]\d*$")
-# What [throughput] gives, beside `latency.<stage>`.
-SPEED_METRICS = [
-    "latency",
-    "clips_per_second",
-    "frames_per_second",
-    "tokens_per_second",
-    "peak_bytes",
-    "flops",
-    "share_of_peak",
-]
 
 
 class Table(BaseModel):

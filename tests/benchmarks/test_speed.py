@@ -18,7 +18,6 @@ from reference_model.measure import mixed_requests
 from reference_model.pipeline import PACKINGS, Pipeline
 from reference_model.world.prompts import sample_prompts
 from sora_eval.attribution import attribution
-from sora_eval.clip import read_clip
 from sora_eval.distances import frechet_distance, set_statistic
 from sora_eval.features import i3d
 from sora_eval.features.base import ClipView
@@ -33,6 +32,7 @@ from sora_eval.statistics import paired_set_difference
 from sora_eval.suite import Gate, load_suite
 from sora_eval.util.errors import Undefined
 from sora_eval.util.weights import load_i3d
+from sora_eval.video.codec import read_clip
 from tests.sora_eval.synthetic import make_run
 
 SIGNATURE = "fvd|x|frechet|ddof:1"

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sora_eval.clip import Clip, write_clip
+from sora_eval.records.clip import Clip
 from sora_eval.runs import RunFolder
 from sora_eval.statistics import mean_interval
+from sora_eval.video.codec import write_clip
 
 HOSTILE = (
     """<script>document.title="owned"</script> "quotes" 'single' </script><img src=x onerror=alert(1)> """

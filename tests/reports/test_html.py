@@ -208,7 +208,7 @@ def test_sprites_keep_every_pixel_of_small_clips_and_tracks_lie_on_the_objects(p
 
 
 def test_long_and_large_clips_are_made_small():
-    from sora_eval.clip import Clip
+    from sora_eval.records.clip import Clip
 
     made = gallery.encode(Clip(np.zeros((120, 48, 448, 3), np.uint8), 24.0), tracked=False)
     assert (made.width, made.height, len(made.numbers), made.clip_width) == (224, 24, 48, 448)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from sora_eval.gate import gate
+from sora_eval.records.case import Prompt
 from sora_eval.runs import RunFolder
 from sora_eval.sides import Side, side_of
-from sora_eval.suite import Gate, Prompt, Suite
+from sora_eval.suite import Gate, Suite
 
 SUITE = {"id": "made", "version": 1, "fingerprint": "f00d"}
 SHAPES = ("32x32x9", "40x24x9")

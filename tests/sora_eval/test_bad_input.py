@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from sora_eval import evaluate
-from sora_eval.clip import Clip, write_clip
 from sora_eval.metrics import REGISTRY, create
+from sora_eval.records.clip import Clip
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import SuiteError, Undefined
+from sora_eval.video.codec import write_clip
 from tests.conftest import view_of
 
 TEMPORAL = [n for n, i in REGISTRY.items() if i.family == "temporal"]

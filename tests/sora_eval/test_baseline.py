@@ -7,10 +7,10 @@ import pytest
 
 from sora_eval import baseline
 from sora_eval.gate import gate
+from sora_eval.records.verdict import Verdict
 from sora_eval.sides import side_of
 from sora_eval.suite import Gate
 from sora_eval.util.errors import BaselineError
-from sora_eval.verdicts import Verdict
 from tests.sora_eval.synthetic import make_run, reopened
 
 GATES = {"m": Gate(max_decrease=5.0), "fvd": Gate(max_increase=5.0)}

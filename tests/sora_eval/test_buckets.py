@@ -8,14 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sora_eval import evaluate
-from sora_eval.buckets import AXES, Bucket, describe, incomparable, pooling_note, spread
 from sora_eval.canvas import on_canvas
-from sora_eval.clip import Clip, read_clip, write_clip
 from sora_eval.differences import difference
+from sora_eval.records.bucket import AXES, Bucket, describe, incomparable, pooling_note, spread
+from sora_eval.records.clip import Clip
+from sora_eval.records.verdict import Verdict
 from sora_eval.sides import side_of
 from sora_eval.suite import Canonical, load_suite
 from sora_eval.util.errors import SuiteError, Undefined
-from sora_eval.verdicts import Verdict
+from sora_eval.video.codec import read_clip, write_clip
 
 SMALL = Bucket(32, 32, 16, 8.0)
 BUCKETS = st.builds(

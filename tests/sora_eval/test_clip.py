@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sora_eval.clip import Clip, read_clip, write_clip
+from sora_eval.records.clip import Clip
 from sora_eval.util.errors import ClipError
+from sora_eval.video.codec import read_clip, write_clip
 
 
 def encode(path, frames, fps=24, codec="libx264", **options):

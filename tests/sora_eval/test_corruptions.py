@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from reference_model.world import ObjectFacts
-from sora_eval.clip import Clip
-from sora_eval.corruptions import BASELINES, CORRUPTIONS, STRENGTHS, TIME_MAPS, baseline, corrupt, generator_of, hit
 from sora_eval.features.tracks import BlobTracks, tracks
 from sora_eval.generators.world_corruptions import damaged_frames
+from sora_eval.records.clip import Clip
 from sora_eval.util.errors import Undefined
+from sora_eval.video.corruptions import BASELINES, CORRUPTIONS, STRENGTHS, TIME_MAPS, baseline, corrupt, generator_of, hit
 from tests.conftest import world_clip
 
 PIXEL = [n for n, c in CORRUPTIONS.items() if c.kind == "pixel"]

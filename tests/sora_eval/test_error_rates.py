@@ -7,10 +7,10 @@ import pytest
 
 from reports.error_rates import BEGIN, END, page_block, sees, table, write_between
 from sora_eval.error_rates import SIGNIFICANT, WHOLE, Rates, compose, draw, error_rates
+from sora_eval.records.verdict import Verdict
 from sora_eval.sides import Side, side_of
 from sora_eval.suite import Gate
 from sora_eval.util.errors import RunError, SuiteError
-from sora_eval.verdicts import Verdict
 from tests.sora_eval.synthetic import make_run, make_side
 
 PROMPTS = [f"p{i:02d}" for i in range(16)]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from sora_eval.gate import gate
+from sora_eval.records.verdict import GateResult, Verdict
 from sora_eval.suite import Gate
 from sora_eval.util.errors import SuiteError
-from sora_eval.verdicts import GateResult, Verdict
 from tests.sora_eval.synthetic import SHAPES, UP, edit, make_run, reopened, values, verdict
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sora_eval.compare import compare
 from sora_eval.differences import difference
 from sora_eval.gate import allowed_change, gate, within
+from sora_eval.records.verdict import GateResult, Verdict
 from sora_eval.suite import Gate
-from sora_eval.verdicts import GateResult, Verdict
 from tests.sora_eval.synthetic import PROMPTS, UP, edit, make_run, make_side, reopened, values, verdict
 
 # The comparator

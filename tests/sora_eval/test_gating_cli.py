@@ -11,8 +11,8 @@ import pytest
 from reports import junit, verdicts
 from sora_eval import baseline
 from sora_eval.gate import gate
+from sora_eval.records.verdict import GateResult, Verdict
 from sora_eval.suite import Gate
-from sora_eval.verdicts import GateResult, Verdict
 from tests.sora_eval.synthetic import make_run
 
 MAIN = "from sora_eval.cli import main; main()"

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from reference_model.world import ObjectFacts
-from sora_eval.buckets import AXES
 from sora_eval.metrics import REGISTRY, create
 from sora_eval.metrics.base import ClipMetric
+from sora_eval.records.bucket import AXES
 from tests.conftest import view_of, world_clip
 
 MOVED = 0.05

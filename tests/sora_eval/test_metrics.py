@@ -16,7 +16,7 @@ from sora_eval.metrics import REGISTRY, create
 from sora_eval.metrics.base import ClipMetric, SetMetric
 from sora_eval.metrics.temporal import consistency, temporal_flickering
 from sora_eval.metrics.text import clip_score, retrieval_rank
-from sora_eval.suite import Prompt
+from sora_eval.records.case import Prompt
 from sora_eval.util.errors import Undefined, WeightsError
 from sora_eval.util.weights import world_clip as world_clip_folder
 from tests.conftest import view_of, world_clip

@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 
 from sora_eval import evaluate
-from sora_eval.clip import Clip, write_clip
 from sora_eval.features.base import ClipView
 from sora_eval.features.motion_masks import with_masks
 from sora_eval.metrics import create
 from sora_eval.metrics.physics_iq import Measures, Shown, iou, measure, original_score, shown, verified_score
 from sora_eval.metrics.takes import Takes, parse_name
-from sora_eval.suite import Case, Prompt, load_suite
+from sora_eval.records.case import Case, Prompt
+from sora_eval.records.clip import Clip
+from sora_eval.suite import load_suite
 from sora_eval.util.errors import ClipError, Undefined
+from sora_eval.video.codec import write_clip
 
 FPS = 4
 FRAMES = 5 * FPS
@@ -162,7 +164,7 @@ def filmed(tmp_path, monkeypatch):
 
 
 def take(filmed, number, view, which, scene):
-    from sora_eval.clip import read_clip
+    from sora_eval.video.codec import read_clip
 
     return read_clip(next(filmed.rglob(real_name(number, view, which, scene)))).frames
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sora_eval.clip import Clip
+from sora_eval.records.case import Case, Prompt
+from sora_eval.records.clip import Clip
 from sora_eval.runs import RunFolder
 from sora_eval.scoring import score
-from sora_eval.suite import Case, Prompt, Suite, SuiteHead
+from sora_eval.suite import Suite, SuiteHead
 from sora_eval.util.errors import RunError
 from sora_eval.workers import Workers
 

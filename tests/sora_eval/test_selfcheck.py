@@ -9,10 +9,9 @@ from typer.testing import CliRunner
 
 from reference_model.world import ObjectFacts
 from sora_eval.cli import app
-from sora_eval.clip import Clip, write_clip
-from sora_eval.corruptions import CORRUPTIONS, SOURCES, STRENGTHS
 from sora_eval.metrics import REGISTRY, MetricInfo
 from sora_eval.metrics.base import ClipMetric, Output, Score
+from sora_eval.records.clip import Clip
 from sora_eval.selfcheck import measure as measuring
 from sora_eval.selfcheck.claims import CLAIMS, SET_CORRUPTIONS, Claim
 from sora_eval.selfcheck.judge import _holds
@@ -20,6 +19,8 @@ from sora_eval.selfcheck.material import Cell, open_material
 from sora_eval.selfcheck.responses import EFFECT_LIMIT, direction, paired_effect, rank_correlation, set_effect
 from sora_eval.selfcheck.result import Row
 from sora_eval.util.errors import SoraEvalError
+from sora_eval.video.codec import write_clip
+from sora_eval.video.corruptions import CORRUPTIONS, SOURCES, STRENGTHS
 from tests.conftest import world_clip
 
 

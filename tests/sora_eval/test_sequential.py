@@ -10,12 +10,12 @@ from scipy import stats
 
 from sora_eval.gate import gate
 from sora_eval.power import ALPHA, permutations_for
+from sora_eval.records.verdict import GateResult, GateRow, Verdict
 from sora_eval.sequential import LEAST_SHARE, SPENDING, is_decided, looks
 from sora_eval.sides import restricted
 from sora_eval.statistics import RESAMPLES, difference_interval, jackknife_interval, resamples_for
 from sora_eval.suite import Gate
 from sora_eval.util.errors import SuiteError
-from sora_eval.verdicts import GateResult, GateRow, Verdict
 from tests.sora_eval.synthetic import make_run, make_side, reopened
 
 kinds = st.sampled_from(list(SPENDING))

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from sora_eval.arms import Call, Facts, timed
 from sora_eval.bench import bench
-from sora_eval.clip import Clip
 from sora_eval.fits import cost_of, lead_of_attention
-from sora_eval.generators import Capabilities, Request, open_generator, with_device
+from sora_eval.generators import Capabilities, open_generator, with_device
 from sora_eval.performance import Ratio, paired_ratio
+from sora_eval.records.clip import Clip
+from sora_eval.records.request import Request
 from sora_eval.suite import Suite, load_suite
 from sora_eval.sweeps import groups_of, shapes_of, size_of, snapped
 from sora_eval.throughput import largest_batch, plan, summarise, time_group

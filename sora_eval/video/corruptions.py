@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.clip import Clip
-from sora_eval.metrics import Family
+from sora_eval.records.clip import Clip
+from sora_eval.records.family import Family
 
 STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
 CLEAN, BASELINE = "clean", "baseline:"  # what is no corruption: nothing done, or a trivial clip by its name

@@ -1,0 +1,1 @@
+"""Pixels: files to frames and back, and graded damage to frames."""
