@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from sora_eval.compare import label_of
-from sora_eval.metrics import REGISTRY
+from sora_eval.registry.metrics import REGISTRY
 from sora_eval.runs import RunFolder, Table
 
 _SHAPE = re.compile(r"(\d+)x(\d+)x(\d+)")

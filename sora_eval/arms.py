@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
-from sora_eval.generating import problem_of, reason_of
-from sora_eval.generators import (
+from sora_eval.generators.asking import problem_of, reason_of
+from sora_eval.generators.opening import open_generator
+from sora_eval.generators.protocol import (
     Capabilities,
     CountsFlops,
     CountsTokens,
@@ -22,7 +23,6 @@ from sora_eval.generators import (
     SaysWhere,
     ServesMixed,
     Synchronises,
-    open_generator,
 )
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request

@@ -11,8 +11,10 @@ from typing import Any
 from sora_eval import throughput
 from sora_eval.arms import LocalArm
 from sora_eval.floors import score_floors
-from sora_eval.generating import generate
-from sora_eval.generators import BringsClips, Generator, open_generator, shape_problems
+from sora_eval.generators.opening import open_generator
+from sora_eval.generators.protocol import BringsClips, Generator
+from sora_eval.generators.shapes import shape_problems
+from sora_eval.pipeline.generate import generate
 from sora_eval.records.case import Case
 from sora_eval.runs import RunFolder, new_head, now, stored_suite
 from sora_eval.scoring import score

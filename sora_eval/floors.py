@@ -5,11 +5,12 @@ The tracker's floor is the world itself; the latent's is the world through the V
 
 from __future__ import annotations
 
-from sora_eval.generating import answers, request_of
-from sora_eval.generators import Generator, open_generator
-from sora_eval.metrics import REGISTRY
-from sora_eval.metrics.made import make_metrics
+from sora_eval.generators.asking import answers, request_of
+from sora_eval.generators.opening import open_generator
+from sora_eval.generators.protocol import Generator
+from sora_eval.metrics.create import make_metrics
 from sora_eval.records.case import Case
+from sora_eval.registry.metrics import REGISTRY
 from sora_eval.runs import RunFolder
 from sora_eval.scorer import Views, score_rows, signature_of
 from sora_eval.suite import Suite

@@ -10,14 +10,14 @@ import numpy as np
 
 from sora_eval.canvas import on_canvas
 from sora_eval.features.base import Array, ClipView, FeatureCache
-from sora_eval.generating import sample_row
-from sora_eval.generators import BringsClips
-from sora_eval.metrics import REGISTRY
+from sora_eval.generators.protocol import BringsClips
 from sora_eval.metrics.base import ClipMetric, SetMetric
-from sora_eval.metrics.made import make_metrics
+from sora_eval.metrics.create import make_metrics
+from sora_eval.pipeline.generate import sample_row
 from sora_eval.records.bucket import Bucket
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
+from sora_eval.registry.metrics import REGISTRY
 from sora_eval.runs import RunFolder
 from sora_eval.suite import Suite
 from sora_eval.util.errors import ClipError, Undefined

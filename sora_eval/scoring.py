@@ -12,11 +12,12 @@ from functools import partial
 import numpy as np
 
 from sora_eval.features.base import Array
-from sora_eval.generating import answers, request_of
-from sora_eval.generators import BringsClips, Generator, open_generator
-from sora_eval.metrics import REGISTRY
+from sora_eval.generators.asking import answers, request_of
+from sora_eval.generators.opening import open_generator
+from sora_eval.generators.protocol import BringsClips, Generator
 from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
+from sora_eval.registry.metrics import REGISTRY
 from sora_eval.runs import RunFolder
 from sora_eval.scorer import Scorer
 from sora_eval.suite import Suite

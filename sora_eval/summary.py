@@ -14,12 +14,12 @@ from sora_eval import throughput
 from sora_eval.attribution import attribution
 from sora_eval.distances import set_statistic
 from sora_eval.floors import PREFIX, measured
-from sora_eval.metrics import REGISTRY
 from sora_eval.metrics.base import ClipMetric, Output, SetMetric
+from sora_eval.metrics.create import Metrics, make_metrics
 from sora_eval.metrics.distribution import FVD
-from sora_eval.metrics.made import Metrics, make_metrics
 from sora_eval.records.bucket import Axis, Bucket, describe, pooling_note
 from sora_eval.records.case import Case
+from sora_eval.registry.metrics import REGISTRY
 from sora_eval.runs import RunFolder
 from sora_eval.scorer import signature_of
 from sora_eval.scoring import REFERENCE

@@ -44,14 +44,14 @@ def _rows(kind: What, root: Path) -> tuple[list[tuple[str, ...]], tuple[str, ...
         suites = [load_suite(name) for name in shipped()]
         return [(s.suite.id, str(len(s.cases)), s.suite.description) for s in suites], ("name", "cases", "about")
     if kind is What.metrics:
-        from sora_eval.metrics import REGISTRY
+        from sora_eval.registry.metrics import REGISTRY
 
         metrics: list[tuple[str, ...]] = [
             (n, i.family, i.kind, ", ".join(i.sensitive_to) or "none of them", i.about) for n, i in REGISTRY.items()
         ]
         return metrics, ("name", "family", "kind", "changes with", "about")
     if kind is What.generators:
-        from sora_eval.generators import GENERATORS
+        from sora_eval.registry.generators import GENERATORS
 
         return [(i.usage.replace("[", r"\["), i.about) for i in GENERATORS.values()], ("usage", "about")
     if kind is What.weights:

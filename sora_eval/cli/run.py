@@ -64,7 +64,7 @@ def run(
     from reports import render, tables
     from sora_eval import evaluate, sequential, sizing
     from sora_eval.cli.gate import conclude
-    from sora_eval.generators import with_device
+    from sora_eval.generators.opening import with_device
     from sora_eval.runs import resolve_run
     from sora_eval.suite import load_suite
     from sora_eval.util.environment import is_strict

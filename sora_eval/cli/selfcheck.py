@@ -32,7 +32,7 @@ def selfcheck(
 ) -> None:
     """Show graded damage to every metric: does it see what it claims to see, and is it blind only to what it says?"""
     from reports import selfcheck as report
-    from sora_eval.metrics.made import make_metrics
+    from sora_eval.metrics.create import make_metrics
     from sora_eval.selfcheck.judge import judge
     from sora_eval.selfcheck.material import open_material
     from sora_eval.selfcheck.measure import check_corruptions, check_metrics, measure

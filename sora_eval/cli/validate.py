@@ -26,7 +26,7 @@ def validate(
     loaded = load_suite(suite)
     if generator or loaded.axes or loaded.throughput:
         from sora_eval.evaluate import plan
-        from sora_eval.generators import open_generator
+        from sora_eval.generators.opening import open_generator
 
         plan(loaded, open_generator(generator or "reference"))
     print(f"{loaded.path}: valid; {len(loaded.cases)} cases, {len(loaded.metrics)} metrics, fingerprint {loaded.fingerprint}")

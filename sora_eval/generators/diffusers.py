@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from sora_eval.generators import Capabilities, refuse_options
+from sora_eval.generators.opening import refuse_options
+from sora_eval.generators.protocol import Capabilities
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
 from sora_eval.util.errors import GeneratorError

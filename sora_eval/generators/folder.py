@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from sora_eval.generators import Capabilities, refuse_options
+from sora_eval.generators.opening import refuse_options
+from sora_eval.generators.protocol import Capabilities
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request

@@ -18,7 +18,9 @@ from reference_model.patchify import grid_of, tokens_of
 from reference_model.refiner import EndpointRefiner, Refiner
 from reference_model.shapes import MULTIPLE, TIME_STRIDE
 from reference_model.world import FPS, Facts, Frames, make_clip
-from sora_eval.generators import Capabilities, check_shape, refuse_options
+from sora_eval.generators.opening import refuse_options
+from sora_eval.generators.protocol import Capabilities
+from sora_eval.generators.shapes import check_shape
 from sora_eval.generators.world_corruptions import damaged_frames
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request

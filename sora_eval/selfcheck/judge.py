@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from sora_eval.distances import set_statistic
-from sora_eval.metrics import REGISTRY
 from sora_eval.metrics.base import ClipMetric, Output, SetMetric
-from sora_eval.metrics.made import Metrics
+from sora_eval.metrics.create import Metrics
+from sora_eval.registry.metrics import REGISTRY
 from sora_eval.selfcheck.claims import CLAIMS, Claim
 from sora_eval.selfcheck.material import Cell, Material
 from sora_eval.selfcheck.measure import Measured

@@ -8,8 +8,9 @@ from itertools import zip_longest
 
 import numpy as np
 
-from sora_eval.generating import answers, request_of
-from sora_eval.generators import BringsClips, DamagesScenes, open_generator
+from sora_eval.generators.asking import answers, request_of
+from sora_eval.generators.opening import open_generator
+from sora_eval.generators.protocol import BringsClips, DamagesScenes
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
 from sora_eval.selfcheck.responses import LEAST_PAIRS

@@ -21,11 +21,11 @@ import numpy.typing as npt
 import torch
 
 from sora_eval.features.base import ClipView, FeatureCache
-from sora_eval.metrics import REGISTRY
 from sora_eval.metrics.base import ClipMetric, SetMetric
-from sora_eval.metrics.made import Metrics
+from sora_eval.metrics.create import Metrics
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
+from sora_eval.registry.metrics import REGISTRY
 from sora_eval.selfcheck.claims import SET_CORRUPTIONS
 from sora_eval.selfcheck.material import Cell, Material, cells_of
 from sora_eval.util.errors import SelfcheckError, SoraEvalError, Undefined, near

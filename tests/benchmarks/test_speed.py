@@ -22,10 +22,10 @@ from sora_eval.distances import frechet_distance, set_statistic
 from sora_eval.features import i3d
 from sora_eval.features.base import ClipView
 from sora_eval.gate import gate
-from sora_eval.generating import generate
-from sora_eval.generators import open_generator
-from sora_eval.metrics import REGISTRY
+from sora_eval.generators.opening import open_generator
 from sora_eval.metrics.base import ClipMetric
+from sora_eval.pipeline.generate import generate
+from sora_eval.registry.metrics import REGISTRY
 from sora_eval.runs import RunFolder
 from sora_eval.scorer import Scorer
 from sora_eval.statistics import paired_set_difference

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from sora_eval import evaluate
-from sora_eval.metrics import REGISTRY, create
+from sora_eval.metrics.create import create
 from sora_eval.records.clip import Clip
+from sora_eval.registry.metrics import REGISTRY
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import SuiteError, Undefined
 from sora_eval.video.codec import write_clip

@@ -5,7 +5,7 @@ import pytest
 
 from sora_eval.bias import LEAST_PER_DIMENSION, bootstrap_interval, extrapolated_frechet
 from sora_eval.distances import frechet_distance
-from sora_eval.metrics import create
+from sora_eval.metrics.create import create
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import RefusedError, SuiteError
 

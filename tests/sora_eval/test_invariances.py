@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from reference_model.world import ObjectFacts
-from sora_eval.metrics import REGISTRY, create
 from sora_eval.metrics.base import ClipMetric
+from sora_eval.metrics.create import create
 from sora_eval.records.bucket import AXES
+from sora_eval.registry.metrics import REGISTRY
 from tests.conftest import view_of, world_clip
 
 MOVED = 0.05

@@ -12,11 +12,12 @@ from reference_model.world import Facts, ObjectFacts
 from sora_eval.features.base import FeatureCache
 from sora_eval.features.clip_model import FrameEmbeddings, load
 from sora_eval.features.flow import PairMotion, PairWarping
-from sora_eval.metrics import REGISTRY, create
 from sora_eval.metrics.base import ClipMetric, SetMetric
+from sora_eval.metrics.create import create
 from sora_eval.metrics.temporal import consistency, temporal_flickering
 from sora_eval.metrics.text import clip_score, retrieval_rank
 from sora_eval.records.case import Prompt
+from sora_eval.registry.metrics import REGISTRY
 from sora_eval.util.errors import Undefined, WeightsError
 from sora_eval.util.weights import world_clip as world_clip_folder
 from tests.conftest import view_of, world_clip

@@ -10,7 +10,8 @@ import torch
 from sora_eval.features.i3d import VideoFeatures
 from sora_eval.features.network import NetworkFile
 from sora_eval.features.protocols import FVD_PROTOCOLS
-from sora_eval.metrics import REGISTRY, create
+from sora_eval.metrics.create import create
+from sora_eval.registry.metrics import REGISTRY
 from sora_eval.util.errors import RefusedError, Undefined, WeightsError
 from sora_eval.util.weights import sha256_file
 from tests.conftest import view_of

@@ -14,7 +14,7 @@ from reference_model.world import ObjectFacts
 from sora_eval.distances import frechet_distance, kernel_distance
 from sora_eval.features.clip_model import FrameEmbeddings, load
 from sora_eval.features.flow import PairWarping
-from sora_eval.metrics import create
+from sora_eval.metrics.create import create
 from sora_eval.metrics.temporal import consistency, temporal_flickering
 from sora_eval.metrics.text import clip_score
 from tests.conftest import view_of, world_clip

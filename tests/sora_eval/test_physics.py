@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reference_model.world import Facts, FactsError, ObjectFacts, Scene, make_clip, render, sample_facts
 from sora_eval.features.tracks import BlobTracks, Track, tracks
-from sora_eval.metrics import create
+from sora_eval.metrics.create import create
 from sora_eval.metrics.physics.laws import support
 from sora_eval.metrics.physics.stage import Stage, Thing
 from sora_eval.util.errors import Undefined

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from sora_eval.features.protocols import FVD_PROTOCOLS, cut, resize_tf1
-from sora_eval.metrics import create
+from sora_eval.metrics.create import create
 from sora_eval.util.errors import SuiteError
 
 SHAPES = [(17, 32, 32), (16, 24, 40), (20, 300, 260), (12, 40, 24)]

@@ -10,7 +10,7 @@ from torchvision.models.optical_flow import raft_small
 
 from sora_eval.features import raft
 from sora_eval.features.flow import Flow
-from sora_eval.metrics import create
+from sora_eval.metrics.create import create
 from sora_eval.util.errors import SuiteError, WeightsError
 from tests.conftest import view_of
 

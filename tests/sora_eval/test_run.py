@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sora_eval import evaluate
-from sora_eval.metrics import REGISTRY
+from sora_eval.registry.metrics import REGISTRY
 from sora_eval.runs import RunFolder
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import RunError, SuiteError
@@ -189,7 +189,7 @@ def test_a_folder_of_real_videos_is_scored_reading_each_file_once(workspace, vid
 
 
 def test_manifests_bring_prompts(workspace, videos):
-    from sora_eval.generators import open_generator
+    from sora_eval.generators.opening import open_generator
     from sora_eval.util.errors import GeneratorError
 
     (videos / "list.csv").write_text('videopath,caption\nclip_0.mp4,"a, b"\nclip_2.mp4,\n')

@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from reference_model.world import ObjectFacts
 from sora_eval.cli import app
-from sora_eval.metrics import REGISTRY, MetricInfo
 from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.records.clip import Clip
+from sora_eval.registry.metrics import REGISTRY, MetricInfo
 from sora_eval.selfcheck import measure as measuring
 from sora_eval.selfcheck.claims import CLAIMS, SET_CORRUPTIONS, Claim
 from sora_eval.selfcheck.judge import _holds

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from sora_eval.evaluate import plan
-from sora_eval.generators import Capabilities
-from sora_eval.metrics import REGISTRY
+from sora_eval.generators.protocol import Capabilities
+from sora_eval.registry.metrics import REGISTRY
 from sora_eval.suite import Suite, gates_of, load_suite, shipped
 from sora_eval.util.errors import SuiteError
 
@@ -22,7 +22,7 @@ def test_shipped_suites_are_valid(name):
 
 
 def test_quick_measures_all_four_families_and_speed():
-    from sora_eval.metrics import REGISTRY
+    from sora_eval.registry.metrics import REGISTRY
 
     suite = load_suite("quick")
     assert {REGISTRY[m].family for m in suite.metrics} == {"distribution", "text", "temporal", "physics"}

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from sora_eval.arms import Call, Facts, timed
 from sora_eval.bench import bench
 from sora_eval.fits import cost_of, lead_of_attention
-from sora_eval.generators import Capabilities, open_generator, with_device
+from sora_eval.generators.opening import open_generator, with_device
+from sora_eval.generators.protocol import Capabilities
 from sora_eval.performance import Ratio, paired_ratio
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request

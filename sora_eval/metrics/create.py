@@ -1,14 +1,15 @@
-"""The metrics that are asked for, made where they can be."""
+"""Makes metrics by name: loads a metric's module when it is needed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
-from sora_eval.metrics import create
 from sora_eval.metrics.base import ClipMetric, SetMetric
 from sora_eval.records.case import Prompt
+from sora_eval.registry.metrics import REGISTRY, check_options
 from sora_eval.util.errors import SoraEvalError
 
 
@@ -36,3 +37,13 @@ def make_metrics(chosen: Mapping[str, Mapping[str, Any]], prompts: Iterable[Prom
         else:
             made.sets[name] = metric
     return made
+
+
+def create(name: str, options: dict[str, Any] | None = None) -> ClipMetric | SetMetric:
+    """A metric with its options; the rest keep their defaults. Raises WeightsError when a network is missing, RefusedError and
+    SuiteError for options that it cannot have."""
+    check_options(name, options or {})
+    info = REGISTRY[name]
+    module, _, attribute = info.target.partition(":")
+    metric: ClipMetric | SetMetric = getattr(import_module(module), attribute)(**{**info.options, **(options or {})})
+    return metric

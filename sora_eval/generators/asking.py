@@ -1,0 +1,66 @@
+"""Asks a generator: a request per case, and every answer checked."""
+
+from __future__ import annotations
+
+from typing import Any
+from zlib import crc32
+
+from sora_eval.generators.protocol import Generator
+from sora_eval.records.case import Case
+from sora_eval.records.clip import Clip
+from sora_eval.records.request import Request
+from sora_eval.suite import Suite
+from sora_eval.util.errors import SoraEvalError
+
+
+def request_of(case: Case, suite: Suite, seed_offset: int = 0) -> Request:
+    """What a generator is asked for.
+
+    Its seed mixes the prompt's id with the case's seed: one seed for all prompts would start them all from the same noise,
+    and a set of clips would be far less varied than its n says.
+    """
+    seed = (crc32(case.prompt.id.encode()) + case.seed + seed_offset) % 2**31
+    assert case.width is not None and case.height is not None  # noqa: PT018
+    assert case.num_frames is not None and case.fps is not None  # noqa: PT018
+    return Request(
+        case.prompt.text,
+        case.width,
+        case.height,
+        case.num_frames,
+        case.fps,
+        seed,
+        suite.generate.num_inference_steps,
+        suite.generate.guidance_scale,
+        case.prompt.facts,
+        case.seed,
+    )
+
+
+def answers(generator: Generator, requests: list[Request]) -> list[Clip | str]:
+    """A clip or the reason why there is none, a request; one bad request does not take its neighbours along."""
+    try:
+        clips = list(generator.generate(requests))
+        if len(clips) == len(requests):
+            return [problem_of(c, r) or c for c, r in zip(clips, requests, strict=True)]
+        reason = f"the generator returned {len(clips)} clips, expected {len(requests)}"
+    except Exception as error:  # a user's generator may raise anything: it becomes the row's reason
+        reason = reason_of(error)
+    if len(requests) == 1:
+        return [reason]
+    return [answer for r in requests for answer in answers(generator, [r])]
+
+
+def problem_of(clip: Any, request: Request) -> str | None:
+    """What is wrong with an answer, found and expected; None if nothing is."""
+    if not isinstance(clip, Clip):
+        return f"the generator returned a {type(clip).__name__}, expected a Clip"
+    expected = (request.num_frames, request.height, request.width, 3)
+    if clip.frames.shape != expected:
+        return f"found frames {clip.frames.shape}, expected {expected}"
+    return None
+
+
+def reason_of(error: BaseException) -> str:
+    """An error as the reason of a row, on one line."""
+    message = " ".join(str(error).split())
+    return message if isinstance(error, SoraEvalError) else f"{type(error).__name__}: {message}"

@@ -1,0 +1,33 @@
+"""Which shapes a generator can make, and what to say of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sora_eval.generators.protocol import Capabilities
+from sora_eval.records.request import Request
+from sora_eval.util.errors import GeneratorError
+
+
+def check_shape(request: Request, capabilities: Capabilities, name: str) -> None:
+    """Raise GeneratorError naming the nearest valid values."""
+    for problem in shape_problems([(request.width, request.height, request.num_frames)], capabilities):
+        raise GeneratorError(f"{name}: {problem}")
+
+
+def shape_problems(sizes: Sequence[tuple[int, int, int]], capabilities: Capabilities) -> Iterator[str]:
+    """Why (width, height, frames) cannot be had, one sentence a value, without repeats."""
+    told: set[tuple[str, int]] = set()
+    for width, height, frames in sizes:
+        values = (
+            ("width", width, capabilities.side, 0),
+            ("height", height, capabilities.side, 0),
+            ("frames", frames, capabilities.stride, 1),
+        )
+        for name, value, step, offset in values:
+            if (value - offset) % step == 0 or (name, value) in told:
+                continue
+            told.add((name, value))
+            low = max((value - offset) // step, 1) * step + offset
+            rule = f"{offset} + a multiple of {step}" if offset else f"a multiple of {step}"
+            yield f"{name} = {value} is not {rule}; nearest valid: {low}, {low + step}"

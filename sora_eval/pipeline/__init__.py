@@ -1,0 +1,1 @@
+"""The run: plan, generate, score, summarise; each stage resumes from disk."""

@@ -1,0 +1,201 @@
+"""The metrics by name. This table loads none of them; `metrics.create` does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sora_eval.records.bucket import AXES, Axis
+from sora_eval.records.family import Family
+from sora_eval.util.errors import NO_BOOTSTRAP, RefusedError, SuiteError
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """What is known of a metric without loading it. `options` are the keys a suite may set, with their defaults.
+
+    `outputs` are its names in metrics.jsonl, where it has others than its own: what a gate can name.
+    """
+
+    family: Family
+    kind: Literal["per-clip", "set"]
+    target: str  # module:class
+    about: str
+    options: dict[str, Any] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()  # names of its scores, where they are several
+    # What of the same content does not move its scores; tests/sora_eval/test_invariances.py holds every declaration.
+    invariant_to: frozenset[Axis] = frozenset()
+    choices: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of options that are a word
+    refused: dict[tuple[str, str], str] = field(default_factory=dict)  # (option, value): why not
+    pixels: bool = False  # reads facts in pixels and frames: never scored on a canonical canvas
+
+    @property
+    def sensitive_to(self) -> tuple[Axis, ...]:
+        """What its scores are not to be pooled over or compared across."""
+        return tuple(axis for axis in AXES if axis not in self.invariant_to)
+
+
+_CLIP_OPTIONS = {"model": "world", "frames": 8}
+_SET_OPTIONS = {"protocol": "original", "precision": "fp32", "network": ""}
+_SET_CHOICES: dict[str, tuple[str, ...]] = {
+    "protocol": ("original", "styleganv", "cdfvd", "common_metrics", "fastvideo"),
+    "precision": ("fp32", "bf16"),
+}
+_FLOW_OPTIONS = {"flow": "dis", "flow_weights": ""}
+_FLOW_CHOICES: dict[str, tuple[str, ...]] = {"flow": ("dis", "raft", "raft_small")}
+
+REGISTRY: dict[str, MetricInfo] = {
+    "fvd": MetricInfo(
+        "distribution",
+        "set",
+        "sora_eval.metrics.distribution:FVD",
+        "Fréchet distance of I3D Kinetics-400 logits",
+        {**_SET_OPTIONS, "interval": "none", "extrapolate": False},
+        choices={**_SET_CHOICES, "interval": ("none",)},
+        refused={("interval", "bootstrap"): NO_BOOTSTRAP},
+    ),
+    "kvd": MetricInfo(
+        "distribution",
+        "set",
+        "sora_eval.metrics.distribution:KVD",
+        "unbiased kernel distance (MMD^2) of I3D logits",
+        _SET_OPTIONS,
+        choices=_SET_CHOICES,
+    ),
+    "precision": MetricInfo(
+        "distribution",
+        "set",
+        "sora_eval.metrics.distribution:Precision",
+        "share of generated clips inside the real set (k = 3 neighbours, I3D logits)",
+        _SET_OPTIONS,
+        choices=_SET_CHOICES,
+    ),
+    "recall": MetricInfo(
+        "distribution",
+        "set",
+        "sora_eval.metrics.distribution:Recall",
+        "share of real clips inside the generated set: falls when modes are lost",
+        _SET_OPTIONS,
+        choices=_SET_CHOICES,
+    ),
+    "clip_score": MetricInfo(
+        "text",
+        "per-clip",
+        "sora_eval.metrics.text:ClipScore",
+        "100 x cosine of prompt and frames, mean of frames",
+        _CLIP_OPTIONS,
+    ),
+    "clip_retrieval": MetricInfo(
+        "text",
+        "per-clip",
+        "sora_eval.metrics.text:ClipRetrieval",
+        "is the clip's own prompt ranked first among the suite's (R@1)",
+        _CLIP_OPTIONS,
+        invariant_to=frozenset({"fps"}),
+    ),
+    "caption_facts": MetricInfo(
+        "text",
+        "per-clip",
+        "sora_eval.metrics.captions:CaptionFacts",
+        "F1 of the facts that the recaptioner reads back from the clip",
+        {"checkpoint": "base"},
+    ),
+    "temporal_flickering": MetricInfo(
+        "temporal",
+        "per-clip",
+        "sora_eval.metrics.temporal:TemporalFlickering",
+        "VBench's (255 - mean absolute frame difference) / 255",
+        invariant_to=frozenset({"resolution"}),
+    ),
+    "subject_consistency": MetricInfo(
+        "temporal",
+        "per-clip",
+        "sora_eval.metrics.temporal:SubjectConsistency",
+        "VBench's: features of each frame against the first and the one before",
+        {"model": "world"},
+        invariant_to=frozenset({"resolution"}),
+    ),
+    "background_consistency": MetricInfo(
+        "temporal",
+        "per-clip",
+        "sora_eval.metrics.temporal:BackgroundConsistency",
+        "VBench's: the same formula, meant for a CLIP image tower",
+        {"model": "world"},
+        invariant_to=frozenset({"resolution"}),
+    ),
+    "motion_smoothness": MetricInfo(
+        "temporal",
+        "per-clip",
+        "sora_eval.metrics.temporal:MotionSmoothness",
+        "VBench's: every second frame against its interpolation, by optical flow",
+        _FLOW_OPTIONS,
+        choices=_FLOW_CHOICES,
+    ),
+    "warping_error": MetricInfo(
+        "temporal",
+        "per-clip",
+        "sora_eval.metrics.temporal:WarpingError",
+        "squared difference to the flow-warped next frame, occlusions masked",
+        _FLOW_OPTIONS,
+        choices=_FLOW_CHOICES,
+    ),
+    "dynamic_degree": MetricInfo(
+        "temporal",
+        "per-clip",
+        "sora_eval.metrics.temporal:DynamicDegree",
+        "VBench's: does the clip move at all, so that a still picture cannot win",
+        _FLOW_OPTIONS,
+        outputs=("dynamic_degree", "dynamic_degree.magnitude"),
+        choices=_FLOW_CHOICES,
+        invariant_to=frozenset({"fps"}),
+    ),
+    "physics_laws": MetricInfo(
+        "physics",
+        "per-clip",
+        "sora_eval.metrics.physics:PhysicsLaws",
+        "permanence, continuity, rigidity, free fall, collision and support of tracked objects",
+        outputs=tuple(
+            f"physics_laws.{law}" for law in ("permanence", "continuity", "rigidity", "free_fall", "collision", "support")
+        ),
+        pixels=True,
+    ),
+    "object_facts": MetricInfo(
+        "physics",
+        "per-clip",
+        "sora_eval.metrics.physics:ObjectFacts",
+        "count, colour, shape and velocity of tracked objects against the prompt's facts",
+        outputs=tuple(f"object_facts.{fact}" for fact in ("count", "colour", "shape", "motion", "velocity_error")),
+        pixels=True,
+    ),
+    "physics_iq": MetricInfo(
+        "physics",
+        "per-clip",
+        "sora_eval.metrics.physics_iq:PhysicsIQ",
+        "Physics-IQ, original and Verified, against the benchmark's two real takes",
+        {"real": ""},
+        outputs=tuple(
+            f"physics_iq.{name}"
+            for name in ("original", "verified", "mse", "spatiotemporal_iou", "spatial_iou", "weighted_spatial_iou")
+        ),
+        pixels=True,
+    ),
+    "point_laws": MetricInfo(
+        "physics",
+        "per-clip",
+        "sora_eval.metrics.point_laws:PointLaws",
+        "permanence, continuity, rigidity and smoothness of points followed through any video: proxies",
+        outputs=tuple(f"point_laws.{law}" for law in ("permanence", "continuity", "rigidity", "smoothness")),
+    ),
+}
+
+
+def check_options(name: str, options: dict[str, Any]) -> None:
+    """Refuse values that no metric of that name takes. Raises RefusedError with a reason, else SuiteError."""
+    info = REGISTRY[name]
+    for key, value in options.items():
+        if (key, value) in info.refused:
+            raise RefusedError(f"[metrics.{name}].{key} = {value!r}: {info.refused[key, value]}")
+        if key in info.choices and value not in info.choices[key]:
+            raise SuiteError(
+                f"[metrics.{name}].{key} = {value!r} is not known; expected one of: {', '.join(info.choices[key])}"
+            )
