@@ -13,13 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from sora_eval.distances import set_statistic
-from sora_eval.power import ALPHA
 from sora_eval.records.bucket import Axis, Bucket, incomparable
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.records.verdict import Verdict
 from sora_eval.sides import Features, Side, rows_of
-from sora_eval.statistics import (
+from sora_eval.stats.distances import set_statistic
+from sora_eval.stats.intervals import (
     RESAMPLES,
     Interval,
     clustered_error,
@@ -32,6 +31,7 @@ from sora_eval.statistics import (
     ratio_of_medians,
     sign_flip_p,
 )
+from sora_eval.stats.power import ALPHA
 
 NO_INTERVAL = Interval(None, None, "")
 SET_PERMUTATIONS = 999

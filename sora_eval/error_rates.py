@@ -15,10 +15,10 @@ import numpy as np
 from scipy import stats
 
 from sora_eval.gate import gate
-from sora_eval.power import ALPHA
 from sora_eval.records.verdict import Verdict
 from sora_eval.sides import Side
-from sora_eval.statistics import CONFIDENCE
+from sora_eval.stats.intervals import CONFIDENCE
+from sora_eval.stats.power import ALPHA
 from sora_eval.suite import Gate
 from sora_eval.util.errors import SuiteError
 

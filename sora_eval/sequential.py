@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from scipy import stats
 
-from sora_eval.power import ALPHA
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.records.verdict import GateResult, Verdict
+from sora_eval.stats.power import ALPHA
 from sora_eval.util.errors import SuiteError, near
 
 BATCH = 8

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from sora_eval.statistics import CONFIDENCE, RESAMPLES
+from sora_eval.stats.intervals import CONFIDENCE, RESAMPLES
 
 COLUMNS = ["metric", "kind", "slice", "base", "new", "change", "low", "high", "n", "prompts", "method"]
 

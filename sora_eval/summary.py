@@ -11,8 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from sora_eval import throughput
-from sora_eval.attribution import attribution
-from sora_eval.distances import set_statistic
 from sora_eval.floors import PREFIX, measured
 from sora_eval.metrics.base import ClipMetric, Output, SetMetric
 from sora_eval.metrics.create import Metrics, make_metrics
@@ -23,7 +21,9 @@ from sora_eval.registry.metrics import REGISTRY
 from sora_eval.runs import RunFolder
 from sora_eval.scorer import signature_of
 from sora_eval.scoring import REFERENCE
-from sora_eval.statistics import Interval, jackknife_interval, mean_interval, split_halves, two_sample_p
+from sora_eval.stats.attribution import attribution
+from sora_eval.stats.distances import set_statistic
+from sora_eval.stats.intervals import Interval, jackknife_interval, mean_interval, split_halves, two_sample_p
 from sora_eval.suite import Suite
 from sora_eval.util.errors import RefusedError
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from sora_eval.bias import extrapolated_frechet
-from sora_eval.distances import frechet_distance, kernel_distance, precision_recall
 from sora_eval.features.i3d import VideoFeatures
 from sora_eval.metrics.base import Output, SetMetric
+from sora_eval.stats.distances import frechet_distance, kernel_distance, precision_recall
+from sora_eval.stats.extrapolation import extrapolated_frechet
 
 NEIGHBOURS = 3
 

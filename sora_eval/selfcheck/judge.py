@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sora_eval.distances import set_statistic
 from sora_eval.metrics.base import ClipMetric, Output, SetMetric
 from sora_eval.metrics.create import Metrics
 from sora_eval.registry.metrics import REGISTRY
@@ -16,6 +15,7 @@ from sora_eval.selfcheck.material import Cell, Material
 from sora_eval.selfcheck.measure import Measured
 from sora_eval.selfcheck.responses import LEAST_PAIRS, NOTICED, direction, paired_effect, rank_correlation, set_effect
 from sora_eval.selfcheck.result import Caught, Response, Result, Row
+from sora_eval.stats.distances import set_statistic
 from sora_eval.video.corruptions import CLEAN, CORRUPTIONS, STRENGTHS
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from sora_eval.distances import Index
+from sora_eval.stats.distances import Index
 
 CORRELATED = 0.9  # |rank correlation| from which a response is graded
 NOTICED = 0.5  # effect in standard deviations from which it is more than noise: a medium effect (Cohen 1988)

@@ -17,8 +17,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from reference_model.measure import mixed_requests
 from reference_model.pipeline import PACKINGS, Pipeline
 from reference_model.world.prompts import sample_prompts
-from sora_eval.attribution import attribution
-from sora_eval.distances import frechet_distance, set_statistic
 from sora_eval.features import i3d
 from sora_eval.features.base import ClipView
 from sora_eval.gate import gate
@@ -28,7 +26,9 @@ from sora_eval.pipeline.generate import generate
 from sora_eval.registry.metrics import REGISTRY
 from sora_eval.runs import RunFolder
 from sora_eval.scorer import Scorer
-from sora_eval.statistics import paired_set_difference
+from sora_eval.stats.attribution import attribution
+from sora_eval.stats.distances import frechet_distance, set_statistic
+from sora_eval.stats.intervals import paired_set_difference
 from sora_eval.suite import Gate, load_suite
 from sora_eval.util.errors import Undefined
 from sora_eval.util.weights import load_i3d

@@ -11,7 +11,7 @@ import pytest
 
 from sora_eval.records.clip import Clip
 from sora_eval.runs import RunFolder
-from sora_eval.statistics import mean_interval
+from sora_eval.stats.intervals import mean_interval
 from sora_eval.video.codec import write_clip
 
 HOSTILE = (

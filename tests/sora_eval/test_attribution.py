@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sora_eval.attribution import attribution
-from sora_eval.distances import frechet_distance, kernel_distance
+from sora_eval.stats.attribution import attribution
+from sora_eval.stats.distances import frechet_distance, kernel_distance
 
 FVD, KVD = "fvd|x|frechet|ddof:{}", "kvd|x|mmd-cubic-unbiased"
 

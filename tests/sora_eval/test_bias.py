@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from sora_eval.bias import LEAST_PER_DIMENSION, bootstrap_interval, extrapolated_frechet
-from sora_eval.distances import frechet_distance
 from sora_eval.metrics.create import create
+from sora_eval.stats.distances import frechet_distance
+from sora_eval.stats.extrapolation import LEAST_PER_DIMENSION, bootstrap_interval, extrapolated_frechet
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import RefusedError, SuiteError
 
@@ -50,7 +50,7 @@ def test_far_above_the_dimensions_the_bias_is_gone(rng):
 def test_near_the_dimensions_it_is_refused_since_it_would_be_wrong(rng, monkeypatch):
     with pytest.raises(RefusedError, match=f"{D} dimensions of the features: 24 generated and 24 reference clips, at least 60"):
         extrapolated_frechet(*pair(rng, 2 * D))
-    monkeypatch.setattr("sora_eval.bias.LEAST_PER_DIMENSION", 0)
+    monkeypatch.setattr("sora_eval.stats.extrapolation.LEAST_PER_DIMENSION", 0)
     wrong = [extrapolated_frechet(*pair(rng, D)) - TRUE for _ in range(20)]
     assert np.mean(wrong) > 3 * np.std(wrong) / np.sqrt(20)
 

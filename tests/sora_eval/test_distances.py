@@ -6,7 +6,7 @@ import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sora_eval.distances import (
+from sora_eval.stats.distances import (
     frechet_distance,
     frechet_from_gram,
     gram,

@@ -11,12 +11,12 @@ from torchmetrics.functional.multimodal.clip_score import clip_score as torchmet
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from reference_model.world import ObjectFacts
-from sora_eval.distances import frechet_distance, kernel_distance
 from sora_eval.features.clip_model import FrameEmbeddings, load
 from sora_eval.features.flow import PairWarping
 from sora_eval.metrics.create import create
 from sora_eval.metrics.temporal import consistency, temporal_flickering
 from sora_eval.metrics.text import clip_score
+from sora_eval.stats.distances import frechet_distance, kernel_distance
 from tests.conftest import view_of, world_clip
 
 

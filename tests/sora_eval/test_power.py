@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sora_eval.power import ALPHA, detectable, holm, permutations_for, units_needed
+from sora_eval.stats.power import ALPHA, detectable, holm, permutations_for, units_needed
 
 
 def test_holm_by_hand():

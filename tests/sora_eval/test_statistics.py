@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sora_eval.distances import Statistic, frechet_from_gram, gram, mmd_from_gram, set_statistic
-from sora_eval.statistics import (
+from sora_eval.stats.distances import Statistic, frechet_from_gram, gram, mmd_from_gram, set_statistic
+from sora_eval.stats.intervals import (
     clustered_error,
     difference_interval,
     jackknife_interval,

@@ -11,7 +11,7 @@ import re
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.distances import Array, Index, gram, set_statistic
+from sora_eval.stats.distances import Array, Index, gram, set_statistic
 
 # The integrand decays like exp(-|x| / 2) and is analytic for |Im x| < pi; with this step the trapezoid rule errs by
 # exp(-2 pi^2 / step) = 7e-18, and cutting it off at this reach by exp(-23) = 1e-10 of the spread of one clip.

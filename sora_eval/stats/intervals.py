@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from sora_eval.distances import Index, Statistic
+from sora_eval.stats.distances import Index, Statistic
 
 Array = npt.NDArray[np.float64]
 CONFIDENCE = 0.95

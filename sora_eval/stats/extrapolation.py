@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.distances import Array, frechet_distance
+from sora_eval.stats.distances import Array, frechet_distance
 from sora_eval.util.errors import NO_BOOTSTRAP, RefusedError
 
 # Below 3 D the value is no straight line in 1/n: at n = 2 D the intercept misses by 0.7 of the true distance, at 3 D by
