@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tomlkit
-import tomlkit.items
 
 from sora_eval.differences import Difference, difference
 from sora_eval.gate import allowed_change, within
@@ -158,27 +154,3 @@ def _round_up(value: float) -> float:
         return 0.0
     unit = 10.0 ** (math.floor(math.log10(value)) - 1)
     return float(f"{math.ceil(value / unit - 1e-9) * unit:.12g}")
-
-
-def write_gates(path: Path, gates: Mapping[str, Gate]) -> None:
-    """Put limits into the [gates] tables of a suite file; everything else in it, comments too, stays as it is."""
-    try:
-        document = tomlkit.parse(path.read_text())
-        if "gates" not in document:
-            document["gates"] = tomlkit.table(is_super_table=True)
-        tables: Any = document["gates"]
-        for metric, gate in gates.items():
-            if metric not in tables:
-                tables[metric] = tomlkit.table()
-            table: Any = tables[metric]
-            for key in ("max_increase", "max_decrease", "floor", "provenance"):
-                value = getattr(gate, key)
-                if value or (value is not None and key.startswith("max_")):
-                    table[key] = value
-                elif key in table:
-                    del table[key]
-        partial = path.with_suffix(".part")
-        partial.write_text(tomlkit.dumps(document))
-        os.replace(partial, path)
-    except OSError as error:
-        raise SuiteError(f"{path} cannot be written: {error.strerror}") from error

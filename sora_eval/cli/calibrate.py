@@ -33,8 +33,9 @@ def calibrate(
     from reports.spread import spread_table
     from sora_eval.runs import now, resolve_run
     from sora_eval.sides import side_of
-    from sora_eval.spread import propose, spreads, write_gates
+    from sora_eval.spread import propose, spreads
     from sora_eval.suite import load_suite
+    from sora_eval.suite.editing import write_gates
     from sora_eval.util.errors import SuiteError
 
     loaded = load_suite(suite)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from sora_eval.records.speed_metrics import SPEED_METRICS
 from sora_eval.registry.metrics import REGISTRY, check_options
-from sora_eval.suite.records import Suite
+from sora_eval.suite.suite import Suite
 from sora_eval.suite.tables import Axes, Canonical, Floors, Gate, Generate, Prompts, Reference, SuiteHead, Throughput
 from sora_eval.util.errors import SoraEvalError, SuiteError, near
 

@@ -7,8 +7,9 @@ from reports.spread import spread_table
 from sora_eval import calibrate
 from sora_eval.cli.calibrate import calibrate as verb
 from sora_eval.gate import gate
-from sora_eval.spread import passing, propose, spreads, write_gates
+from sora_eval.spread import passing, propose, spreads
 from sora_eval.suite import Gate, load_suite
+from sora_eval.suite.editing import write_gates
 from sora_eval.util.errors import SuiteError
 from tests.sora_eval.synthetic import make_run, make_side
 
