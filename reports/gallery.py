@@ -15,7 +15,7 @@ import pandas as pd
 from PIL import Image
 
 from reports.source import LoadedRun
-from sora_eval.features.tracks import BlobTracks, tracks
+from sora_eval.features.object_tracks import BlobTracks, tracks
 from sora_eval.records.clip import Clip
 from sora_eval.util.errors import ClipError
 from sora_eval.video.codec import read_clip

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sora_eval.canvas import on_canvas
-from sora_eval.features.base import Array, ClipView, FeatureCache
+from sora_eval.features.view import Array, ClipView, FeatureCache
 from sora_eval.generators.protocol import BringsClips
 from sora_eval.metrics.base import ClipMetric, SetMetric
 from sora_eval.metrics.create import make_metrics

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from sora_eval.features.base import Array
+from sora_eval.features.view import Array
 from sora_eval.generators.asking import answers, request_of
 from sora_eval.generators.opening import open_generator
 from sora_eval.generators.protocol import BringsClips, Generator

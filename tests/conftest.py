@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from reference_model.world import Facts, ObjectFacts, WorldClip, make_clip
-from sora_eval.features.base import ClipView
+from sora_eval.features.view import ClipView
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sora_eval.features import raft
-from sora_eval.features.base import Array
+from sora_eval.features.view import Array
 from sora_eval.records.clip import Clip
 from sora_eval.util.errors import Undefined, WeightsError
 

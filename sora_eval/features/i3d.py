@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from sora_eval.features.base import Array
-from sora_eval.features.network import NetworkFile
-from sora_eval.features.protocols import CLIP_FRAMES, FVD_PROTOCOLS, SIDE, FVDProtocol
+from sora_eval.features.fvd_protocols import CLIP_FRAMES, FVD_PROTOCOLS, SIDE, FVDProtocol
+from sora_eval.features.video_network import NetworkFile
+from sora_eval.features.view import Array
 from sora_eval.records.clip import Clip
 from sora_eval.util.errors import RefusedError, Undefined
 from sora_eval.util.weights import I3D_SHA256, cache_folder, load_i3d

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torchmetrics import Metric
 
-from sora_eval.features.base import Array, ClipView, Extractor
+from sora_eval.features.view import Array, ClipView, Extractor
 from sora_eval.records.case import Prompt
 
 

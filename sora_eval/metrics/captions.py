@@ -16,7 +16,7 @@ from reference_model.errors import ReferenceModelError
 from reference_model.pipeline import Pipeline
 from reference_model.shapes import MULTIPLE, TIME_STRIDE
 from reference_model.world import Description, Facts, describe, parse
-from sora_eval.features.base import Array, ClipView
+from sora_eval.features.view import Array, ClipView
 from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.records.clip import Clip
 from sora_eval.util.errors import Undefined, WeightsError

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.features.base import Array, ClipView, FeatureCache
 from sora_eval.features.motion_masks import SIGNATURE, Frame, with_masks
+from sora_eval.features.view import Array, ClipView, FeatureCache
 from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.metrics.takes import Takes, check_length, frames_of, hash_of, parse_name
 from sora_eval.util.errors import Undefined

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.features.base import ClipView
-from sora_eval.features.points import SEGMENT, PointTracks
+from sora_eval.features.point_tracks import SEGMENT, PointTracks
+from sora_eval.features.view import ClipView
 from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.util.errors import Undefined
 

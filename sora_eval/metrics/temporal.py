@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.features.base import ClipView
-from sora_eval.features.clip_model import ALL_FRAMES, FrameEmbeddings
 from sora_eval.features.flow import MiddleFrames, PairMotion, PairWarping
+from sora_eval.features.image_text import ALL_FRAMES, FrameEmbeddings
+from sora_eval.features.view import ClipView
 from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.util.errors import Undefined
 

@@ -7,8 +7,8 @@ from typing import cast
 
 import numpy as np
 
-from sora_eval.features.base import ClipView
-from sora_eval.features.clip_model import ClipModel, Floats, FrameEmbeddings
+from sora_eval.features.image_text import ClipModel, Floats, FrameEmbeddings
+from sora_eval.features.view import ClipView
 from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.records.case import Prompt
 from sora_eval.util.errors import Undefined, WeightsError

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sora_eval.features.base import ClipView, FeatureCache
+from sora_eval.features.view import ClipView, FeatureCache
 from sora_eval.metrics.base import ClipMetric, SetMetric
 from sora_eval.metrics.create import Metrics
 from sora_eval.records.case import Case, Prompt

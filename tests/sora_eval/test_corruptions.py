@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from reference_model.world import ObjectFacts
-from sora_eval.features.tracks import BlobTracks, tracks
+from sora_eval.features.object_tracks import BlobTracks, tracks
 from sora_eval.generators.world_corruptions import damaged_frames
 from sora_eval.records.clip import Clip
 from sora_eval.util.errors import Undefined

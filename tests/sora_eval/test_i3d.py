@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sora_eval.features import i3d
-from sora_eval.features.protocols import resize_tf1
+from sora_eval.features.fvd_protocols import resize_tf1
 from sora_eval.records.clip import Clip
 from sora_eval.util.errors import Undefined, WeightsError
 from sora_eval.util.weights import fetch_i3d, load_i3d

@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from reference_model.world import Facts, ObjectFacts
-from sora_eval.features.base import FeatureCache
-from sora_eval.features.clip_model import FrameEmbeddings, load
 from sora_eval.features.flow import PairMotion, PairWarping
+from sora_eval.features.image_text import FrameEmbeddings, load
+from sora_eval.features.view import FeatureCache
 from sora_eval.metrics.base import ClipMetric, SetMetric
 from sora_eval.metrics.create import create
 from sora_eval.metrics.temporal import consistency, temporal_flickering

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from sora_eval.features.fvd_protocols import FVD_PROTOCOLS
 from sora_eval.features.i3d import VideoFeatures
-from sora_eval.features.network import NetworkFile
-from sora_eval.features.protocols import FVD_PROTOCOLS
+from sora_eval.features.video_network import NetworkFile
 from sora_eval.metrics.create import create
 from sora_eval.registry.metrics import REGISTRY
 from sora_eval.util.errors import RefusedError, Undefined, WeightsError

@@ -11,8 +11,8 @@ from torchmetrics.functional.multimodal.clip_score import clip_score as torchmet
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from reference_model.world import ObjectFacts
-from sora_eval.features.clip_model import FrameEmbeddings, load
 from sora_eval.features.flow import PairWarping
+from sora_eval.features.image_text import FrameEmbeddings, load
 from sora_eval.metrics.create import create
 from sora_eval.metrics.temporal import consistency, temporal_flickering
 from sora_eval.metrics.text import clip_score

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference_model.world import Facts, FactsError, ObjectFacts, Scene, make_clip, render, sample_facts
-from sora_eval.features.tracks import BlobTracks, Track, tracks
+from sora_eval.features.object_tracks import BlobTracks, Track, tracks
 from sora_eval.metrics.create import create
 from sora_eval.metrics.physics.laws import support
 from sora_eval.metrics.physics.stage import Stage, Thing

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sora_eval import evaluate
-from sora_eval.features.base import ClipView
 from sora_eval.features.motion_masks import with_masks
+from sora_eval.features.view import ClipView
 from sora_eval.metrics.create import create
 from sora_eval.metrics.physics_iq import Measures, Shown, iou, measure, original_score, shown, verified_score
 from sora_eval.metrics.takes import Takes, parse_name

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from reference_model.world import ObjectFacts
-from sora_eval.features.points import POINTS, SEGMENT, PointTracks
+from sora_eval.features.point_tracks import POINTS, SEGMENT, PointTracks
 from sora_eval.metrics.create import create
 from sora_eval.metrics.point_laws import LAWS, point_laws
 from sora_eval.util.errors import Undefined

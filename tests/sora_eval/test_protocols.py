@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sora_eval.features.protocols import FVD_PROTOCOLS, cut, resize_tf1
+from sora_eval.features.fvd_protocols import FVD_PROTOCOLS, cut, resize_tf1
 from sora_eval.metrics.create import create
 from sora_eval.util.errors import SuiteError
 

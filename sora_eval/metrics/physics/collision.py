@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from sora_eval.features.tracks import Track
+from sora_eval.features.object_tracks import Track
 from sora_eval.metrics.base import Score
 from sora_eval.metrics.physics.stage import Bools, Floats, Stage, Thing, near, runs, touching
 

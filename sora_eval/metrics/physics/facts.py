@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from sora_eval.features.base import ClipView
-from sora_eval.features.tracks import BlobTracks, Track
+from sora_eval.features.object_tracks import BlobTracks, Track
+from sora_eval.features.view import ClipView
 from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.metrics.physics.stage import Bools, Floats, Stage, Thing, stage_of
 

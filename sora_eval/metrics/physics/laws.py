@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from sora_eval.features.base import ClipView
-from sora_eval.features.tracks import BlobTracks, Track
+from sora_eval.features.object_tracks import BlobTracks, Track
+from sora_eval.features.view import ClipView
 from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.metrics.physics.collision import ENERGY, MOMENTUM, OVERLAP, REACH, collision
 from sora_eval.metrics.physics.stage import Bools, Stage, Thing, runs, stage_of

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.features.base import ClipView
-from sora_eval.features.tracks import BlobTracks, Track, tracks
+from sora_eval.features.object_tracks import BlobTracks, Track, tracks
+from sora_eval.features.view import ClipView
 from sora_eval.util.errors import Undefined
 
 NEEDED = {"colour", "shape", "motion", "velocity", "radius"}

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.features.base import Array
 from sora_eval.features.flow import SHORT_MAX, SHORT_MIN, canvas
+from sora_eval.features.view import Array
 from sora_eval.records.clip import Clip
 from sora_eval.util.errors import Undefined
 

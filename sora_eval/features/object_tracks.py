@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.features.base import Array
+from sora_eval.features.view import Array
 from sora_eval.records.clip import Clip
 
 COLOURS = ("red", "yellow", "green", "cyan", "blue", "magenta")  # 0, 60, ... 300 degrees

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.features.protocols import CLIP_FRAMES, SIDE
+from sora_eval.features.fvd_protocols import CLIP_FRAMES, SIDE
 from sora_eval.util.errors import Undefined, WeightsError
 from sora_eval.util.weights import sha256_file
 

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from tokenizers import Tokenizer
 
-from sora_eval.features.base import Array
+from sora_eval.features.view import Array
 from sora_eval.records.clip import Clip
 from sora_eval.util.errors import Undefined, WeightsError
 from sora_eval.util.weights import sha256_file, world_clip
