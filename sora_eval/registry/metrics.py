@@ -170,7 +170,7 @@ REGISTRY: dict[str, MetricInfo] = {
     "physics_iq": MetricInfo(
         "physics",
         "per-clip",
-        "sora_eval.metrics.physics_iq:PhysicsIQ",
+        "sora_eval.metrics.physics_iq.scores:PhysicsIQ",
         "Physics-IQ, original and Verified, against the benchmark's two real takes",
         {"real": ""},
         outputs=tuple(

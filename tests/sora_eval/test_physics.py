@@ -13,7 +13,7 @@ from reference_model.world import Facts, FactsError, ObjectFacts, Scene, make_cl
 from sora_eval.features.object_tracks import BlobTracks, Track, tracks
 from sora_eval.metrics.create import create
 from sora_eval.metrics.physics.laws import support
-from sora_eval.metrics.physics.stage import Stage, Thing
+from sora_eval.metrics.physics.scene import Stage, Thing
 from sora_eval.util.errors import Undefined
 from tests.conftest import view_of, world_clip
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from sora_eval.features.object_tracks import Track
 from sora_eval.metrics.base import Score
-from sora_eval.metrics.physics.stage import Bools, Floats, Stage, Thing, near, runs, touching
+from sora_eval.metrics.physics.scene import Bools, Floats, Stage, Thing, near, runs, touching
 
 REACH = 3  # frames before and after a contact that say how fast the two were
 # Origin of the limits: `sora-eval run world --generator world` and `--generator vae` stay inside them.

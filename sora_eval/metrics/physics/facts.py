@@ -9,7 +9,7 @@ import numpy as np
 from sora_eval.features.object_tracks import BlobTracks, Track
 from sora_eval.features.view import ClipView
 from sora_eval.metrics.base import ClipMetric, Output, Score
-from sora_eval.metrics.physics.stage import Bools, Floats, Stage, Thing, stage_of
+from sora_eval.metrics.physics.scene import Bools, Floats, Stage, Thing, stage_of
 
 # Fill of the bounding box by a square, a circle and a triangle is 1, 0.785 and 0.5; the borders lie halfway.
 FILL_BORDERS = ((0.89, "square"), (0.64, "circle"), (0.0, "triangle"))

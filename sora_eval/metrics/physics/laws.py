@@ -15,7 +15,7 @@ from sora_eval.features.object_tracks import BlobTracks, Track
 from sora_eval.features.view import ClipView
 from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.metrics.physics.collision import ENERGY, MOMENTUM, OVERLAP, REACH, collision
-from sora_eval.metrics.physics.stage import Bools, Stage, Thing, runs, stage_of
+from sora_eval.metrics.physics.scene import Bools, Stage, Thing, runs, stage_of
 
 # Origin of the tolerances: `sora-eval run world --generator world` (tracker floor) and `--generator vae` (VAE floor)
 # stay inside them; see docs/reference_model.md.

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from sora_eval.features.motion_masks import SIGNATURE, Frame, with_masks
 from sora_eval.features.view import Array, ClipView, FeatureCache
 from sora_eval.metrics.base import ClipMetric, Output, Score
-from sora_eval.metrics.takes import Takes, check_length, frames_of, hash_of, parse_name
+from sora_eval.metrics.physics_iq.takes import Takes, check_length, frames_of, hash_of, parse_name
 from sora_eval.util.errors import Undefined
 
 SHRINK = 4  # of the sides of the real clip
