@@ -12,7 +12,7 @@ import pandas as pd
 
 from sora_eval.compare import label_of
 from sora_eval.registry.metrics import REGISTRY
-from sora_eval.runs import RunFolder, Table
+from sora_eval.runs.folder import RunFolder, Table
 
 _SHAPE = re.compile(r"(\d+)x(\d+)x(\d+)")
 

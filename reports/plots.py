@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from sora_eval.compare import label_of
 from sora_eval.records.clip import Clip
-from sora_eval.runs import RunFolder
+from sora_eval.runs.folder import RunFolder
 from sora_eval.util.errors import ClipError
 from sora_eval.video.codec import read_clip
 

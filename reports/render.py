@@ -9,7 +9,7 @@ from reports import frames, notices, plots, tables
 from reports.results import rows_of, verdict_line
 from reports.source import Source
 from sora_eval.compare import Comparison, compare, label_of
-from sora_eval.runs import RunFolder
+from sora_eval.runs.folder import RunFolder
 
 
 def print_runs(runs: Sequence[RunFolder]) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 from rich.console import Console
 
 from reports.tables import number, terminal
-from sora_eval.runs import RunFolder
+from sora_eval.runs.folder import RunFolder
 
 SHOWN = {
     "latency": "latency s",

@@ -11,7 +11,7 @@ from typing import Any
 from sora_eval import throughput
 from sora_eval.arms import Arm, WorkerArm
 from sora_eval.machine import matrix_peak_apart
-from sora_eval.runs import RunFolder, new_head, now
+from sora_eval.runs.folder import RunFolder, new_head, now
 from sora_eval.suite import Suite
 from sora_eval.util.errors import GeneratorError, RunError, SuiteError
 from sora_eval.util.progress import track

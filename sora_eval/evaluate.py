@@ -16,7 +16,7 @@ from sora_eval.generators.protocol import BringsClips, Generator
 from sora_eval.generators.shapes import shape_problems
 from sora_eval.pipeline.generate import generate
 from sora_eval.records.case import Case
-from sora_eval.runs import RunFolder, new_head, now, stored_suite
+from sora_eval.runs.folder import RunFolder, new_head, now, stored_suite
 from sora_eval.scoring import score
 from sora_eval.suite import Suite
 from sora_eval.summary import summarise

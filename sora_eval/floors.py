@@ -11,7 +11,7 @@ from sora_eval.generators.protocol import Generator
 from sora_eval.metrics.create import make_metrics
 from sora_eval.records.case import Case
 from sora_eval.registry.metrics import REGISTRY
-from sora_eval.runs import RunFolder
+from sora_eval.runs.folder import RunFolder
 from sora_eval.scorer import Views, score_rows, signature_of
 from sora_eval.suite import Suite
 from sora_eval.util.errors import SoraEvalError

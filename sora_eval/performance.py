@@ -20,7 +20,7 @@ from sora_eval.arms import Call, WorkerArm
 from sora_eval.bench import bench
 from sora_eval.peers import save_ltx
 from sora_eval.records.request import Request
-from sora_eval.runs import RunFolder
+from sora_eval.runs.folder import RunFolder
 from sora_eval.suite import Suite, load_suite
 from sora_eval.sweeps import request_for
 from sora_eval.util.errors import SoraEvalError

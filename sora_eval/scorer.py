@@ -18,7 +18,7 @@ from sora_eval.records.bucket import Bucket
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
 from sora_eval.registry.metrics import REGISTRY
-from sora_eval.runs import RunFolder
+from sora_eval.runs.folder import RunFolder
 from sora_eval.suite import Suite
 from sora_eval.util.errors import ClipError, Undefined
 from sora_eval.video.codec import read_clip

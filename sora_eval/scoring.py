@@ -18,7 +18,7 @@ from sora_eval.generators.protocol import BringsClips, Generator
 from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
 from sora_eval.registry.metrics import REGISTRY
-from sora_eval.runs import RunFolder
+from sora_eval.runs.folder import RunFolder
 from sora_eval.scorer import Scorer
 from sora_eval.suite import Suite
 from sora_eval.util.errors import ClipError, SuiteError

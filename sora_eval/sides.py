@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.runs import RunFolder
+from sora_eval.runs.folder import RunFolder
 
 Features = tuple[list[str], npt.NDArray[Any]]  # case ids, vectors (n, D)
 REFERENCE = "reference-"

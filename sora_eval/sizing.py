@@ -12,7 +12,7 @@ from sora_eval import evaluate
 from sora_eval.gate import gate, sizing
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.records.verdict import GateResult
-from sora_eval.runs import RunFolder, stored_suite
+from sora_eval.runs.folder import RunFolder, stored_suite
 from sora_eval.sequential import BATCH, is_decided, looks
 from sora_eval.sides import Side, side_of
 from sora_eval.suite import Suite

@@ -18,7 +18,7 @@ from sora_eval.metrics.distribution import FVD
 from sora_eval.records.bucket import Axis, Bucket, describe, pooling_note
 from sora_eval.records.case import Case
 from sora_eval.registry.metrics import REGISTRY
-from sora_eval.runs import RunFolder
+from sora_eval.runs.folder import RunFolder
 from sora_eval.scorer import signature_of
 from sora_eval.scoring import REFERENCE
 from sora_eval.stats.attribution import attribution

@@ -23,7 +23,7 @@ def promote(
     from reports import render
     from sora_eval import baseline
     from sora_eval.compare import compare
-    from sora_eval.runs import resolve_run
+    from sora_eval.runs.folder import resolve_run
 
     folder = resolve_run(run)
     path = to or baseline.default_path(folder.head["suite"]["id"], profile)

@@ -30,7 +30,7 @@ def compare(
     from reports.render import comparison_markdown, print_comparison
     from sora_eval.baseline import read
     from sora_eval.compare import compare as pair
-    from sora_eval.runs import resolve_run
+    from sora_eval.runs.folder import resolve_run
     from sora_eval.sides import side_of
 
     first, *others = [side_of(read(p) if p.suffix == ".json" else resolve_run(p)) for p in (base, *new)]

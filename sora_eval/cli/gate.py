@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from sora_eval.records.verdict import GateResult
-    from sora_eval.runs import RunFolder
+    from sora_eval.runs.folder import RunFolder
 
 EXAMPLES = (
     "Examples: sora-eval gate latest; sora-eval gate latest --baseline baselines/quick.json --strict --junit gate.xml; "
@@ -39,7 +39,7 @@ def gate(
     """
     from sora_eval import baseline as baselines
     from sora_eval.gate import gate as judge
-    from sora_eval.runs import resolve_run, stored_suite
+    from sora_eval.runs.folder import resolve_run, stored_suite
     from sora_eval.suite import gates_of, load_suite
     from sora_eval.util.environment import is_strict
 

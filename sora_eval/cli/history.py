@@ -40,7 +40,7 @@ def history(
     from reports import history as histories
     from reports import tables
     from reports.source import Source, open_source
-    from sora_eval.runs import find_runs
+    from sora_eval.runs.folder import find_runs
     from sora_eval.util.errors import RunError
 
     source = open_source([r.path for r in find_runs(folder)])

@@ -12,7 +12,7 @@ from sora_eval.util.errors import SoraEvalError
 
 if TYPE_CHECKING:
     from sora_eval.records.verdict import GateResult
-    from sora_eval.runs import RunFolder
+    from sora_eval.runs.folder import RunFolder
 
 EXIT_INCOMPLETE = 12
 EXAMPLES = (
@@ -65,7 +65,7 @@ def run(
     from sora_eval import evaluate, sequential, sizing
     from sora_eval.cli.gate import conclude
     from sora_eval.generators.opening import with_device
-    from sora_eval.runs import resolve_run
+    from sora_eval.runs.folder import resolve_run
     from sora_eval.suite import load_suite
     from sora_eval.util.environment import is_strict
 

@@ -17,6 +17,6 @@ def score(
     """Score the clips of a run again, from disk, and rebuild its summary."""
     from reports.render import print_runs
     from sora_eval import evaluate
-    from sora_eval.runs import resolve_run
+    from sora_eval.runs.folder import resolve_run
 
     print_runs([evaluate.rescore(resolve_run(run), workers)])

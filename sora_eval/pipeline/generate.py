@@ -8,7 +8,7 @@ from sora_eval.generators.asking import answers, request_of
 from sora_eval.generators.protocol import Generator
 from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
-from sora_eval.runs import RunFolder
+from sora_eval.runs.folder import RunFolder
 from sora_eval.suite import Suite
 from sora_eval.util.environment import peak_bytes
 from sora_eval.util.errors import ClipError, RunError

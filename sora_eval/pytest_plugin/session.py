@@ -17,7 +17,7 @@ import pytest
 
 if TYPE_CHECKING:
     from sora_eval.records.verdict import GateResult, GateRow
-    from sora_eval.runs import RunFolder
+    from sora_eval.runs.folder import RunFolder
     from sora_eval.suite import Suite
 
 
@@ -83,7 +83,7 @@ class SharedRuns:
         What a user can mend is raised as SoraEvalError to each of them.
         """
         from sora_eval import evaluate
-        from sora_eval.runs import RunFolder
+        from sora_eval.runs.folder import RunFolder
         from sora_eval.util.errors import SoraEvalError
 
         spec = generator or self.config.getoption("--sora-generator")
@@ -158,7 +158,7 @@ class SharedRuns:
 
     def _judge(self, run: RunFolder, base: Any, strict: bool) -> GateResult:
         from sora_eval.gate import gate
-        from sora_eval.runs import stored_suite
+        from sora_eval.runs.folder import stored_suite
 
         return gate(run, base, stored_suite(run).gates, strict=strict, profile=self.config.getoption("--sora-profile"))
 
@@ -180,7 +180,7 @@ class SharedRuns:
 
     def update(self, green: bool) -> None:
         """Promote the remembered runs, or note why not."""
-        from sora_eval.runs import RunFolder
+        from sora_eval.runs.folder import RunFolder
         from sora_eval.util.errors import SoraEvalError
 
         for record in sorted(self.folder.glob("*.update")) if self.updates else ():
@@ -197,7 +197,7 @@ class SharedRuns:
         """Raises BaselineError for a run that must not become the baseline."""
         from sora_eval import baseline as baselines
         from sora_eval.records.verdict import Verdict
-        from sora_eval.runs import stored_suite
+        from sora_eval.runs.folder import stored_suite
         from sora_eval.util.errors import BaselineError
 
         path, profile = self.baseline_path, self.config.getoption("--sora-profile")

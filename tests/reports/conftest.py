@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sora_eval.records.clip import Clip
-from sora_eval.runs import RunFolder
+from sora_eval.runs.folder import RunFolder
 from sora_eval.stats.intervals import mean_interval
 from sora_eval.video.codec import write_clip
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from reports import frames, tables
-from sora_eval.runs import RunFolder
+from sora_eval.runs.folder import RunFolder
 from sora_eval.util.errors import RunError
 
 KINDS = {"text": "string", "name": "string", "whole": "Int64", "real": "float64", "flag": "boolean", "nested": "object"}

@@ -12,7 +12,7 @@ from reports import gallery, html
 from reports.results import rows_of, verdict_line
 from reports.source import Source, open_source
 from sora_eval.cli import app
-from sora_eval.runs import RunFolder
+from sora_eval.runs.folder import RunFolder
 from tests.reports.conftest import HOSTILE, make_run
 
 CLIP = re.compile(r"data:image/webp;base64,[A-Za-z0-9+/=]+")

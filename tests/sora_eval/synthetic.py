@@ -10,7 +10,7 @@ import numpy as np
 
 from sora_eval.gate import gate
 from sora_eval.records.case import Prompt
-from sora_eval.runs import RunFolder
+from sora_eval.runs.folder import RunFolder
 from sora_eval.sides import Side, side_of
 from sora_eval.suite import Gate, Suite
 

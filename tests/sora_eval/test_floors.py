@@ -6,7 +6,7 @@ import pytest
 
 from reports import frames, tables
 from sora_eval import evaluate
-from sora_eval.runs import RunFolder
+from sora_eval.runs.folder import RunFolder
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import SuiteError
 

@@ -12,7 +12,7 @@ import pytest
 import sora_eval.evaluate
 import sora_eval.metrics.temporal
 from sora_eval import baseline
-from sora_eval.runs import find_runs
+from sora_eval.runs.folder import find_runs
 from sora_eval.suite import load_suite
 
 INERT = ("-p", "no:cacheprovider")

@@ -12,7 +12,7 @@ import pytest
 
 from sora_eval import evaluate
 from sora_eval.registry.metrics import REGISTRY
-from sora_eval.runs import RunFolder
+from sora_eval.runs.folder import RunFolder
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import RunError, SuiteError
 from tests.sora_eval.test_clip import encode
