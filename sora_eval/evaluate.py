@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sora_eval import throughput
-from sora_eval.arms import LocalArm
 from sora_eval.floors import score_floors
 from sora_eval.generators.opening import open_generator
 from sora_eval.generators.protocol import BringsClips, Generator
@@ -18,6 +16,8 @@ from sora_eval.pipeline.generate import generate
 from sora_eval.records.case import Case
 from sora_eval.runs.folder import RunFolder, new_head, now, stored_suite
 from sora_eval.scoring import score
+from sora_eval.speed import timing as throughput
+from sora_eval.speed.timed_generator import LocalArm
 from sora_eval.suite import Suite
 from sora_eval.summary import summarise
 from sora_eval.util.errors import RunError, SuiteError

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from scipy.stats import quantile_test
 
-from sora_eval.arms import Call, WorkerArm
-from sora_eval.bench import bench
 from sora_eval.peers import save_ltx
 from sora_eval.records.request import Request
 from sora_eval.runs.folder import RunFolder
+from sora_eval.speed.session import bench
+from sora_eval.speed.sweep import request_for
+from sora_eval.speed.timed_generator import Call, WorkerArm
 from sora_eval.suite import Suite, load_suite
-from sora_eval.sweeps import request_for
 from sora_eval.util.errors import SoraEvalError
 from sora_eval.util.progress import track
 

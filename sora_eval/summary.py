@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval import throughput
 from sora_eval.floors import PREFIX, measured
 from sora_eval.metrics.base import ClipMetric, Output, SetMetric
 from sora_eval.metrics.create import Metrics, make_metrics
@@ -21,6 +20,7 @@ from sora_eval.registry.metrics import REGISTRY
 from sora_eval.runs.folder import RunFolder
 from sora_eval.scorer import signature_of
 from sora_eval.scoring import REFERENCE
+from sora_eval.speed import timing as throughput
 from sora_eval.stats.attribution import attribution
 from sora_eval.stats.distances import set_statistic
 from sora_eval.stats.intervals import Interval, jackknife_interval, mean_interval, split_halves, two_sample_p

@@ -58,7 +58,7 @@ class SuiteFile(pytest.File):
 
     def _speed_items(self) -> Iterator[pytest.Item]:
         from sora_eval.generators.protocol import Capabilities
-        from sora_eval.sweeps import shapes_of
+        from sora_eval.speed.sweep import shapes_of
         from sora_eval.util.errors import SoraEvalError
 
         sweep = self.suite.throughput
@@ -84,7 +84,7 @@ class SuiteFile(pytest.File):
 
     def arm(self) -> Any:
         """The generator, opened once a worker. Raises SoraEvalError."""
-        from sora_eval.arms import LocalArm
+        from sora_eval.speed.timed_generator import LocalArm
 
         if self._arm is None:
             self._arm = LocalArm.open(self.config.getoption("--sora-generator"))
@@ -194,7 +194,7 @@ def _no_benchmark() -> None:
 def _timed(file: SuiteFile, shape: str) -> Callable[[Any], None]:
     def point(benchmark: Any) -> None:
         """Each round is one call of the harness, the device synchronised inside."""
-        from sora_eval.sweeps import Point, checked, request_for
+        from sora_eval.speed.sweep import Point, checked, request_for
         from sora_eval.util.errors import SoraEvalError
 
         sweep = file.suite.throughput

@@ -8,9 +8,9 @@ import statistics
 
 import pytest
 
-from sora_eval.arms import LocalArm
+from sora_eval.speed.timed_generator import LocalArm
+from sora_eval.speed.timing import plan
 from sora_eval.suite import load_suite
-from sora_eval.throughput import plan
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def arm():
 def pytest_generate_tests(metafunc):
     if "name" in metafunc.fixturenames:
         from sora_eval.generators.protocol import Capabilities
-        from sora_eval.sweeps import groups_of
+        from sora_eval.speed.sweep import groups_of
 
         packings = ("packed", "single", "bucketed", "padded")
         groups, _ = groups_of(load_suite("throughput"), Capabilities(8, 4), packings)

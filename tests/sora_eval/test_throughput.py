@@ -5,17 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sora_eval.arms import Call, Facts, timed
-from sora_eval.bench import bench
-from sora_eval.fits import cost_of, lead_of_attention
 from sora_eval.generators.opening import open_generator, with_device
 from sora_eval.generators.protocol import Capabilities
 from sora_eval.performance import Ratio, paired_ratio
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
+from sora_eval.speed.scaling import cost_of, lead_of_attention
+from sora_eval.speed.session import bench
+from sora_eval.speed.summary import summarise
+from sora_eval.speed.sweep import groups_of, shapes_of, size_of, snapped
+from sora_eval.speed.timed_generator import Call, Facts, timed
+from sora_eval.speed.timing import largest_batch, plan, time_group
 from sora_eval.suite import Suite, load_suite
-from sora_eval.sweeps import groups_of, shapes_of, size_of, snapped
-from sora_eval.throughput import largest_batch, plan, summarise, time_group
 from sora_eval.util.errors import GeneratorError, SuiteError
 
 PROMPT = "a red circle falls on a black background"

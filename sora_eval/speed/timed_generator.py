@@ -26,7 +26,7 @@ from sora_eval.generators.protocol import (
 )
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
-from sora_eval.sweeps import AS_A_BATCH, ONE_BY_ONE
+from sora_eval.speed.sweep import AS_A_BATCH, ONE_BY_ONE
 from sora_eval.util.environment import peak_bytes, reset_peak
 from sora_eval.util.errors import GeneratorError, SoraEvalError
 

@@ -8,10 +8,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sora_eval import throughput
-from sora_eval.arms import Arm, WorkerArm
-from sora_eval.machine import matrix_peak_apart
 from sora_eval.runs.folder import RunFolder, new_head, now
+from sora_eval.speed import timing as throughput
+from sora_eval.speed.peak_flops import matrix_peak_apart
+from sora_eval.speed.timed_generator import Arm, WorkerArm
 from sora_eval.suite import Suite
 from sora_eval.util.errors import GeneratorError, RunError, SuiteError
 from sora_eval.util.progress import track

@@ -1,0 +1,1 @@
+"""How fast: sweeps timed in turns, and what their raw repeats say."""
