@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sora_eval import evaluate
 from sora_eval.generators.opening import open_generator
+from sora_eval.pipeline import run as evaluate
 from sora_eval.runs.folder import RunFolder, find_runs
 from sora_eval.suite import Suite
 from sora_eval.util.errors import SuiteError

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sora_eval import baseline as baselines
-from sora_eval import evaluate
 from sora_eval.gate import gate, sizing
+from sora_eval.pipeline import run as evaluate
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.records.verdict import GateResult
 from sora_eval.runs.folder import RunFolder, stored_suite

@@ -2,7 +2,7 @@
 
 import re
 
-from sora_eval import evaluate
+from sora_eval.pipeline import run as evaluate
 from sora_eval.registry.metrics import REGISTRY
 from sora_eval.suite import load_suite
 from tests.conftest import ROOT

@@ -16,7 +16,7 @@ def score(
 ) -> None:
     """Score the clips of a run again, from disk, and rebuild its summary."""
     from reports.render import print_runs
-    from sora_eval import evaluate
+    from sora_eval.pipeline import run as evaluate
     from sora_eval.runs.folder import resolve_run
 
     print_runs([evaluate.rescore(resolve_run(run), workers)])

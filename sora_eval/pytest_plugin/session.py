@@ -82,7 +82,7 @@ class SharedRuns:
 
         What a user can mend is raised as SoraEvalError to each of them.
         """
-        from sora_eval import evaluate
+        from sora_eval.pipeline import run as evaluate
         from sora_eval.runs.folder import RunFolder
         from sora_eval.util.errors import SoraEvalError
 

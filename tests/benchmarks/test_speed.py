@@ -23,9 +23,9 @@ from sora_eval.gate import gate
 from sora_eval.generators.opening import open_generator
 from sora_eval.metrics.base import ClipMetric
 from sora_eval.pipeline.generate import generate
+from sora_eval.pipeline.score_clip import Scorer
 from sora_eval.registry.metrics import REGISTRY
 from sora_eval.runs.folder import RunFolder
-from sora_eval.scorer import Scorer
 from sora_eval.stats.attribution import attribution
 from sora_eval.stats.distances import frechet_distance, set_statistic
 from sora_eval.stats.intervals import paired_set_difference

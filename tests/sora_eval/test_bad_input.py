@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from sora_eval import evaluate
 from sora_eval.metrics.create import create
+from sora_eval.pipeline import run as evaluate
 from sora_eval.records.clip import Clip
 from sora_eval.registry.metrics import REGISTRY
 from sora_eval.suite import load_suite

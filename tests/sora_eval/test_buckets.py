@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sora_eval import evaluate
-from sora_eval.canvas import on_canvas
 from sora_eval.differences import difference
+from sora_eval.pipeline import run as evaluate
+from sora_eval.pipeline.canonical import on_canvas
 from sora_eval.records.bucket import AXES, Bucket, describe, incomparable, pooling_note, spread
 from sora_eval.records.clip import Clip
 from sora_eval.records.verdict import Verdict

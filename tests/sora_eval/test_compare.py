@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from reports import frames, render, source, tables
-from sora_eval import evaluate
 from sora_eval.compare import COLUMNS, compare
 from sora_eval.differences import difference
+from sora_eval.pipeline import run as evaluate
 from sora_eval.runs.folder import RunFolder
 from sora_eval.sides import side_of
 from sora_eval.stats.distances import frechet_distance

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from reports import frames, tables
-from sora_eval import evaluate
+from sora_eval.pipeline import run as evaluate
 from sora_eval.runs.folder import RunFolder
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import SuiteError

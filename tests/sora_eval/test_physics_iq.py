@@ -6,12 +6,12 @@ import pickle
 import numpy as np
 import pytest
 
-from sora_eval import evaluate
 from sora_eval.features.motion_masks import with_masks
 from sora_eval.features.view import ClipView
 from sora_eval.metrics.create import create
 from sora_eval.metrics.physics_iq.scores import Measures, Shown, iou, measure, original_score, shown, verified_score
 from sora_eval.metrics.physics_iq.takes import Takes, parse_name
+from sora_eval.pipeline import run as evaluate
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
 from sora_eval.suite import load_suite

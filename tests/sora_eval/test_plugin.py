@@ -8,8 +8,8 @@ from xml.etree import ElementTree as ET
 import cv2  # noqa: F401  (pytester forgets what is first imported inside a session; these cannot be loaded twice)
 import filelock  # noqa: F401
 import pytest
+import sora_eval.pipeline.run
 
-import sora_eval.evaluate
 import sora_eval.metrics.temporal
 from sora_eval import baseline
 from sora_eval.runs.folder import find_runs
@@ -74,7 +74,7 @@ def tiny(pytester, monkeypatch):
 
 
 def promoted(tiny):
-    run = sora_eval.evaluate.run(load_suite("suites/tiny.toml"), "python:mine:good", "first")
+    run = sora_eval.pipeline.run.run(load_suite("suites/tiny.toml"), "python:mine:good", "first")
     baseline.promote(run)
     (tiny.path / "calls.txt").unlink()
     __import__("sys").modules.pop("mine")
@@ -165,7 +165,7 @@ def test_a_bug_is_a_traceback_once_and_the_run_is_not_tried_again(tiny, monkeypa
     def broken(*_, **__):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(sora_eval.evaluate, "run", broken)
+    monkeypatch.setattr(sora_eval.pipeline.run, "run", broken)
     result = tiny.runpytest_inprocess("suites", *FLAGS, "python:mine:good")
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(["*ZeroDivisionError: a bug", "the run failed with ZeroDivisionError: a bug; the first item *"])
@@ -358,7 +358,7 @@ def test_without_the_flag_the_plugin_is_inert(project):
 
             def test_nothing_was_loaded():
                 assert "sora_eval.pytest_plugin" in sys.modules
-                heavy = {"torch", "numpy", "pydantic", "filelock", "sora_eval.evaluate", "sora_eval.suite"}
+                heavy = {"torch", "numpy", "pydantic", "filelock", "sora_eval.pipeline.run", "sora_eval.suite"}
                 assert not heavy & set(sys.modules)
             """
         )

@@ -10,9 +10,9 @@ import torch
 
 from reference_model.world import ObjectFacts
 from reference_model.world.prompts import sample_prompts
-from sora_eval import evaluate
 from sora_eval.metrics.base import ClipMetric
 from sora_eval.metrics.create import create
+from sora_eval.pipeline import run as evaluate
 from sora_eval.registry.metrics import REGISTRY
 from sora_eval.suite import load_suite
 from tests.conftest import view_of, world_clip

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from sora_eval import evaluate
+from sora_eval.pipeline import run as evaluate
 from sora_eval.registry.metrics import REGISTRY
 from sora_eval.runs.folder import RunFolder
 from sora_eval.suite import load_suite

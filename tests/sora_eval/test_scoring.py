@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sora_eval.pipeline.score import score
+from sora_eval.pipeline.workers import Workers
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
 from sora_eval.runs.folder import RunFolder
-from sora_eval.scoring import score
 from sora_eval.suite import Suite, SuiteHead
 from sora_eval.util.errors import RunError
-from sora_eval.workers import Workers
 
 FRAME_BYTES = 16 * 32 * 32 * 3
 

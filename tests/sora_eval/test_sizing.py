@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from reference_model.world.prompts import sample_prompts
-from sora_eval import baseline, evaluate, sizing
+from sora_eval import baseline, sizing
 from sora_eval.gate import gate
+from sora_eval.pipeline import run as evaluate
 from sora_eval.records.verdict import Verdict
 from sora_eval.runs.folder import RunFolder, stored_suite
 from sora_eval.sides import side_of

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from sora_eval.canvas import on_canvas
 from sora_eval.features.view import Array, ClipView, FeatureCache
 from sora_eval.generators.protocol import BringsClips
 from sora_eval.metrics.base import ClipMetric, SetMetric
 from sora_eval.metrics.create import make_metrics
+from sora_eval.pipeline.canonical import on_canvas
 from sora_eval.pipeline.generate import sample_row
 from sora_eval.records.bucket import Bucket
 from sora_eval.records.case import Case, Prompt

@@ -9,10 +9,10 @@ from sora_eval.generators.asking import answers, request_of
 from sora_eval.generators.opening import open_generator
 from sora_eval.generators.protocol import Generator
 from sora_eval.metrics.create import make_metrics
+from sora_eval.pipeline.score_clip import Views, score_rows, signature_of
 from sora_eval.records.case import Case
 from sora_eval.registry.metrics import REGISTRY
 from sora_eval.runs.folder import RunFolder
-from sora_eval.scorer import Views, score_rows, signature_of
 from sora_eval.suite import Suite
 from sora_eval.util.errors import SoraEvalError
 from sora_eval.util.progress import track

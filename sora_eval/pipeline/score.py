@@ -15,15 +15,15 @@ from sora_eval.features.view import Array
 from sora_eval.generators.asking import answers, request_of
 from sora_eval.generators.opening import open_generator
 from sora_eval.generators.protocol import BringsClips, Generator
+from sora_eval.pipeline.score_clip import Scorer
+from sora_eval.pipeline.workers import Workers
 from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
 from sora_eval.registry.metrics import REGISTRY
 from sora_eval.runs.folder import RunFolder
-from sora_eval.scorer import Scorer
 from sora_eval.suite import Suite
 from sora_eval.util.errors import ClipError, SuiteError
 from sora_eval.util.progress import track
-from sora_eval.workers import Workers
 
 REFERENCE = "reference-"  # prefix of the feature files of the reference set
 

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.floors import PREFIX, measured
 from sora_eval.metrics.base import ClipMetric, Output, SetMetric
 from sora_eval.metrics.create import Metrics, make_metrics
 from sora_eval.metrics.distribution import FVD
+from sora_eval.pipeline.oracles import PREFIX, measured
+from sora_eval.pipeline.score import REFERENCE
+from sora_eval.pipeline.score_clip import signature_of
 from sora_eval.records.bucket import Axis, Bucket, describe, pooling_note
 from sora_eval.records.case import Case
 from sora_eval.registry.metrics import REGISTRY
 from sora_eval.runs.folder import RunFolder
-from sora_eval.scorer import signature_of
-from sora_eval.scoring import REFERENCE
 from sora_eval.speed import timing as throughput
 from sora_eval.stats.attribution import attribution
 from sora_eval.stats.distances import set_statistic

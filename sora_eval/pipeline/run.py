@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sora_eval.floors import score_floors
 from sora_eval.generators.opening import open_generator
 from sora_eval.generators.protocol import BringsClips, Generator
 from sora_eval.generators.shapes import shape_problems
 from sora_eval.pipeline.generate import generate
+from sora_eval.pipeline.oracles import score_floors
+from sora_eval.pipeline.score import score
+from sora_eval.pipeline.summarise import summarise
 from sora_eval.records.case import Case
 from sora_eval.runs.folder import RunFolder, new_head, now, stored_suite
-from sora_eval.scoring import score
 from sora_eval.speed import timing as throughput
 from sora_eval.speed.timed_generator import LocalArm
 from sora_eval.suite import Suite
-from sora_eval.summary import summarise
 from sora_eval.util.errors import RunError, SuiteError
 from sora_eval.util.progress import track
 
