@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from sora_eval.compare import label_of
+from sora_eval.compare.comparison import label_of
 from sora_eval.registry.metrics import REGISTRY
 from sora_eval.runs.folder import RunFolder, Table
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from reports.frames import family
 from reports.tables import console, escape, interval, markdown, number, terminal
-from sora_eval.ladder import Order, Rungs, Step
+from sora_eval.compare.checkpoints import Order, Rungs, Step
 
 TITLES = {"distribution": "Distribution", "text": "Text", "temporal": "Temporal", "physics": "Physics"}
 

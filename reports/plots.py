@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.compare import label_of
+from sora_eval.compare.comparison import label_of
 from sora_eval.records.clip import Clip
 from sora_eval.runs.folder import RunFolder
 from sora_eval.util.errors import ClipError

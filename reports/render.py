@@ -8,7 +8,7 @@ from pathlib import Path
 from reports import frames, notices, plots, tables
 from reports.results import rows_of, verdict_line
 from reports.source import Source
-from sora_eval.compare import Comparison, compare, label_of
+from sora_eval.compare.comparison import Comparison, compare, label_of
 from sora_eval.runs.folder import RunFolder
 
 

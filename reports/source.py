@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from reports import frames
-from sora_eval.compare import Comparison, compare, label_of
+from sora_eval.compare.comparison import Comparison, compare, label_of
 from sora_eval.runs.folder import RunFolder, Table, resolve_run
 from sora_eval.util.errors import RunError, SoraEvalError
 

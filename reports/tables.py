@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reports.frames import SCHEMA, Frames
-from sora_eval.compare import Comparison
+from sora_eval.compare.comparison import Comparison
 
 FLOOR = "floor:"  # slices of generators that cannot do better
 PLAIN_WIDTH = 118  # columns where the output is no terminal

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sora_eval.compare.run_data import Side, finite, side_of
 from sora_eval.runs.folder import RunFolder, now
-from sora_eval.sides import Side, finite, side_of
 from sora_eval.util.errors import BaselineError
 
 SCHEMA_VERSION = 1

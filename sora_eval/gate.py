@@ -9,11 +9,11 @@ from typing import Any
 
 from scipy import stats
 
-from sora_eval.differences import Difference, difference
+from sora_eval.compare.difference import Difference, difference
+from sora_eval.compare.run_data import Side, restricted, side_of
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.records.verdict import GateResult, GateRow, Verdict
 from sora_eval.runs.folder import RunFolder
-from sora_eval.sides import Side, restricted, side_of
 from sora_eval.stats.intervals import least_swap_p
 from sora_eval.stats.power import ALPHA, detectable, holm, permutations_for, units_needed
 from sora_eval.suite import Gate

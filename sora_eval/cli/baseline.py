@@ -22,7 +22,7 @@ def promote(
     """Write a run as a baseline, after showing what changes against the one that is there."""
     from reports import render
     from sora_eval import baseline
-    from sora_eval.compare import compare
+    from sora_eval.compare.comparison import compare
     from sora_eval.runs.folder import resolve_run
 
     folder = resolve_run(run)

@@ -31,8 +31,8 @@ def calibrate(
     """Measure how far repeats of one checkpoint lie apart, and propose the limits that follow from it."""
     from reports import tables
     from reports.spread import spread_table
+    from sora_eval.compare.run_data import side_of
     from sora_eval.runs.folder import now, resolve_run
-    from sora_eval.sides import side_of
     from sora_eval.spread import propose, spreads
     from sora_eval.suite import load_suite
     from sora_eval.suite.editing import write_gates

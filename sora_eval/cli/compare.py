@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from sora_eval.sides import Side
+    from sora_eval.compare.run_data import Side
 
 EXAMPLES = (
     "Examples: sora-eval compare runs/20260101-120000-aaaaaa runs/20260102-120000-bbbbbb --markdown; "
@@ -29,9 +29,9 @@ def compare(
     """Compare runs of one suite case by case, with intervals of the differences (new minus base)."""
     from reports.render import comparison_markdown, print_comparison
     from sora_eval.baseline import read
-    from sora_eval.compare import compare as pair
+    from sora_eval.compare.comparison import compare as pair
+    from sora_eval.compare.run_data import side_of
     from sora_eval.runs.folder import resolve_run
-    from sora_eval.sides import side_of
 
     first, *others = [side_of(read(p) if p.suffix == ".json" else resolve_run(p)) for p in (base, *new)]
     if ladder or page is not None:
@@ -46,7 +46,7 @@ def compare(
 
 def _ladder(sides: list[Side], page: Path | None, other_options: bool) -> None:
     from reports import ladder as report
-    from sora_eval.ladder import ladder, names_of
+    from sora_eval.compare.checkpoints import ladder, names_of
     from sora_eval.util.errors import RunError
 
     if other_options:

@@ -63,7 +63,7 @@ def _rows(kind: What, root: Path) -> tuple[list[tuple[str, ...]], tuple[str, ...
             "licence",
             "about",
         )
-    from sora_eval.compare import label_of
+    from sora_eval.compare.comparison import label_of
     from sora_eval.runs.folder import find_runs
 
     return [(r.path.name, r.head["suite"]["id"], label_of(r), r.head["status"], r.head["started"]) for r in find_runs(root)], (

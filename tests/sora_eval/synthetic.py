@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from sora_eval.compare.run_data import Side, side_of
 from sora_eval.gate import gate
 from sora_eval.records.case import Prompt
 from sora_eval.runs.folder import RunFolder
-from sora_eval.sides import Side, side_of
 from sora_eval.suite import Gate, Suite
 
 SUITE = {"id": "made", "version": 1, "fingerprint": "f00d"}

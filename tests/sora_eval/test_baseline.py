@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from sora_eval import baseline
+from sora_eval.compare.run_data import side_of
 from sora_eval.gate import gate
 from sora_eval.records.verdict import Verdict
-from sora_eval.sides import side_of
 from sora_eval.suite import Gate
 from sora_eval.util.errors import BaselineError
 from tests.sora_eval.synthetic import make_run, reopened

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sora_eval.differences import difference
+from sora_eval.compare.difference import difference
+from sora_eval.compare.run_data import side_of
 from sora_eval.pipeline import run as evaluate
 from sora_eval.pipeline.canonical import on_canvas
 from sora_eval.records.bucket import AXES, Bucket, describe, incomparable, pooling_note, spread
 from sora_eval.records.clip import Clip
 from sora_eval.records.verdict import Verdict
-from sora_eval.sides import side_of
 from sora_eval.suite import Canonical, load_suite
 from sora_eval.util.errors import SuiteError, Undefined
 from sora_eval.video.codec import read_clip, write_clip

@@ -69,7 +69,7 @@ def test_repeats_that_are_none_are_named(repeats, tmp_path):
     other = make_run(
         tmp_path / "r", {"m": np.arange(24.0)}, seed_offset=9, generator={"name": "x", "checkpoint": "", "fingerprint": "w2"}
     )
-    from sora_eval.sides import side_of
+    from sora_eval.compare.run_data import side_of
 
     with pytest.raises(SuiteError, match="must be of one checkpoint"):
         spreads([repeats[0], side_of(other)])

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from reports import frames, render, source, tables
-from sora_eval.compare import COLUMNS, compare
-from sora_eval.differences import difference
+from sora_eval.compare.comparison import COLUMNS, compare
+from sora_eval.compare.difference import difference
+from sora_eval.compare.run_data import side_of
 from sora_eval.pipeline import run as evaluate
 from sora_eval.runs.folder import RunFolder
-from sora_eval.sides import side_of
 from sora_eval.stats.distances import frechet_distance
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import RunError

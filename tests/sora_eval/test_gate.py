@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sora_eval.compare import compare
-from sora_eval.differences import difference
+from sora_eval.compare.comparison import compare
+from sora_eval.compare.difference import difference
 from sora_eval.gate import allowed_change, gate, within
 from sora_eval.records.verdict import GateResult, Verdict
 from sora_eval.suite import Gate

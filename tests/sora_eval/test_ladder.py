@@ -6,8 +6,8 @@ from typer.testing import CliRunner
 
 from reports import ladder as report
 from sora_eval.cli import app
-from sora_eval.ladder import Order, ladder
-from sora_eval.sides import side_of
+from sora_eval.compare.checkpoints import Order, ladder
+from sora_eval.compare.run_data import side_of
 from sora_eval.util.errors import RunError
 from tests.sora_eval.synthetic import make_run
 

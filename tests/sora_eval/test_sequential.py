@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from sora_eval.compare.run_data import restricted
 from sora_eval.gate import gate
 from sora_eval.records.verdict import GateResult, GateRow, Verdict
 from sora_eval.sequential import LEAST_SHARE, SPENDING, is_decided, looks
-from sora_eval.sides import restricted
 from sora_eval.stats.intervals import RESAMPLES, difference_interval, jackknife_interval, resamples_for
 from sora_eval.stats.power import ALPHA, permutations_for
 from sora_eval.suite import Gate

@@ -13,11 +13,11 @@ import pytest
 
 from reference_model.world.prompts import sample_prompts
 from sora_eval import baseline, sizing
+from sora_eval.compare.run_data import side_of
 from sora_eval.gate import gate
 from sora_eval.pipeline import run as evaluate
 from sora_eval.records.verdict import Verdict
 from sora_eval.runs.folder import RunFolder, stored_suite
-from sora_eval.sides import side_of
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import BaselineError, SuiteError
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from sora_eval.slices import cluster_percentiles, slice_table
+from sora_eval.compare.slices import cluster_percentiles, slice_table
 
 
 def scores(rng, prompts=30):

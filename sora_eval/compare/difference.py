@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from sora_eval.compare.run_data import Features, Side, rows_of
 from sora_eval.records.bucket import Axis, Bucket, incomparable
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.records.verdict import Verdict
-from sora_eval.sides import Features, Side, rows_of
 from sora_eval.stats.distances import set_statistic
 from sora_eval.stats.intervals import (
     RESAMPLES,

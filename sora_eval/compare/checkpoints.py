@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
-from sora_eval.compare import better
-from sora_eval.differences import Difference, difference
+from sora_eval.compare.comparison import better
+from sora_eval.compare.difference import Difference, difference
+from sora_eval.compare.run_data import Side
 from sora_eval.records.speed_metrics import is_speed
-from sora_eval.sides import Side
 from sora_eval.stats.power import detectable
 from sora_eval.util.errors import RunError
 

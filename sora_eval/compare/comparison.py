@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from sora_eval.differences import Difference, difference
+from sora_eval.compare.difference import Difference, difference
+from sora_eval.compare.run_data import Side, side_of
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.records.verdict import Verdict
 from sora_eval.runs.folder import RunFolder
-from sora_eval.sides import Side, side_of
 from sora_eval.stats.power import ALPHA
 
 COLUMNS = [

@@ -1,0 +1,1 @@
+"""Two runs: what differs, by how much, and whether it is noise. Pure."""
