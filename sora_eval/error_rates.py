@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from sora_eval.compare.run_data import Side
-from sora_eval.gate import gate
+from sora_eval.gate.judge import gate
 from sora_eval.records.verdict import Verdict
 from sora_eval.stats.intervals import CONFIDENCE
 from sora_eval.stats.power import ALPHA

@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sora_eval import baseline as baselines
 from sora_eval.compare.run_data import Side, side_of
-from sora_eval.gate import gate, sizing
+from sora_eval.gate import baseline as baselines
+from sora_eval.gate.judge import gate, sizing
+from sora_eval.gate.looks import BATCH, is_decided, looks
 from sora_eval.pipeline import run as evaluate
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.records.verdict import GateResult
 from sora_eval.runs.folder import RunFolder, stored_suite
-from sora_eval.sequential import BATCH, is_decided, looks
 from sora_eval.suite import Suite
 from sora_eval.util.errors import BaselineError, RunError, SuiteError
 

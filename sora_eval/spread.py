@@ -12,7 +12,7 @@ import numpy as np
 
 from sora_eval.compare.difference import Difference, difference
 from sora_eval.compare.run_data import Side
-from sora_eval.gate import allowed_change, within
+from sora_eval.gate.judge import allowed_change, within
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.stats.power import ALPHA, detectable
 from sora_eval.suite import Gate

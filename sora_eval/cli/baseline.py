@@ -21,8 +21,8 @@ def promote(
 ) -> None:
     """Write a run as a baseline, after showing what changes against the one that is there."""
     from reports import render
-    from sora_eval import baseline
     from sora_eval.compare.comparison import compare
+    from sora_eval.gate import baseline
     from sora_eval.runs.folder import resolve_run
 
     folder = resolve_run(run)
@@ -38,7 +38,7 @@ def show(path: Annotated[Path, typer.Argument(help="A baseline file.")]) -> None
     import pandas as pd
 
     from reports import tables
-    from sora_eval import baseline
+    from sora_eval.gate import baseline
 
     side = baseline.read(path)
     head, out = side.head, tables.console()

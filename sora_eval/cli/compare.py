@@ -28,9 +28,9 @@ def compare(
 ) -> None:
     """Compare runs of one suite case by case, with intervals of the differences (new minus base)."""
     from reports.render import comparison_markdown, print_comparison
-    from sora_eval.baseline import read
     from sora_eval.compare.comparison import compare as pair
     from sora_eval.compare.run_data import side_of
+    from sora_eval.gate.baseline import read
     from sora_eval.runs.folder import resolve_run
 
     first, *others = [side_of(read(p) if p.suffix == ".json" else resolve_run(p)) for p in (base, *new)]

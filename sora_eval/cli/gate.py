@@ -37,8 +37,8 @@ def gate(
     Exit codes: 0 every gate PASS or IMPROVED; 10 a regression; 11 undecided, under --strict; 12 the run is incomplete;
     2 usage or input.
     """
-    from sora_eval import baseline as baselines
-    from sora_eval.gate import gate as judge
+    from sora_eval.gate import baseline as baselines
+    from sora_eval.gate.judge import gate as judge
     from sora_eval.runs.folder import resolve_run, stored_suite
     from sora_eval.suite import gates_of, load_suite
     from sora_eval.util.environment import is_strict

@@ -67,7 +67,7 @@ class SharedRuns:
     @property
     def baseline_path(self) -> Path | None:
         """What to gate against; None where nothing was named. An ini value is relative to the root folder."""
-        from sora_eval.baseline import FOLDER
+        from sora_eval.gate.baseline import FOLDER
 
         if asked := self.config.getoption("--sora-baseline"):
             return Path(asked)
@@ -135,7 +135,7 @@ class SharedRuns:
 
     def assert_no_regression(self, run: RunFolder, baseline: Any = None, strict: bool | None = None) -> GateResult:
         """Raises AssertionError with a line for each gate that failed; warns of each that is undecided."""
-        from sora_eval import baseline as baselines
+        from sora_eval.gate import baseline as baselines
         from sora_eval.util.environment import is_strict
 
         severe = self.strict if strict is None else is_strict(strict)
@@ -157,14 +157,14 @@ class SharedRuns:
         return result
 
     def _judge(self, run: RunFolder, base: Any, strict: bool) -> GateResult:
-        from sora_eval.gate import gate
+        from sora_eval.gate.judge import gate
         from sora_eval.runs.folder import stored_suite
 
         return gate(run, base, stored_suite(run).gates, strict=strict, profile=self.config.getoption("--sora-profile"))
 
     def _baseline(self, run: RunFolder) -> Any:
         """The baseline of the session; None where there is none yet."""
-        from sora_eval import baseline as baselines
+        from sora_eval.gate import baseline as baselines
 
         path = self.baseline_path
         if path is None or (self.updates and not path.exists()):
@@ -195,7 +195,7 @@ class SharedRuns:
 
     def _promote(self, run: RunFolder) -> Path:
         """Raises BaselineError for a run that must not become the baseline."""
-        from sora_eval import baseline as baselines
+        from sora_eval.gate import baseline as baselines
         from sora_eval.records.verdict import Verdict
         from sora_eval.runs.folder import stored_suite
         from sora_eval.util.errors import BaselineError

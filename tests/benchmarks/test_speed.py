@@ -19,7 +19,7 @@ from reference_model.pipeline import PACKINGS, Pipeline
 from reference_model.world.prompts import sample_prompts
 from sora_eval.features import i3d
 from sora_eval.features.view import ClipView
-from sora_eval.gate import gate
+from sora_eval.gate.judge import gate
 from sora_eval.generators.opening import open_generator
 from sora_eval.metrics.base import ClipMetric
 from sora_eval.pipeline.generate import generate

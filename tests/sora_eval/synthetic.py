@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sora_eval.compare.run_data import Side, side_of
-from sora_eval.gate import gate
+from sora_eval.gate.judge import gate
 from sora_eval.records.case import Prompt
 from sora_eval.runs.folder import RunFolder
 from sora_eval.suite import Gate, Suite

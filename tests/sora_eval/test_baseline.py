@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from sora_eval import baseline
 from sora_eval.compare.run_data import side_of
-from sora_eval.gate import gate
+from sora_eval.gate import baseline
+from sora_eval.gate.judge import gate
 from sora_eval.records.verdict import Verdict
 from sora_eval.suite import Gate
 from sora_eval.util.errors import BaselineError

@@ -6,7 +6,7 @@ import pytest
 from reports.spread import spread_table
 from sora_eval import calibrate
 from sora_eval.cli.calibrate import calibrate as verb
-from sora_eval.gate import gate
+from sora_eval.gate.judge import gate
 from sora_eval.spread import passing, propose, spreads
 from sora_eval.suite import Gate, load_suite
 from sora_eval.suite.editing import write_gates

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from sora_eval.gate import gate
+from sora_eval.gate.judge import gate
 from sora_eval.records.verdict import GateResult, Verdict
 from sora_eval.suite import Gate
 from sora_eval.util.errors import SuiteError

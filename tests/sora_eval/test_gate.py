@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sora_eval.compare.comparison import compare
 from sora_eval.compare.difference import difference
-from sora_eval.gate import allowed_change, gate, within
+from sora_eval.gate.judge import allowed_change, gate, within
 from sora_eval.records.verdict import GateResult, Verdict
 from sora_eval.suite import Gate
 from tests.sora_eval.synthetic import PROMPTS, UP, edit, make_run, make_side, reopened, values, verdict

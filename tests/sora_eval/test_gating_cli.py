@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from reports import junit, verdicts
-from sora_eval import baseline
-from sora_eval.gate import gate
+from sora_eval.gate import baseline
+from sora_eval.gate.judge import gate
 from sora_eval.records.verdict import GateResult, Verdict
 from sora_eval.suite import Gate
 from tests.sora_eval.synthetic import make_run

@@ -11,7 +11,7 @@ import pytest
 import sora_eval.pipeline.run
 
 import sora_eval.metrics.temporal
-from sora_eval import baseline
+from sora_eval.gate import baseline
 from sora_eval.runs.folder import find_runs
 from sora_eval.suite import load_suite
 

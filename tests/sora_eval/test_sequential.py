@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from sora_eval.compare.run_data import restricted
-from sora_eval.gate import gate
+from sora_eval.gate.judge import gate
+from sora_eval.gate.looks import LEAST_SHARE, SPENDING, is_decided, looks
 from sora_eval.records.verdict import GateResult, GateRow, Verdict
-from sora_eval.sequential import LEAST_SHARE, SPENDING, is_decided, looks
 from sora_eval.stats.intervals import RESAMPLES, difference_interval, jackknife_interval, resamples_for
 from sora_eval.stats.power import ALPHA, permutations_for
 from sora_eval.suite import Gate
@@ -166,7 +166,7 @@ DRAWS = 150
 @pytest.fixture
 def cheap(monkeypatch):
     """Fewer permutations and resamples: p stays valid with any number, and only p and the end of looking are counted."""
-    monkeypatch.setattr("sora_eval.gate.SWAP_PERMUTATIONS", 0)
+    monkeypatch.setattr("sora_eval.gate.judge.SWAP_PERMUTATIONS", 0)
     monkeypatch.setattr("sora_eval.stats.intervals.RESAMPLES", 200)
 
 

@@ -1,0 +1,1 @@
+"""A verdict: from differences to PASS or REGRESSED. Pure."""
