@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from reports.tables import markdown
-from sora_eval.error_rates import SIGNIFICANT, WHOLE, Rates
 from sora_eval.records.verdict import Verdict
+from sora_eval.studies.error_rates import SIGNIFICANT, WHOLE, Rates
 from sora_eval.util.errors import RunError
 
 BEGIN, END = "<!-- error-rates -->", "<!-- /error-rates -->"

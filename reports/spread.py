@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 import pandas as pd
 
 from reports.tables import number
-from sora_eval.spread import Spread, passing, smallest_seen
+from sora_eval.studies.calibration import Spread, passing, smallest_seen
 from sora_eval.suite import Gate
 
 

@@ -33,14 +33,14 @@ def calibrate(
     from reports.spread import spread_table
     from sora_eval.compare.run_data import side_of
     from sora_eval.runs.folder import now, resolve_run
-    from sora_eval.spread import propose, spreads
+    from sora_eval.studies.calibration import propose, spreads
     from sora_eval.suite import load_suite
     from sora_eval.suite.editing import write_gates
     from sora_eval.util.errors import SuiteError
 
     loaded = load_suite(suite)
     if run is None:
-        from sora_eval.calibrate import repeat
+        from sora_eval.studies.repeats import repeat
 
         folders = repeat(loaded, generator, repeats, out)
     else:

@@ -41,10 +41,10 @@ def error_rates(
 
     from reports import error_rates as report
     from reports import tables
-    from sora_eval.calibrate import repeat
     from sora_eval.compare.run_data import Side, side_of
-    from sora_eval.error_rates import CHUNK, Rates
-    from sora_eval.error_rates import error_rates as measure
+    from sora_eval.studies.error_rates import CHUNK, Rates
+    from sora_eval.studies.error_rates import error_rates as measure
+    from sora_eval.studies.repeats import repeat
     from sora_eval.suite import load_suite
     from sora_eval.util.errors import SuiteError
     from sora_eval.util.progress import track

@@ -62,12 +62,12 @@ def run(
     'sora-eval gate' (0, 10, 11, 12).
     """
     from reports import render, tables
-    from sora_eval import sizing
     from sora_eval.cli.gate import conclude
     from sora_eval.gate import looks as sequential
     from sora_eval.generators.opening import with_device
     from sora_eval.pipeline import run as evaluate
     from sora_eval.runs.folder import resolve_run
+    from sora_eval.studies import until_decided as sizing
     from sora_eval.suite import load_suite
     from sora_eval.util.environment import is_strict
 

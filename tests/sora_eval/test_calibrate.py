@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from reports.spread import spread_table
-from sora_eval import calibrate
 from sora_eval.cli.calibrate import calibrate as verb
 from sora_eval.gate.judge import gate
-from sora_eval.spread import passing, propose, spreads
+from sora_eval.studies import repeats as calibrate
+from sora_eval.studies.calibration import passing, propose, spreads
 from sora_eval.suite import Gate, load_suite
 from sora_eval.suite.editing import write_gates
 from sora_eval.util.errors import SuiteError

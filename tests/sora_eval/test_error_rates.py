@@ -7,8 +7,8 @@ import pytest
 
 from reports.error_rates import BEGIN, END, page_block, sees, table, write_between
 from sora_eval.compare.run_data import Side, side_of
-from sora_eval.error_rates import SIGNIFICANT, WHOLE, Rates, compose, draw, error_rates
 from sora_eval.records.verdict import Verdict
+from sora_eval.studies.error_rates import SIGNIFICANT, WHOLE, Rates, compose, draw, error_rates
 from sora_eval.suite import Gate
 from sora_eval.util.errors import RunError, SuiteError
 from tests.sora_eval.synthetic import make_run, make_side

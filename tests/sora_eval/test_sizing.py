@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from reference_model.world.prompts import sample_prompts
-from sora_eval import sizing
 from sora_eval.compare.run_data import side_of
 from sora_eval.gate import baseline
 from sora_eval.gate.judge import gate
 from sora_eval.pipeline import run as evaluate
 from sora_eval.records.verdict import Verdict
 from sora_eval.runs.folder import RunFolder, stored_suite
+from sora_eval.studies import until_decided as sizing
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import BaselineError, SuiteError
 

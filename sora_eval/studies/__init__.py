@@ -1,0 +1,1 @@
+"""Many runs: repeats, calibration, runs until decided, error rates of a gate."""
