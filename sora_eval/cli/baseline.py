@@ -20,7 +20,7 @@ def promote(
     force: Annotated[bool, typer.Option("--force", help="Overwrite a baseline of the same suite.")] = False,
 ) -> None:
     """Write a run as a baseline, after showing what changes against the one that is there."""
-    from reports import render
+    from reports.text import runs as render
     from sora_eval.compare.comparison import compare
     from sora_eval.gate import baseline
     from sora_eval.runs.folder import resolve_run
@@ -37,7 +37,7 @@ def show(path: Annotated[Path, typer.Argument(help="A baseline file.")]) -> None
     """Print what a baseline holds and where it comes from."""
     import pandas as pd
 
-    from reports import tables
+    from reports.text import tables
     from sora_eval.gate import baseline
 
     side = baseline.read(path)

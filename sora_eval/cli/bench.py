@@ -31,7 +31,8 @@ def bench(
     ] = None,
 ) -> None:
     """Time a generator over resolutions, aspect ratios, lengths and batches; or two of them in turns."""
-    from reports import speed_tables, tables
+    from reports.text import speed as speed_tables
+    from reports.text import tables
     from sora_eval.generators.opening import with_device
     from sora_eval.speed.session import bench as run_bench
     from sora_eval.suite import load_suite

@@ -29,8 +29,8 @@ def calibrate(
     write: Annotated[bool, typer.Option("--write", help="Write the limits into the suite's \\[gates].")] = False,
 ) -> None:
     """Measure how far repeats of one checkpoint lie apart, and propose the limits that follow from it."""
-    from reports import tables
-    from reports.spread import spread_table
+    from reports.text import tables
+    from reports.text.calibration import spread_table
     from sora_eval.compare.run_data import side_of
     from sora_eval.runs.folder import now, resolve_run
     from sora_eval.studies.calibration import propose, spreads

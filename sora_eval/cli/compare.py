@@ -27,7 +27,7 @@ def compare(
     page: Annotated[Path | None, typer.Option(help="Also write the ladder to this Markdown page.")] = None,
 ) -> None:
     """Compare runs of one suite case by case, with intervals of the differences (new minus base)."""
-    from reports.render import comparison_markdown, print_comparison
+    from reports.text.runs import comparison_markdown, print_comparison
     from sora_eval.compare.comparison import compare as pair
     from sora_eval.compare.run_data import side_of
     from sora_eval.gate.baseline import read
@@ -45,7 +45,7 @@ def compare(
 
 
 def _ladder(sides: list[Side], page: Path | None, other_options: bool) -> None:
-    from reports import ladder as report
+    from reports.text import checkpoints as report
     from sora_eval.compare.checkpoints import ladder, names_of
     from sora_eval.util.errors import RunError
 

@@ -39,8 +39,8 @@ def error_rates(
     """Measure how often a suite's gate errs, and what it finds, on pairs of runs drawn from a pool of real ones."""
     from functools import reduce
 
-    from reports import error_rates as report
-    from reports import tables
+    from reports.text import error_rates as report
+    from reports.text import tables
     from sora_eval.compare.run_data import Side, side_of
     from sora_eval.studies.error_rates import CHUNK, Rates
     from sora_eval.studies.error_rates import error_rates as measure

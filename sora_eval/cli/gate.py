@@ -52,8 +52,8 @@ def gate(
 
 def conclude(folder: RunFolder, result: GateResult, junit: Path | None = None) -> NoReturn:
     """Write verdicts.json, JUnit and the job summary, print the table with the verdict as its last line, and exit."""
-    from reports import junit as xml
-    from reports import verdicts
+    from reports.export import junit as xml
+    from reports.text import gate as verdicts
     from sora_eval.records.verdict import FILE
     from sora_eval.util.errors import SoraEvalError
 

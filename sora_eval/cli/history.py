@@ -37,9 +37,9 @@ def history(
     The noise band is where another repeat of the baseline's checkpoint would fall in 95 % of the cases: from runs of one
     checkpoint under other seeds, or from the provenance of the suite's gates.
     """
-    from reports import history as histories
-    from reports import tables
+    from reports.export import history as histories
     from reports.source import Source, open_source
+    from reports.text import tables
     from sora_eval.runs.folder import find_runs
     from sora_eval.util.errors import RunError
 

@@ -26,7 +26,7 @@ def listing(
     """List suites, metrics, generators, weights or runs."""
     from rich.table import Table
 
-    from reports.tables import console as make_console
+    from reports.text.tables import console as make_console
 
     console = make_console()
     for kind in [what] if what else [w for w in What if w is not What.runs]:

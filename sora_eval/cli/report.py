@@ -47,25 +47,25 @@ def report(
         file = out
     try:
         if latex:
-            from reports.latex import table
+            from reports.export.latex import table
 
             print(table(source), end="")
         if tensorboard is not None:
-            from reports.writers import to_tensorboard
+            from reports.export.trackers import to_tensorboard
 
             print(f"{tensorboard}: {to_tensorboard(source, tensorboard)} scalars")
         if mlflow is not None:
-            from reports.writers import to_mlflow
+            from reports.export.trackers import to_mlflow
 
             print("\n".join(f"{mlflow}: run {i}" for i in to_mlflow(source, mlflow)))
         if html or not any(only):
-            from reports.html import render
+            from reports.page.page import render
 
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(render(source, clips, selfcheck))
             print(file)
         if not any(only) and source.runs:
-            from reports.render import write_report
+            from reports.text.runs import write_report
 
             for path in write_report(source, out or folder):
                 print(path)

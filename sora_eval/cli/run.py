@@ -61,7 +61,8 @@ def run(
     REGRESSED, or all are PASS or IMPROVED. The last line is the verdict and how many prompts it took; the exit code is that of
     'sora-eval gate' (0, 10, 11, 12).
     """
-    from reports import render, tables
+    from reports.text import runs as render
+    from reports.text import tables
     from sora_eval.cli.gate import conclude
     from sora_eval.gate import looks as sequential
     from sora_eval.generators.opening import with_device
@@ -126,7 +127,7 @@ def _refuse_unlike(until_decided: bool, given: list[str], limit: int | None, gen
 
 def _warn_incomplete(done: list[RunFolder]) -> bool:
     """Say of every run what failed in it; whether anything did."""
-    from reports import tables
+    from reports.text import tables
 
     incomplete = [f for f in done if f.head.get("failed_cases") or f.head.get("failed_metrics")]
     for folder in incomplete:

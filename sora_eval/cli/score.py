@@ -15,7 +15,7 @@ def score(
     workers: Annotated[int, typer.Option(min=1, help="Processes that score clips; the numbers stay the same.")] = 1,
 ) -> None:
     """Score the clips of a run again, from disk, and rebuild its summary."""
-    from reports.render import print_runs
+    from reports.text.runs import print_runs
     from sora_eval.pipeline import run as evaluate
     from sora_eval.runs.folder import resolve_run
 

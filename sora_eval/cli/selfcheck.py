@@ -31,7 +31,7 @@ def selfcheck(
     page: Annotated[Path | None, typer.Option(help="Also write this Markdown page, with its picture in images/.")] = None,
 ) -> None:
     """Show graded damage to every metric: does it see what it claims to see, and is it blind only to what it says?"""
-    from reports import selfcheck as report
+    from reports.export import selfcheck as report
     from sora_eval.metrics.create import make_metrics
     from sora_eval.selfcheck.judge import judge
     from sora_eval.selfcheck.material import open_material

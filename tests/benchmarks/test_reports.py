@@ -2,7 +2,7 @@
 
 import pytest
 
-from reports import html
+from reports.page import page as html
 from reports.source import open_source
 from tests.reports.conftest import make_run
 

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from reports import html
+from reports.page import page as html
 from reports.source import open_source
 from sora_eval.runs.folder import resolve_run
 from tests.reports import chromium

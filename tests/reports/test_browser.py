@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from reports import html
+from reports.page import page as html
 from reports.source import open_source
 from tests.reports import chromium
 from tests.reports.conftest import HOSTILE, make_run

@@ -5,7 +5,8 @@ import json
 import pandas as pd
 import pytest
 
-from reports import frames, tables
+from reports import frames
+from reports.text import tables
 from sora_eval.runs.folder import RunFolder
 from sora_eval.util.errors import RunError
 

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from reports import html, latex, render, tables
+from reports.export import latex
+from reports.page import page as html
 from reports.source import open_source
+from reports.text import runs as render
+from reports.text import tables
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
-from reports.history import history, metrics_of, noise, terminal_table
+from reports.export.history import history, metrics_of, noise, terminal_table
 from reports.source import open_source
 from sora_eval.cli import app
 from sora_eval.util.errors import RunError

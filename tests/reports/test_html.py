@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from reports import gallery, html
-from reports.results import rows_of, verdict_line
+from reports.page import gallery
+from reports.page import page as html
+from reports.page.rows import rows_of, verdict_line
 from reports.source import Source, open_source
 from sora_eval.cli import app
 from sora_eval.runs.folder import RunFolder

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reports import speed
+from reports.page import speed
 
 
 @pytest.mark.parametrize(

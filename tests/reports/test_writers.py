@@ -5,7 +5,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from reports import writers
+from reports.export import trackers as writers
 from reports.source import open_source
 from sora_eval.cli import app
 from sora_eval.util.errors import RunError

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reports.spread import spread_table
+from reports.text.calibration import spread_table
 from sora_eval.cli.calibrate import calibrate as verb
 from sora_eval.gate.judge import gate
 from sora_eval.studies import repeats as calibrate

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports import frames, render, source, tables
+from reports import frames, source
+from reports.text import runs as render
+from reports.text import tables
 from sora_eval.compare.comparison import COLUMNS, compare
 from sora_eval.compare.difference import difference
 from sora_eval.compare.run_data import side_of

@@ -5,7 +5,7 @@ from functools import reduce
 import numpy as np
 import pytest
 
-from reports.error_rates import BEGIN, END, page_block, sees, table, write_between
+from reports.text.error_rates import BEGIN, END, page_block, sees, table, write_between
 from sora_eval.compare.run_data import Side, side_of
 from sora_eval.records.verdict import Verdict
 from sora_eval.studies.error_rates import SIGNIFICANT, WHOLE, Rates, compose, draw, error_rates

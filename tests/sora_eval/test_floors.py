@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from reports import frames, tables
+from reports import frames
+from reports.text import tables
 from sora_eval.pipeline import run as evaluate
 from sora_eval.runs.folder import RunFolder
 from sora_eval.suite import load_suite

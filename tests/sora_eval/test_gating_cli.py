@@ -8,7 +8,8 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from reports import junit, verdicts
+from reports.export import junit
+from reports.text import gate as verdicts
 from sora_eval.gate import baseline
 from sora_eval.gate.judge import gate
 from sora_eval.records.verdict import GateResult, Verdict

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from reports import ladder as report
+from reports.text import checkpoints as report
 from sora_eval.cli import app
 from sora_eval.compare.checkpoints import Order, ladder
 from sora_eval.compare.run_data import side_of

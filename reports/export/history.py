@@ -16,7 +16,7 @@ from scipy import stats
 
 from reports.frames import family
 from reports.source import LoadedRun, Source, read_json
-from reports.tables import interval, number
+from reports.text.tables import interval, number
 from sora_eval.stats.intervals import CONFIDENCE
 from sora_eval.util.errors import RunError
 

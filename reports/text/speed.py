@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from reports.tables import number, terminal
+from reports.text.tables import number, terminal
 from sora_eval.runs.folder import RunFolder
 
 SHOWN = {

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import pandas as pd
 
-from reports.tables import number
+from reports.text.tables import number
 from sora_eval.studies.calibration import Spread, passing, smallest_seen
 from sora_eval.suite import Gate
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reports.source import LoadedRun, Source
-from reports.tables import number
+from reports.text.tables import number
 
 # Facts of a run that may differ without any number depending on it.
 NOT_COMPARED = ("started", "finished", "command", "cases", "failed_cases", "failed_metrics", "schema_version", "status")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from reports.frames import family
-from reports.tables import console, escape, interval, markdown, number, terminal
+from reports.text.tables import console, escape, interval, markdown, number, terminal
 from sora_eval.compare.checkpoints import Order, Rungs, Step
 
 TITLES = {"distribution": "Distribution", "text": "Text", "temporal": "Temporal", "physics": "Physics"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.tables import number
+from reports.text.tables import number
 
 # Ratios that videos come in; a shape on a grid of 8 px gets the nearest.
 ASPECTS = {

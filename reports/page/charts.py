@@ -12,7 +12,7 @@ from typing import Any
 
 import altair as alt
 
-from reports.speed import ASPECTS
+from reports.page.speed import ASPECTS
 
 ROWS = alt.NamedData("rows")
 RATIO_SHOWN = math.log(2.0)  # half or twice as fast is as blue or red as can be

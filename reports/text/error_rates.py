@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.tables import markdown
+from reports.text.tables import markdown
 from sora_eval.records.verdict import Verdict
 from sora_eval.studies.error_rates import SIGNIFICANT, WHOLE, Rates
 from sora_eval.util.errors import RunError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reports import tables
+from reports.text import tables
 from sora_eval.records.verdict import SEVERITY, GateResult, GateRow
 
 

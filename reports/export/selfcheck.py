@@ -13,7 +13,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from reports.tables import console, markdown, number, terminal
+from reports.text.tables import console, markdown, number, terminal
 from sora_eval.selfcheck.responses import CORRELATED, NOTICED
 from sora_eval.selfcheck.result import Response, Result
 from sora_eval.video.corruptions import BASELINE, BASELINES, CORRUPTIONS

@@ -12,7 +12,7 @@ import pandas as pd
 
 from reports.frames import family
 from reports.source import Source, paired_scores
-from reports.tables import interval, number
+from reports.text.tables import interval, number
 from sora_eval.compare.slices import slice_table
 
 TONE = {

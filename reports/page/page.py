@@ -14,10 +14,10 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from reports import charts, gallery, notices, speed
-from reports.results import Row, directions, rows_of, signed, verdict_line
+from reports.page import charts, gallery, notices, speed
+from reports.page.rows import Row, directions, rows_of, signed, verdict_line
 from reports.source import Source, paired_scores, read_json, share_of, with_shares
-from reports.tables import interval, number
+from reports.text.tables import interval, number
 from sora_eval.util.errors import RunError
 
 MOST_RUNS = 4  # side by side in the gallery
@@ -73,7 +73,7 @@ def context(source: Source, clips: int, checked: list[dict[str, Any]]) -> dict[s
 
 def _environment() -> Environment:
     made = Environment(
-        loader=PackageLoader("reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("reports.page"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     filters: dict[str, Any] = {"number": number, "signed": signed, "data": to_script, "breakable": breakable}
     made.filters |= filters
@@ -107,7 +107,7 @@ def _finite(value: Any) -> Any:
 
 
 def _file(name: str) -> str:
-    return (resources.files("reports") / "templates" / name).read_text()
+    return (resources.files("reports.page") / "templates" / name).read_text()
 
 
 def _run(source: Source, i: int) -> dict[str, str]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports import frames, notices, plots, tables
-from reports.results import rows_of, verdict_line
+from reports import frames
+from reports.export import contact_sheet as plots
+from reports.page import notices
+from reports.page.rows import rows_of, verdict_line
 from reports.source import Source
+from reports.text import tables
 from sora_eval.compare.comparison import Comparison, compare, label_of
 from sora_eval.runs.folder import RunFolder
 

@@ -1,0 +1,1 @@
+"""What other tools read: JUnit, LaTeX, CSV, trackers, pictures."""
