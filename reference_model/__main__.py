@@ -33,8 +33,8 @@ def train(
     import torch
 
     from reference_model.config import PRESETS, override
-    from reference_model.train import STAGES, start_from
-    from reference_model.train import train as run
+    from reference_model.training.stages import STAGES, start_from
+    from reference_model.training.stages import train as run
 
     if preset not in PRESETS:
         raise ReferenceModelError(f"preset {preset!r} is not known; expected one of: {', '.join(PRESETS)}")
@@ -68,7 +68,7 @@ def sample(
     import numpy as np
     from PIL import Image
 
-    from reference_model.pipeline import Pipeline, Request
+    from reference_model.sampling.pipeline import Pipeline, Request
 
     width, _, height = size.partition("x")
     if not (width.isdigit() and height.isdigit()):
@@ -104,9 +104,9 @@ def export(
     ),
 ) -> None:
     """Write trained networks as ONNX, checked against torch, with a record of how they were made."""
-    from reference_model.backends import resolve
     from reference_model.config import load_config
-    from reference_model.export import export_again, export_all
+    from reference_model.onnx.export import export_again, export_all
+    from reference_model.sampling.backends import resolve
 
     if checkpoint:
         worst = {resolve(name).name: export_again(name, out, int8) for name in checkpoint}
@@ -144,7 +144,7 @@ def caption(
     import av
     import numpy as np
 
-    from reference_model.pipeline import Pipeline
+    from reference_model.sampling.pipeline import Pipeline
 
     pipeline = Pipeline.load(checkpoint)
     for video in videos:
@@ -166,8 +166,8 @@ def refine(
     seed: Annotated[int, typer.Option(min=0, help="What is left open is drawn with it.")] = 0,
 ) -> None:
     """Print dense prompts for short ones; what they say is kept."""
-    from reference_model.pipeline import Pipeline
-    from reference_model.refiner import refine as run
+    from reference_model.networks.refiner import refine as run
+    from reference_model.sampling.pipeline import Pipeline
 
     for text in run(Pipeline.load(checkpoint).refiner, prompts, [seed + i for i in range(len(prompts))]):
         print(text)

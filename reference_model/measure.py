@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from reference_model import patchify
 from reference_model.config import ModelConfig, TrainConfig
-from reference_model.loop import fit
-from reference_model.mixture import LENGTHS, LEVELS, Mixture
-from reference_model.pipeline import PACKINGS, Pipeline, Request
-from reference_model.refiner import refine
-from reference_model.train import Denoiser, denoising_loss
+from reference_model.networks.refiner import refine
+from reference_model.sampling import patchify
+from reference_model.sampling.pipeline import PACKINGS, Pipeline, Request
+from reference_model.training.loop import fit
+from reference_model.training.mixture import LENGTHS, LEVELS, Mixture
+from reference_model.training.stages import Denoiser, denoising_loss
 from reference_model.world import FactsError, WorldClip, describe, make_clip, parse, sample_facts, sample_level
 from reference_model.world.facts import BACKGROUNDS
 

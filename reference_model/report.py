@@ -23,10 +23,10 @@ from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 
 from reference_model import measure
-from reference_model.backends import CHECKPOINTS, resolve, shipped
 from reference_model.config import load_config
 from reference_model.errors import ReferenceModelError
-from reference_model.pipeline import Pipeline, Request
+from reference_model.sampling.backends import CHECKPOINTS, resolve, shipped
+from reference_model.sampling.pipeline import Pipeline, Request
 
 INCOMPLETE = 12  # a scene of three objects that finds no room in the smallest frame is one clip less
 VARIANT_CLIPS = 120

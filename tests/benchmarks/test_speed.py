@@ -15,7 +15,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from reference_model.measure import mixed_requests
-from reference_model.pipeline import PACKINGS, Pipeline
+from reference_model.sampling.pipeline import PACKINGS, Pipeline
 from reference_model.world.prompts import sample_prompts
 from sora_eval.features import i3d
 from sora_eval.features.view import ClipView

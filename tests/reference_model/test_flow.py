@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reference_model import flow
+from reference_model.sampling import flow
 
 
 @pytest.mark.parametrize("shift", [1.0, 3.0])

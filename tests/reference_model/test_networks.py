@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from reference_model.config import PRESETS
-from reference_model.export import dit_inputs
-from reference_model.layers import Attention, rope_angles, rotate
-from reference_model.patchify import pack, positions
-from reference_model.text import TextEncoder, tokenize
-from reference_model.train import Denoiser
-from reference_model.vae import VAE
+from reference_model.networks.layers import Attention, rope_angles, rotate
+from reference_model.networks.text import TextEncoder, tokenize
+from reference_model.networks.vae import VAE
+from reference_model.onnx.export import dit_inputs
+from reference_model.sampling.patchify import pack, positions
+from reference_model.training.stages import Denoiser
 
 TINY = PRESETS["tiny"]
 

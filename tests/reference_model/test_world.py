@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reference_model.text import tokenize
+from reference_model.networks.text import tokenize
 from reference_model.world import Facts, FactsError, ObjectFacts, caption, describe, make_clip, parse, sample_facts
 from reference_model.world.facts import COLOURS, GRAVITY, HELD_OUT, RADIUS
 from reference_model.world.physics import simulate

@@ -20,15 +20,17 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
-from reference_model import backends, captioner, data, flow, patchify, refiner
-from reference_model.components import build
 from reference_model.config import ModelConfig, load_config
-from reference_model.dit import DiT
 from reference_model.errors import ReferenceModelError
-from reference_model.loop import fit, load_tensors, save_atomic
-from reference_model.mixture import LENGTHS, Drawn, Mixture, load_captions
-from reference_model.text import TextEncoder, tokenize
-from reference_model.vae import VAE, vae_loss
+from reference_model.networks import captioner, refiner
+from reference_model.networks.components import build
+from reference_model.networks.dit import DiT
+from reference_model.networks.text import TextEncoder, tokenize
+from reference_model.networks.vae import VAE, vae_loss
+from reference_model.sampling import backends, flow, patchify
+from reference_model.training import data
+from reference_model.training.loop import fit, load_tensors, save_atomic
+from reference_model.training.mixture import LENGTHS, Drawn, Mixture, load_captions
 from reference_model.world import sample_level
 from reference_model.world.symmetry import random_twin
 
@@ -345,13 +347,13 @@ def denoising_loss(
 
 
 def _clip(config: ModelConfig, folder: Path) -> None:
-    from reference_model import clip
+    from reference_model.training import world_clip as clip
 
     clip.train(config, folder)
 
 
 def _export(config: ModelConfig, folder: Path) -> None:
-    from reference_model import export
+    from reference_model.onnx import export
 
     export.export_all(config, folder, folder / "checkpoints")
 

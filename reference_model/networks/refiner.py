@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from reference_model.config import RefinerConfig
 from reference_model.errors import ReferenceModelError
-from reference_model.text import Decoder, PromptError, WordEncoder, tokenize, write
+from reference_model.networks.text import Decoder, PromptError, WordEncoder, tokenize, write
 from reference_model.world.captions import WORDS, parse
 
 

@@ -14,15 +14,17 @@ import onnxruntime as ort
 import torch
 from torch import Tensor, nn
 
-from reference_model import clip, graph, patchify
-from reference_model.backends import COMPONENTS, TorchBackend, load_backend, resolve
-from reference_model.captioner import TUBELET
-from reference_model.components import VAEEncoder, build
 from reference_model.config import ModelConfig
 from reference_model.errors import ReferenceModelError
-from reference_model.loop import load_tensors
-from reference_model.text import VOCABULARY
-from reference_model.train import ORIGIN, START, machine
+from reference_model.networks.captioner import TUBELET
+from reference_model.networks.components import VAEEncoder, build
+from reference_model.networks.text import VOCABULARY
+from reference_model.onnx import graph
+from reference_model.sampling import patchify
+from reference_model.sampling.backends import COMPONENTS, TorchBackend, load_backend, resolve
+from reference_model.training import world_clip as clip
+from reference_model.training.loop import load_tensors
+from reference_model.training.stages import ORIGIN, START, machine
 
 OPSET = 20
 TOLERANCE = 1e-4  # largest difference from torch, on outputs of order one

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from reference_model.config import TextConfig
 from reference_model.errors import ReferenceModelError
-from reference_model.layers import BLOCKED, Layer, visible
+from reference_model.networks.layers import BLOCKED, Layer, visible
 from reference_model.world.captions import WORDS
 
 PAD, START, END = "<pad>", "<start>", "<end>"

@@ -14,11 +14,11 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from reference_model.components import build
 from reference_model.config import ModelConfig
+from reference_model.networks.components import build
 
 if TYPE_CHECKING:
-    from reference_model.backends import Backend
+    from reference_model.sampling.backends import Backend
 
 STAGES = {"text_encoder": "text", "dit": "denoise", "vae_decoder": "decode"}
 Signature = tuple[tuple[tuple[int, ...], str], ...]  # shape and type of every input

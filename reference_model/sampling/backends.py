@@ -16,7 +16,7 @@ import onnxruntime as ort
 from reference_model.config import ModelConfig, load_config
 from reference_model.errors import ReferenceModelError
 
-CHECKPOINTS = Path(__file__).parent / "checkpoints"
+CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
 COMPONENTS = (
     "text_encoder",
     "dit",
@@ -191,7 +191,7 @@ class TorchBackend:
     ) -> None:
         import torch
 
-        from reference_model.components import build
+        from reference_model.networks.components import build
 
         if device == "cuda" and not torch.cuda.is_available():
             raise ReferenceModelError("device 'cuda' was asked for, but torch finds no GPU")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from reference_model.captioner import CaptionDecoder, CaptionEncoder
 from reference_model.config import ModelConfig
-from reference_model.dit import DiT
-from reference_model.refiner import RefineDecoder, RefineEncoder
-from reference_model.text import TextEncoder
-from reference_model.vae import VAE
+from reference_model.networks.captioner import CaptionDecoder, CaptionEncoder
+from reference_model.networks.dit import DiT
+from reference_model.networks.refiner import RefineDecoder, RefineEncoder
+from reference_model.networks.text import TextEncoder
+from reference_model.networks.vae import VAE
 
 
 class VAEEncoder(nn.Module):

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reference_model.config import DiTConfig, TextConfig
-from reference_model.layers import BLOCKED, MLP, Attention, Rope, rope_angles, sinusoid, wall_waves
+from reference_model.networks.layers import BLOCKED, MLP, Attention, Rope, rope_angles, sinusoid, wall_waves
 
 
 class Block(nn.Module):

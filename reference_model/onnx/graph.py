@@ -18,7 +18,7 @@ import torch
 from onnxscript import opset20 as op
 from onnxscript import optimizer
 
-from reference_model.backends import HALF
+from reference_model.sampling.backends import HALF
 
 EVERYTHING = 1 << 30  # elements: no weight is too large to be folded
 

@@ -16,10 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reference_model import data
 from reference_model.config import ModelConfig
-from reference_model.loop import fit
-from reference_model.text import VOCABULARY, tokenize, tokenizer
+from reference_model.networks.text import VOCABULARY, tokenize, tokenizer
+from reference_model.training import data
+from reference_model.training.loop import fit
 from reference_model.world import sample_level
 
 IMAGE = 48  # px; the longest world side, so that "longest" resizing only ever enlarges

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from reference_model import data, patchify
 from reference_model.config import ModelConfig
 from reference_model.errors import ReferenceModelError
-from reference_model.patchify import PIXELS
+from reference_model.sampling import patchify
+from reference_model.sampling.patchify import PIXELS
+from reference_model.training import data
 from reference_model.world import Description, parse, sample_level
 
 LENGTHS = (0.15, 0.07, 0.08, 0.10, 0.60)  # probability of 1, 5, 9, 13 and 17 frames; images fill the gaps of packs

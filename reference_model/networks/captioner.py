@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reference_model import patchify
 from reference_model.config import CaptionerConfig
 from reference_model.errors import ReferenceModelError
-from reference_model.layers import Layer, rope_angles, visible, wall_waves
-from reference_model.text import Decoder, write
+from reference_model.networks.layers import Layer, rope_angles, visible, wall_waves
+from reference_model.networks.text import Decoder, write
+from reference_model.sampling import patchify
 
 TUBELET = 4 * patchify.PIXELS**2 * 3  # values
 BATCH = 64

@@ -1,0 +1,1 @@
+"""The networks: VAE, text encoder, DiT, recaptioner, prompt refiner."""

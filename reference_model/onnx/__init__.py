@@ -1,0 +1,1 @@
+"""Export to ONNX, and the graphs that are made of it."""

@@ -1,0 +1,1 @@
+"""What trains them: data, mixture, loop, stages."""
