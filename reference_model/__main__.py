@@ -33,8 +33,8 @@ def train(
     import torch
 
     from reference_model.config import PRESETS, override
-    from reference_model.training.stages import STAGES, start_from
-    from reference_model.training.stages import train as run
+    from reference_model.recipe import STAGES, start_from
+    from reference_model.recipe import train as run
 
     if preset not in PRESETS:
         raise ReferenceModelError(f"preset {preset!r} is not known; expected one of: {', '.join(PRESETS)}")
@@ -189,7 +189,7 @@ def report(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N clips of each run: a quick look.")] = None,
 ) -> None:
     """Measure the shipped checkpoints and write docs/reference_model.md with all its numbers and pictures."""
-    from reference_model.report import report as run
+    from docs.pages.reference_model import report as run
 
     run(training, work, out, ablation_steps, limit)
     print(f"wrote {out}")

@@ -19,7 +19,7 @@ from reference_model.config import CaptionerConfig
 from reference_model.errors import ReferenceModelError
 from reference_model.networks.layers import Layer, rope_angles, visible, wall_waves
 from reference_model.networks.text import Decoder, write
-from reference_model.sampling import patchify
+from reference_model.packing import patchify
 
 TUBELET = 4 * patchify.PIXELS**2 * 3  # values
 BATCH = 64

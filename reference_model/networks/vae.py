@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reference_model.config import VAEConfig
-from reference_model.sampling.shapes import SPACE_STRIDE, TIME_STRIDE
+from reference_model.packing.shapes import SPACE_STRIDE, TIME_STRIDE
 
 
 class RMSNorm(nn.Module):

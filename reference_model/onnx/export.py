@@ -20,11 +20,11 @@ from reference_model.networks.captioner import TUBELET
 from reference_model.networks.components import VAEEncoder, build
 from reference_model.networks.text import VOCABULARY
 from reference_model.onnx import graph
-from reference_model.sampling import patchify
+from reference_model.packing import patchify
 from reference_model.sampling.backends import COMPONENTS, TorchBackend, load_backend, resolve
 from reference_model.training import world_clip as clip
+from reference_model.training.folder import ORIGIN, START, machine
 from reference_model.training.loop import load_tensors
-from reference_model.training.stages import ORIGIN, START, machine
 
 OPSET = 20
 TOLERANCE = 1e-4  # largest difference from torch, on outputs of order one

@@ -14,10 +14,11 @@ from reference_model.errors import ReferenceModelError
 from reference_model.networks.captioner import caption_clips
 from reference_model.networks.refiner import LocalRefiner, Refiner, refine
 from reference_model.networks.text import tokenize
-from reference_model.sampling import flow, patchify
+from reference_model.packing import patchify
+from reference_model.packing.shapes import ShapeError, check_shape
+from reference_model.sampling import flow
 from reference_model.sampling.backends import Backend, load_backend
 from reference_model.sampling.flops import Recorder, one_step
-from reference_model.sampling.shapes import ShapeError, check_shape
 
 DECODE_BATCH = 8
 CLIPS_AT_ONCE = 8

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from reference_model.config import ModelConfig
 from reference_model.errors import ReferenceModelError
-from reference_model.sampling import patchify
-from reference_model.sampling.patchify import PIXELS
+from reference_model.packing import patchify
+from reference_model.packing.patchify import PIXELS
 from reference_model.training import data
 from reference_model.world import Description, parse, sample_level
 

@@ -1,15 +1,8 @@
-"""Training as one pipeline: collect -> caption -> refine -> compress -> train (packs) -> clip -> export.
-
-Every stage can be stopped and started again; what is finished is not done twice.
-"""
+"""The stages of a training, one function each: what it makes stays in the working folder, and is not made twice."""
 
 from __future__ import annotations
 
 import json
-import os
-import platform
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,86 +11,23 @@ import torch
 import torch.nn.functional as F
 from rich.console import Console
 from rich.progress import track
-from torch import Tensor, nn
+from torch import Tensor
 
-from reference_model.config import ModelConfig, load_config
-from reference_model.errors import ReferenceModelError
+from reference_model.config import ModelConfig
 from reference_model.networks import captioner, refiner
-from reference_model.networks.components import build
-from reference_model.networks.dit import DiT
-from reference_model.networks.text import TextEncoder, tokenize
+from reference_model.networks.text import tokenize
 from reference_model.networks.vae import VAE, vae_loss
-from reference_model.sampling import backends, flow, patchify
+from reference_model.packing import patchify
 from reference_model.training import data
+from reference_model.training.denoising import Denoiser, denoising_loss
+from reference_model.training.folder import START, load_vae
 from reference_model.training.loop import fit, load_tensors, save_atomic
-from reference_model.training.mixture import LENGTHS, Drawn, Mixture, load_captions
+from reference_model.training.mixture import LENGTHS, Mixture, load_captions
 from reference_model.world import sample_level
 from reference_model.world.symmetry import random_twin
 
-START = "dit-start.pt"  # weights that the DiT goes on from
-ORIGIN = "origin.json"  # how the checkpoint that a training goes on from was made
 
-
-class Denoiser(nn.Module):
-    """The DiT and the text encoder that is trained with it."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.text = TextEncoder(config.text)
-        self.dit = DiT(config.dit, config.text)
-
-
-def train(config: ModelConfig, folder: Path, stages: tuple[str, ...] | None = None) -> None:
-    """Run the stages that are not finished yet in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    config_file = folder / "config.json"
-    if config_file.exists() and load_config(config_file) != config:
-        raise ReferenceModelError(
-            f"{config_file} differs from the configuration asked for; use the same one, or another --out folder"
-        )
-    config.save(config_file)
-    console = Console(stderr=True)
-    for stage in stages or STAGES:
-        started = time.perf_counter()
-        console.print(f"[bold]{stage}[/bold]")
-        _RUN[stage](config, folder)
-        with (folder / "stages.jsonl").open("a") as log:
-            row = {"stage": stage, "seconds": round(time.perf_counter() - started, 1), "machine": machine()}
-            log.write(json.dumps(row) + "\n")
-
-
-def start_from(checkpoint: str, folder: Path) -> None:
-    """Prepare a training that goes on from a finished checkpoint.
-
-    Its VAE, recaptioner and refiner count as trained; the DiT and its text encoder start from its weights. The other rungs
-    of its ladder stay what they are: only `base` and `base-int8` are exported.
-    """
-    source = backends.resolve(checkpoint)
-    files = backends.component_files(source)
-    parts = {
-        "vae.pt": {"vae_encoder": "", "vae_decoder": ""},
-        "captioner.pt": {"caption_encoder": "encoder.", "caption_decoder": "decoder."},
-        "refiner.pt": {"refine_encoder": "encoder.", "refine_decoder": "decoder."},
-        START: {"dit": "dit.", "text_encoder": "text."},
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, components in parts.items():
-        state: dict[str, Tensor] = {}
-        for component, prefix in components.items():
-            weights = backends.weights_of(files[component])
-            known = build(load_config(source / "config.json"))[component].state_dict()
-            state |= {prefix + k.removeprefix("vae."): torch.from_numpy(weights[k]) for k in known if k in weights}
-        save_atomic(state, folder / name)
-    made = json.loads((source / "checkpoint.json").read_text())["made"]
-    (folder / ORIGIN).write_text(json.dumps({"checkpoint": source.name, "made": made}, indent=2) + "\n")
-
-
-def machine() -> str:
-    """The kind of machine that trains, in words."""
-    return f"{os.cpu_count()} cores, {platform.machine()}, CPU"
-
-
-def _collect(config: ModelConfig, folder: Path) -> None:
+def collect(config: ModelConfig, folder: Path) -> None:
     total = config.train.clips
     bar = track(data.collect(config.train, folder / "data"), "clips", total=total, console=Console(stderr=True))
     for _ in bar:
@@ -109,7 +39,7 @@ def labelled_rows(config: ModelConfig, clips: data.SizeData) -> int:
     return max(int(config.train.labelled * len(clips)), 1)
 
 
-def _caption(config: ModelConfig, folder: Path) -> None:
+def caption(config: ModelConfig, folder: Path) -> None:
     """Train the recaptioner on the labelled clips, then let it write for the others."""
     t = config.train
     torch.manual_seed(t.seed + 5)
@@ -170,7 +100,7 @@ def next_word_loss(logits: Tensor, ids: Tensor) -> tuple[Tensor, float]:
     return loss, float(right)
 
 
-def _refine(config: ModelConfig, folder: Path) -> None:
+def refine(config: ModelConfig, folder: Path) -> None:
     """Train the prompt refiner on the captions: words of any level in, dense words out."""
     t = config.train
     torch.manual_seed(t.seed + 6)
@@ -198,7 +128,7 @@ def _refine(config: ModelConfig, folder: Path) -> None:
     )
 
 
-def _compress(config: ModelConfig, folder: Path) -> None:
+def compress(config: ModelConfig, folder: Path) -> None:
     _vae(config, folder)
     _latents(config, folder)
 
@@ -232,16 +162,6 @@ def to_video(frames: npt.NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(frames)).float().div(127.5).sub(1.0).movedim(-1, -4)
 
 
-def load_vae(config: ModelConfig, folder: Path) -> VAE:
-    """The trained VAE, with the latent statistics once `latents` has run."""
-    vae = VAE(config.vae)
-    path = folder / ("vae-final.pt" if (folder / "vae-final.pt").exists() else "vae.pt")
-    if not path.exists():
-        raise ReferenceModelError(f"{path} does not exist: run the stage 'compress' first")
-    vae.load_state_dict(torch.load(path, weights_only=True))
-    return vae.eval()
-
-
 def _latents(config: ModelConfig, folder: Path) -> None:
     """Encode all clips once. Prefixes of a clip need no pass of their own: the VAE is causal."""
     if (folder / "vae-final.pt").exists():
@@ -268,7 +188,7 @@ def _latents(config: ModelConfig, folder: Path) -> None:
     save_atomic({k: v.contiguous() for k, v in vae.state_dict().items()}, folder / "vae-final.pt")
 
 
-def _train(config: ModelConfig, folder: Path) -> None:
+def train(config: ModelConfig, folder: Path) -> None:
     t = config.train
     torch.manual_seed(t.seed + 1)
     model, mixture = Denoiser(config), Mixture.load(config, folder)
@@ -292,79 +212,3 @@ def _train(config: ModelConfig, folder: Path) -> None:
         ema_decay=t.ema_decay,
         keep_at=marks,
     )
-
-
-def denoising_loss(
-    config: ModelConfig, model: Denoiser, mixture: Mixture, rng: np.random.Generator, drop: float = 0.0
-) -> tuple[Tensor, dict[str, float]]:
-    """Velocity error of one batch of packs: weighted mean over a clip's tokens, then over clips."""
-    t, capacity = config.train, config.dit.pack_tokens
-    drawn: list[Drawn] = []
-    # Enough clips to fill the packs; the few that open one pack too many are left for another step.
-    while sum(len(d.tokens) for d in drawn) < capacity * t.dit_packs:
-        drawn.append(mixture.draw(rng, drop))
-    kept = patchify.best_fit([len(d.tokens) for d in drawn], capacity)[: t.dit_packs]
-    drawn = [drawn[c] for group in kept for c in group]
-    cuts = np.cumsum([0, *map(len, kept)])
-    groups = [list(range(a, b)) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
-
-    ids, lengths = tokenize([d.prompt for d in drawn], config.text.max_tokens)
-    known = [d.known for d in drawn]
-    packs = patchify.pack([d.position for d in drawn], lengths.tolist(), ids.shape[1], groups, capacity, known)
-    uniform = not t.logit_normal
-    times = rng.random(len(drawn), np.float32) if uniform else flow.logit_normal_times(rng, len(drawn), t.time_shift)
-    noise = [rng.standard_normal(d.tokens.shape, dtype=np.float32) for d in drawn]
-    noisy = [
-        np.concatenate([d.tokens[: d.known], ((1 - s) * d.tokens + s * e)[d.known :]])
-        for d, e, s in zip(drawn, noise, times, strict=True)
-    ]
-    target = [e - d.tokens for d, e in zip(drawn, noise, strict=True)]
-    grids = np.array([d.grid for d in drawn], np.int64)[packs.state_clip]
-
-    text, pooled = model.text(torch.from_numpy(ids))
-    out = model.dit(
-        *map(torch.from_numpy, (packs.gather(noisy), packs.clip, packs.state, packs.position, packs.times(times), grids)),
-        pooled[torch.from_numpy(packs.state_clip)],
-        text,
-        torch.from_numpy(packs.text_index),
-        torch.from_numpy(packs.text_clip),
-    )
-    error = F.mse_loss(out, torch.from_numpy(packs.gather(target)), reduction="none").mean(-1, keepdim=True)
-    weight = packs.gather([d.weight / np.float32(len(drawn)) for d in drawn])
-    loss = (error * torch.from_numpy(weight)).sum()
-    with torch.no_grad():
-        per_clip = np.array([float((e * d.weight).sum()) for e, d in zip(packs.scatter(error.numpy()), drawn, strict=True)])
-        at = [(times >= i / 4) & (times < (i + 1) / 4) for i in range(4)]
-        bins = {f"t{i}": float(per_clip[chosen].mean()) for i, chosen in enumerate(at) if chosen.any()}
-    return loss, {
-        "loss": loss.item(),
-        **bins,
-        "padding": packs.padding,
-        "mask_overhead": packs.mask_overhead,
-        "tokens": float(sum(len(d.tokens) for d in drawn)),
-        "clips": float(len(drawn)),
-    }
-
-
-def _clip(config: ModelConfig, folder: Path) -> None:
-    from reference_model.training import world_clip as clip
-
-    clip.train(config, folder)
-
-
-def _export(config: ModelConfig, folder: Path) -> None:
-    from reference_model.onnx import export
-
-    export.export_all(config, folder, folder / "checkpoints")
-
-
-_RUN: dict[str, Callable[[ModelConfig, Path], None]] = {
-    "collect": _collect,
-    "caption": _caption,
-    "refine": _refine,
-    "compress": _compress,
-    "train": _train,
-    "clip": _clip,
-    "export": _export,
-}
-STAGES = tuple(_RUN)

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from reports import frames
-from reports.export import contact_sheet as plots
-from reports.page import notices
-from reports.page.rows import rows_of, verdict_line
-from reports.source import Source
 from reports.text import tables
 from sora_eval.compare.comparison import Comparison, compare, label_of
 from sora_eval.runs.folder import RunFolder
@@ -49,37 +44,3 @@ def comparison_markdown(comparison: Comparison, slices: bool = False) -> str:
         "\n".join(f"- {n}" for n in tables.comparison_notes(comparison)),
     ]
     return "\n\n".join(filter(None, parts))
-
-
-def write_report(source: Source, folder: Path, clips: int = 12) -> list[Path]:
-    """`report.md`, `report.html`, all frames as CSV and parquet, and `clips.png`; returns the files."""
-    files = tables.write_files(source.frames, folder)
-    (folder / "report.md").write_text(report_markdown(source))
-    files.append(folder / "report.md")
-    if any(run.rows("samples") for run in source.runs):
-        plots.contact_sheet(source.runs, folder / "clips.png", clips)
-        files.append(folder / "clips.png")
-    return files
-
-
-def report_markdown(source: Source) -> str:
-    """The report of runs as Markdown: their values, what is missing, and every further run against the first."""
-    data = source.frames
-    heads = ", ".join(f"`{source.labels[r.path.name]}` ({r.path.name})" for r in source.runs)
-    parts = [f"# {source.runs[0].head['suite']['id']}: {heads}" if source.runs else "# no run"]
-    line = verdict_line(source, rows_of(source) if source.runs else [])
-    parts.append(f"**{line['word']}**: {line['text']}")
-    for title, table in (
-        ("Quality", tables.quality_table(data)),
-        ("Most costly clips", tables.costly_table(data)),
-        ("Speed", tables.speed_table(data)),
-        ("By shape", tables.quality_table(data, slices=True)),
-    ):
-        if not table.empty:
-            parts += [f"## {title}", tables.markdown(table)]
-    if missing := notices.missing(source):
-        parts += ["## Missing, failed, unlike", "\n".join(f"- {m}" for m in missing)]
-    if notes := tables.notes(data):
-        parts += ["## Notes", "\n".join(f"- {n}" for n in notes)]
-    parts += [comparison_markdown(comparison) for _, comparison in source.compared]
-    return "\n\n".join(parts) + "\n"

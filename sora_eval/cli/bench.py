@@ -40,7 +40,7 @@ def bench(
     if (suite is None) == (page is None):
         raise SoraEvalError("give a suite to time, or --page FILE; shipped suites: 'sora-eval list suites'")
     if page is not None:
-        from sora_eval.performance import write_page
+        from docs.pages.speed import write_page
 
         print(write_page(page, out))
         return

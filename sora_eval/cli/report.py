@@ -65,7 +65,7 @@ def report(
             file.write_text(render(source, clips, selfcheck))
             print(file)
         if not any(only) and source.runs:
-            from reports.text.runs import write_report
+            from reports.export.report import write_report
 
             for path in write_report(source, out or folder):
                 print(path)

@@ -13,10 +13,10 @@ import numpy as np
 
 from reference_model.errors import ReferenceModelError
 from reference_model.networks.refiner import EndpointRefiner, Refiner
+from reference_model.packing.patchify import grid_of, tokens_of
+from reference_model.packing.shapes import MULTIPLE, TIME_STRIDE
 from reference_model.sampling import backends
 from reference_model.sampling import pipeline as model
-from reference_model.sampling.patchify import grid_of, tokens_of
-from reference_model.sampling.shapes import MULTIPLE, TIME_STRIDE
 from reference_model.world import FPS, Facts, Frames, make_clip
 from sora_eval.generators.opening import refuse_options
 from sora_eval.generators.protocol import Capabilities

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from reference_model.errors import ReferenceModelError
+from reference_model.packing.shapes import MULTIPLE, TIME_STRIDE
 from reference_model.sampling.backends import component_files, resolve
 from reference_model.sampling.pipeline import Pipeline
-from reference_model.sampling.shapes import MULTIPLE, TIME_STRIDE
 from reference_model.world import Description, Facts, describe, parse
 from sora_eval.features.view import Array, ClipView
 from sora_eval.metrics.base import ClipMetric, Output, Score

@@ -17,7 +17,7 @@ from sora_eval.pipeline.score import score
 from sora_eval.pipeline.summarise import summarise
 from sora_eval.records.case import Case
 from sora_eval.runs.folder import RunFolder, new_head, now, stored_suite
-from sora_eval.speed import timing as throughput
+from sora_eval.speed import timing
 from sora_eval.speed.timed_generator import LocalArm
 from sora_eval.suite import Suite
 from sora_eval.util.errors import RunError, SuiteError
@@ -188,5 +188,5 @@ def sweep(folder: RunFolder, suite: Suite, generator: Generator) -> None:
     """Time the points that have not been timed yet; a point's repeats are appended together."""
     done = {row["id"] for row in folder.rows("timings")}
     arm = LocalArm(generator, folder.head["generator"]["spec"])
-    for (rows,) in track(throughput.measure(suite, [arm], done), "throughput", len(throughput.plan(suite, [arm])[0])):
+    for (rows,) in track(timing.measure(suite, [arm], done), "throughput", len(timing.plan(suite, [arm])[0])):
         folder.append("timings", rows)

@@ -20,7 +20,7 @@ from sora_eval.records.bucket import Axis, Bucket, describe, pooling_note
 from sora_eval.records.case import Case
 from sora_eval.registry.metrics import REGISTRY
 from sora_eval.runs.folder import RunFolder
-from sora_eval.speed import timing as throughput
+from sora_eval.speed import summary as speed
 from sora_eval.stats.attribution import attribution
 from sora_eval.stats.distances import set_statistic
 from sora_eval.stats.intervals import Interval, jackknife_interval, mean_interval, split_halves, two_sample_p
@@ -76,8 +76,8 @@ def summarise(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
     timings = folder.rows("timings")
     if suite.throughput is not None and timings:
         head = folder.head
-        signature = throughput.signature_of(head)
-        rows += throughput.summarise(timings, signature)
+        signature = speed.signature_of(head)
+        rows += speed.summarise(timings, signature)
     folder.replace("metrics", rows)
     folder.replace("attribution", attributions)
     errors = sum(r["status"] == "error" for r in samples.values())

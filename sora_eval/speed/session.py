@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from sora_eval.runs.folder import RunFolder, new_head, now
-from sora_eval.speed import timing as throughput
 from sora_eval.speed.peak_flops import matrix_peak_apart
+from sora_eval.speed.summary import cost_fit, signature_of, summarise
 from sora_eval.speed.timed_generator import Arm, WorkerArm
+from sora_eval.speed.timing import plan, time_group
 from sora_eval.suite import Suite
 from sora_eval.util.errors import GeneratorError, RunError, SuiteError
 from sora_eval.util.progress import track
@@ -27,10 +28,10 @@ def bench(suite: Suite, specs: Sequence[str], out: Path) -> list[RunFolder]:
     with workers(specs) as arms:
         facts = session_facts(suite, arms)
         folders = [RunFolder.create(out, _head(suite, arm, facts), suite.to_json()) for arm in arms]
-        groups, notes = throughput.plan(suite, arms)
+        groups, notes = plan(suite, arms)
         try:
             for group in track(groups, "throughput"):
-                for folder, rows in zip(folders, throughput.time_group(suite, arms, group), strict=True):
+                for folder, rows in zip(folders, time_group(suite, arms, group), strict=True):
                     folder.append("timings", rows)
         except KeyboardInterrupt:
             for folder in folders:
@@ -85,8 +86,8 @@ def _head(suite: Suite, arm: Arm, session: dict[str, Any]) -> dict[str, Any]:
 def finish(folder: RunFolder, notes: Sequence[str]) -> None:
     """metrics.jsonl and the fit of cost over tokens, from the timings on disk."""
     head, rows = folder.head, folder.rows("timings")
-    metrics = throughput.summarise(rows, throughput.signature_of(head), head["bench"]["matrix_peak_flops"])
+    metrics = summarise(rows, signature_of(head), head["bench"]["matrix_peak_flops"])
     folder.replace("metrics", metrics)
     failed = sum(r["stage"] == "failed" for r in rows)
-    bench = {**head["bench"], "cost": throughput.cost_fit(rows), "snapped": list(notes)}
+    bench = {**head["bench"], "cost": cost_fit(rows), "snapped": list(notes)}
     folder.update_head(status="success", finished=now(), cases=0, failed_cases=0, failed_metrics=failed, bench=bench)

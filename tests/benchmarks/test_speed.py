@@ -14,7 +14,7 @@ import scipy.linalg
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from reference_model.measure import mixed_requests
+from docs.pages.reference_figures import mixed_requests
 from reference_model.sampling.pipeline import PACKINGS, Pipeline
 from reference_model.world.prompts import sample_prompts
 from sora_eval.features import i3d

@@ -7,9 +7,9 @@ import pytest
 from reference_model.config import ConfigError, ModelConfig, from_dict, load_config
 from reference_model.errors import ReferenceModelError
 from reference_model.networks.text import PromptError, tokenize
+from reference_model.packing.shapes import ShapeError, check_shape
 from reference_model.sampling.backends import CheckpointError, load_backend, resolve
 from reference_model.sampling.pipeline import Request
-from reference_model.sampling.shapes import ShapeError, check_shape
 
 
 def test_unknown_words_are_named_with_the_nearest_known():

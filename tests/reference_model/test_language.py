@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from docs.pages.reference_figures import fresh_clips
 from reference_model.errors import ReferenceModelError
-from reference_model.measure import fresh_clips
 from reference_model.networks.captioner import prepare
 from reference_model.networks.refiner import EndpointRefiner, keeps_facts, refine
 from reference_model.networks.text import VOCABULARY, PromptError, write
-from reference_model.sampling.patchify import MAX_RUN
+from reference_model.packing.patchify import MAX_RUN
 from reference_model.sampling.pipeline import Pipeline, Request
 from reference_model.world import describe, parse, sample_facts
 from reference_model.world.captions import LEVELS

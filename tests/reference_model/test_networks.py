@@ -11,8 +11,8 @@ from reference_model.networks.layers import Attention, rope_angles, rotate
 from reference_model.networks.text import TextEncoder, tokenize
 from reference_model.networks.vae import VAE
 from reference_model.onnx.export import dit_inputs
-from reference_model.sampling.patchify import pack, positions
-from reference_model.training.stages import Denoiser
+from reference_model.packing.patchify import pack, positions
+from reference_model.training.denoising import Denoiser
 
 TINY = PRESETS["tiny"]
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reference_model.sampling import patchify
+from reference_model.packing import patchify
 
 grids = st.tuples(st.integers(1, 5), st.integers(1, 7), st.integers(1, 7))
 

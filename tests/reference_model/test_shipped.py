@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from docs.pages.reference_model import page
 from reference_model.errors import ReferenceModelError
 from reference_model.onnx.export import CHECKS, TOLERANCE, specs
-from reference_model.report import page
+from reference_model.packing.shapes import ShapeError
 from reference_model.sampling.backends import CHECKPOINTS, COMPONENTS, component_files, resolve, shipped
 from reference_model.sampling.pipeline import Pipeline, Request
-from reference_model.sampling.shapes import ShapeError
 from reference_model.world import ObjectFacts
 from tests.conftest import ROOT, world_clip
 

@@ -9,17 +9,17 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from docs.pages.reference_figures import ablation
 from reference_model.__main__ import app
 from reference_model.config import PRESETS, override
 from reference_model.errors import ReferenceModelError
-from reference_model.measure import ablation
 from reference_model.networks.components import build
 from reference_model.onnx.export import export_again
+from reference_model.recipe import STAGES, start_from, train
 from reference_model.sampling.backends import COMPONENTS, component_files, weights_of
 from reference_model.sampling.pipeline import Pipeline, Request
 from reference_model.training.loop import fit, learning_rate, load_tensors
 from reference_model.training.mixture import Mixture
-from reference_model.training.stages import STAGES, start_from, train
 
 
 def _fit(folder, **options):

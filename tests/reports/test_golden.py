@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from reports.export import latex
+from reports.export import latex, report
 from reports.page import page as html
 from reports.source import open_source
-from reports.text import runs as render
 from reports.text import tables
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -24,7 +23,7 @@ def check(name: str, text: str) -> None:
 
 
 def test_markdown(pair):
-    check("report.md", render.report_markdown(open_source(pair)))
+    check("report.md", report.report_markdown(open_source(pair)))
 
 
 def test_latex(pair):

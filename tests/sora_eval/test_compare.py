@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from reports import frames, source
-from reports.text import runs as render
+from reports.export import report
 from reports.text import tables
 from sora_eval.compare.comparison import COLUMNS, compare
 from sora_eval.compare.difference import difference
@@ -114,7 +114,7 @@ def test_frames_are_tidy_and_reports_hold_every_table(runs, tmp_path):
         # Shares in a distance are of set metrics, and this suite has none.
         assert set(frame["run"]) == (set() if name == "attribution" else {r.path.name for r in runs})
     assert len(data.samples) == 48
-    files = render.write_report(source.open_source([r.path for r in runs]), tmp_path / "report", clips=3)
+    files = report.write_report(source.open_source([r.path for r in runs]), tmp_path / "report", clips=3)
     assert {f.name for f in files} == {"report.md", "clips.png"} | {
         f"{n}.{s}" for n in frames.SCHEMA for s in ("csv", "parquet")
     }

@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
+from docs.pages.ltx_peer import save_ltx
 from sora_eval.generators.opening import open_generator
-from sora_eval.peers import save_ltx
 from sora_eval.records.request import Request
 from sora_eval.util.errors import GeneratorError
 

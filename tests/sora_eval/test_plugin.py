@@ -8,9 +8,9 @@ from xml.etree import ElementTree as ET
 import cv2  # noqa: F401  (pytester forgets what is first imported inside a session; these cannot be loaded twice)
 import filelock  # noqa: F401
 import pytest
-import sora_eval.pipeline.run
 
 import sora_eval.metrics.temporal
+import sora_eval.pipeline.run
 from sora_eval.gate import baseline
 from sora_eval.runs.folder import find_runs
 from sora_eval.suite import load_suite

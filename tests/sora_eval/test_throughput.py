@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from docs.pages.speed import Ratio, paired_ratio
 from sora_eval.generators.opening import open_generator, with_device
 from sora_eval.generators.protocol import Capabilities
-from sora_eval.performance import Ratio, paired_ratio
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
 from sora_eval.speed.scaling import cost_of, lead_of_attention

@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 
-from reference_model import measure
+from docs.pages import reference_figures as measure
 from reference_model.config import load_config
 from reference_model.errors import ReferenceModelError
 from reference_model.sampling.backends import CHECKPOINTS, resolve, shipped

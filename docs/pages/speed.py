@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import quantile_test
 
-from sora_eval.peers import save_ltx
+from docs.pages.ltx_peer import save_ltx
 from sora_eval.records.request import Request
 from sora_eval.runs.folder import RunFolder
 from sora_eval.speed.session import bench

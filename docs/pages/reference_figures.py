@@ -16,11 +16,11 @@ import torch
 
 from reference_model.config import ModelConfig, TrainConfig
 from reference_model.networks.refiner import refine
-from reference_model.sampling import patchify
+from reference_model.packing import patchify
 from reference_model.sampling.pipeline import PACKINGS, Pipeline, Request
+from reference_model.training.denoising import Denoiser, denoising_loss
 from reference_model.training.loop import fit
 from reference_model.training.mixture import LENGTHS, LEVELS, Mixture
-from reference_model.training.stages import Denoiser, denoising_loss
 from reference_model.world import FactsError, WorldClip, describe, make_clip, parse, sample_facts, sample_level
 from reference_model.world.facts import BACKGROUNDS
 

@@ -1,0 +1,85 @@
+"""The whole recipe as one pipeline: collect -> caption -> refine -> compress -> train (packs) -> clip -> export.
+
+Every stage can be stopped and started again; what is finished is not done twice.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from reference_model.config import ModelConfig, load_config
+from reference_model.errors import ReferenceModelError
+from reference_model.networks.components import build
+from reference_model.onnx import export
+from reference_model.sampling import backends
+from reference_model.training import stages, world_clip
+from reference_model.training.folder import ORIGIN, START, machine
+from reference_model.training.loop import save_atomic
+
+
+def train(config: ModelConfig, folder: Path, chosen: tuple[str, ...] | None = None) -> None:
+    """Run the stages that are not finished yet in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config_file = folder / "config.json"
+    if config_file.exists() and load_config(config_file) != config:
+        raise ReferenceModelError(
+            f"{config_file} differs from the configuration asked for; use the same one, or another --out folder"
+        )
+    config.save(config_file)
+    console = Console(stderr=True)
+    for stage in chosen or STAGES:
+        started = time.perf_counter()
+        console.print(f"[bold]{stage}[/bold]")
+        _RUN[stage](config, folder)
+        with (folder / "stages.jsonl").open("a") as log:
+            row = {"stage": stage, "seconds": round(time.perf_counter() - started, 1), "machine": machine()}
+            log.write(json.dumps(row) + "\n")
+
+
+def start_from(checkpoint: str, folder: Path) -> None:
+    """Prepare a training that goes on from a finished checkpoint.
+
+    Its VAE, recaptioner and refiner count as trained; the DiT and its text encoder start from its weights. The other rungs
+    of its ladder stay what they are: only `base` and `base-int8` are exported.
+    """
+    source = backends.resolve(checkpoint)
+    files = backends.component_files(source)
+    parts = {
+        "vae.pt": {"vae_encoder": "", "vae_decoder": ""},
+        "captioner.pt": {"caption_encoder": "encoder.", "caption_decoder": "decoder."},
+        "refiner.pt": {"refine_encoder": "encoder.", "refine_decoder": "decoder."},
+        START: {"dit": "dit.", "text_encoder": "text."},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, components in parts.items():
+        state: dict[str, Tensor] = {}
+        for component, prefix in components.items():
+            weights = backends.weights_of(files[component])
+            known = build(load_config(source / "config.json"))[component].state_dict()
+            state |= {prefix + k.removeprefix("vae."): torch.from_numpy(weights[k]) for k in known if k in weights}
+        save_atomic(state, folder / name)
+    made = json.loads((source / "checkpoint.json").read_text())["made"]
+    (folder / ORIGIN).write_text(json.dumps({"checkpoint": source.name, "made": made}, indent=2) + "\n")
+
+
+def _export(config: ModelConfig, folder: Path) -> None:
+    export.export_all(config, folder, folder / "checkpoints")
+
+
+_RUN: dict[str, Callable[[ModelConfig, Path], None]] = {
+    "collect": stages.collect,
+    "caption": stages.caption,
+    "refine": stages.refine,
+    "compress": stages.compress,
+    "train": stages.train,
+    "clip": world_clip.train,
+    "export": _export,
+}
+STAGES = tuple(_RUN)
