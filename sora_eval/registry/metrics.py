@@ -23,7 +23,7 @@ class MetricInfo:
     about: str
     options: dict[str, Any] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()  # names of its scores, where they are several
-    # What of the same content does not move its scores; tests/sora_eval/test_invariances.py holds every declaration.
+    # What of the same content does not move its scores; tests/sora_eval/metrics/test_invariances.py holds every declaration.
     invariant_to: frozenset[Axis] = frozenset()
     choices: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of options that are a word
     refused: dict[tuple[str, str], str] = field(default_factory=dict)  # (option, value): why not

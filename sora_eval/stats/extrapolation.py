@@ -9,7 +9,7 @@ from sora_eval.stats.distances import Array, frechet_distance
 from sora_eval.util.errors import NO_BOOTSTRAP, RefusedError
 
 # Below 3 D the value is no straight line in 1/n: at n = 2 D the intercept misses by 0.7 of the true distance, at 3 D by
-# less than its own scatter (tests/sora_eval/test_bias.py). The smallest part of the fit, half of all, stays above 2.5 D.
+# less than its own scatter (tests/sora_eval/stats/test_extrapolation.py). The smallest part of the fit, half of all, stays above 2.5 D.
 LEAST_PER_DIMENSION = 5
 PARTS, SHUFFLES = 8, 4
 

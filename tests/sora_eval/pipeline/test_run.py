@@ -15,7 +15,7 @@ from sora_eval.registry.metrics import REGISTRY
 from sora_eval.runs.folder import RunFolder
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import RunError, SuiteError
-from tests.sora_eval.test_clip import encode
+from tests.sora_eval.video.test_codec import encode
 
 STABLE = ("samples", "scores", "metrics")
 
