@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from sora_eval.compare.comparison import label_of
-from sora_eval.registry.metrics import REGISTRY
-from sora_eval.runs.folder import RunFolder, Table
+from sora_eval.compare.comparison import Comparison, better, label_of, note_of
+from sora_eval.runs.folder import RunFolder
+from sora_eval.runs.head import RunHead
+from sora_eval.runs.rows import AttributionRow, MetricRow, Row, SampleRow, ScoreRow, TimingRow
 
 _SHAPE = re.compile(r"(\d+)x(\d+)x(\d+)")
 
@@ -43,7 +44,7 @@ _SIZE = {
 }
 
 # The columns that every table starts with, whatever the run holds. More may follow, as the rows have them.
-SCHEMA: dict[Table | str, dict[str, Column]] = {
+SCHEMA: dict[str, dict[str, Column]] = {
     "runs": {
         **_RUN,
         "suite": Column("name", "id of the suite"),
@@ -52,7 +53,7 @@ SCHEMA: dict[Table | str, dict[str, Column]] = {
         "partial": Column("flag", "made with --limit"),
         "generator": Column("name", "its name"),
         "checkpoint": Column("name", "its checkpoint"),
-        "steps": Column("whole", "training steps of the checkpoint, where the run or the checkpoint's name says so"),
+        "training_steps": Column("whole", "of the checkpoint, where it records them"),
         "fingerprint": Column("name", "hash of weights and settings"),
         "commit": Column("name", "git commit of the folder that the run was started in"),
         "dirty": Column("flag", "with changes that were not committed"),
@@ -88,7 +89,7 @@ SCHEMA: dict[Table | str, dict[str, Column]] = {
         "tags": Column("nested", "list of its prompt's tags"),
         "shape": _SIZE["shape"],
         "frames": _SIZE["frames"],
-        "family": Column("text", "distribution, text, temporal, physics or speed"),
+        "family": Column("text", "distribution, text, temporal, physics, speed, or a metric's own"),
         "metric": Column("name", "output of a per-clip metric"),
         "value": Column("real", "NaN where there is none"),
         "status": Column("text", "ok, undefined or error"),
@@ -98,9 +99,9 @@ SCHEMA: dict[Table | str, dict[str, Column]] = {
     },
     "metrics": {
         **_RUN,
-        "family": Column("text", "distribution, text, temporal, physics or speed"),
+        "family": Column("text", "distribution, text, temporal, physics, speed, or a metric's own"),
         "metric": Column("name", "its output"),
-        "slice": Column("name", "all, or a shape"),
+        "slice": Column("name", "all, a shape, or oracle:GENERATOR"),
         "width": _SIZE["width"],
         "height": _SIZE["height"],
         "frames": _SIZE["frames"],
@@ -170,33 +171,30 @@ def load(paths: Sequence[Path | str | RunFolder]) -> Frames:
     for run in runs:
         head = {"run": run.path.name, "label": label_of(run)}
         rows["runs"].append(head | _head(run.head))
-        samples = {r["id"]: {"shape": _shape_of(r), "tags": [], **r} for r in run.rows("samples")}
-        rows["samples"] += [head | r for r in samples.values()]
-        for r in run.rows("scores"):
-            sample = samples.get(r["id"], {})
-            known = {k: sample.get(k) for k in ("prompt_id", "tags", "shape", "frames")}
-            rows["scores"].append(head | known | {"family": family(r["metric"])} | r)
-        rows["metrics"] += [head | {"family": family(r["metric"])} | _size(r["slice"]) | r for r in run.rows("metrics")]
-        rows["timings"] += [head | _size(r["id"]) | r for r in run.rows("timings")]
-        for r in run.rows("attribution"):
-            sample = samples.get(r["id"], {})
-            known = {k: sample.get(k) for k in ("prompt_id", "prompt", "tags", "shape", "frames")}
-            rows["attribution"].append(head | known | r)
+        samples = {r.id: r for r in run.rows(SampleRow)}
+        families = {r.metric: r.family for r in run.rows(MetricRow)}
+        rows["samples"] += [head | {"shape": r.shape} | _plain(r) for r in samples.values()]
+        rows["scores"] += [
+            head | _facts(samples.get(r.id)) | {"family": families.get(r.metric, "")} | _plain(r) for r in run.rows(ScoreRow)
+        ]
+        rows["metrics"] += [head | _size(r.slice) | _plain(r) for r in run.rows(MetricRow)]
+        rows["timings"] += [head | _size(r.id) | _plain(r) | _length(r) for r in run.rows(TimingRow)]
+        for a in run.rows(AttributionRow):
+            sample = samples.get(a.id)
+            rows["attribution"].append(head | _facts(sample) | {"prompt": sample.prompt if sample else ""} | _plain(a))
     return Frames(*(typed(rows[name], columns) for name, columns in SCHEMA.items()))
 
 
-def family(metric: str) -> str:
-    """The family of a metric's output; what no metric of the registry gives is speed."""
-    info = REGISTRY.get(metric.partition(".")[0])
-    return info.family if info else "speed"
+def _plain(row: Row) -> dict[str, Any]:
+    """A row as a table's: tuples as lists, nested records as tables."""
+    return row.model_dump(mode="json")
 
 
-def steps_of(generator: dict[str, Any]) -> int | None:
-    """Training steps: what the run recorded, else the last number of two digits or more in the checkpoint's name."""
-    if generator.get("steps") is not None:
-        return int(generator["steps"])
-    numbers = re.findall(r"\d{2,}", str(generator.get("checkpoint") or ""))
-    return int(numbers[-1]) if numbers else None
+def _facts(sample: SampleRow | None) -> dict[str, Any]:
+    """What rows of a case say of its sample."""
+    if sample is None:
+        return {"prompt_id": None, "tags": None, "shape": None, "frames": None}
+    return {"prompt_id": sample.prompt_id, "tags": list(sample.tags), "shape": sample.shape, "frames": sample.frames}
 
 
 def typed(rows: list[dict[str, Any]], columns: dict[str, Column]) -> pd.DataFrame:
@@ -214,29 +212,75 @@ def typed(rows: list[dict[str, Any]], columns: dict[str, Column]) -> pd.DataFram
     return frame
 
 
-def _head(head: dict[str, Any]) -> dict[str, Any]:
-    generator, git = head["generator"], head["git"]
+def _head(head: RunHead) -> dict[str, Any]:
+    flat = ("status", "partial", "started", "finished", "cases", "failed_cases", "failed_metrics", "hardware", "software")
     return {
-        **{k: head.get(k) for k in ("status", "partial", "started", "finished", "cases", "failed_cases", "failed_metrics")},
-        **{k: head.get(k) for k in ("hardware", "software")},
-        "suite": head["suite"]["id"],
-        "suite_fingerprint": head["suite"]["fingerprint"],
-        "generator": generator["name"],
-        "checkpoint": generator["checkpoint"],
-        "steps": steps_of(generator),
-        "fingerprint": generator["fingerprint"],
-        "commit": git["commit"],
-        "dirty": git["dirty"],
-        "cpu": head["hardware"]["cpu"],
+        **{name: getattr(head, name) for name in flat},
+        "suite": head.suite.id,
+        "suite_fingerprint": head.suite.fingerprint,
+        "generator": head.generator.name,
+        "checkpoint": head.generator.checkpoint,
+        "training_steps": head.generator.training_steps,
+        "fingerprint": head.generator.fingerprint,
+        "commit": head.git.commit,
+        "dirty": head.git.dirty,
+        "cpu": head.hardware.get("cpu"),
     }
-
-
-def _shape_of(row: dict[str, Any]) -> str:
-    sizes = [row.get(k) for k in ("width", "height", "frames")]
-    return "x".join(map(str, sizes)) if None not in sizes else ""
 
 
 def _size(name: str) -> dict[str, Any]:
     """Sizes read from a shape; none where the name is no shape. What follows the shape (a batch) does not matter here."""
     found = _SHAPE.match(name)
     return dict(zip(("width", "height", "frames"), map(int, found.groups()), strict=True)) if found else {}
+
+
+def _length(row: TimingRow) -> dict[str, Any]:
+    """Of a single clip its length; a batch or a mixed list has none."""
+    sizes = _size(row.id)
+    return {"frames": sizes.get("frames")}
+
+
+COMPARISON = {
+    "metric": Column("name", "its output"),
+    "slice": Column("name", "all, a shape, a length or a tag"),
+    "family": Column("text", "of the metric"),
+    "base": Column("real", "value of the base, on the cases that both scored"),
+    "new": Column("real", "value of the new run"),
+    "change": Column("real", "new - base"),
+    "change_percent": Column("real", "of the base"),
+    "low": Column("real", "lower end of the interval of the change"),
+    "high": Column("real", "upper end"),
+    "p": Column("real", "of no change"),
+    "n": Column("whole", "cases, or repeats of speed"),
+    "better": Column("text", "base or new where the change is beyond noise"),
+    "unit": Column("text", "of base, new and change"),
+    "method": Column("text", "of the interval"),
+    "note": Column("text", "what stands behind the row, or why there is no change"),
+    "status": Column("text", "ok, or the verdict that stands where no change can be said"),
+}
+
+
+def comparison_frame(comparison: Comparison) -> pd.DataFrame:
+    """A comparison as a frame, one row per metric and slice; its columns are those of `COMPARISON`."""
+    rows = [
+        {
+            "metric": d.metric,
+            "slice": d.slice,
+            "family": d.family,
+            "base": d.base,
+            "new": d.new,
+            "change": d.change,
+            "change_percent": d.change_percent,
+            "low": d.interval.low,
+            "high": d.interval.high,
+            "p": d.p,
+            "n": d.n,
+            "better": better(d),
+            "unit": d.unit,
+            "method": d.interval.method,
+            "note": note_of(d),
+            "status": "ok" if d.status is None else str(d.status),
+        }
+        for d in comparison.rows
+    ]
+    return typed(rows, COMPARISON)

@@ -13,7 +13,11 @@ import pandas as pd
 
 from reports import frames
 from sora_eval.compare.comparison import Comparison, compare, label_of
-from sora_eval.runs.folder import RunFolder, Table, resolve_run
+from sora_eval.compare.run_data import RunData, data_of
+from sora_eval.records.verdict import GateResult
+from sora_eval.runs.folder import R, RunFolder, resolve_run
+from sora_eval.runs.head import RunHead
+from sora_eval.runs.rows import TABLES, Row
 from sora_eval.util.errors import RunError, SoraEvalError
 
 
@@ -22,16 +26,17 @@ class LoadedRun(RunFolder):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._rows: dict[Table, list[dict[str, Any]]] = {}
+        self._rows: dict[type[Row], list[Any]] = {}
 
     @cached_property
-    def head(self) -> dict[str, Any]:
+    def head(self) -> RunHead:
         return super().head
 
-    def rows(self, table: Table) -> list[dict[str, Any]]:
-        if table not in self._rows:
-            self._rows[table] = super().rows(table)
-        return self._rows[table]
+    def rows(self, row: type[R]) -> list[R]:
+        if row not in self._rows:
+            self._rows[row] = super().rows(row)
+        rows: list[R] = self._rows[row]
+        return rows
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,11 @@ class Source:
     @cached_property
     def frames(self) -> frames.Frames:
         return frames.load(self.runs)
+
+    @cached_property
+    def data(self) -> list[RunData]:
+        """The runs as a comparison reads them."""
+        return [data_of(run) for run in self.runs]
 
     @cached_property
     def labels(self) -> dict[str, str]:
@@ -71,21 +81,18 @@ class Source:
     @cached_property
     def _compared(self) -> list[tuple[LoadedRun, Comparison | str]]:
         out: list[tuple[LoadedRun, Comparison | str]] = []
-        for run in self.runs[1:]:
+        for run, data in zip(self.runs[1:], self.data[1:], strict=True):
             try:
-                out.append((run, compare(self.runs[0], run)))
+                out.append((run, compare(self.data[0], data)))
             except SoraEvalError as error:
                 out.append((run, str(error)))
         return out
 
     @cached_property
-    def verdicts(self) -> dict[str, Any] | None:
+    def verdicts(self) -> GateResult | None:
         """verdicts.json of the last run; None where no gate was run, or where it cannot be read (a problem)."""
-        path = self.runs[-1].path / "verdicts.json" if self.runs else None
-        if path is None or not path.exists():
-            return None
         try:
-            return read_json(path)
+            return GateResult.read(self.runs[-1].path) if self.runs else None
         except RunError as error:
             self.problems.append(f"no verdict: {error}")
             return None
@@ -101,7 +108,7 @@ def open_source(paths: Sequence[Path]) -> Source:
         path = name if (name / "run.json").is_file() else resolve_run(name).path
         try:
             run = LoadedRun(RunFolder.open(path).path)
-            for table in ("samples", "scores", "metrics", "timings", "attribution"):
+            for table in TABLES:
                 run.rows(table)
             runs.append(run)
         except (RunError, KeyError, TypeError) as error:

@@ -4,6 +4,7 @@ import re
 
 from sora_eval.pipeline import run as evaluate
 from sora_eval.registry.metrics import REGISTRY
+from sora_eval.runs.rows import MetricRow
 from sora_eval.suite import load_suite
 from tests.conftest import ROOT
 
@@ -20,7 +21,7 @@ def test_the_blocks_of_contributing_make_a_metric_a_generator_and_a_suite(tmp_pa
         elif language == "python":
             exec(text, {})
     run = evaluate.run(load_suite("my_suite.toml"), "python:my_model:generate", tmp_path / "runs")
-    rows = {r["metric"]: r for r in run.rows("metrics") if r["slice"] == "all"}
-    assert rows["brightness"]["n_scored"] == 4
-    assert abs(rows["brightness"]["value"] - 127.5) < 2
-    assert run.head["generator"]["fingerprint"] == "noise-1"
+    rows = {r.metric: r for r in run.rows(MetricRow) if r.slice == "all"}
+    assert rows["brightness"].n_scored == 4
+    assert abs(rows["brightness"].value - 127.5) < 2
+    assert run.head.generator.fingerprint == "noise-1"

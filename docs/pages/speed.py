@@ -19,6 +19,7 @@ from scipy.stats import quantile_test
 from docs.pages.ltx_peer import save_ltx
 from sora_eval.records.request import Request
 from sora_eval.runs.folder import RunFolder
+from sora_eval.runs.rows import MetricRow, TimingRow
 from sora_eval.speed.session import bench
 from sora_eval.speed.sweep import request_for
 from sora_eval.speed.timed_generator import Call, WorkerArm
@@ -201,7 +202,7 @@ def render(run: RunFolder, ratios: Sequence[Ratio]) -> str:
     import pandas as pd
 
     head = run.head
-    machine, where = head["hardware"], head["bench"]
+    machine, where = head.hardware, head.bench or {}
     rows = [
         {
             "what": r.what,
@@ -219,13 +220,13 @@ def render(run: RunFolder, ratios: Sequence[Ratio]) -> str:
     cost = where["cost"]
     grown = "too few numbers of tokens for a curve" if cost is None else _growth(cost)
     peak = where["matrix_peak_flops"]
-    failed = [f"- {r['slice']}: {r['reason']}" for r in run.rows("metrics") if r["status"] == "error"]
+    failed = [f"- {r.slice}: {r.reason}" for r in run.rows(MetricRow) if r.status == "error"]
     snapped = "\n".join(f"- {note}" for note in where["snapped"])
     return f"""# Speed
 
-Written by `sora-eval bench --page docs/performance.md`; do not edit. Measured {head["finished"][:10]} on {machine["cpu"]},
+Written by `sora-eval bench --page docs/performance.md`; do not edit. Measured {(head.finished or "")[:10]} on {machine["cpu"]},
 {machine["cores"]} cores, {machine["platform"]}; provider {where["provider"]}, {where["threads"]} threads, version
-{head["software"]["sora_eval"]}, torch {head["software"]["torch"]}. {where.get("steps", "default")} denoising steps.
+{head.software["sora_eval"]}, torch {head.software["torch"]}. {where.get("steps", "default")} denoising steps.
 
 CUDA was not measured: the code chooses the provider, binds inputs and outputs and synchronises around timed regions, and a
 test with a fake device checks the order of the calls; no number on this page is of a GPU.
@@ -293,12 +294,12 @@ def _sweep_table(run: RunFolder) -> Any:
         "share_of_peak": ("share of peak %", 1.0),
         "peak_bytes": ("peak MB", 1e-6),
     }
-    points = {r["id"]: r for r in run.rows("timings")}
-    values = {(r["slice"], r["metric"]): r["value"] for r in run.rows("metrics") if r["value"] is not None}
+    points = {r.id: r for r in run.rows(TimingRow)}
+    values = {(r.slice, r.metric): r.value for r in run.rows(MetricRow) if r.value is not None}
     out = []
     for name, head in points.items():
         if (name, "latency") in values:
-            row = {"point": name, "batch": head["batch"], "tokens": head["tokens"]}
+            row: dict[str, Any] = {"point": name, "batch": head.batch, "tokens": head.tokens}
             for metric, (title, scale) in columns.items():
                 value = values.get((name, metric))
                 row[title] = "-" if value is None else f"{value * scale:.3g}"

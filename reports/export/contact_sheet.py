@@ -13,6 +13,7 @@ import numpy.typing as npt
 from sora_eval.compare.comparison import label_of
 from sora_eval.records.clip import Clip
 from sora_eval.runs.folder import RunFolder
+from sora_eval.runs.rows import SampleRow
 from sora_eval.util.errors import ClipError
 from sora_eval.video.codec import read_clip
 
@@ -24,7 +25,7 @@ FRAMES = 7  # a row
 
 def contact_sheet(runs: Sequence[RunFolder], path: Path, count: int = 12) -> None:
     """A PNG: for each of `count` cases its prompt and, a row a run, evenly spaced frames."""
-    samples = [{r["id"]: r for r in run.rows("samples")} for run in runs]
+    samples = [{r.id: r for r in run.rows(SampleRow)} for run in runs]
     ids = list(samples[0])
     chosen = [ids[i] for i in np.unique(np.linspace(0, len(ids) - 1, min(count, len(ids))).round().astype(int))]
     rows = len(chosen) * len(runs)
@@ -35,7 +36,7 @@ def contact_sheet(runs: Sequence[RunFolder], path: Path, count: int = 12) -> Non
         for j, run in enumerate(runs):
             line = axes[i * len(runs) + j]
             row = samples[j].get(case)
-            title = (row or samples[0][case])["prompt"] or case
+            title = (row or samples[0][case]).prompt or case
             text = "\n".join(textwrap.wrap(title.replace("$", r"\$"), 34)) if j == 0 else ""
             text += f"\n[{label_of(run)}]" if len(runs) > 1 else ""
             line[0].text(-0.15, 0.5, text, transform=line[0].transAxes, ha="right", va="center", fontsize=7)
@@ -50,13 +51,13 @@ def contact_sheet(runs: Sequence[RunFolder], path: Path, count: int = 12) -> Non
     plt.close(figure)
 
 
-def _frames(run: RunFolder, row: dict[str, object] | None) -> npt.NDArray[np.uint8] | str:
+def _frames(run: RunFolder, row: SampleRow | None) -> npt.NDArray[np.uint8] | str:
     if row is None:
         return "not in this run"
-    if row["status"] != "ok":
-        return str(row["error"])
+    if row.status != "ok":
+        return row.error
     try:
-        clip: Clip = read_clip(run.path / str(row["clip"]))
+        clip: Clip = read_clip(run.path / row.clip)
     except ClipError as error:
         return str(error)
     pictures: npt.NDArray[np.uint8] = clip.frames[np.unique(np.linspace(0, clip.num_frames - 1, FRAMES).round().astype(int))]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from reports.frames import family
-from reports.source import LoadedRun, Source, read_json
+from reports.source import LoadedRun, Source
 from reports.text.tables import interval, number
+from sora_eval.gate import baseline as baselines
+from sora_eval.runs.folder import RunFolder, stored_suite
+from sora_eval.runs.rows import MetricRow
 from sora_eval.stats.intervals import CONFIDENCE
 from sora_eval.util.errors import RunError
 
@@ -24,7 +25,6 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 AXES = ("time", "steps", "commit")
-_PROVENANCE = re.compile(r"(\d+) repeats.*?mean (\S+), sd ([0-9.eE+-]+)")
 BASE, NEW, BAND = "#3b76c4", "#d9730d", "#94a3b8"
 
 
@@ -64,11 +64,15 @@ def history(source: Source, metric: str, axis: str, baseline: Path | None = None
     if own.empty:
         known = ", ".join(dict.fromkeys(rows["metric"])) or "none"
         raise RunError(f"no run has {metric!r} of slice {label!r}; metrics of these runs: {known}")
-    if axis == "steps" and runs["steps"].isna().all():
+    if axis == "steps" and runs["training_steps"].isna().all():
         raise RunError("no run says after how many training steps its checkpoint was taken; use --over time or commit")
-    by = {"time": "started", "steps": "steps", "commit": "started"}[axis]
+    by = {"time": "started", "steps": "training_steps", "commit": "started"}[axis]
     table = runs.sort_values(by, kind="stable", na_position="last").set_index("run", drop=False)
-    x = {"time": table["started"].str.slice(0, 16), "steps": table["steps"], "commit": table["commit"].str.slice(0, 7)}[axis]
+    x = {
+        "time": table["started"].str.slice(0, 16),
+        "steps": table["training_steps"],
+        "commit": table["commit"].str.slice(0, 7),
+    }[axis]
     points = pd.DataFrame({"run": table["run"], "label": table["label"], "x": x})
     if axis == "steps":
         points = points[points["x"].notna()]
@@ -89,57 +93,52 @@ def history(source: Source, metric: str, axis: str, baseline: Path | None = None
     found = noise(source.runs, metric, label)
     if found is None:
         notes.append(
-            "no noise band: no repeats of one checkpoint under other seeds ('sora-eval calibrate'), no provenance in [gates]"
+            "no noise band: no repeats of one checkpoint under other seeds ('sora-eval calibrate'), no repeats in [gates]"
         )
     return History(metric, axis, _marked(points, value, found), value, found, notes)
 
 
 def noise(runs: Sequence[LoadedRun], metric: str, label: str = "all") -> Noise | None:
-    """From repeats of one checkpoint among the runs, pooled over checkpoints; else from the suite's [gates] provenance.
+    """From repeats of one checkpoint among the runs, pooled over checkpoints; else from the repeats that a gate records.
 
     Repeats of quality differ in their seeds (`seed_offset`): the same seeds would show no noise. Of speed, repeats are runs
     on one machine.
     """
     groups: dict[tuple[Any, ...], dict[Any, float]] = {}
     for i, run in enumerate(runs):
-        head = run.head
-        value = next((r["value"] for r in run.rows("metrics") if (r["metric"], r["slice"]) == (metric, label)), None)
-        if value is None:
+        head, row = run.head, _row(run.rows(MetricRow), metric, label)
+        if row is None or row.value is None:
             continue
-        speed = family(metric) == "speed"
-        key = (head["suite"]["fingerprint"], head["generator"]["fingerprint"], str(head["hardware"]) if speed else "")
-        groups.setdefault(key, {})[i if speed else head.get("seed_offset", 0)] = value
+        speed = row.family == "speed"
+        key = (head.suite.fingerprint, head.generator.fingerprint, str(head.hardware) if speed else "")
+        groups.setdefault(key, {})[i if speed else head.seed_offset] = row.value
     repeated = [np.array(list(g.values()), np.float64) for g in groups.values() if len(g) > 1]
     if repeated:
         freedom = sum(len(v) - 1 for v in repeated)
         pooled = math.sqrt(sum(float(((v - v.mean()) ** 2).sum()) for v in repeated) / freedom)
         return Noise(pooled, freedom, f"{sum(map(len, repeated))} repeats of {len(repeated)} checkpoints among these runs")
     for run in reversed(runs):
-        gate = _gates(run).get(metric) or {}
-        stated = _PROVENANCE.search(str(gate.get("provenance", "")))
-        if stated and gate.get("slice", "all") == label and int(stated[1]) > 1:
-            return Noise(float(stated[3]), int(stated[1]) - 1, f"the suite's [gates.{metric}].provenance")
+        gate = stored_suite(run).gates.get(metric)
+        if gate is not None and gate.repeats is not None and gate.slice == label:
+            return Noise(gate.repeats.sd, gate.repeats.runs - 1, f"the suite's [gates.{metric}].repeats")
     return None
 
 
-def _gates(run: LoadedRun) -> dict[str, Any]:
-    path = run.path / "suite.json"
-    gates = read_json(path).get("declared", {}).get("gates") if path.exists() else None
-    return gates if isinstance(gates, dict) else {}
+def _row(rows: Sequence[MetricRow], metric: str, label: str) -> MetricRow | None:
+    return next((r for r in rows if (r.metric, r.slice) == (metric, label)), None)
 
 
 def _baseline(source: Source, metric: str, label: str, baseline: Path) -> float:
     run = next((r for r in source.runs if r.path.name == baseline.name), None)
     if run is not None:
-        rows = run.rows("metrics")
+        row = _row(run.rows(MetricRow), metric, label)
     elif (baseline / "metrics.jsonl").exists():
-        rows = LoadedRun(baseline).rows("metrics")
+        row = _row(RunFolder.open(baseline).rows(MetricRow), metric, label)
     else:
-        rows = read_json(baseline).get("metrics", [])
-    value = next((r["value"] for r in rows if (r["metric"], r["slice"]) == (metric, label)), None)
-    if value is None:
+        row = baselines.read(baseline).metrics.get((metric, label))
+    if row is None or row.value is None:
         raise RunError(f"the baseline {baseline} has no value of {metric} ({label})")
-    return float(value)
+    return row.value
 
 
 def _marked(points: pd.DataFrame, baseline: float | None, noise: Noise | None) -> pd.DataFrame:
@@ -209,6 +208,6 @@ def draw(histories: Sequence[History], path: Path) -> None:
 
 def metrics_of(source: Source) -> list[str]:
     """What to draw when nothing is named: the gated metrics of the newest suite, else the first metric of each family."""
-    gated = [m for m in _gates(source.runs[-1]) if source.frames.metrics["metric"].eq(m).any()]
+    gated = [m for m in stored_suite(source.runs[-1]).gates if source.frames.metrics["metric"].eq(m).any()]
     whole = source.frames.metrics[source.frames.metrics["slice"].eq("all")]
     return gated or whole.drop_duplicates("family")["metric"].tolist()

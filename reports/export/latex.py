@@ -7,6 +7,7 @@ import pandas as pd
 from reports.page.rows import Row, rows_of
 from reports.source import Source
 from reports.text.tables import number
+from sora_eval.runs.rows import SampleRow
 
 _SPECIAL = str.maketrans(
     {c: f"\\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
@@ -36,9 +37,9 @@ def table(source: Source) -> str:
     order = [m for m in dict.fromkeys(source.frames.metrics["metric"]) if m in names]
     frame = pd.DataFrame({escape(run): [own.get(m, "--") for m in order] for run, own in columns.items()})
     frame.index = pd.Index([names[m] for m in order])
-    counts = ", ".join(f"{escape(source.labels[r.path.name])}: {len(r.rows('samples'))} clips" for r in source.runs)
-    suite = source.runs[0].head["suite"]
-    caption = f"% suite {suite['id']} version {suite['version']}, fingerprint {suite['fingerprint']}; {counts}\n"
+    counts = ", ".join(f"{escape(source.labels[r.path.name])}: {len(r.rows(SampleRow))} clips" for r in source.runs)
+    suite = source.runs[0].head.suite
+    caption = f"% suite {suite.id} version {suite.version}, fingerprint {suite.fingerprint}; {counts}\n"
     return caption + frame.style.to_latex(hrules=True, column_format="l" + "r" * len(frame.columns))
 
 

@@ -10,6 +10,7 @@ from reports.page.rows import rows_of, verdict_line
 from reports.source import Source
 from reports.text import tables
 from reports.text.runs import comparison_markdown
+from sora_eval.runs.rows import SampleRow
 
 
 def write_report(source: Source, folder: Path, clips: int = 12) -> list[Path]:
@@ -17,7 +18,7 @@ def write_report(source: Source, folder: Path, clips: int = 12) -> list[Path]:
     files = tables.write_files(source.frames, folder)
     (folder / "report.md").write_text(report_markdown(source))
     files.append(folder / "report.md")
-    if any(run.rows("samples") for run in source.runs):
+    if any(run.rows(SampleRow) for run in source.runs):
         plots.contact_sheet(source.runs, folder / "clips.png", clips)
         files.append(folder / "clips.png")
     return files
@@ -27,7 +28,7 @@ def report_markdown(source: Source) -> str:
     """The report of runs as Markdown: their values, what is missing, and every further run against the first."""
     data = source.frames
     heads = ", ".join(f"`{source.labels[r.path.name]}` ({r.path.name})" for r in source.runs)
-    parts = [f"# {source.runs[0].head['suite']['id']}: {heads}" if source.runs else "# no run"]
+    parts = [f"# {source.runs[0].head.suite.id}: {heads}" if source.runs else "# no run"]
     line = verdict_line(source, rows_of(source) if source.runs else [])
     parts.append(f"**{line['word']}**: {line['text']}")
     for title, table in (

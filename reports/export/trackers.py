@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from reports import frames
 from reports.source import Source
+from sora_eval.runs.head import RunHead
 from sora_eval.util.errors import RunError
 
 
@@ -23,7 +23,7 @@ def to_tensorboard(source: Source, folder: Path) -> int:
         raise RunError("--tensorboard needs the package tensorboard: pip install 'sora_eval[tensorboard]'") from error
     written = 0
     for place, run in enumerate(source.runs):
-        steps = frames.steps_of(run.head["generator"])
+        steps = run.head.generator.training_steps
         writer = Writer(str(folder / run.path.name))
         for tag, value in values(source, run.path.name).items():
             writer.add_scalar(tag, value, steps if steps is not None else place)
@@ -50,18 +50,18 @@ def to_mlflow(source: Source, uri: str, experiment: str | None = None) -> list[s
         client, ids = MlflowClient(tracking_uri=uri), []
         for run in source.runs:
             head = run.head
-            name = experiment or head["suite"]["id"]
+            name = experiment or head.suite.id
             known = client.get_experiment_by_name(name)
             made = client.create_run(known.experiment_id if known else client.create_experiment(name), run_name=run.path.name)
-            steps = frames.steps_of(head["generator"]) or 0
+            steps = head.generator.training_steps or 0
             own = values(source, run.path.name)
             metrics = [Metric(_safe(tag), value, made.info.start_time, steps) for tag, value in own.items()]
             params = [Param(k, str(v)) for k, v in _facts(head).items()]
-            tags = [RunTag("sora_eval.run", run.path.name), RunTag("sora_eval.partial", str(head["partial"]))]
+            tags = [RunTag("sora_eval.run", run.path.name), RunTag("sora_eval.partial", str(head.partial))]
             for start in range(0, len(metrics), 500):  # a server takes 1000 a call
                 client.log_batch(made.info.run_id, metrics=metrics[start : start + 500])
             client.log_batch(made.info.run_id, params=params, tags=tags)
-            client.set_terminated(made.info.run_id, "FINISHED" if head["status"] == "success" else "FAILED")
+            client.set_terminated(made.info.run_id, "FINISHED" if head.status == "success" else "FAILED")
             ids.append(made.info.run_id)
     except (MlflowException, OSError) as error:
         raise RunError(
@@ -80,11 +80,9 @@ def values(source: Source, run: str) -> dict[str, float]:
     }
 
 
-def _facts(head: dict[str, Any]) -> dict[str, Any]:
-    facts = {
-        f"{group}.{k}": v for group in ("suite", "generator", "git", "hardware", "software") for k, v in head[group].items()
-    }
-    return {k: v for k, v in facts.items() if v is not None}
+def _facts(head: RunHead) -> dict[str, Any]:
+    groups = head.model_dump(mode="json", include={"suite", "generator", "git", "hardware", "software"})
+    return {f"{group}.{k}": v for group, facts in groups.items() for k, v in facts.items() if v is not None}
 
 
 def _safe(tag: str) -> str:

@@ -6,7 +6,6 @@ import base64
 import io
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any
 
 import cv2
 import numpy as np
@@ -17,6 +16,7 @@ from PIL import Image
 from reports.source import LoadedRun
 from sora_eval.features.object_tracks import BlobTracks, tracks
 from sora_eval.records.clip import Clip
+from sora_eval.runs.rows import SampleRow
 from sora_eval.util.errors import ClipError
 from sora_eval.video.codec import read_clip
 
@@ -68,18 +68,18 @@ def choose(paired: pd.DataFrame, better: dict[str, bool | None], count: int) -> 
     return shown
 
 
-def sprite(run: LoadedRun, sample: dict[str, Any] | None, tracked: bool) -> Sprite | str:
+def sprite(run: LoadedRun, sample: SampleRow | None, tracked: bool) -> Sprite | str:
     """The clip of a case as a sprite, or why there is none."""
     if sample is None:
         return "this case is not in the run"
-    if sample["status"] != "ok":
-        return f"no clip: {sample['error']}"
+    if sample.status != "ok":
+        return f"no clip: {sample.error}"
     try:
-        clip = read_clip(run.path / sample["clip"])
+        clip = read_clip(run.path / sample.clip)
     except ClipError as error:
         # The page may be given away: it shows no folder of this machine.
         return f"no clip: {str(error).replace(str(run.path), run.path.name)}"
-    note = "" if clip.sha256 == sample["sha256"] else "the clip has changed since it was made"
+    note = "" if clip.sha256 == sample.sha256 else "the clip has changed since it was made"
     return note or encode(clip, tracked)
 
 

@@ -9,9 +9,21 @@ from typing import Any
 
 from reports.source import LoadedRun, Source
 from reports.text.tables import number
+from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow
 
 # Facts of a run that may differ without any number depending on it.
-NOT_COMPARED = ("started", "finished", "command", "cases", "failed_cases", "failed_metrics", "schema_version", "status")
+NOT_COMPARED = (
+    "started",
+    "finished",
+    "command",
+    "cases",
+    "failed_cases",
+    "failed_metrics",
+    "schema_version",
+    "status",
+    "run",
+    "error",
+)
 RESULTS = ("bench.session", "bench.open_seconds", "bench.cost")  # measured, or other in every run
 
 KINDS = 5  # of errors that are told apart
@@ -41,24 +53,24 @@ def missing(source: Source) -> list[str]:
 
 def _of_run(run: LoadedRun) -> Iterator[str]:
     head = run.head
-    if head["status"] != "success":
-        yield f"the run's status is {head['status']}; finish it with 'sora-eval run --resume {run.path.name}'"
-    if head.get("partial"):
-        yield f"partial: only the first {head.get('limit')} cases (--limit), so it cannot be gated"
+    if head.status != "success":
+        yield f"the run's status is {head.status}; finish it with 'sora-eval run --resume {run.path.name}'"
+    if head.partial:
+        yield f"partial: only the first {head.limit} cases (--limit), so it cannot be gated"
     yield from _clips(run)
     yield from _values(run)
     yield from _timings(run)
 
 
 def _clips(run: LoadedRun) -> Iterator[str]:
-    samples = run.rows("samples")
-    errors = Counter(r["error"] for r in samples if r["status"] != "ok")
+    samples = run.rows(SampleRow)
+    errors = Counter(r.error for r in samples if r.status != "ok")
     for error, n in errors.most_common(KINDS):
         yield f"{n} of {len(samples)} clips failed: {error}"
     if len(errors) > KINDS:
         yield f"{len(errors) - KINDS} more kinds of errors are in samples.jsonl"
-    made = [r for r in samples if r["status"] == "ok"]
-    gone = [r["id"] for r in made if not (run.path / r["clip"]).is_file()]
+    made = [r for r in samples if r.status == "ok"]
+    gone = [r.id for r in made if not (run.path / r.clip).is_file()]
     if not samples:
         yield "no clips: the run has no cases, or generated none yet"
     elif len(gone) == len(made):
@@ -68,49 +80,52 @@ def _clips(run: LoadedRun) -> Iterator[str]:
 
 
 def _values(run: LoadedRun) -> Iterator[str]:
-    metrics = run.rows("metrics")
+    metrics = run.rows(MetricRow)
     if not metrics:
         yield "no metrics yet"
     for r in metrics:
-        if r["slice"] == "all" and r["status"] != "ok":
-            yield f"{r['metric']} has no value ({r['status']}): {r['reason']}"
-    failed = Counter(r["metric"] for r in run.rows("scores") if r["status"] == "error")
+        if r.slice == "all" and r.status != "ok":
+            yield f"{r.metric} has no value ({r.status}): {r.reason}"
+    failed = Counter(r.metric for r in run.rows(ScoreRow) if r.status == "error")
     for metric, n in failed.items():
         yield f"{metric}: {n} scores failed"
 
 
 def _timings(run: LoadedRun) -> Iterator[str]:
-    timings = run.rows("timings")
+    timings = run.rows(TimingRow)
     if not timings:
         yield "no timings: the suite has no [throughput], or it was not measured; the section on speed is empty"
-    repeats = Counter(r["id"] for r in timings if r["stage"] == "whole")
+    repeats = Counter(r.id for r in timings if r.stage == "whole")
     if once := [i for i, n in repeats.items() if n == 1]:
         yield f"one repeat only of {len(once)} timed shapes: no spread is known; set [throughput].repeats to 5 or more"
     for r in timings:
-        if r["stage"] == "failed":
-            yield f"speed of {r['id']} was not measured: {r['reason']}"
+        if r.stage == "failed":
+            yield f"speed of {r.id} was not measured: {r.reason}"
 
 
 def reasons(source: Source) -> list[str]:
     """Undefined scores and what stands behind values, a line a reason; not failures."""
     out: dict[tuple[str, str], list[str]] = {}
     for run in source.runs:
-        for r in run.rows("metrics"):
-            if r["slice"] == "all" and r["status"] == "ok" and r["reason"]:
-                out.setdefault((source.labels[run.path.name], r["reason"]), []).append(r["metric"])
+        for r in run.rows(MetricRow):
+            if r.slice == "all" and r.status == "ok" and r.reason:
+                out.setdefault((source.labels[run.path.name], r.reason), []).append(r.metric)
     return [f"{label}, {', '.join(metrics)}: {reason}" for (label, reason), metrics in out.items()]
 
 
 def environment(source: Source) -> list[Difference]:
     """Facts of every run: those that differ first."""
-    flat = [dict(_flatten({k: v for k, v in run.head.items() if k not in NOT_COMPARED})) for run in source.runs]
+    flat = [
+        dict(_flatten({k: v for k, v in run.head.model_dump(mode="json", exclude_none=True).items() if k not in NOT_COMPARED}))
+        for run in source.runs
+    ]
     names = list(dict.fromkeys(name for facts in flat for name in facts))
     return _ordered(Difference(name, [facts.get(name, "-") for facts in flat]) for name in names)
 
 
 def signatures(source: Source) -> list[Difference]:
     """The protocol of every metric in every run: those that differ first."""
-    known = [{r["metric"]: r["signature"] for r in run.rows("metrics")} for run in source.runs]
+    known = [{r.metric: r.signature for r in run.rows(MetricRow)} for run in source.runs]
     names = list(dict.fromkeys(name for own in known for name in own))
     return _ordered(Difference(name, [own.get(name, "-") or "-" for own in known]) for name in names)
 

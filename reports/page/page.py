@@ -16,11 +16,13 @@ from markupsafe import Markup, escape
 
 from reports.page import charts, gallery, notices, speed
 from reports.page.rows import Row, directions, rows_of, signed, verdict_line
-from reports.source import Source, paired_scores, read_json, share_of, with_shares
+from reports.source import LoadedRun, Source, paired_scores, read_json, share_of, with_shares
 from reports.text.tables import interval, number
+from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow
 from sora_eval.util.errors import RunError
 
 MOST_RUNS = 4  # side by side in the gallery
+TRACKED = "physics_laws"  # its laws are of tracked objects, so their broken frames can be drawn on the tracks
 LIGHT = 0.55  # of the range of a heat map: paler cells carry dark text
 SEEN_LIGHT = 0.7 * charts.SHOWN_SD  # the same, of the selfcheck's effects
 
@@ -49,7 +51,7 @@ def context(source: Source, clips: int, checked: list[dict[str, Any]]) -> dict[s
         "orders": gallery.ORDERS,
     }
     return {
-        "title": source.runs[0].head["suite"]["id"] if source.runs else "no run",
+        "title": source.runs[0].head.suite.id if source.runs else "no run",
         "runs": [_run(source, i) for i in range(len(source.runs))],
         "verdict": verdict_line(source, rows),
         "rows": rows,
@@ -112,8 +114,8 @@ def _file(name: str) -> str:
 
 def _run(source: Source, i: int) -> dict[str, str]:
     run = source.runs[i]
-    head, sizes = run.head, run.rows("samples")
-    commit = head["git"]["commit"]
+    head, sizes = run.head, run.rows(SampleRow)
+    commit = head.git.commit
     return {
         "role": ("base" if i == 0 else "new") if len(source.runs) > 1 else "run",
         "label": source.labels[run.path.name],
@@ -123,9 +125,9 @@ def _run(source: Source, i: int) -> dict[str, str]:
                 None,
                 [
                     f"{len(sizes)} cases",
-                    head["started"][:10],
-                    f"commit {commit[:7]}{'+' if head['git']['dirty'] else ''}" if commit else "",
-                    f"{head['hardware']['cpu']}, {head['hardware']['cores']} cores",
+                    head.started[:10],
+                    f"commit {commit[:7]}{'+' if head.git.dirty else ''}" if commit else "",
+                    f"{head.hardware.get('cpu')}, {head.hardware.get('cores')} cores",
                 ],
             )
         ),
@@ -197,7 +199,7 @@ def _cards(source: Source, cases: dict[str, Any], count: int) -> list[dict[str, 
     chosen = gallery.choose(pairs, _better(source), count)
     places = np.unique(np.linspace(0, len(source.runs) - 1, min(MOST_RUNS, len(source.runs))).round().astype(int))
     shown = [source.runs[i] for i in places]
-    samples = [{r["id"]: r for r in run.rows("samples")} for run in shown]
+    samples = [{r.id: r for r in run.rows(SampleRow)} for run in shown]
     laws = [_broken_frames(run) for run in shown]
     index = {case: i for i, case in enumerate(cases["ids"])}
     cards = []
@@ -234,13 +236,13 @@ def _cards(source: Source, cases: dict[str, Any], count: int) -> list[dict[str, 
     return cards
 
 
-def _broken_frames(run: Any) -> dict[str, dict[str, list[int]]]:
+def _broken_frames(run: LoadedRun) -> dict[str, dict[str, list[int]]]:
     """Case to law to the frames that break it, of the cases whose objects are tracked."""
     out: dict[str, dict[str, list[int]]] = {}
-    for r in run.rows("scores"):
-        name, _, law = r["metric"].partition(".")
-        if name == "physics_laws" and "broken_frames" in (r.get("detail") or {}):
-            out.setdefault(r["id"], {})[law] = r["detail"]["broken_frames"]
+    tracked = {r.metric for r in run.rows(MetricRow) if r.declared == TRACKED}
+    for r in run.rows(ScoreRow):
+        if r.metric in tracked and "broken_frames" in r.detail:
+            out.setdefault(r.id, {})[r.metric.partition(".")[2]] = r.detail["broken_frames"]
     return out
 
 
@@ -275,8 +277,8 @@ def _curves(source: Source) -> dict[str, Any]:
     if len(source.runs) < 3:
         return {}
     runs = source.frames.runs
-    steps = runs["steps"].tolist()
-    known = not runs["steps"].isna().any() and len(set(steps)) == len(steps)
+    steps = runs["training_steps"].tolist()
+    known = not runs["training_steps"].isna().any() and len(set(steps)) == len(steps)
     place = dict(zip(runs["run"], steps if known else range(1, len(steps) + 1), strict=True))
     rows = source.frames.metrics
     rows = rows[rows["slice"].eq("all") & rows["value"].notna()]

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
 
-from reports.frames import family
-from reports.source import Source, paired_scores
+from reports.source import LoadedRun, Source
 from reports.text.tables import interval, number
-from sora_eval.compare.slices import slice_table
+from sora_eval.compare.comparison import Comparison, better, note_of
+from sora_eval.compare.difference import Difference
+from sora_eval.compare.run_data import RunData
+from sora_eval.compare.slices import SliceRow, slice_rows
+from sora_eval.records.speed_metrics import is_speed
+from sora_eval.records.verdict import GateRow, Verdict
 
 TONE = {
     "PASS": "good",
@@ -31,7 +36,6 @@ TONE = {
     "not comparable": "open",
 }
 WORST_FIRST = ("REGRESSED", "ERROR", "MISSING", "error", "worse", "NOT_COMPARABLE", "NO_BASELINE", "INCONCLUSIVE")
-KINDS = ("shape", "length", "tag")
 SPEED_SHOWN = ("latency",)  # of the speed rows, the others are in the section on speed
 
 
@@ -55,10 +59,7 @@ class Row:
     verdict: str
     why: str
     percent: float | None = None
-
-    @property
-    def family(self) -> str:
-        return family(self.metric)
+    family: str = ""
 
     @property
     def tone(self) -> str:
@@ -99,19 +100,19 @@ def signed(value: float | None) -> str:
 
 def rows_of(source: Source) -> list[Row]:
     """All rows, the worst first; slices follow in the order of the suite."""
-    gates = {(g["metric"], g["slice"]): g for g in (source.verdicts or {}).get("rows", []) if "metric" in g and "slice" in g}
+    gates = {(g.metric, g.slice): g for g in source.verdicts.rows} if source.verdicts else {}
     last = source.runs[-1].path.name
     if len(source.runs) == 1:
-        rows = _values(source, last)
+        rows = _values(source)
         rows = [_gated(r, gates.pop((r.metric, r.slice), None)) for r in rows]
         return _sorted([*rows, *_left(gates, rows, source.labels[last])])
     rows = []
-    for run, comparison in source.compared:
-        own = _differences(source, comparison.table, run.path.name)
-        if run.path.name == last:
-            own = [_gated(r, gates.pop((r.metric, r.slice), None)) for r in own]
-            own += _left(gates, own, source.labels[last])
-        rows += own
+    for place, (run, comparison) in enumerate(source.compared):
+        group = _differences(source, comparison, run)
+        if place == len(source.compared) - 1 and run.path.name == last:
+            group = [_gated(r, gates.pop((r.metric, r.slice), None)) for r in group]
+            group += _left(gates, group, source.labels[last])
+        rows += group
     return _sorted([replace(r, why=source.plain(r.why)) for r in rows])
 
 
@@ -120,33 +121,30 @@ def verdict_line(source: Source, rows: list[Row]) -> dict[str, str]:
     if not source.runs:
         return {"tone": "bad", "word": "NO RUN", "text": "no run could be read; the reasons are below"}
     label = source.labels[source.runs[-1].path.name]
-    own = [r for r in rows if r.kind == "all" and r.run == label]
     gate = source.verdicts
     if gate is not None:
-        word = str(gate.get("verdict", "?"))
-        counts = Counter(str(g.get("verdict")) for g in gate.get("rows", []))
+        word = str(gate.verdict)
+        counts = Counter(str(g.verdict) for g in gate.rows)
         parts = ", ".join(f"{n} {v}" for v, n in counts.items())
-        against = _baseline(gate.get("baseline"))
-        text = f"{label} against {against}: {sum(counts.values())} gated rows ({parts}); exit code {gate.get('exit_code', '?')}"
-        text += f"; {gate['incomplete']}" if gate.get("incomplete") else ""
+        text = f"{label} against {_baseline(gate.baseline)}: {len(gate.rows)} gated rows ({parts}); exit code {gate.exit_code}"
+        text += f"; {gate.incomplete}" if gate.incomplete else ""
         return {"tone": TONE.get(word, "open"), "word": word.replace("_", " "), "text": text}
     if not source.compared:
         return {"tone": "none", "word": "No gate was run", "text": f"the values of {label} stand alone, with their intervals"}
-    counts = Counter(r.verdict for r in own)
+    whole = [r for r in rows if r.kind == "all" and r.run == label]
+    counts = Counter(r.verdict for r in whole)
     text = f"{label} against {source.labels[source.runs[0].path.name]}: " + ", ".join(
         f"{counts[v]} {v}" for v in ("better", "worse", "unclear") if counts[v]
     )
-    return {"tone": "none", "word": "No gate was run", "text": f"{text} of {len(own)} metrics, beyond noise at 95 %"}
+    return {"tone": "none", "word": "No gate was run", "text": f"{text} of {len(whole)} metrics, beyond noise at 95 %"}
 
 
-def _baseline(side: dict[str, Any] | str | None) -> str:
+def _baseline(base: dict[str, Any]) -> str:
     """What a run was gated against, without folders: a page may be given away."""
-    if not side:
+    if not base:
         return "no baseline"
-    if isinstance(side, str):
-        return side
-    where = " ".join(filter(None, [str(side.get("kind") or ""), PurePath(str(side.get("path") or "")).name]))
-    return f"{side.get('label') or 'a generator without a name'}{f' ({where})' if where else ''}"
+    where = " ".join(filter(None, [str(base.get("kind") or ""), PurePath(str(base.get("path") or "")).name]))
+    return f"{base.get('label') or 'a generator without a name'}{f' ({where})' if where else ''}"
 
 
 def _sorted(rows: list[Row]) -> list[Row]:
@@ -163,152 +161,147 @@ def directions(source: Source) -> dict[str, bool | None]:
     return {m: None if pd.isna(h) else bool(h) for m, h in zip(known["metric"], known["higher_is_better"], strict=True)}
 
 
-def _shown(metric: str, label: str) -> bool:
-    """Whole metrics and speed by shape; other slices are made here, all in one way."""
-    return metric in SPEED_SHOWN if family(metric) == "speed" else label == "all"
+def _shown(metric: str, family: str, label: str) -> bool:
+    """Whole metrics and speed by shape; other slices are made by `slice_rows`, all in one way."""
+    return metric in SPEED_SHOWN if family == "speed" else label == "all"
 
 
-def _clean(value: Any) -> float | None:
-    return None if value is None or pd.isna(value) else float(value)
-
-
-def _percent(change: Any, base: Any) -> float | None:
-    change, base = _clean(change), _clean(base)
+def _percent(change: float | None, base: float | None) -> float | None:
     return 100 * change / abs(base) if change is not None and base else None
 
 
-def _differences(source: Source, table: pd.DataFrame, run: str) -> list[Row]:
-    better, label = directions(source), source.labels[run]
-    units = dict(zip(table["metric"], table["unit"], strict=True))
-    rows = []
-    for r in table.to_dict("records"):
-        if not _shown(r["metric"], r["slice"]):
-            continue
-        verdict = {"new": "better", "base": "worse"}.get(
-            str(r["better"]), "unclear" if _clean(r["low"]) is not None else "no test"
-        )
-        if _clean(r["change"]) is None:
-            verdict = "not comparable" if str(r["note"]).startswith("not comparable") else "no value"
-        if verdict == "unclear" and better.get(r["metric"]) is None:
-            verdict = "no better end"
-        rows.append(
-            Row(
-                r["metric"],
-                "all" if r["slice"] == "all" else "shape",
-                r["slice"],
-                label,
-                _clean(r["base"]),
-                _clean(r["new"]),
-                _clean(r["change"]),
-                _clean(r["low"]),
-                _clean(r["high"]),
-                _clean(r["p"]),
-                number(r["n"]),
-                r["unit"],
-                better.get(r["metric"]),
-                verdict,
-                "; ".join(filter(None, [r["note"], r["method"]])),
-                _percent(r["change"], r["base"]),
-            )
-        )
-    pairs = paired_scores(source.frames, source.runs[0].path.name, run)
-    slices = slice_table(pairs, KINDS)
-    return [*rows, *(_slice_row(s, label, units, better, paired=True) for s in slices.to_dict("records"))]
+def _word(d: Difference) -> str:
+    """What a difference says, in a word."""
+    if d.status is not None:
+        return {Verdict.NOT_COMPARABLE: "not comparable", Verdict.INCONCLUSIVE: "no test"}.get(d.status, "no value")
+    if word := {"new": "better", "base": "worse"}.get(better(d) or ""):
+        return word
+    if d.interval.low is None:
+        return "no test"
+    return "unclear" if d.higher_is_better is not None else "no better end"
 
 
-def _slice_row(s: dict[Any, Any], label: str, units: dict[str, str], better: dict[str, bool | None], paired: bool) -> Row:
-    low, high, direction = _clean(s["low"]), _clean(s["high"]), better.get(s["metric"])
+def _differences(source: Source, comparison: Comparison, run: LoadedRun) -> list[Row]:
+    label = source.labels[run.path.name]
+    rows = [
+        Row(
+            d.metric,
+            "all" if d.slice == "all" else "shape",
+            d.slice,
+            label,
+            d.base,
+            d.new,
+            d.change,
+            d.interval.low,
+            d.interval.high,
+            d.p,
+            number(d.n),
+            d.unit,
+            d.higher_is_better,
+            _word(d),
+            "; ".join(filter(None, [note_of(d), d.interval.method])),
+            d.change_percent,
+            d.family,
+        )
+        for d in comparison.rows
+        if _shown(d.metric, d.family, d.slice)
+    ]
+    data = source.data[source.runs.index(run)]
+    return [*rows, *(_slice_row(s, label, data) for s in slice_rows(source.data[0], data))]
+
+
+def _slice_row(s: SliceRow, label: str, data: RunData) -> Row:
+    low, high = s.interval.low, s.interval.high
+    whole = data.metrics.get((s.metric, "all"))
+    direction = whole.higher_is_better if whole else None
     verdict = ""
-    if paired:
+    if s.change is not None:
         verdict = "no test" if low is None else "unclear"
         if low is not None and high is not None and (low > 0 or high < 0):
             verdict = "no better end" if direction is None else "better" if (low > 0) == direction else "worse"
     return Row(
-        s["metric"],
-        s["kind"],
-        s["slice"],
+        s.metric,
+        s.kind,
+        s.slice,
         label,
-        _clean(s["base"]),
-        _clean(s["new"]),
-        _clean(s["change"]),
+        s.base,
+        s.new,
+        s.change,
         low,
         high,
         None,
-        f"{s['n']}",
-        units.get(s["metric"], ""),
+        f"{s.n}",
+        whole.unit if whole else "",
         direction,
         verdict,
-        f"a slice, for looking: not corrected for their number; {s['method']}",
-        _percent(s["change"], s["base"]),
+        f"a slice, for looking: not corrected for their number; {s.interval.method}",
+        _percent(s.change, s.base),
+        whole.family if whole else "",
     )
 
 
-def _values(source: Source, run: str) -> list[Row]:
-    metrics, better, label = source.frames.metrics, directions(source), source.labels[run]
-    units = dict(zip(metrics["metric"], metrics["unit"], strict=True))
-    rows = []
-    for r in metrics.to_dict("records"):
-        if not _shown(r["metric"], r["slice"]):
-            continue
-        ok = r["status"] == "ok"
-        rows.append(
-            Row(
-                r["metric"],
-                "all" if r["slice"] == "all" else "shape",
-                r["slice"],
-                label,
-                None,
-                _clean(r["value"]),
-                None,
-                _clean(r["low"]),
-                _clean(r["high"]),
-                _clean(r.get("p")),
-                f"{r['n_scored']}/{r['n_expected']}",
-                r["unit"],
-                better.get(r["metric"]),
-                "" if ok else r["status"],
-                "; ".join(filter(None, [r["reason"], r["method"]])),
-            )
+def _values(source: Source) -> list[Row]:
+    data, label = source.data[-1], source.labels[source.runs[-1].path.name]
+    rows = [
+        Row(
+            r.metric,
+            "all" if r.slice == "all" else "shape",
+            r.slice,
+            label,
+            None,
+            r.value,
+            None,
+            r.low,
+            r.high,
+            r.p,
+            f"{r.n_scored}/{r.n_expected}",
+            r.unit,
+            r.higher_is_better,
+            "" if r.status == "ok" else r.status,
+            "; ".join(filter(None, [r.reason, r.method])),
+            family=r.family,
         )
-    scores = source.frames.scores.rename(columns={"value": "new"})
-    slices = slice_table(scores, KINDS)
-    return [*rows, *(_slice_row(s, label, units, better, paired=False) for s in slices.to_dict("records"))]
+        for r in data.metrics.values()
+        if _shown(r.metric, r.family, r.slice)
+    ]
+    return [*rows, *(_slice_row(s, label, data) for s in slice_rows(None, data))]
 
 
-def _gated(row: Row, gate: dict[str, Any] | None) -> Row:
+def _gated(row: Row, gate: GateRow | None) -> Row:
     """A row with the numbers and the verdict of the gate that was run on it."""
     return row if gate is None else _gate_row(gate, row.run, row)
 
 
-def _left(gates: dict[tuple[str, str], dict[str, Any]], rows: list[Row], label: str) -> list[Row]:
+def _left(gates: Mapping[tuple[str, str], GateRow], rows: list[Row], label: str) -> list[Row]:
     """Gates without a row of their own: what is missing or was renamed is shown, not lost."""
     have = {(r.metric, r.slice) for r in rows}
     return [_gate_row(g, label, None) for key, g in gates.items() if key not in have]
 
 
-def _gate_row(g: dict[str, Any], label: str, row: Row | None) -> Row:
-    limits = [f"{k} {number(g[k]) if isinstance(g[k], int | float) else g[k]}" for k in ("limit", "floor") if g.get(k)]
-    if g.get("detectable"):
-        limits.append(f"smallest change that this gate sees: {number(g['detectable'])} {g.get('unit', '')}")
-    if g.get("prompts_needed"):
-        limits.append(f"{g['prompts_needed']} prompts would settle it")
-    why = "; ".join(str(v) for v in (g.get("reason"), *limits, g.get("method")) if v)
-    n = g.get("n")
+def _gate_row(g: GateRow, label: str, row: Row | None) -> Row:
+    limits = [f"limit {g.limit}"] if g.limit else []
+    if g.min_change:
+        limits.append(f"least change {number(g.min_change)}")
+    if g.detectable:
+        limits.append(f"smallest change that this gate sees: {number(g.detectable)} {g.unit}")
+    if g.prompts_needed:
+        limits.append(f"{g.prompts_needed} prompts would settle it")
     return Row(
-        g["metric"],
-        "all" if g["slice"] == "all" else "shape",
-        g["slice"],
+        g.metric,
+        "all" if g.slice == "all" else "shape",
+        g.slice,
         label,
-        _clean(g.get("base")),
-        _clean(g.get("new")),
-        _clean(g.get("change")),
-        _clean(g.get("low")),
-        _clean(g.get("high")),
-        _clean(g.get("p")),
-        str(n) if n is not None else (row.n if row else "-"),
-        g.get("unit") or (row.unit if row else ""),
-        g.get("higher_is_better"),
-        str(g["verdict"]),
-        why,
-        _clean(g.get("change_percent")),
+        g.base,
+        g.new,
+        g.change,
+        g.low,
+        g.high,
+        g.p,
+        str(g.n),
+        g.unit or (row.unit if row else ""),
+        g.higher_is_better,
+        str(g.verdict),
+        "; ".join(filter(None, [g.reason, *limits, g.method])),
+        g.change_percent,
+        row.family if row else "speed" if is_speed(g.metric) else "",
     )

@@ -28,7 +28,7 @@ def spread_table(spreads: Iterable[Spread], gates: Mapping[str, Gate], gated: Co
                 "sd": number(s.deviation),
                 "sd %": number(100 * s.deviation / abs(s.mean)) if s.mean else "-",
                 "limit": ", ".join(f"{sign}{limit:g} %" for sign, limit in limits if limit is not None),
-                "floor": number(gate.floor),
+                "least change": number(gate.min_change),
                 "pairs that pass": f"{passing(s, gate)}/{len(s.pairs)}",
                 "detectable %": number(100 * seen / abs(s.mean)) if s.mean else "-",
                 "unit": s.unit,

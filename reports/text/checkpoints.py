@@ -6,20 +6,25 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from reports.frames import family
 from reports.text.tables import console, escape, interval, markdown, number, terminal
-from sora_eval.compare.checkpoints import Order, Rungs, Step
+from sora_eval.compare.checkpoints import CheckpointOrder, Order, Step
 
 TITLES = {"distribution": "Distribution", "text": "Text", "temporal": "Temporal", "physics": "Physics"}
 
 
-def by_family(rungs: Sequence[Rungs]) -> dict[str, list[Rungs]]:
+def title(family: str) -> str:
+    """A family's name as a heading."""
+    return TITLES.get(family, family.capitalize() or "Other")
+
+
+def by_family(rungs: Sequence[CheckpointOrder]) -> dict[str, list[CheckpointOrder]]:
     """In the order of the design; families without a metric are left out."""
-    own = {name: [r for r in rungs if family(r.metric) == name] for name in TITLES}
-    return {name: found for name, found in own.items() if found}
+    names = dict.fromkeys([*TITLES, *(r.family for r in rungs)])
+    members = {name: [r for r in rungs if r.family == name] for name in names}
+    return {name: rows for name, rows in members.items() if rows}
 
 
-def table(rungs: Sequence[Rungs], labels: Sequence[str]) -> pd.DataFrame:
+def table(rungs: Sequence[CheckpointOrder], labels: Sequence[str]) -> pd.DataFrame:
     """A row a metric, as strings: values along the ladder, the change of each step with its interval, and the order."""
     rows = []
     for r in rungs:
@@ -37,22 +42,22 @@ def _change(step: Step) -> str:
     return f"{number(d.change)} ({interval(d.interval.low, d.interval.high)})"
 
 
-def sentence(name: str, rungs: Sequence[Rungs], labels: Sequence[str]) -> str:
+def sentence(name: str, rungs: Sequence[CheckpointOrder], labels: Sequence[str]) -> str:
     """What a family says of the order."""
     judged = [r for r in rungs if r.order is not Order.NEITHER]
     held = sum(r.order is Order.HOLDS for r in judged)
     order = " < ".join(labels)
     if not judged:
-        return f"{TITLES[name]}: no metric with a better end"
+        return f"{title(name)}: no metric with a better end"
     if held == len(judged):
-        return f"{TITLES[name]}: {order} holds for all {held} metrics"
+        return f"{title(name)}: {order} holds for all {held} metrics"
     rest = [
         f"{o}: {sum(r.order is o for r in judged)}" for o in Order if o is not Order.HOLDS and any(r.order is o for r in judged)
     ]
-    return f"{TITLES[name]}: {order} holds for {held} of {len(judged)} metrics ({', '.join(rest)})"
+    return f"{title(name)}: {order} holds for {held} of {len(judged)} metrics ({', '.join(rest)})"
 
 
-def reasons(rungs: Sequence[Rungs]) -> list[str]:
+def reasons(rungs: Sequence[CheckpointOrder]) -> list[str]:
     """Of metrics whose order does not hold: at which step, and why. Equal reasons share a line."""
     shared: dict[str, list[str]] = {}
     for r in rungs:
@@ -61,7 +66,7 @@ def reasons(rungs: Sequence[Rungs]) -> list[str]:
     return [f"{', '.join(names)}: {why}" for why, names in shared.items()]
 
 
-def _reason(r: Rungs) -> str:
+def _reason(r: CheckpointOrder) -> str:
     told = [_why(s, r.unit) for s in r.steps if s.order is not Order.HOLDS]
     if len(r.steps) > 1:
         ends = f"{r.whole.base} to {r.whole.new}"
@@ -84,12 +89,12 @@ def _why(step: Step, unit: str) -> str:
     return f"{where} is within noise: {facts}{least}"
 
 
-def print_ladder(rungs: Sequence[Rungs], labels: Sequence[str]) -> None:
+def print_order(rungs: Sequence[CheckpointOrder], labels: Sequence[str]) -> None:
     """A table a family, the reasons, and what each family says."""
     out = console()
     families = by_family(rungs)
     for name, own in families.items():
-        out.print(terminal(table(own, labels), f"{TITLES[name]} ({_steps(labels)})"), "")
+        out.print(terminal(table(own, labels), f"{title(name)} ({_steps(labels)})"), "")
     for own in families.values():
         for line in reasons(own):
             out.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
@@ -97,7 +102,7 @@ def print_ladder(rungs: Sequence[Rungs], labels: Sequence[str]) -> None:
         out.print(sentence(name, own, labels), highlight=False, markup=False, soft_wrap=True)
 
 
-def page(rungs: Sequence[Rungs], labels: Sequence[str], command: str, suite: str, cases: int) -> str:
+def page(rungs: Sequence[CheckpointOrder], labels: Sequence[str], command: str, suite: str, cases: int) -> str:
     """The page in Markdown."""
     families = by_family(rungs)
     about = (
@@ -113,7 +118,7 @@ def page(rungs: Sequence[Rungs], labels: Sequence[str], command: str, suite: str
     parts = ["# The ladder of checkpoints", about, "\n".join(f"- {sentence(n, own, labels)}" for n, own in families.items())]
     parts.append(terms)
     for name, own in families.items():
-        parts += [f"## {TITLES[name]}", markdown(table(own, labels))]
+        parts += [f"## {title(name)}", markdown(table(own, labels))]
         if lines := reasons(own):
             parts.append("\n".join(f"- {escape(line)}" for line in lines))
     return "\n\n".join(parts) + "\n"

@@ -20,7 +20,7 @@ def verdict_table(result: GateResult) -> pd.DataFrame:
             "base": tables.number(r.base),
             "new": tables.number(r.new),
             "change %": "-" if r.change_percent is None else f"{r.change_percent:+.3g}",
-            "limit": r.limit + (f", floor {r.floor:g}" if r.floor else ""),
+            "limit": r.limit + (f", least change {r.min_change:g}" if r.min_change else ""),
             result.interval_name: tables.interval(r.low, r.high),
             "p (Holm)": tables.number(r.p_adjusted),
             "n": str(r.n),

@@ -17,7 +17,7 @@ def print_runs(runs: Sequence[RunFolder]) -> None:
             print_comparison(compare(runs[0], other))
         return
     out, data = tables.console(), frames.load(runs)
-    title = f"{runs[0].head['suite']['id']}: {label_of(runs[0])}"
+    title = f"{runs[0].head.suite.id}: {label_of(runs[0])}"
     quality, speed = tables.quality_table(data), tables.speed_table(data)
     if not quality.empty:
         out.print(tables.terminal(quality, title), "")

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from reports.text.tables import number, terminal
 from sora_eval.runs.folder import RunFolder
+from sora_eval.runs.rows import MetricRow, TimingRow
 
 SHOWN = {
     "latency": "latency s",
@@ -24,17 +25,16 @@ SHOWN = {
 
 def speed_table(folder: RunFolder) -> pd.DataFrame:
     """One row a point that was timed, strings ready to print."""
-    rows = folder.rows("metrics")
-    batches = {r["id"]: r["batch"] for r in folder.rows("timings")}
-    tokens = {r["id"]: r["tokens"] for r in folder.rows("timings")}
+    rows = folder.rows(MetricRow)
+    points = {r.id: r for r in folder.rows(TimingRow)}
     out = []
-    for name in dict.fromkeys(r["slice"] for r in rows if r["slice"] in batches):
-        own = {r["metric"]: r for r in rows if r["slice"] == name}
-        if own["latency"]["status"] == "error":
+    for name in dict.fromkeys(r.slice for r in rows if r.slice in points):
+        metrics = {r.metric: r for r in rows if r.slice == name}
+        if metrics["latency"].status == "error":
             continue
-        row = {"run": name, "batch": str(batches[name]), "tokens": number(tokens[name])}
+        row = {"run": name, "batch": str(points[name].batch), "tokens": number(points[name].tokens)}
         for metric, title in SHOWN.items():
-            value = own[metric]["value"] if metric in own else None
+            value = metrics[metric].value if metric in metrics else None
             row[title] = number(value / 1e6 if metric == "peak_bytes" and value is not None else value)
         out.append(row)
     return pd.DataFrame(out).rename(columns={"run": "shape"})
@@ -42,7 +42,7 @@ def speed_table(folder: RunFolder) -> pd.DataFrame:
 
 def failures(folder: RunFolder) -> list[str]:
     """Points that could not be timed, and why."""
-    return [f"{r['slice']}: {r['reason']}" for r in folder.rows("metrics") if r["status"] == "error"]
+    return [f"{r.slice}: {r.reason}" for r in folder.rows(MetricRow) if r.status == "error"]
 
 
 def cost_sentence(cost: dict[str, Any] | None) -> str:
@@ -57,8 +57,8 @@ def cost_sentence(cost: dict[str, Any] | None) -> str:
 def print_speed(folder: RunFolder, console: Console) -> None:
     """What was measured, on what, and what was snapped."""
     head = folder.head
-    bench = head["bench"]
-    console.print(terminal(speed_table(folder), f"{head['generator']['spec']} on {bench['device']}, {bench['provider']}"))
+    bench = head.bench or {}
+    console.print(terminal(speed_table(folder), f"{head.generator.spec} on {bench['device']}, {bench['provider']}"))
     peak = number(bench["matrix_peak_flops"] / 1e9)
     lines = [
         *failures(folder),

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reports.frames import SCHEMA, Frames
+from reports.frames import SCHEMA, Frames, comparison_frame
 from sora_eval.compare.comparison import Comparison
 
-FLOOR = "floor:"  # slices of generators that cannot do better
+ORACLE = "oracle:"  # slices of generators that cannot do better
 PLAIN_WIDTH = 118  # columns where the output is no terminal
 PROMPT_WIDTH = 72  # characters of a prompt in a table
 SPEED = {
@@ -54,15 +54,15 @@ def interval(low: Any, high: Any) -> str:
 
 
 def _is_speed(metrics: pd.DataFrame) -> pd.Series[bool]:
-    return metrics["metric"].isin(list(SPEED))
+    return metrics["family"].eq("speed")
 
 
 def quality_table(frames: Frames, slices: bool = False) -> pd.DataFrame:
     """One row a (run, metric), with `slices` one a shape too; strings ready to print."""
     metrics = frames.metrics[~_is_speed(frames.metrics)]
-    floors = metrics["slice"].str.startswith(FLOOR)
-    kept = metrics[~floors] if slices else metrics[metrics["slice"].eq("all")]
-    beside = [] if slices else list(dict.fromkeys(metrics["slice"][floors]))
+    oracles = metrics["slice"].str.startswith(ORACLE)
+    kept = metrics[~oracles] if slices else metrics[metrics["slice"].eq("all")]
+    beside = [] if slices else list(dict.fromkeys(metrics["slice"][oracles]))
     several = frames.runs["run"].nunique() > 1
     rows = [
         {
@@ -71,7 +71,7 @@ def quality_table(frames: Frames, slices: bool = False) -> pd.DataFrame:
             **({"slice": r["slice"]} if slices else {}),
             "value": number(r["value"]) if r["status"] == "ok" else r["status"],
             "95 % interval": interval(r["low"], r["high"]),
-            **{label: _floor(metrics[floors], r, label) for label in beside},
+            **{label: _oracle(metrics[oracles], r, label) for label in beside},
             "unit": r["unit"],
             "better": {True: "higher", False: "lower"}.get(r["higher_is_better"], "-"),
             "n": f"{r['n_scored']}/{r['n_expected']}",
@@ -81,25 +81,25 @@ def quality_table(frames: Frames, slices: bool = False) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _floor(floors: pd.DataFrame, row: dict[Any, Any], label: str) -> str:
-    """What a floor says of a run's metric, or a dash."""
-    own = floors[floors["run"].eq(row["run"]) & floors["metric"].eq(row["metric"]) & floors["slice"].eq(label)]
+def _oracle(oracles: pd.DataFrame, row: dict[Any, Any], label: str) -> str:
+    """What an oracle says of a run's metric, or a dash."""
+    own = oracles[oracles["run"].eq(row["run"]) & oracles["metric"].eq(row["metric"]) & oracles["slice"].eq(label)]
     return number(own["value"].iloc[0]) if len(own) else "-"
 
 
-def _floor_notes(frames: Frames) -> list[str]:
-    """Of every floor the intervals and n that its column has no room for, or why it could not be had."""
-    metrics = frames.metrics[frames.metrics["slice"].str.startswith(FLOOR)]
+def _oracle_notes(frames: Frames) -> list[str]:
+    """Of every oracle the intervals and n that its column has no room for, or why it could not be had."""
+    metrics = frames.metrics[frames.metrics["slice"].str.startswith(ORACLE)]
     several = frames.runs["run"].nunique() > 1
     out = []
-    for (label, floor), own in metrics.groupby(["label", "slice"], sort=False):
+    for (label, oracle), own in metrics.groupby(["label", "slice"], sort=False):
         broken = own[own["status"].eq("error")]
         told = [
             f"{r['metric']} {interval(r['low'], r['high'])} (n {r['n_scored']}/{r['n_expected']})"
             for r in own[own["status"].eq("ok")].to_dict("records")
         ]
         text = broken["reason"].iloc[0] if len(broken) else "95 % " + ", ".join(told)
-        out.append(f"{f'{label} ' if several else ''}{floor}: {text}")
+        out.append(f"{f'{label} ' if several else ''}{oracle}: {text}")
     return out
 
 
@@ -110,7 +110,7 @@ def notes(frames: Frames) -> list[str]:
     grouped = metrics.groupby(["label", "reason"], sort=False)["metric"].agg(", ".join).reset_index()
     several = frames.runs["run"].nunique() > 1
     said = [f"{f'{r.label} ' if several else ''}{r.metric}: {r.reason}" for r in grouped.itertuples()]
-    return said + _floor_notes(frames)
+    return said + _oracle_notes(frames)
 
 
 def costly_table(frames: Frames, count: int = 5) -> pd.DataFrame:
@@ -139,14 +139,15 @@ def speed_table(frames: Frames) -> pd.DataFrame:
     rows = []
     for (label, shape), own in metrics.groupby(["label", "slice"], sort=False):
         values = {
-            SPEED[r["metric"]]: number(r["value"]) if r["status"] == "ok" else r["status"] for r in own.to_dict("records")
+            SPEED.get(r["metric"], r["metric"]): number(r["value"]) if r["status"] == "ok" else r["status"]
+            for r in own.to_dict("records")
         }
         several = frames.runs["run"].nunique() > 1
         rows.append(
             {
                 **({"run": label} if several else {}),
                 "shape": shape,
-                **{name: values[name] for name in SPEED.values() if name in values},
+                **{name: values[name] for name in dict.fromkeys([*SPEED.values(), *values]) if name in values},
             }
         )
     return pd.DataFrame(rows).fillna("-")
@@ -154,7 +155,7 @@ def speed_table(frames: Frames) -> pd.DataFrame:
 
 def comparison_table(comparison: Comparison, slices: bool = False) -> pd.DataFrame:
     """The rows of a comparison as strings; speed is its latency only."""
-    table = comparison.table
+    table = comparison_frame(comparison)
     kept = table if slices else table[table["slice"].eq("all") | table["metric"].eq("latency")]
     same = comparison.base == comparison.new
     base, new = ("base", "new") if same else (comparison.base, comparison.new)
@@ -176,7 +177,8 @@ def comparison_table(comparison: Comparison, slices: bool = False) -> pd.DataFra
 
 def comparison_notes(comparison: Comparison) -> list[str]:
     """Warnings, then why rows have no test."""
-    table = comparison.table[comparison.table["note"].ne("")]
+    table = comparison_frame(comparison)
+    table = table[table["note"].ne("")]
     grouped = table.groupby("note", sort=False)["metric"].agg(lambda names: ", ".join(dict.fromkeys(names)))
     return [*comparison.warnings, *(f"{names}: {note}" for note, names in grouped.items())]
 

@@ -26,7 +26,7 @@ def promote(
     from sora_eval.runs.folder import resolve_run
 
     folder = resolve_run(run)
-    path = to or baseline.default_path(folder.head["suite"]["id"], profile)
+    path = to or baseline.default_path(folder.head.suite.id, profile)
     if path.exists():
         render.print_comparison(compare(baseline.read(path), folder))
     print(f"promoted: {baseline.promote(folder, path, profile=profile, force=force)}")
@@ -40,26 +40,26 @@ def show(path: Annotated[Path, typer.Argument(help="A baseline file.")]) -> None
     from reports.text import tables
     from sora_eval.gate import baseline
 
-    side = baseline.read(path)
-    head, out = side.head, tables.console()
+    data = baseline.read(path)
+    head, out = data.head, tables.console()
     facts = {
-        "suite": "{id} version {version} ({fingerprint})".format(**head["suite"]),
-        "generator": f"{side.label} ({head['generator']['fingerprint']})",
-        "run": f"{side.run_id}, {head.get('finished')}",
-        "commit": (head.get("git") or {}).get("commit") or "-",
-        "hardware": ", ".join(str(v) for v in head["hardware"].values()),
-        "profile": side.profile or "-",
-        "cases": str(len(side.samples)),
+        "suite": str(head.suite),
+        "generator": f"{data.label} ({head.generator.fingerprint})",
+        "run": f"{data.run_id}, {head.finished}",
+        "commit": head.git.commit or "-",
+        "hardware": ", ".join(str(v) for v in head.hardware.values()),
+        "profile": data.profile or "-",
+        "cases": str(len(data.samples)),
     }
     rows = [
         {
-            "metric": r["metric"] if r["slice"] == "all" else f"{r['metric']} {r['slice']}",
-            "value": tables.number(r["value"]),
-            "n": f"{r['n_scored']}/{r['n_expected']}",
-            "unit": r["unit"],
+            "metric": r.metric if r.slice == "all" else f"{r.metric} {r.slice}",
+            "value": tables.number(r.value),
+            "n": f"{r.n_scored}/{r.n_expected}",
+            "unit": r.unit,
         }
-        for r in side.metrics.values()
-        if r["slice"] == "all" or r["metric"] == "latency"
+        for r in data.metrics.values()
+        if r.slice == "all" or r.metric == "latency"
     ]
     out.print(tables.terminal(pd.DataFrame(facts.items(), columns=["what", "it is"]), str(path)), "")
     out.print(tables.terminal(pd.DataFrame(rows, columns=["metric", "value", "n", "unit"]), "values"))

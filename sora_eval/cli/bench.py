@@ -54,6 +54,6 @@ def bench(
     if len(folders) == 2:
         command = f"sora-eval compare {folders[0].path} {folders[1].path} --slices"
         console.print(f"compare them: {command}", highlight=False, soft_wrap=True)
-    if failed := [f for f in folders if f.head["failed_metrics"]]:
+    if failed := [f for f in folders if f.head.failed_metrics]:
         console.print("incomplete: some shapes failed; their reasons are above and in timings.jsonl", style="yellow")
         raise typer.Exit(EXIT_INCOMPLETE if failed else 0)

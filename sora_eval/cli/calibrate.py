@@ -31,7 +31,7 @@ def calibrate(
     """Measure how far repeats of one checkpoint lie apart, and propose the limits that follow from it."""
     from reports.text import tables
     from reports.text.calibration import spread_table
-    from sora_eval.compare.run_data import side_of
+    from sora_eval.compare.run_data import data_of
     from sora_eval.runs.folder import now, resolve_run
     from sora_eval.studies.calibration import propose, spreads
     from sora_eval.suite import load_suite
@@ -46,9 +46,9 @@ def calibrate(
     else:
         folders = [resolve_run(r) for r in run]
         for folder in folders:
-            if folder.head["suite"]["fingerprint"] != loaded.fingerprint:
+            if folder.head.suite.fingerprint != loaded.fingerprint:
                 raise SuiteError(f"{folder.path} is a run of another suite than {loaded.path}")
-    sides = [side_of(f) for f in folders]
+    sides = [data_of(f) for f in folders]
     found = {s.metric: s for s in spreads(sides, share)}
     gated = dict.fromkeys([*loaded.gates, *(metric or [])])
     if unknown := [m for m in gated if m not in found and m in (metric or [])]:
@@ -65,10 +65,10 @@ def calibrate(
         return
     if not gated:
         raise SuiteError(f"{loaded.path} has no [gates.*]; choose a few metrics with --metric")
-    spec = sides[0].head["generator"]["spec"]
+    spec = sides[0].head.generator.spec
     how = f"sora-eval calibrate {loaded.suite.id} -g {spec} --repeats {len(sides)} --share {share:g}"
-    source = f"{how}; {now()[:10]}; {sides[0].label} {sides[0].head['generator']['fingerprint'][:12]}"
-    chosen = {m: gates[m].model_copy(update={"provenance": f"{source}; {found[m].words()}"}) for m in gated if m in found}
+    source = f"{how}; {now()[:10]}; {sides[0].label} {sides[0].head.generator.fingerprint[:12]}"
+    chosen = {m: gates[m].model_copy(update={"provenance": source, "repeats": found[m].record()}) for m in gated if m in found}
     write_gates(loaded.path, chosen)
     load_suite(loaded.path)
     print(f"wrote {len(chosen)} gates into {loaded.path}")

@@ -41,7 +41,7 @@ def error_rates(
 
     from reports.text import error_rates as report
     from reports.text import tables
-    from sora_eval.compare.run_data import Side, side_of
+    from sora_eval.compare.run_data import RunData, data_of
     from sora_eval.studies.error_rates import CHUNK, Rates
     from sora_eval.studies.error_rates import error_rates as measure
     from sora_eval.studies.repeats import repeat
@@ -53,9 +53,9 @@ def error_rates(
     if not loaded.gates:
         raise SuiteError(f"{loaded.path} has no [gates.*]: there is nothing whose errors could be measured")
     specs = list(AGAINST) if against is None else against
-    base = [side_of(r) for r in repeat(loaded, generator, repeats, pool)]
-    arms: list[tuple[str, list[Side] | None, int]] = [(f"{generator}, again", None, draws)]
-    arms += [(spec, [side_of(r) for r in repeat(loaded, spec, others, pool)], power) for spec in specs]
+    base = [data_of(r) for r in repeat(loaded, generator, repeats, pool)]
+    arms: list[tuple[str, list[RunData] | None, int]] = [(f"{generator}, again", None, draws)]
+    arms += [(spec, [data_of(r) for r in repeat(loaded, spec, others, pool)], power) for spec in specs]
     found = []
     for name, new, count in arms:
         chunks = measure(name, base, new, loaded.gates, count, workers=workers)

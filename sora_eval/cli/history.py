@@ -41,16 +41,17 @@ def history(
     from reports.source import Source, open_source
     from reports.text import tables
     from sora_eval.runs.folder import find_runs
+    from sora_eval.runs.rows import MetricRow
     from sora_eval.util.errors import RunError
 
     source = open_source([r.path for r in find_runs(folder)])
     if not source.runs:
         raise RunError(f"{folder} holds no runs that can be read; see 'sora-eval list runs --root {folder}'")
-    wanted = suite or max(source.runs, key=lambda r: str(r.head["started"])).head["suite"]["id"]
-    kept = Source([r for r in source.runs if r.head["suite"]["id"] == wanted and r.rows("metrics")], source.problems)
+    wanted = suite or max(source.runs, key=lambda r: r.head.started).head.suite.id
+    kept = Source([r for r in source.runs if r.head.suite.id == wanted and r.rows(MetricRow)], source.problems)
     if not kept.runs:
         raise RunError(f"{folder} holds no finished runs of suite {wanted!r}")
-    steps = kept.frames.runs["steps"]
+    steps = kept.frames.runs["training_steps"]
     axis = over or (Over.steps if steps.notna().all() and steps.nunique() > 1 else Over.time)
     found = [histories.history(kept, m, axis.value, baseline, slice_) for m in metric or histories.metrics_of(kept)]
     out = tables.console()

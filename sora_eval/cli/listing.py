@@ -66,7 +66,7 @@ def _rows(kind: What, root: Path) -> tuple[list[tuple[str, ...]], tuple[str, ...
     from sora_eval.compare.comparison import label_of
     from sora_eval.runs.folder import find_runs
 
-    return [(r.path.name, r.head["suite"]["id"], label_of(r), r.head["status"], r.head["started"]) for r in find_runs(root)], (
+    return [(r.path.name, r.head.suite.id, label_of(r), r.head.status, r.head.started) for r in find_runs(root)], (
         "run",
         "suite",
         "generator",

@@ -83,7 +83,7 @@ def run(
         if generator or limit or reference or device or until_decided:
             raise SoraEvalError("--resume takes generator, limit, reference, device and baseline from the run; leave them out")
         folder = resolve_run(resume)
-        if "sequential" in folder.head:
+        if folder.head.sequential is not None:
             folder, result = sizing.resume(folder, workers)
         else:
             evaluate.resume(folder, workers)
@@ -129,11 +129,11 @@ def _warn_incomplete(done: list[RunFolder]) -> bool:
     """Say of every run what failed in it; whether anything did."""
     from reports.text import tables
 
-    incomplete = [f for f in done if f.head.get("failed_cases") or f.head.get("failed_metrics")]
+    incomplete = [f for f in done if f.head.failed_cases or f.head.failed_metrics]
     for folder in incomplete:
         head = folder.head
         tables.console().print(
-            f"incomplete: {head['failed_cases']} of {head['cases']} cases and {head['failed_metrics']} metrics "
+            f"incomplete: {head.failed_cases} of {head.cases} cases and {head.failed_metrics} metrics "
             f"failed; the reasons are in {folder.path}/samples.jsonl and metrics.jsonl",
             style="yellow",
             highlight=False,

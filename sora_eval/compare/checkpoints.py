@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from sora_eval.compare.comparison import better
 from sora_eval.compare.difference import Difference, difference
-from sora_eval.compare.run_data import Side
+from sora_eval.compare.run_data import RunData
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.stats.power import detectable
 from sora_eval.util.errors import RunError
@@ -41,7 +41,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Rungs:
+class CheckpointOrder:
     """One metric over the ladder: its value on every run, the steps, and the first against the last."""
 
     metric: str
@@ -52,6 +52,11 @@ class Rungs:
     whole: Step
 
     @property
+    def family(self) -> str:
+        """Of the metric."""
+        return self.whole.change.family
+
+    @property
     def order(self) -> Order:
         """The worst that a step shows."""
         found = {s.order for s in self.steps}
@@ -59,43 +64,43 @@ class Rungs:
         return next((o for o in worst_first if o in found), Order.HOLDS)
 
 
-def names_of(sides: Sequence[Side]) -> list[str]:
+def names_of(runs: Sequence[RunData]) -> list[str]:
     """How the runs are called: by checkpoint where that tells them apart, else by generator too, numbered where equal."""
-    checkpoints = [str(s.head["generator"]["checkpoint"] or "") for s in sides]
-    one = len({s.head["generator"]["name"] for s in sides}) == 1
-    if one and all(checkpoints) and len(set(checkpoints)) == len(sides):
+    checkpoints = [s.head.generator.checkpoint for s in runs]
+    one = len({s.head.generator.name for s in runs}) == 1
+    if one and all(checkpoints) and len(set(checkpoints)) == len(runs):
         return checkpoints
-    labels = [s.label for s in sides]
+    labels = [s.label for s in runs]
     return [f"{n} #{labels[: i + 1].count(n)}" if labels.count(n) > 1 else n for i, n in enumerate(labels)]
 
 
-def ladder(sides: Sequence[Side]) -> list[Rungs]:
+def checkpoint_order(runs: Sequence[RunData]) -> list[CheckpointOrder]:
     """Every metric on runs from the worst to the best expected one, steps tested one by one; speed is left out.
 
     Raises RunError for fewer than two runs.
     """
-    if len(sides) < 2:
-        raise RunError(f"a ladder has steps: found {len(sides)} run, expected two or more, the least trained first")
-    metrics = dict.fromkeys(m for side in sides for m, label in side.metrics if label == "all" and not is_speed(m))
-    return [_rungs(m, list(zip(names_of(sides), sides, strict=True))) for m in metrics]
+    if len(runs) < 2:
+        raise RunError(f"a ladder has steps: found {len(runs)} run, expected two or more, the least trained first")
+    metrics = dict.fromkeys(m for run in runs for m, label in run.metrics if label == "all" and not is_speed(m))
+    return [_order_of(m, list(zip(names_of(runs), runs, strict=True))) for m in metrics]
 
 
-def _rungs(metric: str, runs: list[tuple[str, Side]]) -> Rungs:
-    sides = [side for _, side in runs]
+def _order_of(metric: str, runs: list[tuple[str, RunData]]) -> CheckpointOrder:
+    data = [run for _, run in runs]
     steps = tuple(_step(a, b, metric) for a, b in pairwise(runs))
-    known = [side.metrics.get((metric, "all"), {}) for side in sides]
+    rows = [run.metrics.get((metric, "all")) for run in data]
     whole = steps[0] if len(steps) == 1 else _step(runs[0], runs[-1], metric)
-    higher = next((r["higher_is_better"] for r in known if r), None)
-    unit = next((str(r["unit"]) for r in known if r), "")
-    return Rungs(metric, unit, higher, tuple(r.get("value") for r in known), steps, whole)
+    higher = next((r.higher_is_better for r in rows if r), None)
+    unit = next((r.unit for r in rows if r), "")
+    return CheckpointOrder(metric, unit, higher, tuple(r.value if r else None for r in rows), steps, whole)
 
 
-def _step(base: tuple[str, Side], new: tuple[str, Side], metric: str) -> Step:
-    found = difference(base[1], new[1], metric)
-    if found.status is not None or found.change is None or found.interval.low is None:
+def _step(base: tuple[str, RunData], new: tuple[str, RunData], metric: str) -> Step:
+    change = difference(base[1], new[1], metric)
+    if change.status is not None or change.change is None or change.interval.low is None:
         order = Order.UNKNOWN
-    elif found.higher_is_better is None:
+    elif change.higher_is_better is None:
         order = Order.NEITHER
     else:
-        order = {"new": Order.HOLDS, "base": Order.REVERSED}.get(better(found) or "", Order.NOISE)
-    return Step(base[0], new[0], found, order)
+        order = {"new": Order.HOLDS, "base": Order.REVERSED}.get(better(change) or "", Order.NOISE)
+    return Step(base[0], new[0], change, order)

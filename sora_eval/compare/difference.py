@@ -1,4 +1,4 @@
-"""One metric of two sides, on one slice: its change with interval and test, or why there is none. Pure.
+"""One metric of two runs, on one slice: its change with interval and test, or why there is none. Pure.
 
 A change is NEW minus BASE. Pairs are cases; the prompt is the cluster.
 """
@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from sora_eval.compare.run_data import Features, Side, rows_of
-from sora_eval.records.bucket import Axis, Bucket, incomparable
+from sora_eval.compare.run_data import Features, RunData, rows_of
+from sora_eval.records.bucket import Axis, incomparable
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.records.verdict import Verdict
+from sora_eval.runs.rows import MetricRow
+from sora_eval.speed.summary import repeats_of
 from sora_eval.stats.distances import set_statistic
 from sora_eval.stats.intervals import (
     RESAMPLES,
@@ -32,6 +34,7 @@ from sora_eval.stats.intervals import (
     sign_flip_p,
 )
 from sora_eval.stats.power import ALPHA
+from sora_eval.stats.set_statistic import SetStatistic
 
 NO_INTERVAL = Interval(None, None, "")
 SET_PERMUTATIONS = 999
@@ -93,6 +96,7 @@ class Difference:
     units: int = 0
     unit: str = ""
     higher_is_better: bool | None = None
+    family: str = ""
     counted: str = "prompts"
     note: str = ""
     lost: Lost = Lost()
@@ -104,8 +108,8 @@ class Difference:
 
 
 def difference(
-    base: Side,
-    new: Side,
+    base: RunData,
+    new: RunData,
     metric: str,
     label: str = "all",
     *,
@@ -120,93 +124,95 @@ def difference(
     `other_seeds` pairs runs whose seeds differ; `profile` names hardware on which the speed of two jobs may be compared.
     The interval leaves out the true change with a chance of `alpha`.
     """
-    a, b = _row_of(base, metric, label), _row_of(new, metric, label)
-    known: dict[str, Any] = b or a or {}
-    out = Difference(
-        metric,
-        label,
-        base=_value(a),
-        new=_value(b),
-        n=known.get("n_scored", 0),
-        unit=known.get("unit", ""),
-        higher_is_better=known.get("higher_is_better"),
-    )
+    a, b = _rows_of(base, new, metric, label)
+    known = b or a
+    out = Difference(metric, label, base=_value(a), new=_value(b))
+    if known is not None:
+        out = replace(out, n=known.n_scored, unit=known.unit, higher_is_better=known.higher_is_better, family=known.family)
     if problem := _problem(base, new, a, b, metric, other_seeds, profile):
         return replace(out, status=problem[0], reason=problem[1])
+    assert b is not None  # else there is a problem
     try:
         if is_speed(metric):
             return _speed(out, base, new, alpha)
         if metric in base.features or metric in new.features:
-            return _sets(out, base, new, b["signature"], set_permutations, alpha)
+            return _sets(out, base, new, b.statistic, set_permutations, alpha)
         return _pairs(out, base, new, permutations, alpha)
-    except ValueError as error:  # vectors of another width, a signature without a statistic
+    except ValueError as error:  # vectors of another width
         return replace(out, status=Verdict.ERROR, reason=str(error))
 
 
-def unlike(base: Side, new: Side, other_seeds: bool = False) -> str:
+def unlike(base: RunData, new: RunData, other_seeds: bool = False) -> str:
     """The first declared field in which two sides differ so that no number of theirs can be compared, or ''."""
-    fields = [(f"suite.{k}", (base.head["suite"].get(k), new.head["suite"].get(k))) for k in ("id", "version", "fingerprint")]
+    one, other = base.head.suite, new.head.suite
+    fields: list[tuple[str, tuple[Any, Any]]] = [
+        ("suite.id", (one.id, other.id)),
+        ("suite.version", (one.version, other.version)),
+        ("suite.fingerprint", (one.fingerprint, other.fingerprint)),
+    ]
     if not other_seeds:
-        fields.append(("seed_offset", (base.head.get("seed_offset", 0), new.head.get("seed_offset", 0))))
+        fields.append(("seed_offset", (base.head.seed_offset, new.head.seed_offset)))
     return next((f"{name}: {a} against {b}" for name, (a, b) in fields if a != b), "")
 
 
-def _row_of(side: Side, metric: str, label: str) -> dict[str, Any]:
-    """The row of metrics.jsonl; of a slice that has none, that of all; of an output, that of a metric that failed whole."""
-    whole = side.metrics.get((metric.split(".", maxsplit=1)[0], "all"), {})
-    if is_speed(metric):
-        failed = side.metrics.get(("latency", label), {})
-        return side.metrics.get((metric, label)) or (failed if failed.get("status") == "error" else {})
-    row = side.metrics.get((metric, label)) or side.metrics.get((metric, "all"))
-    return row or (whole if whole.get("status") == "error" else {})
+def _rows_of(base: RunData, new: RunData, metric: str, label: str) -> tuple[MetricRow | None, MetricRow | None]:
+    """The row of each run; of a slice that has none, that of all; of an output, that of a metric that failed whole."""
+    rows = [_row_of(data, metric, label) for data in (base, new)]
+    declared = next((row.declared for row in rows if row is not None), "") or metric.partition(".")[0]
+    failed = ("latency", label) if is_speed(metric) else (declared, "all")
+    for i, data in enumerate((base, new)):
+        whole = data.metrics.get(failed)
+        if rows[i] is None and whole is not None and whole.status == "error":
+            rows[i] = whole
+    return rows[0], rows[1]
 
 
-def _value(row: dict[str, Any]) -> float | None:
-    value = row.get("value")
-    return None if value is None or not np.isfinite(value) else float(value)
+def _row_of(data: RunData, metric: str, label: str) -> MetricRow | None:
+    row = data.metrics.get((metric, label))
+    return row if is_speed(metric) else row or data.metrics.get((metric, "all"))
+
+
+def _value(row: MetricRow | None) -> float | None:
+    return None if row is None or row.value is None or not np.isfinite(row.value) else row.value
 
 
 def _problem(
-    base: Side,
-    new: Side,
-    a: dict[str, Any],
-    b: dict[str, Any],
+    base: RunData,
+    new: RunData,
+    a: MetricRow | None,
+    b: MetricRow | None,
     metric: str,
     other_seeds: bool,
     profile: str | None,
 ) -> tuple[Verdict, str] | None:
-    if not b:
+    if b is None:
         return Verdict.MISSING, "the new run has no such row"
+    if a is None:
+        return Verdict.NO_BASELINE, f"the {base.kind} {base.path} has no such row"
     for name, row in (("new", b), ("base", a)):
-        if not row:
-            return Verdict.NO_BASELINE, f"the {base.kind} {base.path} has no such row"
         if _value(row) is None:
-            found = row["reason"] if row["value"] is None else f"the value is {row['value']}"
-            return Verdict.ERROR, f"{name} has no value: {row['status']}: {found}"
-    if a["signature"] != b["signature"]:
-        return Verdict.NOT_COMPARABLE, f"signature: {a['signature']} against {b['signature']}"
-    sensitive = {*a.get("sensitive_to", ()), *b.get("sensitive_to", ())}
+            why = row.reason if row.value is None else f"the value is {row.value}"
+            return Verdict.ERROR, f"{name} has no value: {row.status}: {why}"
+    if a.signature != b.signature:
+        return Verdict.NOT_COMPARABLE, f"signature: {a.signature} against {b.signature}"
+    sensitive = {*a.sensitive_to, *b.sensitive_to}
     if field := unlike(base, new, other_seeds) or _across_buckets(base, new, sensitive):
         return Verdict.NOT_COMPARABLE, field
     return _speed_problem(base, new, profile) if is_speed(metric) else None
 
 
-def _across_buckets(base: Side, new: Side, sensitive: set[Axis]) -> str:
+def _across_buckets(base: RunData, new: RunData, sensitive: set[Axis]) -> str:
     """Why the clips of the same cases are too unlike for a metric, or ''."""
-    both = [(base.samples[i], new.samples[i]) for i in base.samples if i in new.samples]
-    known = [(x, y) for x, y in both if x["width"] and y["width"]]  # of a file that cannot be read, no shape is known
-    return incomparable(((_bucket(x), _bucket(y)) for x, y in known), sensitive)
+    # Of a file that cannot be read, no bucket is known.
+    both = [(base.samples[i].bucket, new.samples[i].bucket) for i in base.samples if i in new.samples]
+    return incomparable(((a, b) for a, b in both if a is not None and b is not None), sensitive)
 
 
-def _bucket(sample: dict[str, Any]) -> Bucket:
-    return Bucket(sample["width"], sample["height"], sample["frames"], sample["fps"])
-
-
-def _speed_problem(base: Side, new: Side, profile: str | None) -> tuple[Verdict, str] | None:
+def _speed_problem(base: RunData, new: RunData, profile: str | None) -> tuple[Verdict, str] | None:
     """Speed is compared inside one interleaved session, or on one named machine."""
-    sessions = [(side.head.get("bench") or {}).get("session") for side in (base, new)]
-    if base.head.get("hardware") != new.head.get("hardware"):
-        a, b = (side.head.get("hardware") or {} for side in (base, new))
+    sessions = [(data.head.bench or {}).get("session") for data in (base, new)]
+    a, b = base.head.hardware, new.head.hardware
+    if a != b:
         key = next((k for k in {**a, **b} if a.get(k) != b.get(k)), "")
         return Verdict.NOT_COMPARABLE, f"hardware.{key}: {a.get(key)} against {b.get(key)}"
     if sessions[0] is not None and sessions[0] == sessions[1]:
@@ -218,8 +224,8 @@ def _speed_problem(base: Side, new: Side, profile: str | None) -> tuple[Verdict,
     return None
 
 
-def _speed(out: Difference, base: Side, new: Side, alpha: float) -> Difference:
-    a, b = (_repeats(side, out.metric, out.slice) for side in (base, new))
+def _speed(out: Difference, base: RunData, new: RunData, alpha: float) -> Difference:
+    a, b = (_repeats(data, out.metric, out.slice) for data in (base, new))
     if not a or not b or not np.median(a):
         return replace(out, status=Verdict.ERROR, reason="timings.jsonl has no repeats of it, or a median of 0")
     ratio, interval = ratio_of_medians(a, b, confidence=1 - alpha)
@@ -242,37 +248,20 @@ def _speed(out: Difference, base: Side, new: Side, alpha: float) -> Difference:
     )
 
 
-def _repeats(side: Side, metric: str, label: str) -> list[float]:
-    """The raw repeats of a speed metric on one shape, in the metric's unit."""
-    stage = metric.removeprefix("latency.") if metric.startswith("latency.") else "whole"
-    rows = [r for r in side.timings if r["id"] == label and r["stage"] == stage and r["seconds"]]
-    if metric.startswith("latency"):
-        return [r["seconds"] for r in rows]
-    if metric == "peak_bytes":
-        return [float(r["bytes"]) for r in rows]
-    if metric == "flops":
-        return [float(r["flops"]) for r in rows if r.get("flops")]
-    if metric == "share_of_peak":
-        peak = (side.head.get("bench") or {}).get("matrix_peak_flops")
-        return [100 * r["flops"] / r["seconds"] / peak for r in rows if r.get("flops") and peak]
-    per_call = {"clips_per_second": lambda r: r.get("batch") or 1, "frames_per_second": _frames_of}
-    amount = per_call.get(metric, lambda r: r["tokens"] or 0)
-    return [amount(r) / r["seconds"] for r in rows]
+def _repeats(data: RunData, metric: str, label: str) -> list[float]:
+    peak = (data.head.bench or {}).get("matrix_peak_flops")
+    return repeats_of([r for r in data.timings if r.id == label], metric, peak)
 
 
-def _frames_of(row: dict[str, Any]) -> int:
-    """Frames that one timed call made."""
-    return int(row.get("frames") or int(row["id"].split("x")[2]) * (row.get("batch") or 1))
-
-
-def _account(base: Side, new: Side, metric: str, label: str, scored: Sequence[set[str]]) -> tuple[list[str], Lost]:
+def _account(base: RunData, new: RunData, metric: str, label: str, scored: Sequence[set[str]]) -> tuple[list[str], Lost]:
     """Case ids that both sides scored, sorted, and what became of the others. `scored` are the ids of each side."""
     cases = base.cases(label) | new.cases(label)
     a, b = scored[0] & cases, scored[1] & cases
-    known = [set(side.samples) for side in (base, new)]
+    known = [set(data.samples) for data in (base, new)]
 
-    def undefined(side: Side, case: str) -> bool:
-        return side.scores.get(metric, {}).get(case, {}).get("status") == "undefined"
+    def undefined(data: RunData, case: str) -> bool:
+        row = data.scores.get(metric, {}).get(case)
+        return row is not None and row.status == "undefined"
 
     gone, come = sorted((a - b) & known[1]), sorted((b - a) & known[0])
     return sorted(a & b), Lost(
@@ -285,18 +274,16 @@ def _account(base: Side, new: Side, metric: str, label: str, scored: Sequence[se
     )
 
 
-def _pairs(out: Difference, base: Side, new: Side, permutations: int, alpha: float) -> Difference:
-    if not any(out.metric in side.scores for side in (base, new)):
+def _pairs(out: Difference, base: RunData, new: RunData, permutations: int, alpha: float) -> Difference:
+    if not any(out.metric in data.scores for data in (base, new)):
         reason = "neither run keeps scores or vectors of it, so nothing can be paired; the values are shown"
         return replace(out, status=Verdict.INCONCLUSIVE, reason=reason)
-    values = [
-        {i: r["value"] for i, r in side.scores.get(out.metric, {}).items() if r["value"] is not None} for side in (base, new)
-    ]
+    values = [{i: r.value for i, r in data.scores.get(out.metric, {}).items() if r.value is not None} for data in (base, new)]
     ids, lost = _account(base, new, out.metric, out.slice, [set(v) for v in values])
     if not ids:
         return replace(out, status=Verdict.ERROR, reason=lost.words() or "no case has a score in both runs", lost=lost, n=0)
     a, b = (np.array([v[i] for i in ids], np.float64) for v in values)
-    prompts = [str(new.samples[i]["prompt_id"]) for i in ids]
+    prompts = [new.samples[i].prompt_id for i in ids]
     interval, units = difference_interval(b - a, prompts, confidence=1 - alpha), len(set(prompts))
     note, method, p = lost.words(), interval.method, sign_flip_p(b - a, prompts, permutations=permutations)
     if np.isin(np.concatenate([a, b]), (0, 1)).all():
@@ -321,21 +308,25 @@ def _pairs(out: Difference, base: Side, new: Side, permutations: int, alpha: flo
     )
 
 
-def _sets(out: Difference, base: Side, new: Side, signature: str, permutations: int, alpha: float) -> Difference:
+def _sets(
+    out: Difference, base: RunData, new: RunData, chosen: SetStatistic | None, permutations: int, alpha: float
+) -> Difference:
     none: Features = ([], np.zeros((0, 0)))
     first, second = base.features.get(out.metric, none), new.features.get(out.metric, none)
     reference = new.references.get(out.metric) or base.references.get(out.metric)
     if reference is None:
         return replace(out, status=Verdict.ERROR, reason="neither run has the vectors of the reference set")
+    if chosen is None:
+        return replace(out, status=Verdict.ERROR, reason="its row does not say which statistic of two sets it is")
     ids, lost = _account(base, new, out.metric, out.slice, [set(first[0]), set(second[0])])
     real = _reference_rows(reference, base, new, out.slice)
     statistic, (a, b, r) = (
-        set_statistic(signature, rows_of(first, ids), rows_of(second, ids), real) if ids else (None, (real,) * 3)
+        set_statistic(chosen, rows_of(first, ids), rows_of(second, ids), real) if ids else (None, (real,) * 3)
     )
     if statistic is None or min(len(ids), len(real)) < statistic.least:
         reason = f"{len(ids)} common and {len(real)} reference clips are too few for a distance"
         return replace(out, status=Verdict.INCONCLUSIVE, reason=reason, n=len(ids), note=lost.words(), lost=lost)
-    prompts = [str(new.samples[i]["prompt_id"]) for i in ids]
+    prompts = [new.samples[i].prompt_id for i in ids]
     found = paired_set_difference(a, b, r, prompts, statistic, permutations, confidence=1 - alpha)
     units = len(set(prompts))
     return replace(
@@ -355,7 +346,7 @@ def _sets(out: Difference, base: Side, new: Side, signature: str, permutations: 
     )
 
 
-def _reference_rows(reference: Features, base: Side, new: Side, label: str) -> npt.NDArray[Any]:
+def _reference_rows(reference: Features, base: RunData, new: RunData, label: str) -> npt.NDArray[Any]:
     """The reference vectors of a slice: those that answer its cases."""
     if label == "all":
         return reference[1]

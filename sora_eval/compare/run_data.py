@@ -1,138 +1,133 @@
-"""One side of a comparison: what a run, or the baseline that it was promoted to, has to say. Pure."""
+"""In-memory data of one run or baseline, as the comparison reads it. Pure."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from sora_eval.runs.folder import RunFolder
+from sora_eval.runs.head import RunHead
+from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow
+from sora_eval.runs.slices import Slice, slices_of
 
 Features = tuple[list[str], npt.NDArray[Any]]  # case ids, vectors (n, D)
+Scores = Mapping[str, Mapping[str, ScoreRow]]  # by metric, then by case
 REFERENCE = "reference-"
 
 
 @dataclass(frozen=True)
-class Side:
-    """The rows of a run in memory. `kind` is `run` or `baseline`; `head` is run.json.
+class RunData:
+    """The rows of a run in memory.
 
-    `scores` has, for each metric and case id, the value or None with the status and reason. `features` are those of set
-    metrics; `references` the vectors they were compared with, which a baseline leaves out: equal signatures name equal
-    references.
+    `metrics` are by (metric, slice), `scores` by metric and case id. `features` are the vectors of set metrics; `references`
+    those they were compared with, which a baseline leaves out: equal signatures name equal references.
     """
 
-    kind: str
+    kind: Literal["run", "baseline"]
     path: str
-    head: dict[str, Any]
-    samples: dict[str, dict[str, Any]]
-    metrics: dict[tuple[str, str], dict[str, Any]]
-    scores: dict[str, dict[str, dict[str, Any]]]
-    features: dict[str, Features]
-    references: dict[str, Features] = field(default_factory=dict)
-    timings: list[dict[str, Any]] = field(default_factory=list)
+    head: RunHead
+    samples: Mapping[str, SampleRow]
+    metrics: Mapping[tuple[str, str], MetricRow]
+    scores: Scores
+    features: Mapping[str, Features]
+    references: Mapping[str, Features] = field(default_factory=dict)
+    timings: tuple[TimingRow, ...] = ()
     profile: str | None = None
 
     @property
     def label(self) -> str:
         """How a table calls it: generator and checkpoint."""
-        generator = self.head["generator"]
-        return ":".join(filter(None, [generator["name"], generator["checkpoint"]]))
+        return self.head.generator.label
 
     @property
     def run_id(self) -> str:
-        return str(self.head.get("run", ""))
+        return self.head.run
 
     def incomplete(self) -> str:
         """Why this is not a whole run, or ''."""
-        if self.head.get("partial"):
-            return f"the run is partial: --limit {self.head.get('limit')}"
-        if self.head.get("status") != "success":
-            return f"the run has status {self.head.get('status')!r}; go on with 'sora-eval run --resume'"
+        if self.head.partial:
+            return f"the run is partial: --limit {self.head.limit}"
+        if self.head.status != "success":
+            return f"the run has status {self.head.status!r}; go on with 'sora-eval run --resume'"
         if not self.metrics:
             return "the run has no metrics"
         return ""
 
-    def slices(self) -> list[str]:
+    @cached_property
+    def slices(self) -> list[Slice]:
         """`all`, then every shape, length and tag that splits the cases."""
-        out = ["all"]
-        for labels in ([_shape(s) for s in self.samples.values()], [_length(s) for s in self.samples.values()]):
-            out += dict.fromkeys(labels) if len(set(labels)) > 1 else []
-        tags = dict.fromkeys(t for s in self.samples.values() for t in s.get("tags") or ())
-        return out + [t for t in sorted(tags) if any(t not in (s.get("tags") or ()) for s in self.samples.values())]
+        return slices_of(self.samples.values())
 
     def cases(self, label: str) -> set[str]:
-        """Ids of the cases of a slice."""
-        return {i for i, s in self.samples.items() if label in ("all", _shape(s), _length(s)) or label in (s.get("tags") or ())}
+        """Ids of the cases of a slice; a slice that no case is in is empty."""
+        if label == "all":
+            return set(self.samples)
+        return {i for part in self.slices if part.label == label for i in part.ids} or {
+            i for i, s in self.samples.items() if label in (s.shape, f"{s.frames} frames") or label in s.tags
+        }
 
 
-def _shape(sample: dict[str, Any]) -> str:
-    return "{width}x{height}x{frames}".format(**sample)
+def restricted(data: RunData, prompts: Collection[str]) -> RunData:
+    """The data as if only these prompts had been asked: their cases, scores and vectors.
 
-
-def _length(sample: dict[str, Any]) -> str:
-    return f"{sample['frames']} frames"
-
-
-def restricted(side: Side, prompts: Collection[str]) -> Side:
-    """A side as if only these prompts had been asked: their cases, scores and vectors.
-
-    The reference set stays whole, as it does for a run of fewer prompts: both sides keep the distance to the same one. Rows
+    The reference set stays whole, as it does for a run of fewer prompts: both runs keep the distance to the same one. Rows
     of metrics stay for their signature and status; a difference computes its values from scores and vectors anew.
     """
-    kept = {i: s for i, s in side.samples.items() if s["prompt_id"] in prompts}
-    scores = {metric: {i: r for i, r in rows.items() if i in kept} for metric, rows in side.scores.items()}
+    samples = {i: s for i, s in data.samples.items() if s.prompt_id in prompts}
+    scores = {metric: {i: r for i, r in rows.items() if i in samples} for metric, rows in data.scores.items()}
     features = {}
-    for metric, (ids, values) in side.features.items():
-        own = [i for i in ids if i in kept]
-        features[metric] = (own, rows_of((ids, values), own))
-    return replace(side, samples=kept, scores=scores, features=features)
+    for metric, (ids, values) in data.features.items():
+        chosen = [i for i in ids if i in samples]
+        features[metric] = (chosen, rows_of((ids, values), chosen))
+    return replace(data, samples=samples, scores=scores, features=features)
 
 
-def side_of(run: RunFolder | Side) -> Side:
+def data_of(run: RunFolder | RunData) -> RunData:
     """Read a run folder. A NaN or infinite score becomes an error with its reason. Raises RunError if it is damaged."""
-    if isinstance(run, Side):
+    if isinstance(run, RunData):
         return run
-    metrics = {(r["metric"], r["slice"]): r for r in run.rows("metrics")}
+    metrics = {(r.metric, r.slice): r for r in run.rows(MetricRow)}
     features, references = {}, {}
     for name in dict.fromkeys(m for m, _ in metrics):
-        if made := run.load_features(name):
-            features[name] = (made["ids"].tolist(), made["values"])
+        if generated := run.load_features(name):
+            features[name] = (generated["ids"].tolist(), generated["values"])
         if real := run.load_features(REFERENCE + name):
             references[name] = (real["ids"].tolist(), real["values"])
-    return Side(
+    return RunData(
         "run",
         str(run.path),
-        {"run": run.path.name, **run.head},
-        {r["id"]: r for r in run.rows("samples")},
+        run.head.model_copy(update={"run": run.path.name}),
+        {r.id: r for r in run.rows(SampleRow)},
         metrics,
-        scores_by_metric(run.rows("scores")),
+        scores_by_metric(run.rows(ScoreRow)),
         features,
         references,
-        run.rows("timings"),
+        tuple(run.rows(TimingRow)),
     )
 
 
-def scores_by_metric(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
+def scores_by_metric(rows: Iterable[ScoreRow]) -> dict[str, dict[str, ScoreRow]]:
     """Rows of scores.jsonl by metric and case; what is not a finite number is no value."""
-    out: dict[str, dict[str, dict[str, Any]]] = {}
+    out: dict[str, dict[str, ScoreRow]] = {}
     for row in rows:
-        out.setdefault(row["metric"], {})[row["id"]] = finite(row)
+        out.setdefault(row.metric, {})[row.id] = finite(row)
     return out
 
 
-def finite(row: dict[str, Any]) -> dict[str, Any]:
+def finite(row: ScoreRow) -> ScoreRow:
     """The row, with a NaN or infinite value turned into an error."""
-    value = row["value"]
-    if value is None or math.isfinite(value):
+    if row.value is None or math.isfinite(row.value):
         return row
-    return {**row, "value": None, "status": "error", "reason": f"the value is {value}"}
+    return row.model_copy(update={"value": None, "status": "error", "reason": f"the value is {row.value}"})
 
 
-def rows_of(features: Features, ids: list[str]) -> npt.NDArray[Any]:
+def rows_of(features: Features, ids: Iterable[str]) -> npt.NDArray[Any]:
     """The vectors of the given cases, in their order."""
     place = {name: i for i, name in enumerate(features[0])}
     return np.asarray(features[1])[[place[i] for i in ids]]

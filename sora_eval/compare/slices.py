@@ -1,4 +1,4 @@
-"""Means and paired differences by shape, length and tag: where in a suite a change sits. Pure: numpy and pandas.
+"""Where in a suite a change sits: per-clip metrics by shape, length and tag, of one run or of two. Pure.
 
 Slices are for looking. They are many and not corrected for it, so no gate reads them.
 """
@@ -6,80 +6,58 @@ Slices are for looking. They are many and not corrected for it, so no gate reads
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
-from sora_eval.stats.intervals import CONFIDENCE, RESAMPLES
-
-COLUMNS = ["metric", "kind", "slice", "base", "new", "change", "low", "high", "n", "prompts", "method"]
+from sora_eval.compare.run_data import RunData
+from sora_eval.runs.slices import Kind, Slice
+from sora_eval.stats.intervals import Interval, difference_interval
 
 
-def slice_table(scores: pd.DataFrame, kinds: Sequence[str] = ("shape", "length", "tag"), seed: int = 0) -> pd.DataFrame:
-    """One row a (metric, kind of slice, slice).
+@dataclass(frozen=True)
+class SliceRow:
+    """One per-clip metric on one slice; of two runs their means, paired change and its interval over prompts, of one run its
+    mean and the interval of that."""
 
-    `scores` has a row a (case, metric): metric, prompt_id, shape, frames, tags (list), `new` and, for differences, `base`;
-    rows without a value in either are not counted. Without `base` the interval is of the mean of `new`.
-    """
-    paired = "base" in scores
-    values = scores.dropna(subset=["base", "new"] if paired else ["new"])
-    if values.empty:
-        return pd.DataFrame(columns=COLUMNS)
-    measured = (values["new"] - values["base"] if paired else values["new"]).to_numpy(np.float64)
-    prompt_codes, prompts = pd.factorize(values["prompt_id"])
-    rows, sums, counts = [], [], []
-    for kind, label, chosen in _slices(values, kinds):
-        for metric, places in values[["metric"]].reset_index(drop=True)[chosen].groupby("metric", sort=False).groups.items():
-            at = np.asarray(places)
-            sums.append(np.bincount(prompt_codes[at], measured[at], len(prompts)))
-            counts.append(np.bincount(prompt_codes[at], minlength=len(prompts)).astype(np.float64))
-            own = values.iloc[at]
-            rows.append(
-                {
-                    "metric": metric,
-                    "kind": kind,
-                    "slice": label,
-                    "base": own["base"].mean() if paired else np.nan,
-                    "new": own["new"].mean(),
-                    "change": measured[at].mean() if paired else np.nan,
-                    "n": len(at),
-                    "prompts": int((counts[-1] > 0).sum()),
-                }
-            )
-    low, high = cluster_percentiles(np.array(sums), np.array(counts), seed)
-    table = pd.DataFrame(rows).assign(low=low, high=high)
-    enough = table["prompts"] >= 2
-    table[["low", "high"]] = table[["low", "high"]].where(enough)
-    table["method"] = np.where(enough, "cluster bootstrap percentile", "none: fewer than 2 prompts")
-    return table[COLUMNS]
+    metric: str
+    kind: Kind
+    slice: str
+    base: float | None
+    new: float
+    change: float | None
+    interval: Interval
+    n: int
+    prompts: int
 
 
-def cluster_percentiles(
-    sums: npt.NDArray[np.float64], counts: npt.NDArray[np.float64], seed: int = 0
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """95 % percentile intervals of many means at once, the same draws of whole clusters for all.
-
-    `sums` and `counts` are (rows, clusters): sum and number of a row's values in a cluster. A draw without any value of a
-    row is left out of its interval.
-    """
-    clusters = sums.shape[1]
-    draws = np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1 / clusters), RESAMPLES).astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        means = (draws @ sums.T) / (draws @ counts.T)  # (RESAMPLES, rows)
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.nanquantile(means, [tail, 1 - tail], axis=0)
-    return low, high
+def slice_rows(base: RunData | None, new: RunData, kinds: Sequence[Kind] = ("shape", "length", "tag")) -> list[SliceRow]:
+    """A row per (slice, metric) with a score in every run; the interval is the one that a whole comparison uses."""
+    parts = [part for part in new.slices if part.kind in kinds]
+    rows = [_row(base, new, metric, part) for part in parts for metric in new.scores]
+    return [row for row in rows if row is not None]
 
 
-def _slices(values: pd.DataFrame, kinds: Sequence[str]) -> list[tuple[str, str, npt.NDArray[np.bool_]]]:
-    out: list[tuple[str, str, npt.NDArray[np.bool_]]] = []
-    for kind, column in (("shape", "shape"), ("length", "frames")):
-        if kind in kinds:
-            out += [
-                (kind, str(v), (values[column] == v).to_numpy(bool, na_value=False)) for v in values[column].dropna().unique()
-            ]
-    if "tag" in kinds:
-        tags = values["tags"].map(lambda t: frozenset(t or ()))
-        out += [("tag", tag, tags.map(lambda t, tag=tag: tag in t).to_numpy(bool)) for tag in sorted(frozenset().union(*tags))]
-    return out
+def _row(base: RunData | None, new: RunData, metric: str, part: Slice) -> SliceRow | None:
+    pairs = []
+    for case in part.ids:
+        b = new.scores[metric].get(case)
+        a = base.scores.get(metric, {}).get(case) if base is not None else b
+        if a is not None and b is not None and a.value is not None and b.value is not None:
+            pairs.append((a.value, b.value, new.samples[case].prompt_id))
+    if not pairs:
+        return None
+    first, second = (np.array(values, np.float64) for values in zip(*((a, b) for a, b, _ in pairs), strict=True))
+    prompts = [prompt for _, _, prompt in pairs]
+    paired = base is not None
+    return SliceRow(
+        metric,
+        part.kind,
+        part.label,
+        float(first.mean()) if paired else None,
+        float(second.mean()),
+        float((second - first).mean()) if paired else None,
+        difference_interval(second - first if paired else second, prompts),
+        len(pairs),
+        len(set(prompts)),
+    )

@@ -7,7 +7,6 @@ import binascii
 import hashlib
 import json
 import math
-import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -16,20 +15,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.compare.run_data import Side, finite, side_of
-from sora_eval.runs.folder import RunFolder, now
+from sora_eval.compare.run_data import Features, RunData, data_of, finite
+from sora_eval.runs.folder import RunFolder, explained, now
+from sora_eval.runs.head import RunHead
+from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow, parsed
+from sora_eval.runs.upgrade import upgraded_head, upgraded_row
 from sora_eval.util.errors import BaselineError
+from sora_eval.util.files import write_atomic
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FOLDER = Path("baselines")
-# From a schema version to the next: functions of the whole file. Older files are read through them, in order.
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-HEAD = (
-    *("run", "status", "partial", "limit", "seed_offset", "suite", "generator", "git", "hardware", "software"),
-    *("started", "finished", "bench", "command"),
-)
+LEFT_OUT = {"sequential", "error", "cases", "failed_cases", "failed_metrics"}  # of the head
 CASE = ("id", "prompt_id", "width", "height", "frames", "fps", "seed", "tags", "sha256")
-TIMING_LEFT_OUT = ("reason",)
 
 
 def default_path(suite_id: str, profile: str | None, folder: Path = FOLDER) -> Path:
@@ -43,80 +40,74 @@ def promote(run: RunFolder, to: Path | None = None, *, profile: str | None = Non
     Raises BaselineError for a run that is not whole, has failed cases or was made from uncommitted code, and for a file
     that exists: of the same suite unless `force`, of another always.
     """
-    side = side_of(run)
-    path = to or default_path(side.head["suite"]["id"], profile)
-    if problem := refusal(side):
+    data = data_of(run)
+    path = to or default_path(data.head.suite.id, profile)
+    if problem := refusal(data):
         raise BaselineError(f"{run.path} cannot be promoted: {problem}")
     if path.exists():
-        old, suite = read(path).head["suite"], side.head["suite"]
+        old, suite = read(path).head.suite, data.head.suite
         if old != suite:
             raise BaselineError(
-                f"{path} is of another suite: {_suite(old)}, this run of {_suite(suite)}; delete it, or choose another file "
-                "with --to"
+                f"{path} is of another suite: {old}, this run of {suite}; delete it, or choose another file with --to"
             )
         if not force:
             raise BaselineError(f"{path} exists; look at the differences above, then promote with --force")
-    text = _dump(_content(side, profile))
+    text = _dump(_content(data, profile))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".part")
-        partial.write_text(text)
-        os.replace(partial, path)
+        write_atomic(path, text)
     except OSError as error:
         raise BaselineError(f"{path} cannot be written: {error.strerror}") from error
     return path
 
 
-def refusal(side: Side) -> str:
+def refusal(data: RunData) -> str:
     """Why a run must not become a baseline, or ''."""
-    if why := side.incomplete():
+    if why := data.incomplete():
         return why
-    sized = side.head.get("sequential")
-    if sized and len(sized["prompts"]) < sized["pool"]:
-        return f"it stopped when it was decided, after {len(sized['prompts'])} of {sized['pool']} prompts; run the suite whole"
-    failed = sorted(i for i, s in side.samples.items() if s["status"] == "error")
+    sized = data.head.sequential
+    if sized and len(sized.prompts) < sized.pool:
+        return f"it stopped when it was decided, after {len(sized.prompts)} of {sized.pool} prompts; run the suite whole"
+    failed = sorted(i for i, s in data.samples.items() if s.status == "error")
     if failed:
-        return f"{len(failed)} of {len(side.samples)} cases failed, for example {failed[0]}; mend the generator and run again"
-    broken = sorted({r["metric"] for r in side.metrics.values() if r["status"] == "error"})
-    broken += sorted({m for m, rows in side.scores.items() if any(r["status"] == "error" for r in rows.values())})
+        return f"{len(failed)} of {len(data.samples)} cases failed, for example {failed[0]}; fix the generator and run again"
+    broken = sorted({r.metric for r in data.metrics.values() if r.status == "error"})
+    broken += sorted({m for m, rows in data.scores.items() if any(r.status == "error" for r in rows.values())})
     if broken:
-        return f"metrics failed: {', '.join(dict.fromkeys(broken))}; mend them, then 'sora-eval score'"
-    if (side.head.get("git") or {}).get("dirty"):
+        return f"metrics failed: {', '.join(dict.fromkeys(broken))}; fix them, then 'sora-eval score'"
+    if data.head.git.dirty:
         return "it was made from a dirty tree, so no commit tells what made it; commit (or ignore) the changes and run again"
     return ""
 
 
-def _suite(suite: dict[str, Any]) -> str:
-    return f"{suite['id']} version {suite['version']} ({suite['fingerprint']})"
-
-
-def _content(side: Side, profile: str | None) -> dict[str, Any]:
-    cases = list(side.samples)
+def _content(data: RunData, profile: str | None) -> dict[str, Any]:
+    cases = list(data.samples)
     vectors: dict[str, Any] = {}
     features = {}
-    for metric, (ids, values) in side.features.items():
+    for metric, (ids, values) in data.features.items():
         array = np.ascontiguousarray(values)
         key = hashlib.sha256(repr(ids).encode() + array.tobytes()).hexdigest()[:12]  # metrics share their features
         vectors[key] = {"ids": ids, "shape": list(array.shape), "dtype": str(array.dtype), "zlib": _pack(array)}
         features[metric] = key
     scores = {
         metric: {
-            "values": [rows.get(i, {}).get("value") for i in cases],
-            "without": {i: [r["status"], r["reason"]] for i, r in rows.items() if r["value"] is None},
+            "values": [rows[i].value if i in rows else None for i in cases],
+            "without": {i: [r.status, r.reason] for i, r in rows.items() if r.value is None},
         }
-        for metric, rows in side.scores.items()
+        for metric, rows in data.scores.items()
     }
+    samples = {i: row.model_dump(mode="json", include=set(CASE)) for i, row in data.samples.items()}
     return {
         "schema_version": SCHEMA_VERSION,
         "profile": profile,
         "promoted": now(),
-        "head": {k: side.head[k] for k in HEAD if k in side.head},
-        "cases": {k: [side.samples[i].get(k) for i in cases] for k in CASE},
-        "metrics": list(side.metrics.values()),
+        "head": data.head.model_dump(mode="json", exclude=LEFT_OUT),
+        "cases": {k: [samples[i][k] for i in cases] for k in CASE},
+        "metrics": [r.model_dump(mode="json", exclude_defaults=True) for r in data.metrics.values()],
         "scores": scores,
         "features": features,
         "vectors": vectors,
-        "timings": [{k: v for k, v in r.items() if k not in TIMING_LEFT_OUT} for r in side.timings],
+        "timings": [r.model_dump(mode="json", exclude={"reason"}) for r in data.timings],
     }
 
 
@@ -145,10 +136,10 @@ def _unpack(data: dict[str, Any]) -> npt.NDArray[Any]:
     return array
 
 
-def read(path: Path) -> Side:
+def read(path: Path) -> RunData:
     """A baseline file. Older schemas are upgraded; raises BaselineError for newer, damaged and foreign files."""
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BaselineError(f"{path} does not exist; make it with 'sora-eval baseline promote RUN --to {path}'") from None
     except (OSError, ValueError) as error:
@@ -161,47 +152,59 @@ def read(path: Path) -> Side:
     try:
         while version < SCHEMA_VERSION:
             data, version = UPGRADES[version](data), version + 1
-        return _side(data, path)
+        return _data(data, path)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, zlib.error, binascii.Error) as error:
-        raise BaselineError(f"{path} is damaged: {type(error).__name__}: {error}; promote a run again") from error
+        raise BaselineError(f"{path} is damaged: {explained(error)}; promote a run again") from error
 
 
-def _side(data: dict[str, Any], path: Path) -> Side:
-    columns, head = data["cases"], data["head"]
+def _from_schema_1(content: dict[str, Any]) -> dict[str, Any]:
+    """Schema 1 had the words of run folders of schema 1."""
+    return {
+        **content,
+        "head": upgraded_head({**content["head"]}),
+        "metrics": [upgraded_row("metrics", row) for row in content["metrics"]],
+    }
+
+
+# From a schema version to the next: functions of the whole file. Older files are read through them, in order.
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_schema_1}
+
+
+def _data(content: dict[str, Any], path: Path) -> RunData:
+    columns = content["cases"]
     cases: list[str] = columns["id"]
-    samples = {case: {**{k: columns[k][i] for k in CASE}, "status": "ok", "error": ""} for i, case in enumerate(cases)}
-    scores: dict[str, dict[str, dict[str, Any]]] = {}
-    for metric, column in data["scores"].items():
+    samples = {case: parsed(SampleRow, {k: columns[k][i] for k in CASE}) for i, case in enumerate(cases)}
+    scores: dict[str, dict[str, ScoreRow]] = {}
+    for metric, column in content["scores"].items():
         if len(column["values"]) != len(cases):
             raise ValueError(f"{metric} has {len(column['values'])} values for {len(cases)} cases")
         rows = scores[metric] = {}
         for case, value in zip(cases, column["values"], strict=True):
             if value is not None:
-                rows[case] = finite({"id": case, "metric": metric, "value": value, "status": "ok", "reason": ""})
+                rows[case] = finite(parsed(ScoreRow, {"id": case, "metric": metric, "value": value}))
             elif case in column["without"]:
                 status, reason = column["without"][case]
-                rows[case] = {"id": case, "metric": metric, "value": None, "status": status, "reason": reason}
-    vectors = {key: (list(v["ids"]), _unpack(v)) for key, v in data["vectors"].items()}
-    metrics = {(r["metric"], r["slice"]): r for r in data["metrics"]}
-    if missing := {"suite", "generator", "hardware"} - set(head):
-        raise ValueError(f"its head lacks {', '.join(sorted(missing))}")
-    if any(isinstance(r["value"], float) and not math.isfinite(r["value"]) for r in metrics.values()):
+                row = {"id": case, "metric": metric, "value": None, "status": status, "reason": reason}
+                rows[case] = parsed(ScoreRow, row)
+    vectors: dict[str, Features] = {key: (list(v["ids"]), _unpack(v)) for key, v in content["vectors"].items()}
+    metrics = [parsed(MetricRow, {"value": None, **row}) for row in content["metrics"]]
+    if any(r.value is not None and not math.isfinite(r.value) for r in metrics):
         raise ValueError("a metric's value is not finite")
-    return Side(
+    return RunData(
         "baseline",
         str(path),
-        head,
+        parsed(RunHead, content["head"]),
         samples,
-        metrics,
+        {(r.metric, r.slice): r for r in metrics},
         scores,
-        {metric: vectors[key] for metric, key in data["features"].items()},
+        {metric: vectors[key] for metric, key in content["features"].items()},
         {},
-        data["timings"],
-        data["profile"],
+        tuple(parsed(TimingRow, row) for row in content["timings"]),
+        content["profile"],
     )
 
 
-def find(name: Path, suite_id: str = "", profile: str | None = None) -> Side | None:
+def find(name: Path, suite_id: str = "", profile: str | None = None) -> RunData | None:
     """What `--baseline` names: a baseline file, a run folder, or a folder of files `<suite>[.<profile>].json`.
 
     None where such a folder holds none for this suite yet; a file that is named must exist.
@@ -209,7 +212,7 @@ def find(name: Path, suite_id: str = "", profile: str | None = None) -> Side | N
     if name.suffix == ".json":
         return read(name)
     if (name / "run.json").exists():
-        return side_of(RunFolder.open(name))
+        return data_of(RunFolder.open(name))
     path = default_path(suite_id, profile, name)
     if not name.is_dir() and name != FOLDER:
         raise BaselineError(f"{name} is neither a baseline file (.json), a folder of them, nor a run folder")

@@ -1,4 +1,4 @@
-"""From differences to verdicts. Pure. REGRESSED needs the limit, the floor and the test; PASS needs the interval inside."""
+"""From differences to verdicts. Pure. REGRESSED needs limit, least change and test; PASS needs the interval inside."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from scipy import stats
 
 from sora_eval.compare.difference import Difference, difference
-from sora_eval.compare.run_data import Side, restricted, side_of
+from sora_eval.compare.run_data import RunData, data_of, restricted
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.records.verdict import GateResult, GateRow, Verdict
 from sora_eval.runs.folder import RunFolder
@@ -24,8 +24,8 @@ SIGNIFICANT_LOSS = 0.05
 
 
 def gate(
-    run: RunFolder | Side,
-    baseline: RunFolder | Side | None,
+    run: RunFolder | RunData,
+    baseline: RunFolder | RunData | None,
     gates: Mapping[str, Gate],
     *,
     strict: bool = False,
@@ -39,13 +39,13 @@ def gate(
     a false REGRESSED in the whole gate. A run that was sized until it was decided is compared on the prompts that it asked,
     and at the level of its last look. Raises SuiteError when there is no gate, since a gate of nothing would be green.
     """
-    new, base = side_of(run), None if baseline is None else side_of(baseline)
+    new, base = data_of(run), None if baseline is None else data_of(baseline)
     if not gates:
-        raise SuiteError(f"suite {new.head['suite']['id']!r} has no [gates.*]: there is nothing to judge; add one or more")
-    sized = new.head.get("sequential") or {}
-    level = alpha if alpha is not None else sized.get("alpha", ALPHA)
+        raise SuiteError(f"suite {new.head.suite.id!r} has no [gates.*]: there is nothing to judge; add one or more")
+    sized = new.head.sequential
+    level = alpha if alpha is not None else sized.alpha if sized else ALPHA
     if sized and base is not None:
-        base = restricted(base, set(sized["prompts"]))
+        base = restricted(base, set(sized.prompts))
     tests = [t for metric, spec in gates.items() for t in _tests(metric, spec, base, new)]
     judged = _differences(tests, base, new, profile, other_seeds, level)
     p = [_p_of(t, d, permutations_for(len(tests), level)) for t, d in zip(tests, judged, strict=True)]
@@ -55,7 +55,9 @@ def gate(
         _row(test, d, p[i], adjusted.get(i), max(len(tested), 1), level)
         for i, (test, d) in enumerate(zip(tests, judged, strict=True))
     ]
-    return GateResult(tuple(rows), strict, profile, _about(new), _about(base), new.incomplete(), level, sizing(sized))
+    return GateResult(
+        tuple(rows), strict, profile, _about(new), _about(base), new.incomplete(), level, sized.words() if sized else ""
+    )
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,11 @@ class _Test:
         return ", ".join(f"{sign}{limit:g} %" for sign, limit in ends if limit is not None)
 
 
-def _tests(metric: str, spec: Gate, base: Side | None, new: Side) -> list[_Test]:
+def _tests(metric: str, spec: Gate, base: RunData | None, new: RunData) -> list[_Test]:
     labels = [spec.slice]
     if is_speed(metric) and spec.slice == "all":  # speed has no value over all shapes: a row a shape
-        sides = [s for s in (base, new) if s is not None]
-        labels = list(dict.fromkeys(label for side in sides for m, label in side.metrics if m == metric)) or ["all"]
+        runs = [s for s in (base, new) if s is not None]
+        labels = list(dict.fromkeys(label for run in runs for m, label in run.metrics if m == metric)) or ["all"]
     limits = spec.max_increase is not None or spec.max_decrease is not None
     return [
         _Test(metric, label, spec, window)
@@ -89,7 +91,7 @@ def _tests(metric: str, spec: Gate, base: Side | None, new: Side) -> list[_Test]
 
 
 def _differences(
-    tests: list[_Test], base: Side | None, new: Side, profile: str | None, other_seeds: bool, alpha: float
+    tests: list[_Test], base: RunData | None, new: RunData, profile: str | None, other_seeds: bool, alpha: float
 ) -> list[Difference]:
     """The difference behind every test, each computed once."""
     found: dict[tuple[str, str], Difference] = {}
@@ -104,7 +106,7 @@ def _differences(
         elif why := base.incomplete():
             found[key] = Difference(*key, status=Verdict.NOT_COMPARABLE, reason=f"baseline: {why}")
         elif test.slice != "all" and not is_speed(test.metric) and not base.cases(test.slice) | new.cases(test.slice):
-            known = ", ".join(new.slices())
+            known = ", ".join(part.label for part in new.slices)
             found[key] = Difference(*key, status=Verdict.MISSING, reason=f"no case is in this slice; slices: {known}")
         elif test.spec.profile is not None and test.spec.profile != profile:
             reason = f"profile: this gate is of {test.spec.profile!r}, --profile is {profile!r}"
@@ -128,19 +130,19 @@ def within(value: float | None, bound: float, scale: float) -> bool:
     return value is not None and value <= bound + 1e-12 * abs(scale)
 
 
-def allowed_change(limit_percent: float | None, floor: float, base: float) -> float:
-    """The largest change in one direction that is no regression: both the limit and the floor must be passed.
+def allowed_change(limit_percent: float | None, min_change: float, base: float) -> float:
+    """The largest change in one direction that is no regression: both the limit and `min_change` must be passed.
 
-    A percentage of a baseline of 0 or less means nothing: then the floor alone holds. No limit allows all.
+    A percentage of a baseline of 0 or less means nothing: then `min_change` alone holds. No limit allows all.
     """
     if limit_percent is None:
         return math.inf
-    return max(limit_percent / 100 * base if base > 0 else 0.0, floor)
+    return max(limit_percent / 100 * base if base > 0 else 0.0, min_change)
 
 
 def _past(spec: Gate, base: float, change: float) -> bool:
-    """Whether a change goes past the limit and the floor, in a direction that the gate forbids. A NaN does."""
-    up, down = (allowed_change(limit, spec.floor, base) for limit in (spec.max_increase, spec.max_decrease))
+    """Whether a change goes past the limit and `min_change`, in a direction that the gate forbids. A NaN does."""
+    up, down = (allowed_change(limit, spec.min_change, base) for limit in (spec.max_increase, spec.max_decrease))
     scale = max(abs(base), abs(base + change))
     return not (within(change, up, scale) and within(-change, down, scale))
 
@@ -176,7 +178,7 @@ def _row(test: _Test, d: Difference, p: float | None, adjusted: float | None, te
         reason=d.reason,
         limit=test.limit,
         window=test.window,
-        floor=test.spec.floor,
+        min_change=test.spec.min_change,
         base=d.base,
         new=d.new,
         change=d.change,
@@ -201,7 +203,7 @@ def _row(test: _Test, d: Difference, p: float | None, adjusted: float | None, te
 def _by_limits(row: GateRow, spec: Gate, d: Difference, supported: bool, tests: int, alpha: float) -> GateRow:
     assert d.base is not None and d.new is not None and d.change is not None  # noqa: PT018
     base, new, change = d.base, d.new, d.change
-    up, down = (allowed_change(limit, spec.floor, base) for limit in (spec.max_increase, spec.max_decrease))
+    up, down = (allowed_change(limit, spec.min_change, base) for limit in (spec.max_increase, spec.max_decrease))
     scale = max(abs(base), abs(new))
     low, high = d.interval.low, d.interval.high
     past, strictest = _past(spec, base, change), alpha / tests
@@ -224,7 +226,7 @@ def _by_limits(row: GateRow, spec: Gate, d: Difference, supported: bool, tests: 
 
 def _limit(row: GateRow, base: float) -> str:
     words = [row.limit if base > 0 else "0 (a percentage of a baseline of 0 or less means nothing)"]
-    return " and ".join(words + [f"the floor of {row.floor:g}"] * (row.floor > 0))
+    return " and ".join(words + [f"the least change of {row.min_change:g}"] * (row.min_change > 0))
 
 
 def _why_open(d: Difference, past: bool, holm_text: str, strictest: float, tests: int) -> str:
@@ -286,28 +288,16 @@ def _with_losses(row: GateRow, d: Difference) -> GateRow:
     return replace(row, reason=reason)
 
 
-def sizing(sized: dict[str, Any]) -> str:
-    """How many prompts of how many a run was given until it was decided, or ''."""
-    if not sized:
-        return ""
-    words = "decided" if sized.get("decided") else "undecided"
-    return f"{words} after {len(sized['prompts'])} of {sized['pool']} prompts"
-
-
-def _about(side: Side | None) -> dict[str, Any]:
-    """What verdicts.json says of a side."""
-    if side is None:
+def _about(data: RunData | None) -> dict[str, Any]:
+    """What verdicts.json says of a run or baseline."""
+    if data is None:
         return {}
-    head = side.head
+    head = data.head.model_dump(mode="json", include={"suite", "generator", "git", "hardware", "finished"})
     return {
-        "kind": side.kind,
-        "path": side.path,
-        "run": side.run_id,
-        "label": side.label,
-        "suite": head["suite"],
-        "generator": head["generator"],
-        "git": head.get("git"),
-        "hardware": head.get("hardware"),
-        "finished": head.get("finished"),
-        "profile": side.profile,
+        "kind": data.kind,
+        "path": data.path,
+        "run": data.run_id,
+        "label": data.label,
+        **head,
+        "profile": data.profile,
     }

@@ -14,6 +14,7 @@ from torchmetrics import Metric
 
 from sora_eval.features.view import Array, ClipView, Extractor
 from sora_eval.records.case import Prompt
+from sora_eval.stats.set_statistic import SetStatistic
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,9 @@ class SetMetric(Metric):
     signature: str
     extractor: Extractor
     least: int  # vectors that each set needs
+    statistic: SetStatistic  # what `compute` gives, as a record that rows and comparisons carry
+    further_method: str = ""  # of the outputs after the first: how they are made, and what their signature adds
+    further_protocol: str = ""
     generated: list[torch.Tensor]
     real: list[torch.Tensor]
 
@@ -125,6 +129,10 @@ class SetMetric(Metric):
         else:
             values = np.asarray(items)
         (self.real if real else self.generated).append(torch.as_tensor(values.astype(np.float64)))
+
+    def further(self, output: Output) -> Score:
+        """The value of an output after the first, from the sets that were updated, or why there is none."""
+        raise ValueError(f"{type(self).__name__} has no output {output.name!r}")
 
     def sets(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Generated and real vectors, (n, D) and (m, D)."""

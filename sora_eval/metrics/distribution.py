@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 
 from sora_eval.features.i3d import VideoFeatures
-from sora_eval.metrics.base import Output, SetMetric
+from sora_eval.metrics.base import Output, Score, SetMetric
 from sora_eval.stats.distances import frechet_distance, kernel_distance, precision_recall
 from sora_eval.stats.extrapolation import extrapolated_frechet
+from sora_eval.stats.set_statistic import SetStatistic
+from sora_eval.util.errors import RefusedError
 
 NEIGHBOURS = 3
 
@@ -15,12 +17,15 @@ NEIGHBOURS = 3
 class _VideoSetMetric(SetMetric):
     """Shares the features: `protocol`, `precision` and `network` are those of `features.i3d.VideoFeatures`."""
 
-    statistic: str
-
     def __init__(self, protocol: str = "original", precision: str = "fp32", network: str = "") -> None:
         self.extractor: VideoFeatures = VideoFeatures(protocol, precision, network)
         super().__init__()
+        self.statistic = self.statistic_of_protocol()
         self.signature = f"{self.outputs[0].name}|{self.extractor.signature}|{self.statistic}"
+
+    def statistic_of_protocol(self) -> SetStatistic:
+        """The statistic of two sets; a protocol may decide its details."""
+        return type(self).statistic
 
 
 class FVD(_VideoSetMetric):
@@ -28,48 +33,49 @@ class FVD(_VideoSetMetric):
 
     Squared logit units, >= 0, lower is better. Biased upwards by about 1/n: compare values of equal n only. The protocol
     decides frames, resize and covariance. With `extrapolate` a second output is its limit for n -> infinity, where that
-    can be known. Functional twins: `sora_eval.distances.frechet_distance`, `sora_eval.bias.extrapolated_frechet`.
+    can be known. Functional twins: `stats.distances.frechet_distance`, `stats.extrapolation.extrapolated_frechet`.
     """
 
     outputs: tuple[Output, ...] = (Output("fvd", "logits^2", False, ">= 0"),)
     INFINITY = Output("fvd.infinity", "logits^2", False, "real")
-    statistic = "frechet"
     least = 2
+    further_method = "intercept of a line in 1/n; both sets cut to the same n"
+    further_protocol = "infinity:1/n"
 
     def __init__(
-        self,
-        protocol: str = "original",
-        precision: str = "fp32",
-        network: str = "",
-        interval: str = "none",
-        extrapolate: bool = False,
+        self, protocol: str = "original", precision: str = "fp32", network: str = "", extrapolate: bool = False
     ) -> None:
-        del interval  # the registry refuses every other value, with the reason
         super().__init__(protocol, precision, network)
-        chosen = self.extractor.protocol
-        ridge = f"|ridge:{chosen.ridge:g}" if chosen.ridge else ""
-        self.signature += f"|ddof:{chosen.ddof}{ridge}"
         if extrapolate:
             self.outputs = (*type(self).outputs, self.INFINITY)
 
-    def compute(self) -> torch.Tensor:
+    def statistic_of_protocol(self) -> SetStatistic:
         chosen = self.extractor.protocol
-        return torch.tensor([frechet_distance(*self.sets(), chosen.ddof, chosen.ridge)], dtype=torch.float64)
+        return SetStatistic(kind="frechet", ddof=chosen.ddof, ridge=chosen.ridge)
+
+    def compute(self) -> torch.Tensor:
+        return torch.tensor([frechet_distance(*self.sets(), self.statistic.ddof, self.statistic.ridge)], dtype=torch.float64)
 
     def compute_infinity(self) -> float:
         """The value for n -> infinity. Raises RefusedError where n is not well above the width of the features."""
-        return extrapolated_frechet(*self.sets(), self.extractor.protocol.ddof)
+        return extrapolated_frechet(*self.sets(), self.statistic.ddof)
+
+    def further(self, output: Output) -> Score:
+        try:
+            return Score(self.compute_infinity())
+        except RefusedError as refusal:
+            return Score(None, str(refusal))
 
 
 class KVD(_VideoSetMetric):
     """Kernel video distance: unbiased MMD^2 with the cubic kernel of KID (Binkowski et al. 2018) on I3D logits.
 
     No bias in n; around 0, and below it, for equal distributions. Lower is better. Functional twin:
-    `sora_eval.distances.kernel_distance`.
+    `stats.distances.kernel_distance`.
     """
 
     outputs = (Output("kvd", "1", False, "real"),)
-    statistic = "mmd-cubic-unbiased"
+    statistic = SetStatistic(kind="mmd-cubic")
     least = 2
 
     def compute(self) -> torch.Tensor:
@@ -79,11 +85,11 @@ class KVD(_VideoSetMetric):
 class Precision(_VideoSetMetric):
     """Improved precision (Kynkäänniemi et al. 2019) on I3D logits: the share of generated clips that look real.
 
-    0 to 1, higher is better. Functional twin: `sora_eval.distances.precision_recall`.
+    0 to 1, higher is better. Functional twin: `stats.distances.precision_recall`.
     """
 
     outputs = (Output("precision", "share", True, "0 to 1"),)
-    statistic = f"precision-knn:{NEIGHBOURS}"
+    statistic = SetStatistic(kind="precision", neighbours=NEIGHBOURS)
     least = NEIGHBOURS + 1
 
     def compute(self) -> torch.Tensor:
@@ -93,11 +99,11 @@ class Precision(_VideoSetMetric):
 class Recall(_VideoSetMetric):
     """Improved recall (Kynkäänniemi et al. 2019) on I3D logits: the share of real clips that are covered.
 
-    0 to 1, higher is better; mode collapse lowers it. Functional twin: `sora_eval.distances.precision_recall`.
+    0 to 1, higher is better; mode collapse lowers it. Functional twin: `stats.distances.precision_recall`.
     """
 
     outputs = (Output("recall", "share", True, "0 to 1"),)
-    statistic = f"recall-knn:{NEIGHBOURS}"
+    statistic = SetStatistic(kind="recall", neighbours=NEIGHBOURS)
     least = NEIGHBOURS + 1
 
     def compute(self) -> torch.Tensor:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sora_eval.generators.asking import answers, request_of
 from sora_eval.generators.protocol import Generator
 from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
 from sora_eval.runs.folder import RunFolder
+from sora_eval.runs.rows import SampleRow
 from sora_eval.suite import Suite
 from sora_eval.util.environment import peak_bytes
 from sora_eval.util.errors import ClipError, RunError
@@ -18,7 +17,7 @@ from sora_eval.video.codec import write_clip
 
 def generate(folder: RunFolder, suite: Suite, generator: Generator, cases: list[Case], seed_offset: int = 0) -> None:
     """Make the clips that are missing. Chunks are cut by the plan alone, so a resumed run makes the same ones."""
-    done = {row["id"] for row in folder.rows("samples")}
+    done = {row.id for row in folder.rows(SampleRow)}
     chunks = [cases[i : i + generator.batch] for i in range(0, len(cases), generator.batch)]
     for chunk in track(chunks, "generate"):
         if all(case.id in done for case in chunk):
@@ -26,10 +25,10 @@ def generate(folder: RunFolder, suite: Suite, generator: Generator, cases: list[
         made = answers(generator, [request_of(case, suite, seed_offset) for case in chunk])
         for case, answer in zip(chunk, made, strict=True):
             if case.id not in done:
-                folder.append("samples", [_keep(folder, case, answer)])
+                folder.append([_stored(folder, case, answer)])
 
 
-def _keep(folder: RunFolder, case: Case, answer: Clip | str) -> dict[str, Any]:
+def _stored(folder: RunFolder, case: Case, answer: Clip | str) -> SampleRow:
     if isinstance(answer, str):
         return sample_row(case, None, "", answer)
     path = folder.clip_path(case.id)
@@ -42,22 +41,22 @@ def _keep(folder: RunFolder, case: Case, answer: Clip | str) -> dict[str, Any]:
     return sample_row(case, answer, str(path.relative_to(folder.path)), "")
 
 
-def sample_row(case: Case, clip: Clip | None, path: str, error: str) -> dict[str, Any]:
-    """A row of samples.jsonl."""
-    return {
-        "id": case.id,
-        "prompt_id": case.prompt.id,
-        "prompt": case.prompt.text,
-        "tags": list(case.prompt.tags),
-        "width": clip.width if clip else case.width,
-        "height": clip.height if clip else case.height,
-        "frames": clip.num_frames if clip else case.num_frames,
-        "fps": clip.fps if clip else case.fps,
-        "seed": case.seed,
-        "status": "error" if error else "ok",
-        "error": error,
-        "clip": path,
-        "sha256": clip.sha256 if clip else None,
-        "seconds": clip.seconds if clip else {},
-        "peak_bytes": peak_bytes(),
-    }
+def sample_row(case: Case, clip: Clip | None, path: str, error: str) -> SampleRow:
+    """The row of a case: of its clip, or with the reason why there is none."""
+    return SampleRow(
+        id=case.id,
+        prompt_id=case.prompt.id,
+        prompt=case.prompt.text,
+        tags=case.prompt.tags,
+        width=clip.width if clip else case.width,
+        height=clip.height if clip else case.height,
+        frames=clip.num_frames if clip else case.num_frames,
+        fps=clip.fps if clip else case.fps,
+        seed=case.seed,
+        status="error" if error else "ok",
+        error=error,
+        clip=path,
+        sha256=clip.sha256 if clip else None,
+        seconds={stage: float(seconds) for stage, seconds in clip.seconds.items()} if clip else {},
+        peak_bytes=peak_bytes(),
+    )

@@ -1,4 +1,4 @@
-"""The way of a run: plan -> generate -> score -> summarise. Every stage goes on from what is on disk."""
+"""Runs a suite end to end: plan, generate, score, summarise; each stage resumes from disk."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sora_eval.generators.opening import open_generator
 from sora_eval.generators.protocol import BringsClips, Generator
 from sora_eval.generators.shapes import shape_problems
 from sora_eval.pipeline.generate import generate
-from sora_eval.pipeline.oracles import score_floors
+from sora_eval.pipeline.oracles import score_oracles
 from sora_eval.pipeline.score import score
 from sora_eval.pipeline.summarise import summarise
 from sora_eval.records.case import Case
 from sora_eval.runs.folder import RunFolder, new_head, now, stored_suite
+from sora_eval.runs.head import GeneratorId, RunHead, Sequential
+from sora_eval.runs.rows import OracleRow, ScoreRow, TimingRow
 from sora_eval.speed import timing
 from sora_eval.speed.timed_generator import LocalArm
 from sora_eval.suite import Suite
@@ -64,23 +65,22 @@ def begin(
     reference: str | None = None,
     seed_offset: int = 0,
     workers: int = 1,
-    sequential: dict[str, Any] | None = None,
+    sequential: Sequential | None = None,
 ) -> Work:
     """Open the generator, plan, and make the run folder; nothing is generated yet."""
     if reference is not None:
         suite = with_reference(suite, reference)
     generator = open_generator(spec)
     cases = plan(suite, generator)
-    made_by = {
-        "spec": spec,
-        "name": generator.name,
-        "checkpoint": generator.checkpoint,
-        "fingerprint": generator.fingerprint(),
-        "steps": getattr(generator, "steps", None),
-    }
+    made_by = GeneratorId(
+        spec=spec,
+        name=generator.name,
+        checkpoint=generator.checkpoint,
+        fingerprint=generator.fingerprint(),
+        training_steps=getattr(generator, "steps", None),
+    )
     partial = limit is not None and limit < len(cases)
-    more = {} if sequential is None else {"sequential": sequential}
-    head = new_head(suite, made_by, partial=partial, limit=limit, seed_offset=seed_offset, **more)
+    head = new_head(suite, made_by, partial=partial, limit=limit, seed_offset=seed_offset, sequential=sequential)
     return Work(RunFolder.create(Path(out), head, suite.to_json()), suite, generator, cases, workers)
 
 
@@ -94,12 +94,12 @@ def resume(folder: RunFolder, workers: int = 1) -> RunFolder:
 
 def reopen(folder: RunFolder, workers: int = 1) -> Work:
     """The work of a run that was killed. Raises RunError if the generator is not the one that started it."""
-    head = folder.head
+    started = folder.head.generator
     suite = stored_suite(folder)
-    generator = open_generator(head["generator"]["spec"])
-    if generator.fingerprint() != head["generator"]["fingerprint"]:
+    generator = open_generator(started.spec)
+    if generator.fingerprint() != started.fingerprint:
         raise RunError(
-            f"{folder.path}: the weights or files of {head['generator']['spec']} have changed since this run "
+            f"{folder.path}: the weights or files of {started.spec} have changed since this run "
             "started; a resumed run would mix two generators: start a new one"
         )
     folder.repair()
@@ -107,23 +107,24 @@ def reopen(folder: RunFolder, workers: int = 1) -> Work:
     return Work(folder, suite, generator, plan(suite, generator), workers)
 
 
-def asked(head: dict[str, Any], cases: list[Case]) -> list[Case]:
+def asked(head: RunHead, cases: list[Case]) -> list[Case]:
     """The cases of a plan that a run asks: all, the first `limit`, or those of the prompts that decided it."""
-    if sized := head.get("sequential"):
-        prompts = set(sized["prompts"])
+    if head.sequential is not None:
+        prompts = set(head.sequential.prompts)
         return [c for c in cases if c.prompt.id in prompts]
-    return cases[: head["limit"]]
+    return cases[: head.limit]
 
 
 def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
     """Score the clips of a run again, from disk, and rebuild its summary."""
+    folder.repair()
     suite = stored_suite(folder)
-    generator = open_generator(folder.head["generator"]["spec"])
+    generator = open_generator(folder.head.generator.spec)
     cases = asked(folder.head, plan(suite, generator))
-    folder.replace("scores", [])
-    folder.replace("floors", [])
+    folder.replace(ScoreRow, [])
+    folder.replace(OracleRow, [])
     score(folder, suite, cases, generator if isinstance(generator, BringsClips) else None, workers)
-    score_floors(folder, suite, cases)
+    score_oracles(folder, suite, cases)
     summarise(folder, suite, cases)
     return folder
 
@@ -159,10 +160,10 @@ def stages(work: Work, cases: list[Case]) -> None:
     """Generate, score and summarise these cases of a run; what is on disk already is left as it is."""
     folder, suite, generator = work.folder, work.suite, work.generator
     if not isinstance(generator, BringsClips) or suite.axes is not None:
-        generate(folder, suite, generator, cases, folder.head.get("seed_offset", 0))
+        generate(folder, suite, generator, cases, folder.head.seed_offset)
     if suite.metrics:
         score(folder, suite, cases, generator if isinstance(generator, BringsClips) else None, work.workers)
-        score_floors(folder, suite, cases)
+        score_oracles(folder, suite, cases)
     if suite.throughput is not None and not isinstance(generator, BringsClips):
         sweep(folder, suite, generator)
     summarise(folder, suite, cases)
@@ -177,7 +178,7 @@ def ending(folder: RunFolder) -> Iterator[None]:
         folder.update_head(status="cancelled", finished=now())
         raise
     except OSError as error:
-        raise RunError(f"{folder.path} cannot be written: {error}; mend it, then 'sora-eval run --resume'") from error
+        raise RunError(f"{folder.path} cannot be written: {error}; fix that, then 'sora-eval run --resume'") from error
     except Exception as error:
         folder.update_head(status="error", error=str(error), finished=now())
         raise
@@ -186,7 +187,7 @@ def ending(folder: RunFolder) -> Iterator[None]:
 
 def sweep(folder: RunFolder, suite: Suite, generator: Generator) -> None:
     """Time the points that have not been timed yet; a point's repeats are appended together."""
-    done = {row["id"] for row in folder.rows("timings")}
-    arm = LocalArm(generator, folder.head["generator"]["spec"])
+    done = {row.id for row in folder.rows(TimingRow)}
+    arm = LocalArm(generator, folder.head.generator.spec)
     for (rows,) in track(timing.measure(suite, [arm], done), "throughput", len(timing.plan(suite, [arm])[0])):
-        folder.append("timings", rows)
+        folder.append(rows)

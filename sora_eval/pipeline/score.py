@@ -21,6 +21,7 @@ from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
 from sora_eval.registry.metrics import REGISTRY
 from sora_eval.runs.folder import RunFolder
+from sora_eval.runs.rows import SampleRow, ScoreRow
 from sora_eval.suite import Suite
 from sora_eval.util.errors import ClipError, SuiteError
 from sora_eval.util.progress import track
@@ -56,17 +57,17 @@ def score(folder: RunFolder, suite: Suite, cases: list[Case], source: BringsClip
     the numbers do not depend on how many there are.
     """
     prompts = suite.prompt_list or [c.prompt for c in cases]
-    samples = {row["id"]: row for row in folder.rows("samples")}
-    scored = {row["id"] for row in folder.rows("scores")}
+    samples = {row.id: row for row in folder.rows(SampleRow)}
+    scored = {row.id for row in folder.rows(ScoreRow)}
     sets = [n for n in suite.metrics if REGISTRY[n].kind == "set"] if suite.reference is not None else []
     with Workers(partial(Scorer, folder, suite, prompts, source), workers) as pool:
         jobs = [(case, samples.get(case.id), case.id not in scored) for case in cases]
         vectors, broken = _Vectors(), set[str]()
         for case, result in zip(cases, track(pool.map(Scorer.case, jobs), "score", len(jobs)), strict=True):
             if result.sample is not None:
-                folder.append("samples", [result.sample])
+                folder.append([result.sample])
             if result.rows:
-                folder.append("scores", result.rows)
+                folder.append(result.rows)
             vectors.add(case, result.vectors)
             broken |= result.missing
         sets = [name for name in sets if name not in broken]

@@ -19,6 +19,7 @@ from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
 from sora_eval.registry.metrics import REGISTRY
 from sora_eval.runs.folder import RunFolder
+from sora_eval.runs.rows import SampleRow, ScoreRow, Status
 from sora_eval.suite import Suite
 from sora_eval.util.errors import ClipError, Undefined
 from sora_eval.video.codec import read_clip
@@ -34,8 +35,8 @@ def signature_of(name: str, metric: ClipMetric | SetMetric, suite: Suite) -> str
 class Scored:
     """What one clip leaves behind: its row of samples where it came from a folder, rows of scores, and vectors."""
 
-    sample: dict[str, Any] | None
-    rows: list[dict[str, Any]]
+    sample: SampleRow | None
+    rows: list[ScoreRow]
     vectors: dict[str, Array]
     missing: frozenset[str]  # metrics that could not be made
 
@@ -62,9 +63,9 @@ class Scorer:
         made: dict[str, ClipMetric | SetMetric] = {**self.metrics.per_clip, **self.sets}
         self.signatures = {name: signature_of(name, metric, suite) for name, metric in made.items()}
 
-    def case(self, case: Case, sample: dict[str, Any] | None, wanted: bool) -> Scored:
+    def case(self, case: Case, sample: SampleRow | None, wanted: bool) -> Scored:
         """Score a clip of the run; `sample` is its row. Its rows of scores only if they are `wanted`."""
-        read = None
+        read: SampleRow | None = None
         if self.source is not None and self.suite.axes is None:
             clip, read = _read_native(case, self.source)
         else:
@@ -75,7 +76,7 @@ class Scorer:
             try:
                 vectors[name] = self._features(name, views)
             except Undefined as reason:
-                status = "error" if isinstance(views, str) else "undefined"
+                status: Status = "error" if isinstance(views, str) else "undefined"
                 if wanted:
                     rows.append(_score_row(case, name, None, status, str(reason), {}, self.signatures[name]))
         return Scored(None if sample else read, rows, vectors, frozenset(self.metrics.missing))
@@ -104,9 +105,9 @@ class Scorer:
 
 def score_rows(
     case: Case, views: Views | str, metrics: Mapping[str, ClipMetric], signatures: Mapping[str, str]
-) -> list[dict[str, Any]]:
+) -> list[ScoreRow]:
     """Rows of scores.jsonl: every per-clip metric on one clip, or on the reason why there is none."""
-    rows = []
+    rows: list[ScoreRow] = []
     for name, metric in metrics.items():
         outputs, signature = [o.name for o in metric.outputs], signatures[name]
         if isinstance(views, str):
@@ -122,7 +123,7 @@ def score_rows(
             if s.value is not None and not np.isfinite(s.value):
                 rows.append(_score_row(case, output, None, "error", f"the metric gave {s.value}", s.detail, signature))
             else:
-                status = "undefined" if s.value is None else "ok"
+                status: Status = "undefined" if s.value is None else "ok"
                 rows.append(_score_row(case, output, s.value, status, s.reason, s.detail, signature))
     return rows
 
@@ -148,7 +149,7 @@ class Views:
         return self._canonical
 
 
-def _read_native(case: Case, source: BringsClips) -> tuple[Clip | str, dict[str, Any]]:
+def _read_native(case: Case, source: BringsClips) -> tuple[Clip | str, SampleRow]:
     path = str(source.path(case).resolve())
     try:
         clip = source.read(case)
@@ -157,29 +158,22 @@ def _read_native(case: Case, source: BringsClips) -> tuple[Clip | str, dict[str,
     return clip, sample_row(case, clip, path, "")
 
 
-def _read_made(folder: RunFolder, case: Case, row: dict[str, Any] | None) -> Clip | str:
+def _read_made(folder: RunFolder, case: Case, row: SampleRow | None) -> Clip | str:
     if row is None:
         return "it was not generated; use --resume"
-    if row["status"] != "ok":
-        return str(row["error"])
+    if row.status != "ok":
+        return row.error
     try:
-        clip = read_clip(folder.path / row["clip"])
+        clip = read_clip(folder.path / row.clip)
     except ClipError as error:
         return str(error)
-    if clip.sha256 != row["sha256"]:
-        return f"{row['clip']} has changed since it was made"
+    if clip.sha256 != row.sha256:
+        return f"{row.clip} has changed since it was made"
     return clip
 
 
 def _score_row(
-    case: Case, name: str, value: float | None, status: str, reason: str, detail: dict[str, Any], signature: str
-) -> dict[str, Any]:
-    return {
-        "id": case.id,
-        "metric": name,
-        "value": value,
-        "status": status,
-        "reason": reason,
-        "detail": detail,
-        "signature": signature,
-    }
+    case: Case, name: str, value: float | None, status: Status, reason: str, detail: dict[str, Any], signature: str
+) -> ScoreRow:
+    number = None if value is None else float(value)
+    return ScoreRow(id=case.id, metric=name, value=number, status=status, reason=reason, detail=detail, signature=signature)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -112,26 +113,28 @@ class SuiteItem(_Item):
         self.metric = metric
 
     def runtest(self) -> None:
+        from sora_eval.runs.rows import MetricRow, SampleRow
+
         run = self.file.run_folder()
-        failed = [r for r in run.rows("samples") if r["status"] == "error"]
+        failed = [r for r in run.rows(SampleRow) if r.status == "error"]
         if self.metric is None:
             if failed:
-                raise Failed(f"{len(failed)} of {run.head['cases']} cases failed; {failed[0]['id']}: {failed[0]['error']}")
+                raise Failed(f"{len(failed)} of {run.head.cases} cases failed; {failed[0].id}: {failed[0].error}")
             return
-        rows = [r for r in run.rows("metrics") if r["metric"].split(".")[0] == self.metric]
+        rows = [r for r in run.rows(MetricRow) if self.metric in (r.declared or r.metric.partition(".")[0], r.metric)]
         for row in rows:
-            name = row["metric"] + ("" if row["slice"] == "all" else f"[{row['slice']}]")
-            if row["value"] is not None:
-                self.user_properties.append((name, f"{row['value']:.6g} {row['unit']}"))
-                self.user_properties.append((f"{name}.n", f"{row['n_scored']}/{row['n_expected']}"))
-        whole = [r for r in rows if r["slice"] == "all"] or rows
+            name = row.metric + ("" if row.slice == "all" else f"[{row.slice}]")
+            if row.value is not None:
+                self.user_properties.append((name, f"{row.value:.6g} {row.unit}"))
+                self.user_properties.append((f"{name}.n", f"{row.n_scored}/{row.n_expected}"))
+        whole = [r for r in rows if r.slice == "all"] or rows
         if not whole:
             raise Failed(f"{self.metric} has no row in {run.path}/metrics.jsonl")
         for row in whole:
-            if row["status"] != "ok" or row["value"] is None or row["value"] != row["value"]:
-                raise Failed(f"{row['metric']}: {row['status']}: {row['reason']}")
+            if row.status != "ok" or row.value is None or not math.isfinite(row.value):
+                raise Failed(f"{row.metric}: {row.status}: {row.reason}")
         if failed:
-            raise Failed(f"{self.metric}: {len(failed)} clips are missing from its {whole[0]['n_expected']} cases")
+            raise Failed(f"{self.metric}: {len(failed)} clips are missing from its {whole[0].n_expected} cases")
 
 
 class GateItem(_Item):

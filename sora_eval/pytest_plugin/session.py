@@ -144,7 +144,7 @@ class SharedRuns:
         if baseline is None:
             base = self._baseline(run)
         elif isinstance(baseline, (str, Path)):
-            base = baselines.find(Path(baseline), run.head["suite"]["id"], self.config.getoption("--sora-profile"))
+            base = baselines.find(Path(baseline), run.head.suite.id, self.config.getoption("--sora-profile"))
         else:
             base = baseline
         result = self._judge(run, base, severe)
@@ -169,7 +169,7 @@ class SharedRuns:
         path = self.baseline_path
         if path is None or (self.updates and not path.exists()):
             return None
-        return baselines.find(path, run.head["suite"]["id"], self.config.getoption("--sora-profile"))
+        return baselines.find(path, run.head.suite.id, self.config.getoption("--sora-profile"))
 
     # Updating
 
@@ -211,7 +211,7 @@ class SharedRuns:
                 raise BaselineError(
                     f"{run.path} is not promoted: {undecided[0]}; if it is meant: sora-eval baseline promote {run.path} --force"
                 )
-        to = path if path.suffix == ".json" else baselines.default_path(run.head["suite"]["id"], profile, path)
+        to = path if path.suffix == ".json" else baselines.default_path(run.head.suite.id, profile, path)
         return baselines.promote(run, to, profile=profile, force=True)
 
     def close(self) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 Axis = Literal["resolution", "aspect", "fps", "length"]
 AXES: tuple[Axis, ...] = ("resolution", "aspect", "fps", "length")
@@ -48,23 +48,28 @@ def spread(buckets: Iterable[Bucket]) -> tuple[Axis, ...]:
     return tuple(a for a in AXES if kinds and max(b.on(a) for b in kinds) > SAME * min(b.on(a) for b in kinds))
 
 
-def describe(buckets: Iterable[Bucket], sensitive: Iterable[Axis]) -> dict[str, Any]:
-    """Columns of a row of metrics.jsonl: how many clips of which bucket, what the metric is sensitive to, and over what
-    of that it was pooled."""
+@dataclass(frozen=True)
+class Pooling:
+    """Clips by bucket, what the metric is sensitive to, and over what of that its number was pooled."""
+
+    buckets: dict[str, int]
+    sensitive_to: tuple[Axis, ...]
+    pooled: tuple[Axis, ...]
+
+
+def pooling_of(buckets: Iterable[Bucket], sensitive: Iterable[Axis]) -> Pooling:
+    """What a number over clips of these buckets pools."""
     counts = Counter(buckets)
     moves = tuple(sensitive)
-    return {
-        "buckets": {str(b): n for b, n in sorted(counts.items())},
-        "sensitive_to": list(moves),
-        "pooled": [a for a in spread(counts) if a in moves],
-    }
+    return Pooling({str(b): n for b, n in sorted(counts.items())}, moves, tuple(a for a in spread(counts) if a in moves))
 
 
-def pooling_note(row: Mapping[str, Any]) -> str:
+def pooling_note(pooling: Pooling) -> str:
     """What a reader must know of a number that pools unlike clips; empty where nothing is pooled."""
-    if not row["pooled"]:
+    if not pooling.pooled:
         return ""
-    return f"pooled over {len(row['buckets'])} buckets that differ in {', '.join(row['pooled'])}, to which it is not invariant"
+    axes = ", ".join(pooling.pooled)
+    return f"pooled over {len(pooling.buckets)} buckets that differ in {axes}, to which it is not invariant"
 
 
 def incomparable(pairs: Iterable[tuple[Bucket, Bucket]], sensitive: Iterable[Axis]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sora_eval.util.errors import RunError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE = "verdicts.json"
 EXIT_PASS, EXIT_REGRESSED, EXIT_UNDECIDED, EXIT_INCOMPLETE = 0, 10, 11, 12
 
@@ -22,7 +22,7 @@ class Verdict(StrEnum):
 
     PASS = "PASS"  # the interval of the change lies inside the limit
     IMPROVED = "IMPROVED"  # going back from the new run to the baseline would be REGRESSED
-    REGRESSED = "REGRESSED"  # past the limit, past the floor, and supported by the test
+    REGRESSED = "REGRESSED"  # past the limit, past the least change, and supported by the test
     INCONCLUSIVE = "INCONCLUSIVE"  # neither can be said with these prompts
     NO_BASELINE = "NO_BASELINE"  # the baseline does not hold this metric
     NOT_COMPARABLE = "NOT_COMPARABLE"  # the two numbers answer different questions
@@ -61,7 +61,7 @@ class GateRow:
     verdict: Verdict
     reason: str
     limit: str
-    floor: float
+    min_change: float
     base: float | None = None
     new: float | None = None
     change: float | None = None
@@ -161,10 +161,12 @@ class GateResult:
     def from_json(data: dict[str, Any]) -> GateResult:
         """The inverse of `to_json`. Raises RunError for another schema."""
         found = data.get("schema_version")
-        if found != SCHEMA_VERSION:
-            raise RunError(f"{FILE}: schema version {found!r}, but this sora_eval reads {SCHEMA_VERSION}; gate the run again")
+        if found not in (1, SCHEMA_VERSION):
+            raise RunError(f"{FILE}: schema version {found!r}, this sora_eval reads 1 to {SCHEMA_VERSION}; gate the run again")
         known = [f.name for f in fields(GateRow)]
         rows: Sequence[dict[str, Any]] = data["rows"]
+        if found == 1:  # it said floor for the least change
+            rows = [{("min_change" if k == "floor" else k): v for k, v in row.items()} for row in rows]
         return GateResult(
             tuple(GateRow(**{k: r[k] for k in known} | {"verdict": Verdict(r["verdict"])}) for r in rows),
             data["strict"],

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from sora_eval.records.bucket import AXES, Axis
 from sora_eval.records.family import Family
-from sora_eval.util.errors import NO_BOOTSTRAP, RefusedError, SuiteError
+from sora_eval.util.errors import SuiteError
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,6 @@ class MetricInfo:
     # What of the same content does not move its scores; tests/sora_eval/metrics/test_invariances.py holds every declaration.
     invariant_to: frozenset[Axis] = frozenset()
     choices: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of options that are a word
-    refused: dict[tuple[str, str], str] = field(default_factory=dict)  # (option, value): why not
     pixels: bool = False  # reads facts in pixels and frames: never scored on a canonical canvas
 
     @property
@@ -50,9 +49,8 @@ REGISTRY: dict[str, MetricInfo] = {
         "set",
         "sora_eval.metrics.distribution:FVD",
         "Fréchet distance of I3D Kinetics-400 logits",
-        {**_SET_OPTIONS, "interval": "none", "extrapolate": False},
-        choices={**_SET_CHOICES, "interval": ("none",)},
-        refused={("interval", "bootstrap"): NO_BOOTSTRAP},
+        {**_SET_OPTIONS, "extrapolate": False},
+        choices=_SET_CHOICES,
     ),
     "kvd": MetricInfo(
         "distribution",
@@ -190,11 +188,9 @@ REGISTRY: dict[str, MetricInfo] = {
 
 
 def check_options(name: str, options: dict[str, Any]) -> None:
-    """Refuse values that no metric of that name takes. Raises RefusedError with a reason, else SuiteError."""
+    """Refuse values that no metric of that name takes. Raises SuiteError."""
     info = REGISTRY[name]
     for key, value in options.items():
-        if (key, value) in info.refused:
-            raise RefusedError(f"[metrics.{name}].{key} = {value!r}: {info.refused[key, value]}")
         if key in info.choices and value not in info.choices[key]:
             raise SuiteError(
                 f"[metrics.{name}].{key} = {value!r} is not known; expected one of: {', '.join(info.choices[key])}"

@@ -7,21 +7,24 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import TypeAdapter, ValidationError
 
+from sora_eval.runs.head import GeneratorId, GitState, RunHead, SuiteId
+from sora_eval.runs.rows import TABLES, Row
+from sora_eval.runs.upgrade import FILES, SCHEMA_VERSION, upgraded_head, upgraded_row
 from sora_eval.suite import Suite
 from sora_eval.util.environment import git_state, hardware, software
 from sora_eval.util.errors import RunError
+from sora_eval.util.files import append_lines, cut_torn_line, whole_lines, write_atomic
 
-SCHEMA_VERSION = 1
-Table = Literal["samples", "scores", "floors", "metrics", "timings", "attribution"]
-TABLES: tuple[Table, ...] = ("samples", "scores", "floors", "metrics", "timings", "attribution")
+R = TypeVar("R", bound=Row)
 
 
 def now() -> str:
@@ -29,22 +32,19 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def new_head(suite: Suite, generator: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """run.json of a run that starts now: of what, where and by which command. `more` are facts of its kind."""
-    return {
-        "status": "started",
-        "partial": False,
-        "limit": None,
-        "suite": {"id": suite.suite.id, "version": suite.suite.version, "fingerprint": suite.fingerprint},
-        "generator": generator,
-        "git": git_state(),
-        "hardware": hardware(),
-        "software": software(),
-        "started": now(),
-        "finished": None,
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+def new_head(suite: Suite, generator: GeneratorId, **more: Any) -> RunHead:
+    """run.json of a run that starts now: of what, where and by which command. `more` are further fields of `RunHead`."""
+    return RunHead(
+        schema_version=SCHEMA_VERSION,
+        suite=SuiteId(id=suite.suite.id, version=suite.suite.version, fingerprint=suite.fingerprint),
+        generator=generator,
+        git=GitState(**git_state()),
+        hardware=hardware(),
+        software=software(),
+        started=now(),
+        command=" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         **more,
-    }
+    )
 
 
 class RunFolder:
@@ -54,7 +54,7 @@ class RunFolder:
         self.path = path
 
     @staticmethod
-    def create(root: Path, head: dict[str, Any], suite: dict[str, Any]) -> RunFolder:
+    def create(root: Path, head: RunHead, suite: dict[str, Any]) -> RunFolder:
         """Make `root/<utc time>-<suffix>` with suite.json and, last, run.json: what has one can be resumed.
 
         Raises RunError if it cannot be written.
@@ -64,83 +64,100 @@ class RunFolder:
         try:
             (run.path / "clips").mkdir(parents=True)
             (run.path / "features").mkdir()
-            _replace(run.path / "suite.json", json.dumps(suite, indent=2) + "\n")
+            write_atomic(run.path / "suite.json", json.dumps(suite, indent=2) + "\n")
         except OSError as error:
             raise RunError(f"cannot write runs into {root}: {error.strerror}; choose another folder with --out") from error
-        run.write_head({"schema_version": SCHEMA_VERSION, **head})
+        run.write_head(head)
         return run
 
     @staticmethod
     def open(path: Path) -> RunFolder:
-        """Open a run for reading. Raises RunError when the folder is no run or of another schema."""
+        """Open a run for reading. Raises RunError when the folder is no run or of a newer schema."""
         run = RunFolder(path)
-        found = run.head.get("schema_version")
-        if found != SCHEMA_VERSION:
-            raise RunError(
-                f"{path}: schema version {found!r}, but this sora_eval reads {SCHEMA_VERSION}; use the version that wrote it"
-            )
+        run.head  # noqa: B018  (a head that cannot be read is an error here, once)
         return run
 
     @property
-    def head(self) -> dict[str, Any]:
-        """run.json."""
+    def head(self) -> RunHead:
+        """run.json, of any schema up to today's."""
         path = self.path / "run.json"
         try:
-            data = json.loads(path.read_text())
+            data = json.loads(path.read_text(encoding="utf-8"))
+            version = data.get("schema_version") if isinstance(data, dict) else None
+            if not isinstance(version, int) or not 1 <= version <= SCHEMA_VERSION:
+                raise RunError(
+                    f"{self.path}: schema version {version!r}, but this sora_eval reads 1 to {SCHEMA_VERSION}; use the version "
+                    "that wrote it"
+                )
+            return RunHead.model_validate_json(json.dumps(upgraded_head(data) if version < SCHEMA_VERSION else data))
         except FileNotFoundError:
             raise RunError(f"{self.path} is not a run folder: it has no run.json; see 'sora-eval list runs'") from None
-        except json.JSONDecodeError as error:
-            raise RunError(f"{path} is damaged: {error}") from error
-        if not isinstance(data, dict):
-            raise RunError(f"{path} is damaged: expected a table")
-        return data
+        except (ValidationError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"{path} is damaged: {explained(error)}") from error
 
-    def write_head(self, data: dict[str, Any]) -> None:
-        _replace(self.path / "run.json", json.dumps(data, indent=2) + "\n")
+    def write_head(self, head: RunHead) -> None:
+        write_atomic(self.path / "run.json", head.model_dump_json(indent=2, exclude={"run"}) + "\n")
 
     def update_head(self, **changes: Any) -> None:
-        self.write_head({**self.head, **changes})
+        """Write run.json with other values of some fields."""
+        self.write_head(RunHead.model_validate({**dict(self.head), **changes}))
 
     def repair(self) -> None:
-        """Cut off rows that a kill left unfinished."""
-        for table in TABLES:
-            path = self.path / f"{table}.jsonl"
-            if path.exists():
-                data = path.read_bytes()
-                whole = data[: data.rfind(b"\n") + 1]
-                if whole != data:
-                    _replace(path, whole.decode())
+        """Cut off rows that a kill left unfinished, and bring an older run to today's schema: it may be written now."""
+        for row in TABLES:
+            cut_torn_line(self._file(row))
+        data = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        if data["schema_version"] < SCHEMA_VERSION:
+            suite, head = stored_suite(self).to_json(), self.head
+            tables = [(row, self.rows(row)) for row in TABLES if self._file(row).exists()]
+            for row, rows in tables:
+                old = self._file(row)
+                self.replace(row, rows)
+                if old != self.path / f"{row.table}.jsonl":
+                    old.unlink()
+            write_atomic(self.path / "suite.json", json.dumps(suite, indent=2) + "\n")
+            self.write_head(head)
 
-    def append(self, table: Table, rows: Iterable[dict[str, Any]]) -> None:
-        """Add rows in one write."""
-        text = "".join(json.dumps(row) + "\n" for row in rows)
-        with (self.path / f"{table}.jsonl").open("a") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+    def append(self, rows: Sequence[Row]) -> None:
+        """Add rows of one table in one write."""
+        if rows:
+            append_lines(self.path / f"{rows[0].table}.jsonl", "".join(row.model_dump_json() + "\n" for row in rows))
 
-    def replace(self, table: Table, rows: Iterable[dict[str, Any]]) -> None:
+    def replace(self, row: type[R], rows: Iterable[R]) -> None:
         """Write a whole table anew."""
-        _replace(self.path / f"{table}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        write_atomic(self.path / f"{row.table}.jsonl", "".join(r.model_dump_json() + "\n" for r in rows))
 
-    def rows(self, table: Table) -> list[dict[str, Any]]:
-        """All whole rows of a table; none when it was never written."""
-        path = self.path / f"{table}.jsonl"
-        if not path.exists():
+    def rows(self, row: type[R]) -> list[R]:
+        """All whole rows of a table; none when it was never written. Raises RunError that names file, line and field."""
+        path = self._file(row)
+        lines = whole_lines(path)
+        if not lines:
             return []
+        old, adapter = self._is_old(), TypeAdapter(row)
         out = []
-        for number, line in enumerate(path.read_text().split("\n")[:-1], 1):
+        for number, line in enumerate(lines, 1):
             try:
-                out.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise RunError(f"{path}:{number} is damaged: {error}; delete the line and use --resume") from error
+                text = json.dumps(upgraded_row(row.table, json.loads(line))) if old else line
+                out.append(adapter.validate_json(text))
+            except (ValidationError, ValueError, KeyError, TypeError, AttributeError) as error:
+                raise RunError(f"{path}:{number} is damaged: {explained(error)}; delete the line and use --resume") from error
         return out
+
+    def _is_old(self) -> bool:
+        data = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        return int(data["schema_version"]) < SCHEMA_VERSION
+
+    def _file(self, row: type[Row]) -> Path:
+        """Where a table lies; of a run of schema 1 under its name there."""
+        path = self.path / f"{row.table}.jsonl"
+        old = self.path / f"{FILES.get(row.table, row.table)}.jsonl"
+        return old if old.exists() and not path.exists() else path
 
     def save_json(self, name: str, data: dict[str, Any]) -> Path:
         """Write one record of the run, such as verdicts.json, anew. Raises RunError if the folder cannot be written."""
         path = self.path / name
         try:
-            _replace(path, json.dumps(data, indent=2) + "\n")
+            write_atomic(path, json.dumps(data, indent=2) + "\n")
         except OSError as error:
             raise RunError(f"{path} cannot be written: {error.strerror}") from error
         return path
@@ -165,17 +182,20 @@ class RunFolder:
             return dict(data)
 
 
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_suffix(".part")
-    partial.write_text(text)
-    os.replace(partial, path)
+def explained(error: Exception) -> str:
+    """A fault of a record on one line: field, what was found, what was expected."""
+    if not isinstance(error, ValidationError):
+        return f"{type(error).__name__}: {error}" if not isinstance(error, json.JSONDecodeError) else str(error)
+    problem = error.errors(include_url=False)[0]
+    place = ".".join(map(str, problem["loc"])) or "the row"
+    return f"{place}: {problem['msg'][0].lower()}{problem['msg'][1:]}, found {str(problem['input'])[:60]!r}"
 
 
 def stored_suite(folder: RunFolder) -> Suite:
     """The suite as it was when the run started."""
     path = folder.path / "suite.json"
     try:
-        return Suite.from_json(json.loads(path.read_text()), path)
+        return Suite.from_json(json.loads(path.read_text(encoding="utf-8")), path)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} cannot be read: {error!r}") from error
 

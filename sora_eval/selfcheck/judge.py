@@ -83,7 +83,7 @@ def _set_value(metric: SetMetric, seen: Measured, cell: Cell) -> tuple[float | N
     if not both or not real:
         return None, None, None, len(both), "" if both else "no clip has features"
     sets = [np.stack([source[i] for i in both]) for source in (clean, here)]
-    statistic, (a, b, reference) = set_statistic(metric.signature, *sets, np.stack(list(real.values())))
+    statistic, (a, b, reference) = set_statistic(metric.statistic, *sets, np.stack(list(real.values())))
     if min(len(both), len(real)) < statistic.least:
         return None, None, None, len(both), f"{len(both)} clips; a value needs {statistic.least}"
     change, effect = set_effect(a, b, lambda rows: statistic(rows, reference), statistic.least)

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from sora_eval.runs.folder import RunFolder, new_head, now
+from sora_eval.runs.head import GeneratorId, RunHead
+from sora_eval.runs.rows import MetricRow, TimingRow
 from sora_eval.speed.peak_flops import matrix_peak_apart
 from sora_eval.speed.summary import cost_fit, signature_of, summarise
 from sora_eval.speed.timed_generator import Arm, WorkerArm
@@ -32,7 +34,7 @@ def bench(suite: Suite, specs: Sequence[str], out: Path) -> list[RunFolder]:
         try:
             for group in track(groups, "throughput"):
                 for folder, rows in zip(folders, time_group(suite, arms, group), strict=True):
-                    folder.append("timings", rows)
+                    folder.append(rows)
         except KeyboardInterrupt:
             for folder in folders:
                 folder.update_head(status="cancelled", finished=now())
@@ -74,20 +76,21 @@ def _settings(suite: Suite) -> dict[str, Any]:
     return {k: v for k, v in found.items() if v is not None}
 
 
-def _head(suite: Suite, arm: Arm, session: dict[str, Any]) -> dict[str, Any]:
+def _head(suite: Suite, arm: Arm, session: dict[str, Any]) -> RunHead:
     facts = arm.facts
     if facts.name == "folder":
         raise GeneratorError(f"{facts.spec}: its clips exist already; there is nothing to time")
     where = {"device": "cpu", "provider": "unknown", "threads": None, **_settings(suite), **facts.where}
-    made_by = {"spec": facts.spec, "name": facts.name, "checkpoint": facts.checkpoint, "fingerprint": facts.fingerprint}
+    made_by = GeneratorId(spec=facts.spec, name=facts.name, checkpoint=facts.checkpoint, fingerprint=facts.fingerprint)
     return new_head(suite, made_by, bench={**session, **where, "open_seconds": facts.open_seconds})
 
 
 def finish(folder: RunFolder, notes: Sequence[str]) -> None:
     """metrics.jsonl and the fit of cost over tokens, from the timings on disk."""
-    head, rows = folder.head, folder.rows("timings")
-    metrics = summarise(rows, signature_of(head), head["bench"]["matrix_peak_flops"])
-    folder.replace("metrics", metrics)
-    failed = sum(r["stage"] == "failed" for r in rows)
-    bench = {**head["bench"], "cost": cost_fit(rows), "snapped": list(notes)}
+    head, rows = folder.head, folder.rows(TimingRow)
+    session = head.bench or {}
+    metrics = summarise(rows, signature_of(head), session["matrix_peak_flops"])
+    folder.replace(MetricRow, metrics)
+    failed = sum(r.stage == "failed" for r in rows)
+    bench = {**session, "cost": cost_fit(rows), "snapped": list(notes)}
     folder.update_head(status="success", finished=now(), cases=0, failed_cases=0, failed_metrics=failed, bench=bench)

@@ -3,86 +3,109 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from sora_eval.runs.head import RunHead
+from sora_eval.runs.rows import MetricRow, TimingRow
 from sora_eval.speed.scaling import cost_of, lead_of_attention
 
-Row = dict[str, Any]
 WHOLE = "whole"  # the stage of a whole call
 
 
-def summarise(rows: list[Row], signature: str, peak_flops: float | None = None) -> list[Row]:
-    """Rows of metrics.jsonl, a point a slice: latency and its stages (median, 10 % and 90 %), clips, frames and tokens/s,
-    peak memory, FLOPs of a call and their share of `peak_flops`, the machine's matrix peak in FLOP/s."""
+UNITS: dict[str, tuple[str, bool | None]] = {  # metric: unit, whether higher is better
+    "latency": ("s", False),
+    "clips_per_second": ("1/s", True),
+    "frames_per_second": ("1/s", True),
+    "tokens_per_second": ("1/s", True),
+    "peak_bytes": ("byte", False),
+    "flops": ("FLOP", None),
+    "share_of_peak": ("%", True),
+}
+
+
+def repeats_of(rows: Sequence[TimingRow], metric: str, peak_flops: float | None = None) -> list[float]:
+    """The repeats of one point (its rows) in a speed metric's unit; empty where the metric cannot be had.
+
+    `latency.STAGE` is of a stage of the generator; every other metric is of whole calls. Tokens and FLOPs are there only if
+    the generator counts them, a share only if `peak_flops`, the machine's matrix peak in FLOP/s, is known.
+    """
+    stage = metric.removeprefix("latency.") if metric.startswith("latency.") else WHOLE
+    timed = [(r, r.seconds) for r in rows if r.stage == stage and r.seconds]
+    if metric.startswith("latency"):
+        return [seconds for _, seconds in timed]
+    if metric == "peak_bytes":
+        return [float(r.bytes) for r, _ in timed]
+    if metric == "flops":
+        return [float(r.flops) for r, _ in timed if r.flops]
+    if metric == "share_of_peak":
+        return [100 * r.flops / seconds / peak_flops for r, seconds in timed if r.flops and peak_flops]
+    amounts = {"clips_per_second": lambda r: r.batch, "frames_per_second": frames_of, "tokens_per_second": lambda r: r.tokens}
+    amount = amounts[metric]
+    return [amount(r) / seconds for r, seconds in timed if amount(r) is not None]
+
+
+def frames_of(row: TimingRow) -> int:
+    """Frames that one timed call made; a run of schema 1 may say it in the point's id only."""
+    return row.frames if row.frames is not None else int(row.id.split("x")[2]) * row.batch
+
+
+def summarise(rows: Sequence[TimingRow], signature: str, peak_flops: float | None = None) -> list[MetricRow]:
+    """Rows of metrics.jsonl, a point per slice: latency and its stages (median, 10 % and 90 %), clips, frames and tokens/s,
+    peak memory, FLOPs of a call and their share of `peak_flops`."""
     out = []
-    for name in dict.fromkeys(r["id"] for r in rows):
-        own = [r for r in rows if r["id"] == name]
-        head = own[0]
-        scenario, batch = head.get("scenario", "latency"), head.get("batch", 1)
-        full = f"{signature}|scenario:{scenario}|batch:{batch}"
-        if head["stage"] == "failed":
-            out.append(_metric("latency", name, [], "s", False, full, head["reason"]))
+    for name in dict.fromkeys(r.id for r in rows):
+        point = [r for r in rows if r.id == name]
+        head = point[0]
+        full = f"{signature}|scenario:{head.scenario}|batch:{head.batch}"
+        if head.stage == "failed":
+            out.append(_metric("latency", name, [], full, head.reason))
             continue
-        for stage in dict.fromkeys(r["stage"] for r in own):
-            kept = [r["seconds"] for r in own if r["stage"] == stage]
-            out.append(_metric("latency" if stage == WHOLE else f"latency.{stage}", name, kept, "s", False, full))
-        whole = [r for r in own if r["stage"] == WHOLE]
-        frames = head["frames"] if "frames" in head else int(name.split("x")[2])
-        amounts = {"clips": batch, "frames": frames, "tokens": head["tokens"]}
-        for thing, amount in amounts.items():
-            if amount is not None:
-                values = [amount / r["seconds"] for r in whole]
-                out.append(_metric(f"{thing}_per_second", name, values, "1/s", True, full))
-        out.append(_metric("peak_bytes", name, [r["bytes"] for r in whole], "byte", False, full))
-        counted = [r for r in whole if r.get("flops")]
-        if counted:
-            out.append(_metric("flops", name, [r["flops"] for r in counted], "FLOP", None, full))
-        if counted and peak_flops:
-            share = [100 * r["flops"] / r["seconds"] / peak_flops for r in counted]
-            out.append(_metric("share_of_peak", name, share, "%", True, full))
+        stages = dict.fromkeys("latency" if r.stage == WHOLE else f"latency.{r.stage}" for r in point)
+        for metric in [*stages, *(m for m in UNITS if m != "latency")]:
+            if values := repeats_of(point, metric, peak_flops):
+                out.append(_metric(metric, name, values, full))
     return out
 
 
-def _metric(
-    metric: str, label: str, values: Sequence[float], unit: str, higher: bool | None, signature: str, reason: str = ""
-) -> Row:
+def _metric(metric: str, label: str, values: Sequence[float], signature: str, reason: str = "") -> MetricRow:
     low, value, high = (float(v) for v in np.quantile(values, [0.1, 0.5, 0.9])) if len(values) else (None, None, None)
-    return {
-        "metric": metric,
-        "slice": label,
-        "value": value,
-        "status": "error" if reason else "ok",
-        "reason": reason,
-        "n_expected": max(len(values), 1),
-        "n_scored": len(values),
-        "low": low,
-        "high": high,
-        "method": "median; 10 % and 90 % of repeats" if len(values) else "",
-        "unit": unit,
-        "higher_is_better": higher,
-        "signature": signature,
-    }
+    unit, higher = UNITS[metric.partition(".")[0]]
+    return MetricRow(
+        metric=metric,
+        slice=label,
+        value=value,
+        status="error" if reason else "ok",
+        reason=reason,
+        n_expected=max(len(values), 1),
+        n_scored=len(values),
+        low=low,
+        high=high,
+        method="median; 10 % and 90 % of repeats" if len(values) else "",
+        unit=unit,
+        higher_is_better=higher,
+        signature=signature,
+        family="speed",
+    )
 
 
-def signature_of(head: dict[str, Any]) -> str:
+def signature_of(head: RunHead) -> str:
     """Under which conditions speed was measured. In an interleaved session, what its two arms have in common: what is
     compared on purpose (a backend, a number of steps) is in run.json only, else nothing could be compared with it."""
-    facts = {"cpu": head["hardware"]["cpu"], "cores": head["hardware"]["cores"], **(head.get("bench") or {}).get("common", {})}
+    facts = {"cpu": head.hardware["cpu"], "cores": head.hardware["cores"], **(head.bench or {}).get("common", {})}
     return "|".join(["speed", *(f"{k}:{v}" for k, v in facts.items())])
 
 
-def cost_fit(rows: Sequence[Row], stage: str = "denoise") -> dict[str, float | None] | None:
+def cost_fit(rows: Sequence[TimingRow], stage: str = "denoise") -> dict[str, float | None] | None:
     """How the seconds of single clips grow with their tokens: `a` + `b` n + `c` n^2, and where attention takes over.
 
     Of the stage `denoise`, where there is one, else of whole calls. None with fewer than four numbers of tokens.
     """
-    single = [r for r in rows if r.get("scenario", "latency") == "latency" and r["tokens"] and r["seconds"]]
-    kept = [r for r in single if r["stage"] == stage] or [r for r in single if r["stage"] == WHOLE]
-    tokens = sorted({r["tokens"] for r in kept})
+    single = [(r.stage, r.tokens, r.seconds) for r in rows if r.scenario == "latency" and r.tokens and r.seconds]
+    chosen = [(n, s) for name, n, s in single if name == stage] or [(n, s) for name, n, s in single if name == WHOLE]
+    tokens = sorted({n for n, _ in chosen})
     if len(tokens) < 4:
         return None
-    seconds = [float(np.median([r["seconds"] for r in kept if r["tokens"] == n])) for n in tokens]
+    seconds = [float(np.median([s for m, s in chosen if m == n])) for n in tokens]
     cost = cost_of(tokens, seconds)
     return {"a": cost.a, "b": cost.b, "c": cost.c, "error_percent": cost.error_percent, "lead": lead_of_attention(cost)}

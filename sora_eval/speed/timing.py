@@ -1,6 +1,6 @@
 """Speed: points of a sweep timed in turns over one generator or several, and what their raw repeats say.
 
-Rows of timings.jsonl: id, scenario, batch, stage, repeat, round, seconds, bytes, tokens, flops, reason. The first call,
+Rows of timings.jsonl are `runs.rows.TimingRow`. The first call,
 which may build things, is stage `first`; warm-up calls are not kept. `whole` is the wall time of one call; the other
 stages are the generator's own, summed over the clips of the call. A point that fails is one row of stage `failed`.
 """
@@ -13,7 +13,8 @@ from dataclasses import replace
 import psutil
 
 from sora_eval.records.request import Request
-from sora_eval.speed.summary import WHOLE, Row
+from sora_eval.runs.rows import TimingRow
+from sora_eval.speed.summary import WHOLE
 from sora_eval.speed.sweep import AS_A_BATCH, Point, groups_of
 from sora_eval.speed.timed_generator import Arm, Call
 from sora_eval.suite import Suite
@@ -21,7 +22,7 @@ from sora_eval.suite import Suite
 MOST_REPEATS, MOST_BATCH = 60, 64
 
 
-def measure(suite: Suite, arms: Sequence[Arm], done: set[str]) -> Iterator[list[list[Row]]]:
+def measure(suite: Suite, arms: Sequence[Arm], done: set[str]) -> Iterator[list[list[TimingRow]]]:
     """Time every point of a suite that is not in `done` on all arms in turns; yields a list of rows an arm, group by group."""
     for group in plan(suite, arms)[0]:
         left = [p for p in group if p.id not in done]
@@ -39,7 +40,7 @@ def plan(suite: Suite, arms: Sequence[Arm]) -> tuple[list[list[Point]], list[str
     return groups_of(suite, first.capabilities, common)
 
 
-def time_group(suite: Suite, arms: Sequence[Arm], group: Sequence[Point]) -> list[list[Row]]:
+def time_group(suite: Suite, arms: Sequence[Arm], group: Sequence[Point]) -> list[list[TimingRow]]:
     """Rows an arm. Rounds alternate over all points and arms: A B A B, so that a slow minute of the machine meets all."""
     sweep = suite.throughput
     assert sweep is not None
@@ -124,7 +125,7 @@ class _Rows:
     """The rows of one point on one arm."""
 
     def __init__(self, point: Point, arm: Arm) -> None:
-        self.point, self.rows = point, list[Row]()
+        self.point, self.rows = point, list[TimingRow]()
         self.failed, self.repeats, self.spent = False, 0, 0.0
         self.tokens = None if point.problem else arm.tokens(point.requests)
 
@@ -148,21 +149,19 @@ class _Rows:
             self.repeats, self.spent = self.repeats + 1, self.spent + call.seconds
 
     def count(self, flops: dict[str, int]) -> None:
-        for row in self.rows:
-            row["flops"] = flops.get(row["stage"])
+        self.rows = [row.model_copy(update={"flops": flops.get(row.stage)}) for row in self.rows]
 
-    def _row(self, stage: str, repeat: int, turn: int, seconds: float | None, memory: int, reason: str = "") -> Row:
-        return {
-            "id": self.point.id,
-            "scenario": self.point.scenario,
-            "batch": len(self.point.requests),
-            "frames": self.point.frames,
-            "stage": stage,
-            "repeat": repeat,
-            "round": turn,
-            "seconds": seconds,
-            "bytes": memory,
-            "tokens": self.tokens,
-            "flops": None,
-            "reason": reason,
-        }
+    def _row(self, stage: str, repeat: int, turn: int, seconds: float | None, memory: int, reason: str = "") -> TimingRow:
+        return TimingRow(
+            id=self.point.id,
+            scenario=self.point.scenario,
+            batch=len(self.point.requests),
+            frames=self.point.frames,
+            stage=stage,
+            repeat=repeat,
+            round=turn,
+            seconds=seconds,
+            bytes=memory,
+            tokens=self.tokens,
+            reason=reason,
+        )

@@ -6,20 +6,19 @@ so that n leave-one-out values cost one singular value decomposition and two pro
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import numpy.typing as npt
 
 from sora_eval.stats.distances import Array, Index, gram, set_statistic
+from sora_eval.stats.set_statistic import SetStatistic
 
 # The integrand decays like exp(-|x| / 2) and is analytic for |Im x| < pi; with this step the trapezoid rule errs by
 # exp(-2 pi^2 / step) = 7e-18, and cutting it off at this reach by exp(-23) = 1e-10 of the spread of one clip.
 STEP, REACH = 0.5, 46.0
 
 
-def attribution(signature: str, generated: npt.ArrayLike, real: npt.ArrayLike) -> Array:
-    """How much the distance that a signature names falls when a generated clip leaves: (n,), in the distance's unit.
+def attribution(chosen: SetStatistic, generated: npt.ArrayLike, real: npt.ArrayLike) -> Array:
+    """How much a distance falls when a generated clip leaves: (n,), in the distance's unit.
 
     A large positive value marks a clip that makes the set worse. A set of n - 1 clips has a larger bias of the Fréchet
     distance, so its values are below 0 on average: compare them with each other. At least 3 generated vectors.
@@ -27,14 +26,13 @@ def attribution(signature: str, generated: npt.ArrayLike, real: npt.ArrayLike) -
     a, b = np.asarray(generated, np.float64), np.asarray(real, np.float64)
     if len(a) < 3:
         raise ValueError(f"leave-one-out values need at least 3 generated clips, found {len(a)}")
-    statistic, (rows_a, rows_b) = set_statistic(signature, a, b)
+    statistic, (rows_a, rows_b) = set_statistic(chosen, a, b)
     value = statistic(rows_a, rows_b)
-    found = re.search(r"\|frechet\|ddof:(\d)(\|ridge:)?", signature)
-    if found and not found[2]:
+    if chosen.kind == "frechet" and not chosen.ridge:
         centre = np.concatenate([a, b]).mean(0)
         k, (rows_a, rows_b) = gram(a - centre, b - centre)
-        return value - frechet_leave_one_out(k, rows_a, rows_b, int(found[1]))
-    if "|mmd-cubic-unbiased" in signature:
+        return value - frechet_leave_one_out(k, rows_a, rows_b, chosen.ddof)
+    if chosen.kind == "mmd-cubic":
         k, (rows_a, rows_b) = gram(a, b)
         return value - mmd_leave_one_out(k, rows_a, rows_b, a.shape[1])
     return value - np.array([statistic(np.delete(rows_a, i), rows_b) for i in range(len(a))])

@@ -6,13 +6,14 @@ feature width: permutations, leave-one-out values and split halves are cheap.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import cdist
+
+from sora_eval.stats.set_statistic import SetStatistic
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
@@ -132,14 +133,17 @@ class Statistic:
         return self.together(sets, b) if self.together else np.array([self.function(a, b) for a in sets])
 
 
-def set_statistic(signature: str, *sets: npt.ArrayLike) -> tuple[Statistic, list[Index]]:
-    """What a signature names, as a function of rows of the joined sets, and the rows of each set.
+def set_statistic(chosen: SetStatistic, *sets: npt.ArrayLike) -> tuple[Statistic, list[Index]]:
+    """The chosen statistic as a function of rows of the joined sets (n_i, D), and the rows of each set.
 
     What all subsets share is computed once, so permutations and jackknives are cheap.
     """
     k, rows = gram(*sets)
-    if found := re.search(r"\|frechet\|ddof:(\d)(?:\|ridge:([\d.e-]+))?", signature):
-        ddof, ridge = int(found[1]), float(found[2] or 0)
+    if chosen.kind == "mmd-cubic":
+        kernel = _cubic(k, np.shape(sets[0])[1])
+        return Statistic(lambda a, b: _mmd_of_kernel(kernel, a, b)), rows
+    if chosen.kind == "frechet":
+        ddof, ridge = chosen.ddof, chosen.ridge
         if not ridge:
             return Statistic(
                 lambda a, b: frechet_from_gram(k, a, b, ddof), together=lambda s, b: frechet_many_from_gram(k, s, b, ddof)
@@ -148,15 +152,10 @@ def set_statistic(signature: str, *sets: npt.ArrayLike) -> tuple[Statistic, list
         joined = np.concatenate([_vectors(s) for s in sets])
         inside = joined @ np.linalg.svd(joined - joined.mean(0), full_matrices=False)[2].T
         return Statistic(lambda a, b: frechet_distance(inside[a], inside[b], ddof, ridge)), rows
-    if "|mmd-cubic-unbiased" in signature:
-        kernel = _cubic(k, np.shape(sets[0])[1])
-        return Statistic(lambda a, b: _mmd_of_kernel(kernel, a, b)), rows
-    if found := re.search(r"\|(precision|recall)-knn:(\d+)", signature):
-        neighbours, recall = int(found[2]), found[1] == "recall"
-        joined = np.concatenate([_vectors(s) for s in sets])
-        apart = cdist(joined, joined)
-        return Statistic(lambda a, b: _covered(apart, *((b, a) if recall else (a, b)), neighbours), neighbours + 1), rows
-    raise ValueError(f"signature {signature!r} names no statistic of two sets")
+    neighbours, recall = chosen.neighbours, chosen.kind == "recall"
+    joined = np.concatenate([_vectors(s) for s in sets])
+    apart = cdist(joined, joined)
+    return Statistic(lambda a, b: _covered(apart, *((b, a) if recall else (a, b)), neighbours), neighbours + 1), rows
 
 
 def precision_recall(generated: npt.ArrayLike, real: npt.ArrayLike, k: int = 3) -> tuple[float, float]:
@@ -165,7 +164,7 @@ def precision_recall(generated: npt.ArrayLike, real: npt.ArrayLike, k: int = 3) 
     Precision is the share of generated vectors inside a ball around a real one whose radius is the distance to its
     k-th neighbour in its own set; recall is the same with the sets exchanged.
     """
-    precision, (a, b) = set_statistic(f"|precision-knn:{k}", generated, real)
+    precision, (a, b) = set_statistic(SetStatistic(kind="precision", neighbours=k), generated, real)
     return precision(a, b), precision(b, a)
 
 

@@ -1,4 +1,4 @@
-"""What the bias of a Fréchet distance allows: the limit of many clips where it can be known, and no interval of one value."""
+"""The limit of a Fréchet distance for many clips, where its bias lets it be known."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sora_eval.stats.distances import Array, frechet_distance
-from sora_eval.util.errors import NO_BOOTSTRAP, RefusedError
+from sora_eval.util.errors import RefusedError
 
 # Below 3 D the value is no straight line in 1/n: at n = 2 D the intercept misses by 0.7 of the true distance, at 3 D by
-# less than its own scatter (tests/sora_eval/stats/test_extrapolation.py). The smallest part of the fit, half of all, stays above 2.5 D.
+# less than its own scatter (tests/sora_eval/stats/test_extrapolation.py). The smallest part of the fit, half of all, stays
+# above 2.5 D.
 LEAST_PER_DIMENSION = 5
 PARTS, SHUFFLES = 8, 4
-
-
-def bootstrap_interval(generated: npt.ArrayLike, real: npt.ArrayLike) -> tuple[float, float]:
-    """Refuses: one Fréchet distance has no honest bootstrap interval. Raises RefusedError with what to use instead."""
-    raise RefusedError(NO_BOOTSTRAP)
 
 
 def extrapolated_frechet(generated: npt.ArrayLike, real: npt.ArrayLike, ddof: int = 1, seed: int = 0) -> float:

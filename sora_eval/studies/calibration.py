@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from sora_eval.compare.difference import Difference, difference
-from sora_eval.compare.run_data import Side
+from sora_eval.compare.run_data import RunData
 from sora_eval.gate.judge import allowed_change, within
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.stats.power import ALPHA, detectable
 from sora_eval.suite import Gate
+from sora_eval.suite.tables import Repeats
 from sora_eval.util.errors import SuiteError
 
 PASSING = 0.95  # share of pairs of repeats whose interval a proposed limit must hold
@@ -50,22 +51,22 @@ class Spread:
     def deviation(self) -> float:
         return float(np.std(self.values, ddof=1))
 
-    def words(self) -> str:
-        """For the provenance of a limit."""
-        share = f" ({100 * self.deviation / abs(self.mean):.2g} %)" if self.mean else ""
-        return f"{len(self.values)} repeats of {self.cases} cases: mean {self.mean:.4g}, sd {self.deviation:.2g}{share}"
+    def record(self) -> Repeats:
+        """For the suite's gate: what its limit was made from, to four digits."""
+        mean, sd = (float(f"{v:.4g}") for v in (self.mean, self.deviation))
+        return Repeats(runs=len(self.values), cases=self.cases, mean=mean, sd=sd)
 
 
-def spreads(repeats: Sequence[Side], share: float = PASSING) -> list[Spread]:
+def spreads(repeats: Sequence[RunData], share: float = PASSING) -> list[Spread]:
     """The spread of every metric that all repeats have, speed left out. Raises SuiteError for repeats that cannot be paired.
 
     `share` of the ordered pairs of repeats shall pass the limits that follow.
     """
     if len(repeats) < 2:
         raise SuiteError(f"{len(repeats)} repeat has no spread: at least 2 are needed, 5 are better")
-    if len({s.head.get("seed_offset", 0) for s in repeats}) < len(repeats):
+    if len({s.head.seed_offset for s in repeats}) < len(repeats):
         raise SuiteError("repeats must differ in their seeds: two of these have the same seed_offset in run.json")
-    if len({s.head["generator"]["fingerprint"] for s in repeats}) > 1:
+    if len({s.head.generator.fingerprint for s in repeats}) > 1:
         raise SuiteError("repeats must be of one checkpoint: these have different generator fingerprints")
     for side in repeats:
         if why := side.incomplete():
@@ -77,9 +78,14 @@ def spreads(repeats: Sequence[Side], share: float = PASSING) -> list[Spread]:
         pairs = [
             difference(a, b, metric, permutations=99, set_permutations=1, other_seeds=True) for a, b in permutations(repeats, 2)
         ]
-        if found := _spread(metric, [s.metrics.get((metric, "all"), {}).get("value") for s in repeats], pairs, share):
+        if found := _spread(metric, [_value(s, metric) for s in repeats], pairs, share):
             out.append(found)
     return out
+
+
+def _value(data: RunData, metric: str) -> float | None:
+    row = data.metrics.get((metric, "all"))
+    return None if row is None else row.value
 
 
 def _spread(metric: str, values: Sequence[float | None], pairs: Sequence[Difference], share: float) -> Spread | None:
@@ -113,8 +119,8 @@ def _spread(metric: str, values: Sequence[float | None], pairs: Sequence[Differe
 def propose(spread: Spread, present: Gate | None = None) -> Gate:
     """The tightest gate that repeats of one checkpoint pass in most (95 %) of the pairs.
 
-    The limit is in the direction that is worse, or in those that a `present` gate bounds; the floor is the largest change
-    between two repeats. A metric that is 0 or less somewhere has no percentage: there the floor reaches as far as the
+    The limit is in the direction that is worse, or in those that a `present` gate bounds; `min_change` is the largest change
+    between two repeats. A metric that is 0 or less somewhere has no percentage: there `min_change` reaches as far as the
     intervals do.
     """
     relative = min(spread.values) > 0 and math.isfinite(spread.increase_percent + spread.decrease_percent)
@@ -127,8 +133,12 @@ def propose(spread: Spread, present: Gate | None = None) -> Gate:
     return Gate(
         max_increase=(_round_up(spread.increase_percent) if relative else 0.0) if up else None,
         max_decrease=(min(_round_up(spread.decrease_percent), 100.0) if relative else 0.0) if down else None,
-        floor=_round_up(spread.apart if relative else spread.reach),
-        **({} if present is None else present.model_dump(include={"window", "slice", "profile", "reason", "provenance"})),
+        min_change=_round_up(spread.apart if relative else spread.reach),
+        **(
+            {}
+            if present is None
+            else present.model_dump(include={"window", "slice", "profile", "reason", "provenance", "repeats"})
+        ),
     )
 
 
@@ -137,7 +147,7 @@ def passing(spread: Spread, gate: Gate) -> int:
     count = 0
     for d in spread.pairs:
         base, low, high = d.base or 0.0, d.interval.low or 0.0, d.interval.high or 0.0
-        up, down = (allowed_change(limit, gate.floor, base) for limit in (gate.max_increase, gate.max_decrease))
+        up, down = (allowed_change(limit, gate.min_change, base) for limit in (gate.max_increase, gate.max_decrease))
         count += within(high, up, abs(base)) and within(-low, down, abs(base))
     return count
 
@@ -145,7 +155,9 @@ def passing(spread: Spread, gate: Gate) -> int:
 def smallest_seen(spread: Spread, gate: Gate, tests: int) -> float:
     """The smallest change that the gate calls REGRESSED with 80 % power, one of `tests` in a suite."""
     limits = [v for v in (gate.max_increase, gate.max_decrease) if v is not None]
-    return detectable(spread.error, allowed_change(min(limits, default=0.0), gate.floor, spread.mean), ALPHA / max(tests, 1))
+    return detectable(
+        spread.error, allowed_change(min(limits, default=0.0), gate.min_change, spread.mean), ALPHA / max(tests, 1)
+    )
 
 
 def _round_up(value: float) -> float:

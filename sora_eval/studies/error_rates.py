@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import stats
 
-from sora_eval.compare.run_data import Side
+from sora_eval.compare.run_data import RunData
 from sora_eval.gate.judge import gate
 from sora_eval.records.verdict import Verdict
 from sora_eval.stats.intervals import CONFIDENCE
@@ -48,10 +48,10 @@ class Rates:
         return replace(self, draws=self.draws + other.draws, counts=counts)
 
 
-def compose(pool: Sequence[Side], chosen: Mapping[str, int]) -> Side:
+def compose(pool: Sequence[RunData], chosen: Mapping[str, int]) -> RunData:
     """A run that answers each prompt with the clips of run `chosen[prompt_id]` of the pool, all of the same cases."""
     first = pool[0]
-    source = {case: chosen[str(row["prompt_id"])] for case, row in first.samples.items()}
+    source = {case: chosen[row.prompt_id] for case, row in first.samples.items()}
     features = {}
     for name, (ids, values) in first.features.items():
         places = [{case: i for i, case in enumerate(side.features[name][0])} for side in pool]
@@ -67,9 +67,9 @@ def compose(pool: Sequence[Side], chosen: Mapping[str, int]) -> Side:
     )
 
 
-def draw(base: Sequence[Side], new: Sequence[Side] | None, rng: np.random.Generator) -> tuple[Side, Side]:
+def draw(base: Sequence[RunData], new: Sequence[RunData] | None, rng: np.random.Generator) -> tuple[RunData, RunData]:
     """Two virtual runs: of `base` and of `new`, or with None two of `base` that share no clip."""
-    prompts = list(dict.fromkeys(str(row["prompt_id"]) for row in base[0].samples.values()))
+    prompts = list(dict.fromkeys(row.prompt_id for row in base[0].samples.values()))
     first = rng.integers(len(base), size=len(prompts))
     if new is None:
         second = (first + rng.integers(1, len(base), size=len(prompts))) % len(base)
@@ -81,8 +81,8 @@ def draw(base: Sequence[Side], new: Sequence[Side] | None, rng: np.random.Genera
 
 def error_rates(
     arm: str,
-    base: Sequence[Side],
-    new: Sequence[Side] | None,
+    base: Sequence[RunData],
+    new: Sequence[RunData] | None,
     gates: Mapping[str, Gate],
     draws: int,
     *,
@@ -103,10 +103,12 @@ def error_rates(
         yield from executor.map(_rates, jobs)
 
 
-_shared: tuple[str, Sequence[Side], Sequence[Side] | None, Mapping[str, Gate]]  # of a worker: sent once, not with every job
+_shared: tuple[
+    str, Sequence[RunData], Sequence[RunData] | None, Mapping[str, Gate]
+]  # of a worker: sent once, not with every job
 
 
-def _share(arm: str, base: Sequence[Side], new: Sequence[Side] | None, gates: Mapping[str, Gate]) -> None:
+def _share(arm: str, base: Sequence[RunData], new: Sequence[RunData] | None, gates: Mapping[str, Gate]) -> None:
     global _shared  # noqa: PLW0603
     _shared = (arm, base, new, gates)
 

@@ -25,7 +25,7 @@ def repeat(suite: Suite, spec: str, repeats: int, out: Path) -> list[RunFolder]:
 def _one(suite: Suite, spec: str, fingerprint: str, out: Path, offset: int) -> RunFolder:
     for run in find_runs(out):
         head = run.head
-        same = (head["suite"]["fingerprint"], head["generator"]["fingerprint"], head.get("seed_offset", 0), head["partial"])
+        same = (head.suite.fingerprint, head.generator.fingerprint, head.seed_offset, head.partial)
         if same == (suite.fingerprint, fingerprint, offset, False):
-            return run if head["status"] == "success" else evaluate.resume(run)
+            return run if head.status == "success" else evaluate.resume(run)
     return evaluate.run(suite, spec, out, seed_offset=offset)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from sora_eval.compare.run_data import Side, side_of
+from sora_eval.compare.run_data import RunData, data_of
 from sora_eval.gate import baseline as baselines
-from sora_eval.gate.judge import gate, sizing
+from sora_eval.gate.judge import gate
 from sora_eval.gate.looks import BATCH, is_decided, looks
 from sora_eval.pipeline import run as evaluate
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.records.verdict import GateResult
 from sora_eval.runs.folder import RunFolder, stored_suite
+from sora_eval.runs.head import LookRecord, Sequential, SuiteId
 from sora_eval.suite import Suite
 from sora_eval.util.errors import BaselineError, RunError, SuiteError
 
@@ -41,68 +40,72 @@ def run_until_decided(
         suite = evaluate.with_reference(suite, reference)
     base = _baseline(suite, baseline, profile)
     planned = looks(len(suite.prompt_list), batch, spending)
-    record: dict[str, Any] = {
-        "baseline": str(baseline.resolve()),
-        "baseline_run": base.run_id,
-        "profile": profile,
-        "strict": strict,
-        "batch": batch,
-        "spending": spending,
-        "pool": len(suite.prompt_list),
-        "prompts": [p.id for p in suite.prompt_list[: planned[0].prompts]],
-        "alpha": planned[0].alpha,
-        "decided": False,
-        "looks": [],
-    }
+    record = Sequential(
+        baseline=str(baseline.resolve()),
+        baseline_run=base.run_id,
+        profile=profile,
+        strict=strict,
+        batch=batch,
+        spending=spending,
+        pool=len(suite.prompt_list),
+        prompts=tuple(p.id for p in suite.prompt_list[: planned[0].prompts]),
+        alpha=planned[0].alpha,
+    )
     return _look(evaluate.begin(suite, spec, out, workers=workers, sequential=record), base)
 
 
 def resume(folder: RunFolder, workers: int = 1) -> tuple[RunFolder, GateResult]:
     """Go on with such a run that was killed, at the look that it was at. Raises BaselineError if the baseline has changed."""
-    sized = folder.head["sequential"]
-    path = Path(sized["baseline"])
-    base = _baseline(stored_suite(folder), path, sized["profile"])
-    if base.run_id != sized["baseline_run"]:
+    sized = sequential_of(folder)
+    path = Path(sized.baseline)
+    base = _baseline(stored_suite(folder), path, sized.profile)
+    if base.run_id != sized.baseline_run:
         raise BaselineError(
-            f"{path} is now of run {base.run_id!r}; this run was begun against {sized['baseline_run']!r}: start a new one"
+            f"{path} is now of run {base.run_id!r}; this run was begun against {sized.baseline_run!r}: start a new one"
         )
     return _look(evaluate.reopen(folder, workers), base)
 
 
-def _look(work: evaluate.Work, base: Side) -> tuple[RunFolder, GateResult]:
+def sequential_of(folder: RunFolder) -> Sequential:
+    """What run.json says of the prompts that a run was given so far. Raises RunError for a run of another kind."""
+    if folder.head.sequential is None:
+        raise RunError(f"{folder.path} was not made with --until-decided; go on with 'sora-eval run --resume'")
+    return folder.head.sequential
+
+
+def _look(work: evaluate.Work, base: RunData) -> tuple[RunFolder, GateResult]:
     folder, names = work.folder, [p.id for p in work.suite.prompt_list]
-    sized: dict[str, Any] = folder.head["sequential"]
+    sized = sequential_of(folder)
     result: GateResult | None = None
     with evaluate.ending(folder):
-        for look in looks(sized["pool"], sized["batch"], sized["spending"]):
-            if look.prompts < len(sized["prompts"]):
+        for look in looks(sized.pool, sized.batch, sized.spending):
+            if look.prompts < len(sized.prompts):
                 continue  # this look was over when the run was killed, and decided nothing
-            sized = {**sized, "prompts": names[: look.prompts], "alpha": look.alpha}
+            sized = sized.model_copy(update={"prompts": tuple(names[: look.prompts]), "alpha": look.alpha})
             folder.update_head(sequential=sized)
             evaluate.stages(work, evaluate.asked(folder.head, work.cases))
             result, sized = _judged(work, base, sized)
             folder.update_head(sequential=sized)
-            if sized["decided"]:
+            if sized.decided:
                 break
     if result is None:
         raise RunError(f"{folder.path}/run.json is damaged: it asks more prompts than its suite has")
-    return folder, replace(result, run={**result.run, "finished": folder.head["finished"]})
+    return folder, replace(result, run={**result.run, "finished": folder.head.finished})
 
 
-def _judged(work: evaluate.Work, base: Side, sized: dict[str, Any]) -> tuple[GateResult, dict[str, Any]]:
+def _judged(work: evaluate.Work, base: RunData, sized: Sequential) -> tuple[GateResult, Sequential]:
     """The verdict after the prompts of a look, and what run.json says of the looks so far."""
-    options: Mapping[str, Any] = {"strict": sized["strict"], "profile": sized["profile"]}
-    side = side_of(work.folder)
-    whole = replace(side, head={**side.head, "status": "success"})  # of the prompts of this look
-    result = gate(whole, base, work.suite.gates, **options)
+    data = data_of(work.folder)
+    whole = replace(data, head=data.head.model_copy(update={"status": "success"}))  # of the prompts of this look
+    result = gate(whole, base, work.suite.gates, strict=sized.strict, profile=sized.profile)
     decided = is_decided(result)
-    earlier = [look for look in sized["looks"] if look["prompts"] < len(sized["prompts"])]
-    look = {"prompts": len(sized["prompts"]), "alpha": sized["alpha"], "verdict": str(result.verdict)}
-    sized = {**sized, "decided": decided, "looks": [*earlier, look]}
-    return replace(result, sizing=sizing(sized)), sized
+    earlier = [look for look in sized.looks if look.prompts < len(sized.prompts)]
+    look = LookRecord(prompts=len(sized.prompts), alpha=sized.alpha, verdict=str(result.verdict))
+    sized = sized.model_copy(update={"decided": decided, "looks": (*earlier, look)})
+    return replace(result, sizing=sized.words()), sized
 
 
-def _baseline(suite: Suite, path: Path, profile: str | None) -> Side:
+def _baseline(suite: Suite, path: Path, profile: str | None) -> RunData:
     """The baseline that every look is compared with; raises before anything is generated if it cannot be."""
     if not suite.prompt_list:
         raise SuiteError(f"{suite.path} has no [prompts]: --until-decided has no pool to add prompts from; run it whole")
@@ -115,13 +118,10 @@ def _baseline(suite: Suite, path: Path, profile: str | None) -> Side:
         )
     if why := base.incomplete():
         raise BaselineError(f"{base.path} cannot be compared with: {why}")
-    found, asked = base.head["suite"], (suite.suite.id, suite.suite.version, suite.fingerprint)
-    if (found["id"], found["version"], found["fingerprint"]) != asked:
-        raise BaselineError(
-            f"{base.path} is of suite {found['id']} version {found['version']} ({found['fingerprint']}), this one is "
-            f"{asked[0]} version {asked[1]} ({asked[2]}): make a baseline of this suite"
-        )
-    if offset := base.head.get("seed_offset", 0):
+    asked = SuiteId(id=suite.suite.id, version=suite.suite.version, fingerprint=suite.fingerprint)
+    if base.head.suite != asked:
+        raise BaselineError(f"{base.path} is of suite {base.head.suite}, this one is {asked}: make a baseline of this suite")
+    if offset := base.head.seed_offset:
         raise BaselineError(f"{base.path} has its seeds shifted by {offset}: its cases are not those of the suite")
     if lacking := [c.id for c in suite.cases if c.id not in base.samples]:
         raise BaselineError(

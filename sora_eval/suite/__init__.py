@@ -4,16 +4,16 @@ from sora_eval.records.case import Case, Prompt
 from sora_eval.records.speed_metrics import SPEED_METRICS
 from sora_eval.suite.loading import gates_of, load_suite, shipped
 from sora_eval.suite.suite import Suite
-from sora_eval.suite.tables import Axes, Canonical, Floors, Gate, Generate, Prompts, Reference, SuiteHead, Throughput
+from sora_eval.suite.tables import Axes, Canonical, Gate, Generate, Oracles, Prompts, Reference, SuiteHead, Throughput
 
 __all__ = [
     "SPEED_METRICS",
     "Axes",
     "Canonical",
     "Case",
-    "Floors",
     "Gate",
     "Generate",
+    "Oracles",
     "Prompt",
     "Prompts",
     "Reference",

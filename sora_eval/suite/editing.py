@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import tomlkit
+import tomlkit.items
 
 from sora_eval.suite import Gate
 from sora_eval.util.errors import SuiteError
+from sora_eval.util.files import write_atomic
+
+
+def _inline(values: Mapping[str, Any]) -> tomlkit.items.InlineTable:
+    table = tomlkit.inline_table()
+    table.update(values)
+    return table
 
 
 def write_gates(path: Path, gates: Mapping[str, Gate]) -> None:
     """Put limits into the [gates] tables of a suite file; everything else in it, comments too, stays as it is."""
     try:
-        document = tomlkit.parse(path.read_text())
+        document = tomlkit.parse(path.read_text(encoding="utf-8"))
         if "gates" not in document:
             document["gates"] = tomlkit.table(is_super_table=True)
         tables: Any = document["gates"]
@@ -24,14 +31,14 @@ def write_gates(path: Path, gates: Mapping[str, Gate]) -> None:
             if metric not in tables:
                 tables[metric] = tomlkit.table()
             table: Any = tables[metric]
-            for key in ("max_increase", "max_decrease", "floor", "provenance"):
+            for key in ("max_increase", "max_decrease", "min_change", "provenance", "repeats"):
                 value = getattr(gate, key)
+                if key == "repeats" and value is not None:
+                    value = _inline(value.model_dump())
                 if value or (value is not None and key.startswith("max_")):
                     table[key] = value
                 elif key in table:
                     del table[key]
-        partial = path.with_suffix(".part")
-        partial.write_text(tomlkit.dumps(document))
-        os.replace(partial, path)
+        write_atomic(path, tomlkit.dumps(document))
     except OSError as error:
         raise SuiteError(f"{path} cannot be written: {error.strerror}") from error

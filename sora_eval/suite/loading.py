@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from sora_eval.records.speed_metrics import SPEED_METRICS
 from sora_eval.registry.metrics import REGISTRY, check_options
 from sora_eval.suite.suite import Suite
-from sora_eval.suite.tables import Axes, Canonical, Floors, Gate, Generate, Prompts, Reference, SuiteHead, Throughput
+from sora_eval.suite.tables import Axes, Canonical, Gate, Generate, Oracles, Prompts, Reference, SuiteHead, Throughput
 from sora_eval.util.errors import SoraEvalError, SuiteError, near
 
 
@@ -39,8 +39,8 @@ def load_suite(name: str | Path) -> Suite:
     suite._path = path
     if (suite.prompts is None) != (suite.axes is None):
         raise SuiteError(f"{path}: [prompts] and [axes] belong together; leave both out to score what a generator brings")
-    if suite.floors is not None and suite.axes is None:
-        raise SuiteError(f"{path}: [floors] are made of the suite's own prompts; add [prompts] and [axes], or leave them out")
+    if suite.oracles is not None and suite.axes is None:
+        raise SuiteError(f"{path}: [oracles] are made of the suite's own prompts; add [prompts] and [axes], or leave them out")
     if not suite.metrics and suite.throughput is None:
         raise SuiteError(f"{path}: neither [metrics.*] nor [throughput]: the suite would measure nothing")
     for metric, options in suite.metrics.items():
@@ -99,7 +99,7 @@ def _explain(problem: Any) -> str:
         "axes": Axes,
         "generate": Generate,
         "reference": Reference,
-        "floors": Floors,
+        "oracles": Oracles,
         "canonical": Canonical,
         "throughput": Throughput,
         "gates": Gate,

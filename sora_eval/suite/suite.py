@@ -8,11 +8,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, model_validator
 
 from sora_eval.records.case import Case, Prompt
 from sora_eval.suite.prompts import read_prompts
-from sora_eval.suite.tables import Axes, Canonical, Floors, Gate, Generate, Prompts, Reference, SuiteHead, Table, Throughput
+from sora_eval.suite.tables import (
+    Axes,
+    Canonical,
+    Gate,
+    Generate,
+    Oracles,
+    Prompts,
+    Reference,
+    SuiteHead,
+    Table,
+    Throughput,
+    with_new_words,
+)
 
 
 class Suite(Table):
@@ -25,10 +37,15 @@ class Suite(Table):
     reference: Reference | None = None
     canonical: Canonical | None = None
     metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    floors: Floors | None = None
+    oracles: Oracles | None = None
     throughput: Throughput | None = None
     gates: dict[str, Gate] = Field(default_factory=dict)
     _path: Path = PrivateAttr(Path("suite.toml"))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_words(cls, data: Any) -> Any:
+        return with_new_words(data, floors="oracles")
 
     @property
     def path(self) -> Path:
@@ -57,9 +74,9 @@ class Suite(Table):
         """Hash of all that is asked and measured, prompts included: two runs with the same one can be compared.
 
         Gates are left out: a limit judges numbers and changes none, so that a limit that is calibrated again does not
-        make the runs and the baseline before it incomparable. Floors are too: they only stand beside the numbers.
+        make the runs and the baseline before it incomparable. Oracles are too: they only stand beside the numbers.
         """
-        declared = self.model_dump(mode="json", exclude={"suite": {"description"}, "gates": True, "floors": True})
+        declared = self.model_dump(mode="json", exclude={"suite": {"description"}, "gates": True, "oracles": True})
         declared["prompt_list"] = [[p.id, p.text, p.facts] for p in self.prompt_list]
         return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -19,6 +19,15 @@ class Table(BaseModel):
     """Of a suite file: nothing unknown, nothing converted, nothing changed later."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def with_new_words(data: Any, **names: str) -> Any:
+    """A table with keys of older suite files under their new names. Raises ValueError where both stand in it."""
+    if not isinstance(data, dict):
+        return data
+    if both := [old for old, new in names.items() if old in data and new in data]:
+        raise ValueError(f"{both[0]} is the old word for {names[both[0]]}; leave it out")
+    return {names.get(key, key): value for key, value in data.items()}
 
 
 class SuiteHead(Table):
@@ -74,7 +83,7 @@ class Reference(Table):
     copies: int = Field(1, ge=1)  # clips a case
 
 
-class Floors(Table):
+class Oracles(Table):
     """Generators that cannot do better, on the same cases: per-clip metrics of physics show them beside the value."""
 
     generators: list[str] = Field(min_length=1)
@@ -176,22 +185,38 @@ class Throughput(Table):
         return [tuple(map(int, s.split("x"))) for s in self.shapes]  # type: ignore[misc]
 
 
+class Repeats(Table):
+    """Repeats of one checkpoint under other seeds that a limit was made from: how many, of how many cases, mean and standard
+    deviation of the metric over them."""
+
+    runs: int = Field(ge=2)
+    cases: int = Field(ge=1)
+    mean: float = Field(allow_inf_nan=False)
+    sd: float = Field(ge=0, allow_inf_nan=False)
+
+
 class Gate(Table):
     """What one metric may do between the baseline and a new run. Limits are per cent of the baseline's value.
 
-    A change is a regression only past its limit *and* past `floor` (in the metric's unit). `window` bounds the new value
+    A change is a regression only past its limit *and* past `min_change` (in the metric's unit). `window` bounds the new value
     itself, on both sides, so that a suspiciously good one fails too. `slice` is `all` or a slice of `sora-eval compare
     --slices`. `profile` names the machine on which the speed of two jobs may be compared.
     """
 
     max_increase: float | None = Field(None, ge=0, allow_inf_nan=False)
     max_decrease: float | None = Field(None, ge=0, allow_inf_nan=False)
-    floor: float = Field(0.0, ge=0, allow_inf_nan=False)
+    min_change: float = Field(0.0, ge=0, allow_inf_nan=False)
     window: list[float] | None = None
     slice: str = "all"
     profile: str | None = None
     reason: str = ""
     provenance: str = ""
+    repeats: Repeats | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_words(cls, data: Any) -> Any:
+        return with_new_words(data, floor="min_change")
 
     @field_validator("window")
     @classmethod

@@ -46,13 +46,5 @@ class RefusedError(SoraEvalError):
     """A number that was asked for and would mislead; the message says why, and what to use instead."""
 
 
-NO_BOOTSTRAP = (
-    "an FVD has no bootstrap interval: a resample repeats clips, so its effective n is smaller, its bias larger, and the "
-    "interval leaves out the very value that it should hold. Use the value of the reference set against itself at the same "
-    "n and the permutation p (both in the row), 'kvd', which is unbiased and has a jackknife interval, or the interval of "
-    "the difference of two runs ('sora-eval compare')"
-)
-
-
 class Undefined(Exception):
     """A score that has no value on this clip; the message is the reason of its row."""

@@ -8,6 +8,7 @@ import pytest
 from reports import frames
 from reports.text import tables
 from sora_eval.runs.folder import RunFolder
+from sora_eval.runs.rows import ScoreRow
 from sora_eval.util.errors import RunError
 
 KINDS = {"text": "string", "name": "string", "whole": "Int64", "real": "float64", "flag": "boolean", "nested": "object"}
@@ -59,11 +60,11 @@ def test_missing_values_are_missing_and_never_zero(pair, tmp_path):
     run.path.mkdir()
     run.write_head(RunFolder(pair[0]).head)
     lost = {"id": "a", "metric": "clip_score", "value": None, "status": "error", "reason": "no clip", "signature": "s"}
-    run.replace("scores", [lost])
+    run.replace(ScoreRow, [lost])
     row = frames.load([run]).scores.iloc[0]
-    assert pd.isna(row["value"])
-    assert pd.isna(row["prompt_id"])
-    assert (row["status"], row["reason"], row["shape"]) == ("error", "no clip", "")
+    assert pd.isna(row.value)
+    assert pd.isna(row.prompt_id)
+    assert (row.status, row.reason, row["shape"]) == ("error", "no clip", "")
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,13 @@ from typer.testing import CliRunner
 from reports.export.history import history, metrics_of, noise, terminal_table
 from reports.source import open_source
 from sora_eval.cli import app
+from sora_eval.runs.rows import MetricRow
 from sora_eval.util.errors import RunError
 from tests.reports.conftest import make_run
 
 
 def value_of(run, metric="clip_score"):
-    return next(r["value"] for r in run.rows("metrics") if r["metric"] == metric)
+    return next(r.value for r in run.rows(MetricRow) if r.metric == metric)
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def test_the_baseline_is_a_file_or_a_run(root, tmp_path):
 
 def test_what_is_missing_and_unlike_is_said(root):
     run = make_run(root, "other-protocol", seed=9, clips=False)
-    run.replace("metrics", [r | {"signature": "other", "status": "ok"} for r in run.rows("metrics")])
+    run.replace(MetricRow, [r | {"signature": "other", "status": "ok"} for r in run.rows(MetricRow)])
     empty = make_run(root, "without", metrics={"fvd": ("1", False)}, seed=10, clips=False)
     assert empty
     found = history(source_of(root), "clip_score", "time")

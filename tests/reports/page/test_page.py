@@ -14,6 +14,7 @@ from reports.page.rows import rows_of, verdict_line
 from reports.source import Source, open_source
 from sora_eval.cli import app
 from sora_eval.runs.folder import RunFolder
+from sora_eval.runs.rows import MetricRow, SampleRow
 from tests.reports.conftest import HOSTILE, make_run
 
 CLIP = re.compile(r"data:image/webp;base64,[A-Za-z0-9+/=]+")
@@ -112,8 +113,8 @@ def test_no_timings_one_repeat_no_clips_a_deleted_clip_another_schema_are_said_i
     silent = make_run(tmp_path, "silent", timings=0)
     once = make_run(tmp_path, "once", timings=1, clips=False)
     gone = make_run(tmp_path, "gone")
-    first = gone.rows("samples")[0]
-    (gone.path / first["clip"]).unlink()
+    first = gone.rows(SampleRow)[0]
+    (gone.path / first.clip).unlink()
     old = make_run(tmp_path, "old")
     old.update_head(schema_version=99)
     broken = make_run(tmp_path, "broken")
@@ -144,8 +145,8 @@ def test_a_report_of_nothing_but_problems_is_still_built(tmp_path):
 def test_unlike_environments_and_protocols_are_named(pair, tmp_path):
     other = make_run(tmp_path, "other", seed=1)
     other.update_head(hardware={"cpu": "slide rule", "cores": 1})
-    rows = other.rows("metrics")
-    other.replace("metrics", [r | {"signature": "clip_score|other"} if r["metric"] == "clip_score" else r for r in rows])
+    rows = other.rows(MetricRow)
+    other.replace(MetricRow, [r | {"signature": "clip_score|other"} if r.metric == "clip_score" else r for r in rows])
     page = visible(html.render(open_source([pair[0], other.path]), clips=0))
     section = section_of(page, "environment")
     assert re.search(r'class="differs"><th scope="row">hardware.cpu</th><td>abacus</td><td>slide rule</td>', section)
@@ -160,7 +161,7 @@ def test_many_checkpoints_are_curves_over_their_steps(tmp_path):
     curves = data_of(html.render(open_source([r.path for r in runs]), clips=0))["curves"]
     assert curves["x"] == "training steps"
     assert [p["x"] for p in curves["metrics"][0]["rows"]] == [500, 2000, 5000]
-    runs[1].update_head(generator={**runs[1].head["generator"], "steps": None, "checkpoint": "unnamed"})
+    runs[1].update_head(generator={**runs[1].head.generator, "steps": None, "checkpoint": "unnamed"})
     curves = data_of(html.render(open_source([r.path for r in runs]), clips=0))["curves"]
     assert curves["x"] == "run, in the order given"
 
@@ -196,7 +197,7 @@ def test_sprites_keep_every_pixel_of_small_clips_and_tracks_lie_on_the_objects(p
     from PIL import Image
 
     source = open_source(pair)
-    sample = source.runs[0].rows("samples")[0]
+    sample = source.runs[0].rows(SampleRow)[0]
     made = gallery.sprite(source.runs[0], sample, tracked=True)
     picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(made.uri.partition(",")[2]))).convert("RGB"))
     assert (made.columns, made.numbers) == (3, list(range(9)))

@@ -13,6 +13,7 @@ from reports.text import gate as verdicts
 from sora_eval.gate import baseline
 from sora_eval.gate.judge import gate
 from sora_eval.records.verdict import GateResult, Verdict
+from sora_eval.runs.rows import SampleRow
 from sora_eval.suite import Gate
 from tests.sora_eval.synthetic import make_run
 
@@ -65,7 +66,7 @@ def test_every_exit_code_and_the_verdict_as_the_last_line(made, arguments, code,
     written = json.loads((made[arguments[1]].path / "verdicts.json").read_text())
     assert written["exit_code"] == code
     assert last == written["headline"]
-    assert {r["metric"] for r in written["rows"]} == {"m", "other"}
+    assert {r.metric for r in written["rows"]} == {"m", "other"}
 
 
 def test_a_bug_exits_1_with_a_traceback_and_an_interrupt_130(made):
@@ -114,8 +115,8 @@ def spoilt(made, tmp_path):
     values = np.arange(24.0)
     make_run(tmp_path / "runs/ungated", {"m": values})
     make_run(tmp_path / "runs/dirty", {"m": values}, git={"commit": "c", "dirty": True})
-    rows = made["failed"].rows("samples")
-    made["failed"].replace("samples", [*rows[:-1], {**rows[-1], "status": "error", "error": "x"}])
+    rows = made["failed"].rows(SampleRow)
+    made["failed"].replace(SampleRow, [*rows[:-1], {**rows[-1], "status": "error", "error": "x"}])
     return tmp_path
 
 

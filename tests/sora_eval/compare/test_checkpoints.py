@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from reports.text import checkpoints as report
 from sora_eval.cli import app
 from sora_eval.compare.checkpoints import Order, ladder
-from sora_eval.compare.run_data import side_of
+from sora_eval.compare.run_data import data_of
 from sora_eval.util.errors import RunError
 from tests.sora_eval.synthetic import make_run
 
@@ -33,7 +33,7 @@ def runs(tmp_path):
 
 
 def test_each_metric_says_whether_the_order_holds_and_turning_it_round_reverses(runs):
-    sides = [side_of(r) for r in runs]
+    sides = [data_of(r) for r in runs]
     found = {r.metric: r for r in ladder(sides)}
     assert {m: r.order for m, r in found.items()} == {
         "clip_score": Order.HOLDS,
@@ -49,7 +49,7 @@ def test_each_metric_says_whether_the_order_holds_and_turning_it_round_reverses(
 
 
 def test_reasons_name_the_step(runs):
-    lines = {line.split(":")[0]: line for line in report.reasons(ladder([side_of(r) for r in runs]))}
+    lines = {line.split(":")[0]: line for line in report.reasons(ladder([data_of(r) for r in runs]))}
     assert set(lines) == {"temporal_flickering", "caption_facts"}
     assert "middle to base is within noise: " in lines["temporal_flickering"]
     assert "prompts show changes from" in lines["temporal_flickering"]
@@ -59,7 +59,7 @@ def test_reasons_name_the_step(runs):
 
 def test_other_seeds_are_no_test_and_say_so(tmp_path, runs):
     other = make(tmp_path, "other", 2, seed_offset=7)
-    found = ladder([side_of(r) for r in (*runs[:2], other)])
+    found = ladder([data_of(r) for r in (*runs[:2], other)])
     assert {r.order for r in found if r.metric == "clip_score"} == {Order.UNKNOWN}
     assert any("cannot be tested: seed_offset: 0 against 7" in line for line in report.reasons(found))
 
@@ -77,4 +77,4 @@ def test_the_verb_prints_by_family_and_writes_a_page(runs, tmp_path):
     refused = CliRunner().invoke(app, ["compare", str(runs[0].path), str(runs[1].path), "--ladder", "--slices"])
     assert isinstance(refused.exception, RunError)
     with pytest.raises(RunError, match="found 1 run, expected two or more"):
-        ladder([side_of(runs[0])])
+        ladder([data_of(runs[0])])

@@ -11,9 +11,10 @@ from reports.export import report
 from reports.text import tables
 from sora_eval.compare.comparison import COLUMNS, compare
 from sora_eval.compare.difference import difference
-from sora_eval.compare.run_data import side_of
+from sora_eval.compare.run_data import data_of
 from sora_eval.pipeline import run as evaluate
 from sora_eval.runs.folder import RunFolder
+from sora_eval.runs.rows import ScoreRow
 from sora_eval.stats.distances import frechet_distance
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import RunError
@@ -27,7 +28,7 @@ def runs(workspace):
 
 
 def rows(comparison):
-    return {r["metric"]: r for r in comparison.table.to_dict("records") if r["slice"] == "all"}
+    return {r.metric: r for r in comparison.table.to_dict("records") if r.slice == "all"}
 
 
 def test_noise_is_seen_in_the_right_direction_and_swapping_swaps_it(runs):
@@ -98,10 +99,10 @@ def test_slices_by_shape_length_and_tag_for_scores_and_sets(tmp_path, rng):
 def test_rates_report_counts_and_use_mcnemar_where_prompts_have_one_case(tmp_path):
     base, new = np.ones(24), np.r_[np.zeros(6), np.ones(18)]
     a, b = (make_run(tmp_path / n, {"m": v}) for n, v in (("a", base), ("b", new)))
-    whole = difference(side_of(a), side_of(b), "m")
+    whole = difference(data_of(a), data_of(b), "m")
     assert whole.note == "6 cases are 1 in base only, 0 in new only"
     assert "McNemar" not in whole.interval.method  # two shapes a prompt are no two draws
-    one = difference(side_of(a), side_of(b), "m", "32x32x9")
+    one = difference(data_of(a), data_of(b), "m", "32x32x9")
     assert "McNemar" in one.interval.method
     assert one.p == pytest.approx(2 / 2**3)
 
@@ -149,7 +150,7 @@ def test_damaged_and_foreign_runs_are_named(runs, tmp_path):
         RunFolder.open(runs[0].path)
     (runs[1].path / "scores.jsonl").write_text("{\n" + json.dumps({}) + "\n")
     with pytest.raises(RunError, match=r"scores.jsonl:1 is damaged"):
-        runs[1].rows("scores")
+        runs[1].rows(ScoreRow)
 
 
 @pytest.mark.i3d

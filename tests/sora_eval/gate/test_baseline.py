@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from sora_eval.compare.run_data import side_of
+from sora_eval.compare.run_data import data_of
 from sora_eval.gate import baseline
 from sora_eval.gate.judge import gate
 from sora_eval.records.verdict import Verdict
+from sora_eval.runs.rows import SampleRow, ScoreRow
 from sora_eval.suite import Gate
 from sora_eval.util.errors import BaselineError
 from tests.sora_eval.synthetic import make_run, reopened
@@ -30,15 +31,15 @@ def path(run, tmp_path):
 
 
 def test_a_baseline_says_what_its_run_says_to_the_last_digit(run, path):
-    side, kept = side_of(run), baseline.read(path)
+    side, kept = data_of(run), baseline.read(path)
     assert kept.scores["m"].keys() == side.scores["m"].keys()
     for case, row in side.scores["m"].items():
-        assert kept.scores["m"][case]["value"] == row["value"]
-        assert kept.scores["m"][case]["status"] == row["status"]
+        assert kept.scores["m"][case]["value"] == row.value
+        assert kept.scores["m"][case]["status"] == row.status
     np.testing.assert_array_equal(kept.features["fvd"][1], side.features["fvd"][1])
     assert kept.metrics == side.metrics
     assert kept.profile == "desk"
-    assert [r["seconds"] for r in kept.timings] == [1.0, 2.0]
+    assert [r.seconds for r in kept.timings] == [1.0, 2.0]
     assert gate(run, kept, GATES).rows == gate(run, run, GATES).rows
     assert gate(run, kept, GATES).verdict is Verdict.PASS
 
@@ -70,13 +71,13 @@ def test_runs_that_must_not_be_promoted(run, tmp_path, changes, words):
 
 
 def test_errored_samples_and_metrics_are_not_promoted(run, tmp_path):
-    rows = run.rows("samples")
-    run.replace("samples", [{**rows[0], "status": "error", "error": "lost"}, *rows[1:]])
+    rows = run.rows(SampleRow)
+    run.replace(SampleRow, [{**rows[0], "status": "error", "error": "lost"}, *rows[1:]])
     with pytest.raises(BaselineError, match="1 of 24 cases failed, for example p00/32x32x9/0"):
         baseline.promote(run, tmp_path / "b.json")
-    run.replace("samples", rows)
-    scores = run.rows("scores")
-    run.replace("scores", [{**scores[0], "value": None, "status": "error", "reason": "x"}, *scores[1:]])
+    run.replace(SampleRow, rows)
+    scores = run.rows(ScoreRow)
+    run.replace(ScoreRow, [{**scores[0], "value": None, "status": "error", "reason": "x"}, *scores[1:]])
     with pytest.raises(BaselineError, match="metrics failed: m"):
         baseline.promote(run, tmp_path / "b.json")
 

@@ -11,8 +11,9 @@ from sora_eval.compare.comparison import compare
 from sora_eval.compare.difference import difference
 from sora_eval.gate.judge import allowed_change, gate, within
 from sora_eval.records.verdict import GateResult, Verdict
+from sora_eval.runs.rows import MetricRow, TimingRow
 from sora_eval.suite import Gate
-from tests.sora_eval.synthetic import PROMPTS, UP, edit, make_run, make_side, reopened, values, verdict
+from tests.sora_eval.synthetic import PROMPTS, UP, edit, make_data, make_run, reopened, values, verdict
 
 # The comparator
 
@@ -70,8 +71,8 @@ def test_a_run_against_itself_passes(a, limit):
 @given(a=numbers, b=numbers, seed=st.integers(0, 999))
 def test_the_order_of_rows_never_matters(a, b, seed):
     order = np.random.default_rng(seed).permutation(24)
-    sides = [make_side({"m": np.array(v)}, PROMPTS) for v in (a, b)]
-    mixed = [make_side({"m": np.array(v)}, PROMPTS) for v in (a, b)]
+    sides = [make_data({"m": np.array(v)}, PROMPTS) for v in (a, b)]
+    mixed = [make_data({"m": np.array(v)}, PROMPTS) for v in (a, b)]
     for side in mixed:
         for table in (side.samples, side.scores["m"]):
             items = list(table.items())
@@ -86,8 +87,8 @@ def test_the_order_of_rows_never_matters(a, b, seed):
 @given(a=numbers, b=numbers, shifts=st.lists(st.integers(-50, 50), min_size=12, max_size=12))
 def test_what_a_prompt_adds_to_both_runs_changes_nothing(a, b, shifts):
     shift = np.repeat(shifts, 2)
-    plain = difference(*(make_side({"m": np.array(v)}, PROMPTS) for v in (a, b)), "m")
-    moved = difference(*(make_side({"m": np.array(v) + shift}, PROMPTS) for v in (a, b)), "m")
+    plain = difference(*(make_data({"m": np.array(v)}, PROMPTS) for v in (a, b)), "m")
+    moved = difference(*(make_data({"m": np.array(v) + shift}, PROMPTS) for v in (a, b)), "m")
     assert moved.change == pytest.approx(plain.change, abs=1e-9)
     assert moved.p == pytest.approx(plain.p, abs=2e-3)  # a tie may break by rounding
     assert moved.interval.low == pytest.approx(plain.interval.low, abs=1e-6)
@@ -148,7 +149,7 @@ def test_holm_counts_every_gated_row():
     new = base + 1.2 + np.random.default_rng(5).standard_normal(24) * 2
     alone = verdict(base, new)
     many = {f"m{i}": UP for i in range(12)}
-    sides = [make_side(dict.fromkeys(many, v), PROMPTS) for v in (base, new)]
+    sides = [make_data(dict.fromkeys(many, v), PROMPTS) for v in (base, new)]
     rows = gate(sides[1], sides[0], many).rows
     assert alone.p_adjusted == alone.p
     assert all(r.p_adjusted == pytest.approx(min(1, 12 * r.p)) for r in rows)
@@ -166,7 +167,7 @@ def test_a_window_bounds_the_new_value_on_both_sides(window, expected):
 
 
 def test_a_gate_may_have_limits_and_a_window():
-    sides = [make_side({"m": values(s)}, PROMPTS) for s in (0, 0)]
+    sides = [make_data({"m": values(s)}, PROMPTS) for s in (0, 0)]
     result = gate(sides[1], sides[0], {"m": Gate(max_increase=1.0, window=[20.0, 30.0])})
     assert [str(r.verdict) for r in result.rows] == ["PASS", "REGRESSED"]
     assert result.exit_code == 10
@@ -200,7 +201,7 @@ def test_repeats_regress_in_at_most_5_percent_of_gates_and_a_real_change_is_foun
             noise = level + draw.standard_normal((12, 1)) + draw.standard_normal((12, 2))
             return {f"m{i}": (noise + draw.standard_normal((12, 2)) + shift * (i == 1)).ravel() for i in range(3)}
 
-        a, b, c = (make_side(scores(s), PROMPTS) for s in (0.0, 0.0, 4.0))
+        a, b, c = (make_data(scores(s), PROMPTS) for s in (0.0, 0.0, 4.0))
         false += gate(b, a, gates).verdict is Verdict.REGRESSED
         found += gate(c, a, gates).rows[1].verdict is Verdict.REGRESSED
     assert false <= 6  # 2 expected of 40 at most; more than 6 has p < 0.004
@@ -231,9 +232,9 @@ def test_interleaved_speed_is_gated_a_row_a_shape(tmp_path):
 def test_memory_is_gated_by_its_repeats_too(tmp_path):
     a, b = speed_runs(tmp_path, bench={"session": "s1"})
     for run in (a, b):
-        rows = [r for r in run.rows("metrics") if r["metric"] == "latency"]
-        run.append("metrics", [{**r, "metric": "peak_bytes", "unit": "byte"} for r in rows])
-    edit(b, "timings", lambda r: {**r, "bytes": 2})
+        rows = [r for r in run.rows(MetricRow) if r.metric == "latency"]
+        run.append(MetricRow, [{**r, "metric": "peak_bytes", "unit": "byte"} for r in rows])
+    edit(b, TimingRow, lambda r: {**r, "bytes": 2})
     spec = {"peak_bytes": Gate(max_increase=10.0)}
     assert [str(r.verdict) for r in gate(b, a, spec).rows] == ["REGRESSED", "REGRESSED"]
     assert gate(a, a, spec).verdict is Verdict.PASS
@@ -242,7 +243,7 @@ def test_memory_is_gated_by_its_repeats_too(tmp_path):
 
 def test_three_repeats_cannot_fire_and_say_so(tmp_path):
     a, b = speed_runs(tmp_path, slow=SLOW[:3], bench={"session": "s1"})
-    edit(a, "timings", lambda r: r if r["repeat"] < 3 else None)
+    edit(a, TimingRow, lambda r: r if r.repeat < 3 else None)
     row = gate(b, a, {"latency": Gate(max_increase=10.0, slice="32x32x9")}).rows[0]
     assert row.verdict is Verdict.INCONCLUSIVE
     assert "3 repeats give no p below 0.1" in row.reason

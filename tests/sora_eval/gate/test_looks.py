@@ -16,7 +16,7 @@ from sora_eval.stats.intervals import RESAMPLES, difference_interval, jackknife_
 from sora_eval.stats.power import ALPHA, permutations_for
 from sora_eval.suite import Gate
 from sora_eval.util.errors import SuiteError
-from tests.sora_eval.synthetic import make_run, make_side, reopened
+from tests.sora_eval.synthetic import make_data, make_run, reopened
 
 kinds = st.sampled_from(list(SPENDING))
 
@@ -80,7 +80,7 @@ def test_a_verdict_that_5_percent_supports_is_open_at_a_smaller_level(rng):
     prompts = [f"p{i:02d}" for i in range(16)]
     base = 10 + rng.standard_normal(16)
     new = base + 2 + 3 * rng.standard_normal(16)
-    sides = [make_side({"m": v}, prompts) for v in (base, new)]
+    sides = [make_data({"m": v}, prompts) for v in (base, new)]
     p = gate(sides[1], sides[0], {"m": Gate(max_increase=1.0)}).rows[0].p
     for alpha, expected in ((p * 1.01, Verdict.REGRESSED), (p * 0.99, Verdict.INCONCLUSIVE)):
         result = gate(sides[1], sides[0], {"m": Gate(max_increase=1.0)}, alpha=alpha)
@@ -117,7 +117,7 @@ def sized(new, prompts, pool=16, alpha=ALPHA, decided=True):
 
 def test_a_sized_run_is_compared_on_its_prompts_and_a_lost_case_is_still_missing(rng):
     prompts = [f"p{i:02d}" for i in range(16)]
-    base = make_side({"m": 10 + rng.standard_normal(16)}, prompts)
+    base = make_data({"m": 10 + rng.standard_normal(16)}, prompts)
     run = sized(base, prompts[:8], alpha=0.01)
     result = gate(run, base, {"m": Gate(max_increase=5.0)})
     assert (result.verdict, result.alpha, result.rows[0].n) == (Verdict.PASS, 0.01, 8)
@@ -153,7 +153,7 @@ def test_what_more_prompts_may_decide_is_waited_for(verdicts, decided):
 def decide(base, new, prompts, spec, levels):
     """(verdict, prompts used) of a sequence of looks."""
     for look in levels:
-        sides = [make_side({"m": v[: look.prompts]}, prompts[: look.prompts]) for v in (base, new)]
+        sides = [make_data({"m": v[: look.prompts]}, prompts[: look.prompts]) for v in (base, new)]
         result = gate(sides[1], sides[0], {"m": spec}, alpha=look.alpha)
         if is_decided(result):
             break

@@ -14,6 +14,7 @@ from sora_eval.metrics.physics_iq.takes import Takes, parse_name
 from sora_eval.pipeline import run as evaluate
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
+from sora_eval.runs.rows import MetricRow, ScoreRow
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import ClipError, Undefined
 from sora_eval.video.codec import write_clip
@@ -294,16 +295,16 @@ def test_a_folder_of_generated_clips_is_scored_by_the_shipped_suite(filmed, tmp_
     save(made, "0002_perspective-right_trimmed-slide.mkv", moving(2, 12))
     save(made, "0003_perspective-left_trimmed-run.mkv", moving(3, frames=12))
     run = evaluate.run(load_suite("physics_iq"), f"folder:{made}", tmp_path / "runs")
-    rows = {r["metric"]: r for r in run.rows("metrics") if r["slice"] == "all"}
-    assert (rows["physics_iq.verified"]["n_scored"], rows["physics_iq.verified"]["n_expected"]) == (2, 3)
-    assert "exactly 5 s, 20 frames" in rows["physics_iq.verified"]["reason"]
-    assert rows["physics_iq.original"]["value"] == 100.0
-    assert rows["physics_iq.original"]["high"] == 100.0
-    reasons = {r["id"]: r["reason"] for r in run.rows("scores") if r["metric"] == "physics_iq.mse"}
+    rows = {r.metric: r for r in run.rows(MetricRow) if r.slice == "all"}
+    assert (rows["physics_iq.verified"].n_scored, rows["physics_iq.verified"].n_expected) == (2, 3)
+    assert "exactly 5 s, 20 frames" in rows["physics_iq.verified"].reason
+    assert rows["physics_iq.original"].value == 100.0
+    assert rows["physics_iq.original"].high == 100.0
+    reasons = {r.id: r.reason for r in run.rows(ScoreRow) if r.metric == "physics_iq.mse"}
     assert "12 frames" in reasons["0003_perspective-left_trimmed-run/native/0"]
-    json.dumps(run.rows("scores"))
+    json.dumps(run.rows(ScoreRow))
     (tmp_path / "physics-IQ-benchmark").rename(tmp_path / "elsewhere")
     again = evaluate.run(load_suite("physics_iq"), f"folder:{made}", tmp_path / "runs")
-    row = again.rows("metrics")[0]
-    assert row["status"] == "error"
-    assert "real = 'physics-IQ-benchmark' is not a folder" in row["reason"]
+    row = again.rows(MetricRow)[0]
+    assert row.status == "error"
+    assert "real = 'physics-IQ-benchmark' is not a folder" in row.reason

@@ -9,6 +9,7 @@ from sora_eval.metrics.create import create
 from sora_eval.pipeline import run as evaluate
 from sora_eval.records.clip import Clip
 from sora_eval.registry.metrics import REGISTRY
+from sora_eval.runs.rows import AttributionRow, MetricRow
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import SuiteError, Undefined
 from sora_eval.video.codec import write_clip
@@ -74,27 +75,27 @@ def set_rows(tmp_path, network, made, real):
     (tmp_path / "s.toml").write_text('[suite]\nid = "s"\n' + tables)
     made, real = folder_of(tmp_path / "made", made), folder_of(tmp_path / "real", real)
     run = evaluate.run(load_suite(tmp_path / "s.toml"), f"folder:{made}", tmp_path / "runs", reference=f"folder:{real}")
-    return run, {r["metric"]: r for r in run.rows("metrics") if r["slice"] == "all"}
+    return run, {r.metric: r for r in run.rows(MetricRow) if r.slice == "all"}
 
 
 def test_one_clip_is_no_set(tmp_path, network, rng):
     clips = rng.integers(0, 256, (6, 4, 16, 16, 3), dtype=np.uint8)
     run, rows = set_rows(tmp_path, network, clips[:1], clips[1:])
     for name, row in rows.items():
-        assert (row["value"], row["status"], row["n_scored"]) == (None, "undefined", 1), name
-        assert "1 generated and 5 reference clips; at least" in row["reason"]
-    assert run.rows("attribution") == []
+        assert (row.value, row.status, row.n_scored) == (None, "undefined", 1), name
+        assert "1 generated and 5 reference clips; at least" in row.reason
+    assert run.rows(AttributionRow) == []
 
 
 def test_sets_of_constant_clips_and_of_mixed_sizes_have_values(tmp_path, network, rng):
     constant = [np.full((4, 16, 16, 3), 9, np.uint8)] * 6
     mixed = [rng.integers(0, 256, (4 + i, 16 + 8 * i, 24, 3), dtype=np.uint8) for i in range(5)]
     run, rows = set_rows(tmp_path, network, constant, mixed)
-    assert all(np.isfinite(r["value"]) for r in rows.values())
-    assert rows["recall"]["value"] == 0.0  # one clip repeated covers nothing
-    values = [r for r in run.rows("attribution") if r["metric"] == "fvd"]
-    assert sorted(r["rank"] for r in values) == [1, 2, 3, 4, 5, 6]
-    assert np.isfinite([r["value"] for r in values]).all()
+    assert all(np.isfinite(r.value) for r in rows.values())
+    assert rows["recall"].value == 0.0  # one clip repeated covers nothing
+    values = [r for r in run.rows(AttributionRow) if r.metric == "fvd"]
+    assert sorted(r.rank for r in values) == [1, 2, 3, 4, 5, 6]
+    assert np.isfinite([r.value for r in values]).all()
 
 
 def test_an_extrapolation_that_does_not_hold_is_a_row_with_the_reason(tmp_path, network, rng):
@@ -104,7 +105,7 @@ def test_an_extrapolation_that_does_not_hold_is_a_row_with_the_reason(tmp_path, 
     )
     made = folder_of(tmp_path / "made", clips)
     run = evaluate.run(load_suite(tmp_path / "s.toml"), f"folder:{made}", tmp_path / "runs", reference=f"folder:{made}")
-    fvd, limit = run.rows("metrics")
+    fvd, limit = run.rows(MetricRow)
     assert (fvd["metric"], fvd["status"]) == ("fvd", "ok")
     assert (limit["metric"], limit["status"], limit["value"]) == ("fvd.infinity", "undefined", None)
     assert "at least 240 of each are needed. Use 'kvd'" in limit["reason"]

@@ -8,6 +8,7 @@ from reports import frames
 from reports.text import tables
 from sora_eval.pipeline import run as evaluate
 from sora_eval.runs.folder import RunFolder
+from sora_eval.runs.rows import MetricRow
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import SuiteError
 
@@ -22,7 +23,7 @@ def run(workspace):
 
 
 def rows_of(run, label):
-    return {r["metric"]: r for r in run.rows("metrics") if r["slice"] == label}
+    return {r.metric: r for r in run.rows(MetricRow) if r.slice == label}
 
 
 def test_floors_are_rows_with_value_n_and_interval(run):
@@ -41,10 +42,10 @@ def test_floors_are_rows_with_value_n_and_interval(run):
 
 
 def test_a_floor_that_cannot_be_opened_is_an_error_row(run):
-    (row,) = [r for r in run.rows("metrics") if r["slice"] == "floor:vae:gone"]
-    assert (row["status"], row["value"]) == ("error", None)
-    assert "gone" in row["reason"]
-    assert run.head["failed_metrics"] == 1
+    (row,) = [r for r in run.rows(MetricRow) if r.slice == "floor:vae:gone"]
+    assert (row.status, row.value) == ("error", None)
+    assert "gone" in row.reason
+    assert run.head.failed_metrics == 1
 
 
 def test_floors_stand_beside_the_value(run):
@@ -59,13 +60,13 @@ def test_floors_stand_beside_the_value(run):
 
 
 def test_a_run_that_was_killed_goes_on_with_its_floors(run):
-    whole, path = run.rows("metrics"), run.path / "floors.jsonl"
+    whole, path = run.rows(MetricRow), run.path / "floors.jsonl"
     lines = path.read_text().splitlines(keepends=True)
     (run.path / "metrics.jsonl").unlink()
     path.write_text("".join(lines[: 6 * 5]) + '{"floor": "torn')
     resumed = evaluate.resume(RunFolder.open(run.path))
     assert path.read_text().splitlines(keepends=True) == lines
-    assert json.dumps(resumed.rows("metrics")) == json.dumps(whole)
+    assert json.dumps(resumed.rows(MetricRow)) == json.dumps(whole)
 
 
 def test_floors_do_not_change_what_a_suite_asks_and_need_prompts(workspace, run):

@@ -13,6 +13,7 @@ import pytest
 from sora_eval.pipeline import run as evaluate
 from sora_eval.registry.metrics import REGISTRY
 from sora_eval.runs.folder import RunFolder
+from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import RunError, SuiteError
 from tests.sora_eval.video.test_codec import encode
@@ -37,20 +38,20 @@ def test_every_case_has_its_rows_and_every_number_its_signature(workspace):
     run = run_small()
     suite = load_suite("small.toml")
     ids = [c.id for c in suite.cases]
-    assert [r["id"] for r in run.rows("samples")] == ids
+    assert [r.id for r in run.rows(SampleRow)] == ids
     outputs = {"temporal_flickering", "clip_score"} | {
         f"physics_laws.{law}" for law in ("permanence", "continuity", "rigidity", "free_fall", "collision", "support")
     }
-    assert {(r["id"], r["metric"]) for r in run.rows("scores")} == {(i, m) for i in ids for m in outputs}
-    for row in run.rows("metrics"):
-        assert row["signature"]
-        assert row["n_expected"] >= row["n_scored"]
-        if row["status"] == "ok" and row["low"] is not None:
-            assert row["low"] <= row["value"] + 1e-9
-            assert row["value"] <= row["high"] + 1e-9
-    whole = {r["metric"]: r["value"] for r in run.rows("metrics") if r["slice"] == "all"}
+    assert {(r.id, r.metric) for r in run.rows(ScoreRow)} == {(i, m) for i in ids for m in outputs}
+    for row in run.rows(MetricRow):
+        assert row.signature
+        assert row.n_expected >= row.n_scored
+        if row.status == "ok" and row.low is not None:
+            assert row.low <= row.value + 1e-9
+            assert row.value <= row.high + 1e-9
+    whole = {r.metric: r.value for r in run.rows(MetricRow) if r.slice == "all"}
     assert whole["physics_laws.permanence"] == 1.0
-    stages = {(r["stage"], r["repeat"]) for r in run.rows("timings")}
+    stages = {(r.stage, r.repeat) for r in run.rows(TimingRow)}
     assert stages == {("first", 0), ("whole", 0), ("whole", 1)}
     head = run.head
     assert (head["status"], head["partial"], head["failed_cases"]) == ("success", False, 0)
@@ -63,23 +64,23 @@ def test_two_runs_of_one_generator_have_the_same_numbers(workspace):
 
 def test_a_limit_makes_a_partial_run_of_the_same_cases(workspace):
     whole, part = run_small(), run_small(limit=5)
-    assert part.head["partial"] is True
+    assert part.head.partial is True
     assert tables(part)["samples"] == tables(whole)["samples"][:5]
 
 
 def test_failures_are_rows_with_found_and_expected_and_the_rest_is_scored(workspace):
     run = run_small("python:my_generator:broken")
-    rows = {r["id"]: r for r in run.rows("samples")}
-    errors = [r["error"] for r in rows.values() if r["status"] == "error"]
+    rows = {r.id: r for r in run.rows(SampleRow)}
+    errors = [r.error for r in rows.values() if r.status == "error"]
     assert any(e == "RuntimeError: no red today" for e in errors)
     assert any("NaN or infinite" in e for e in errors)
     assert any("found frames (8, 32, 32, 3), expected (9, 32, 32, 3)" in e for e in errors)
     assert any("NoneType; expected a numpy array" in e for e in errors)
     assert 0 < len(errors) < len(rows)
-    for row in run.rows("scores"):
-        if rows[row["id"]]["status"] == "error":
-            assert (row["value"], row["status"]) == (None, "error")
-    flicker = next(r for r in run.rows("metrics") if r["metric"] == "temporal_flickering" and r["slice"] == "all")
+    for row in run.rows(ScoreRow):
+        if rows[row.id]["status"] == "error":
+            assert (row.value, row.status) == (None, "error")
+    flicker = next(r for r in run.rows(MetricRow) if r.metric == "temporal_flickering" and r.slice == "all")
     assert flicker["n_expected"] == len(rows)
     assert flicker["n_scored"] == len(rows) - len(errors)
     assert "clips that failed" in flicker["reason"]
@@ -89,11 +90,11 @@ def test_a_missing_weight_is_an_error_row_and_the_rest_goes_on(workspace):
     text = (workspace / "small.toml").read_text()
     (workspace / "small.toml").write_text(text.replace("[metrics.clip_score]", '[metrics.clip_score]\nmodel = "no/such"'))
     run = run_small(limit=3)
-    row = next(r for r in run.rows("metrics") if r["metric"] == "clip_score")
-    assert (row["status"], row["value"], row["n_scored"]) == ("error", None, 0)
-    assert "neither 'world', a folder in open_clip's format, nor" in row["reason"]
-    assert run.head["failed_metrics"] == 1
-    assert next(r for r in run.rows("metrics") if r["metric"] == "temporal_flickering")["n_scored"] == 3
+    row = next(r for r in run.rows(MetricRow) if r.metric == "clip_score")
+    assert (row.status, row.value, row.n_scored) == ("error", None, 0)
+    assert "neither 'world', a folder in open_clip's format, nor" in row.reason
+    assert run.head.failed_metrics == 1
+    assert next(r for r in run.rows(MetricRow) if r.metric == "temporal_flickering")["n_scored"] == 3
 
 
 def _kill_when(arguments, run_root, table, rows):
@@ -125,7 +126,7 @@ def test_killed_twice_and_resumed_a_run_ends_like_an_undisturbed_one(workspace):
     with (run / "scores.jsonl").open("a") as file:
         file.write('{"id": "torn", "metric"')
     resumed = evaluate.resume(RunFolder.open(run))
-    assert resumed.head["status"] == "success"
+    assert resumed.head.status == "success"
     assert tables(resumed) == tables(whole)
     assert sorted(p.name for p in (run / "clips").iterdir()) == sorted(p.name for p in (whole.path / "clips").iterdir())
 
@@ -144,7 +145,7 @@ def test_a_clip_that_changed_on_disk_is_not_scored(workspace):
     clips = sorted((run.path / "clips").iterdir())
     clips[0].write_bytes(clips[1].read_bytes())
     evaluate.rescore(run)
-    reasons = {r["reason"] for r in run.rows("scores") if r["status"] == "error"}
+    reasons = {r.reason for r in run.rows(ScoreRow) if r.status == "error"}
     assert any("has changed since it was made" in r for r in reasons)
 
 
@@ -178,13 +179,13 @@ def test_a_folder_of_real_videos_is_scored_reading_each_file_once(workspace, vid
     (workspace / "native.toml").write_text(NATIVE)
     run = evaluate.run(load_suite("native.toml"), f"folder:{videos}", evaluate.Path("runs"))
     assert sorted(reads) == ["clip_0.mp4", "clip_1.mp4", "clip_2.mp4", "cut.mp4", "notes.mp4"]
-    rows = {r["prompt_id"]: r for r in run.rows("samples")}
-    assert {k for k, r in rows.items() if r["status"] == "error"} == {"cut", "notes"}
-    assert "truncated" in rows["cut"]["error"]
-    assert (rows["clip_1"]["width"], rows["clip_1"]["frames"], rows["clip_1"]["fps"]) == (64, 30, 24.0)
+    rows = {r.prompt_id: r for r in run.rows(SampleRow)}
+    assert {k for k, r in rows.items() if r.status == "error"} == {"cut", "notes"}
+    assert "truncated" in rows["cut"].error
+    assert (rows["clip_1"].width, rows["clip_1"].frames, rows["clip_1"].fps) == (64, 30, 24.0)
     for metric in ("temporal_flickering", "warping_error", "dynamic_degree"):
-        row = next(r for r in run.rows("metrics") if r["metric"] == metric and r["slice"] == "all")
-        assert (row["n_scored"], row["n_expected"]) == (3, 5)
+        row = next(r for r in run.rows(MetricRow) if r.metric == metric and r.slice == "all")
+        assert (row.n_scored, row.n_expected) == (3, 5)
     assert not any((run.path / "clips").iterdir())  # they exist already
 
 
@@ -219,7 +220,7 @@ def test_set_metrics_carry_their_reference_and_their_null(workspace):
     (workspace / "sets.toml").write_text(text + '[reference]\ngenerator = "world"\n[metrics.fvd]\n[metrics.kvd]\n')
     suite = load_suite("sets.toml")
     good, bad = (evaluate.run(suite, f"python:my_generator:{n}", evaluate.Path("runs")) for n in ("generate", "noisy"))
-    rows = [{r["metric"]: r for r in run.rows("metrics")} for run in (good, bad)]
+    rows = [{r.metric: r for r in run.rows(MetricRow)} for run in (good, bad)]
     assert rows[0]["fvd"]["value"] < rows[1]["fvd"]["value"]
     assert rows[1]["fvd"]["p"] < 0.05 < rows[0]["fvd"]["p"]
     assert rows[0]["fvd"]["null"] > 0
@@ -229,5 +230,5 @@ def test_set_metrics_carry_their_reference_and_their_null(workspace):
     other = evaluate.run(
         evaluate.with_reference(suite, "python:my_generator:noisy"), "python:my_generator:generate", evaluate.Path("runs")
     )
-    row = next(r for r in other.rows("metrics") if r["metric"] == "fvd")
-    assert row["signature"] != rows[0]["fvd"]["signature"]  # another reference set, another number
+    row = next(r for r in other.rows(MetricRow) if r.metric == "fvd")
+    assert row.signature != rows[0]["fvd"]["signature"]  # another reference set, another number

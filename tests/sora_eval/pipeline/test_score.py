@@ -12,6 +12,7 @@ from sora_eval.pipeline.workers import Workers
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
 from sora_eval.runs.folder import RunFolder
+from sora_eval.runs.rows import ScoreRow
 from sora_eval.suite import Suite, SuiteHead
 from sora_eval.util.errors import RunError
 
@@ -49,7 +50,7 @@ def peak_of(number, root):
     score(folder, suite, source.cases(), source)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert len(folder.rows("scores")) == number
+    assert len(folder.rows(ScoreRow)) == number
     assert source.reads == [c.id for c in source.cases()]
     assert source.most <= 2  # the one that is scored, and the one before it while the next is read
     return peak

@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sora_eval.compare.difference import difference
-from sora_eval.compare.run_data import side_of
+from sora_eval.compare.run_data import data_of
 from sora_eval.pipeline import run as evaluate
 from sora_eval.pipeline.canonical import on_canvas
 from sora_eval.records.bucket import AXES, Bucket, describe, incomparable, pooling_note, spread
 from sora_eval.records.clip import Clip
 from sora_eval.records.verdict import Verdict
+from sora_eval.runs.rows import AttributionRow, MetricRow, ScoreRow
 from sora_eval.suite import Canonical, load_suite
 from sora_eval.util.errors import SuiteError, Undefined
 from sora_eval.video.codec import read_clip, write_clip
@@ -42,7 +43,7 @@ def test_buckets_differ_by_axis():
 def test_pooling_is_named_for_what_a_metric_is_sensitive_to_only():
     mixed = [SMALL, SMALL, Bucket(64, 64, 16, 8.0)]
     row = describe(mixed, AXES)
-    assert row["buckets"] == {"32x32x16@8": 2, "64x64x16@8": 1}
+    assert row.buckets == {"32x32x16@8": 2, "64x64x16@8": 1}
     assert pooling_note(row) == "pooled over 2 buckets that differ in resolution, to which it is not invariant"
     assert pooling_note(describe(mixed, ("aspect", "fps"))) == ""
     assert pooling_note(describe(mixed[:2], AXES)) == ""
@@ -104,19 +105,19 @@ def run(tmp_path, folder, text, reference=None):
 
 def test_rows_say_what_they_pool_and_every_bucket_has_its_own(tmp_path, folder, network):
     text = f"[metrics.temporal_flickering]\n[metrics.warping_error]\n[metrics.kvd]\nnetwork = {json.dumps(str(network))}\n"
-    rows = {(r["metric"], r["slice"]): r for r in run(tmp_path, folder, text).rows("metrics")}
+    rows = {(r.metric, r.slice): r for r in run(tmp_path, folder, text).rows(MetricRow)}
     assert {s for _, s in rows} == {"all", "24x16x8", "48x32x8"}
     whole = rows["kvd", "all"]
-    assert whole["pooled"] == ["resolution"]
-    assert "pooled over 2 buckets that differ in resolution" in whole["reason"]
-    assert whole["buckets"] == {"24x16x8@8": 2, "48x32x8@8": 2}
+    assert whole.pooled == ["resolution"]
+    assert "pooled over 2 buckets that differ in resolution" in whole.reason
+    assert whole.buckets == {"24x16x8@8": 2, "48x32x8@8": 2}
     part = rows["kvd", "48x32x8"]
     assert (part["n_scored"], part["pooled"]) == (2, [])
     assert "2 reference clips" in part["reason"]
-    assert part["signature"] != whole["signature"]  # another part of the reference set
+    assert part["signature"] != whole.signature  # another part of the reference set
     # Nearest doubling moves no pixel difference, so flickering may be pooled over resolution.
-    assert "resolution" not in rows["temporal_flickering", "all"]["sensitive_to"]
-    assert rows["temporal_flickering", "all"]["reason"] == ""
+    assert "resolution" not in rows["temporal_flickering", "all"].sensitive_to
+    assert rows["temporal_flickering", "all"].reason == ""
 
 
 def test_comparing_runs_across_buckets_is_refused_but_for_what_does_not_change(tmp_path, folder):
@@ -127,12 +128,12 @@ def test_comparing_runs_across_buckets_is_refused_but_for_what_does_not_change(t
         clip = read_clip(file)
         write_clip(Clip(clip.frames.repeat(2, 1).repeat(2, 2), 8.0), doubled / file.name)
     pair = [run(tmp_path, path, text, folder) for path in (folder, doubled)]
-    refused = difference(*map(side_of, pair), "warping_error")
+    refused = difference(*map(data_of, pair), "warping_error")
     assert refused.status is Verdict.NOT_COMPARABLE
     assert "cases differ in resolution (24x16x8@8 against 48x32x8@8)" in refused.reason
-    assert difference(*map(side_of, pair), "temporal_flickering").change == pytest.approx(0.0, abs=1e-12)
+    assert difference(*map(data_of, pair), "temporal_flickering").change == pytest.approx(0.0, abs=1e-12)
     pair = [run(tmp_path, path, f"[canonical]\narea = 384\n{text}", folder) for path in (folder, doubled)]
-    assert difference(*map(side_of, pair), "warping_error").status is None
+    assert difference(*map(data_of, pair), "warping_error").status is None
 
 
 def test_on_a_canonical_canvas_nothing_is_pooled_and_the_signature_says_so(tmp_path, folder, network):
@@ -141,17 +142,17 @@ def test_on_a_canonical_canvas_nothing_is_pooled_and_the_signature_says_so(tmp_p
         f"[metrics.kvd]\nnetwork = {json.dumps(str(network))}\n"
     )
     out = run(tmp_path, folder, text)
-    for row in out.rows("metrics"):
-        physics = row["metric"].startswith("physics")
-        assert row["pooled"] == []
-        assert ("|canonical:area=384" in row["signature"]) is not physics  # its facts are in pixels of the clip
-    assert all("|canonical:area=384" in r["signature"] for r in out.rows("attribution"))
+    for row in out.rows(MetricRow):
+        physics = row.metric.startswith("physics")
+        assert row.pooled == []
+        assert ("|canonical:area=384" in row.signature) is not physics  # its facts are in pixels of the clip
+    assert all("|canonical:area=384" in r.signature for r in out.rows(AttributionRow))
 
 
 def test_a_clip_that_does_not_fill_the_canvas_is_a_row_with_the_reason(tmp_path, folder):
     out = run(tmp_path, folder, "[canonical]\nfps = 12\n[metrics.temporal_flickering]\n")
-    assert {r["reason"] for r in out.rows("scores")} == {"8 fps; the canonical canvas has 12, and frames are not invented"}
-    assert out.rows("metrics")[0]["status"] == "undefined"
+    assert {r.reason for r in out.rows(ScoreRow)} == {"8 fps; the canonical canvas has 12, and frames are not invented"}
+    assert out.rows(MetricRow)[0].status == "undefined"
 
 
 @pytest.mark.parametrize(("line", "words"), [("aspect = 'wide'", "expected WIDTH:HEIGHT"), ("colour = 1", "is not known")])

@@ -10,6 +10,7 @@ from sora_eval.generators.opening import open_generator, with_device
 from sora_eval.generators.protocol import Capabilities
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
+from sora_eval.runs.rows import MetricRow, TimingRow
 from sora_eval.speed.scaling import cost_of, lead_of_attention
 from sora_eval.speed.session import bench
 from sora_eval.speed.summary import summarise
@@ -124,25 +125,25 @@ def test_two_arms_take_turns_and_repeats_go_on_until_both_minima_are_met():
     rounds = log[4:]  # after a first call and a warm-up each
     assert rounds == ["A", "B"] * 5  # three repeats are 0.03 s, five are 0.05 s
     for own in rows:
-        assert [r["stage"] for r in own].count("first") == 1
-        assert [(r["repeat"], r["round"]) for r in own if r["stage"] == "whole"] == [(i, i) for i in range(5)]
-        assert {r["flops"] for r in own if r["stage"] == "whole"} == {100}
+        assert [r.stage for r in own].count("first") == 1
+        assert [(r.repeat, r.round) for r in own if r.stage == "whole"] == [(i, i) for i in range(5)]
+        assert {r.flops for r in own if r.stage == "whole"} == {100}
 
 
 def test_what_fails_or_cannot_be_made_is_one_row_with_its_reason():
     group = [p for g in groups(shapes=["17x16x5", "16x16x5"]) for p in g]
     rows = time_group(suite_of(), [Stub("A", [], lambda requests: "no memory")], group)[0]
-    assert [(r["stage"], r["seconds"]) for r in rows] == [("failed", None)] * 2
-    assert "width = 17 is not a multiple of 8; nearest valid: 16, 24" in rows[0]["reason"]
-    assert rows[1]["reason"] == "no memory"
-    assert {r["status"] for r in summarise(rows, "s")} == {"error"}
+    assert [(r.stage, r.seconds) for r in rows] == [("failed", None)] * 2
+    assert "width = 17 is not a multiple of 8; nearest valid: 16, 24" in rows[0].reason
+    assert rows[1].reason == "no memory"
+    assert {r.status for r in summarise(rows, "s")} == {"error"}
 
 
 def test_a_mixed_list_is_served_in_every_way_that_all_arms_know():
     suite = suite_of(scenarios=["mixed"], mixed=["16x16x5", "24x16x1"])
     (group,), _ = plan(suite, [Stub("A", [], packings=("packed", "single")), Stub("B", [], packings=("single", "packed"))])
     assert [p.id for p in group] == ["mixed:packed", "mixed:single"]
-    metrics = {r["metric"]: r for r in summarise(time_group(suite, [Stub("A", [])], group[:1])[0], "s", peak_flops=1e6)}
+    metrics = {r.metric: r for r in summarise(time_group(suite, [Stub("A", [])], group[:1])[0], "s", peak_flops=1e6)}
     assert metrics["clips_per_second"]["value"] == pytest.approx(2 / 0.02)
     assert metrics["frames_per_second"]["value"] == pytest.approx(6 / 0.02)
     assert metrics["share_of_peak"]["value"] == pytest.approx(100 * 100 / 0.02 / 1e6)
@@ -211,11 +212,11 @@ def test_bench_of_two_generators_leaves_two_runs_of_one_session(workspace):
     assert heads[0]["bench"]["session"] == heads[1]["bench"]["session"]
     assert heads[0]["bench"]["matrix_peak_flops"] > 0
     assert [h["status"] for h in heads] == ["success"] * 2
-    values = [{(m["metric"], m["slice"]): m for m in r.rows("metrics")} for r in runs]
+    values = [{(m["metric"], m["slice"]): m for m in r.rows(MetricRow)} for r in runs]
     key = ("latency", "32x32x5")
     assert values[0][key]["value"] < values[1][key]["value"]
     assert values[0][key]["signature"] == values[1][key]["signature"]
-    assert {r["id"] for r in runs[0].rows("timings")} == {"32x32x5", "mixed:single", "mixed:batch"}
+    assert {r.id for r in runs[0].rows(TimingRow)} == {"32x32x5", "mixed:single", "mixed:batch"}
 
 
 def test_a_suite_without_a_sweep_or_with_an_unknown_scenario_is_refused(workspace):

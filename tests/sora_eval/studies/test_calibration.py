@@ -6,12 +6,13 @@ import pytest
 from reports.text.calibration import spread_table
 from sora_eval.cli.calibrate import calibrate as verb
 from sora_eval.gate.judge import gate
+from sora_eval.runs.rows import SampleRow
 from sora_eval.studies import repeats as calibrate
 from sora_eval.studies.calibration import passing, propose, spreads
 from sora_eval.suite import Gate, load_suite
 from sora_eval.suite.editing import write_gates
 from sora_eval.util.errors import SuiteError
-from tests.sora_eval.synthetic import make_run, make_side
+from tests.sora_eval.synthetic import make_data, make_run
 
 PROMPTS = [f"p{i // 2:02d}" for i in range(24)]
 
@@ -21,7 +22,7 @@ def repeats():
     draw = np.random.default_rng(0)
     level = np.repeat(draw.standard_normal(12), 2) + 20
     return [
-        make_side({"m": level + draw.standard_normal(24), "zero": draw.standard_normal(24)}, PROMPTS, seed_offset=k)
+        make_data({"m": level + draw.standard_normal(24), "zero": draw.standard_normal(24)}, PROMPTS, seed_offset=k)
         for k in range(5)
     ]
 
@@ -69,11 +70,11 @@ def test_repeats_that_are_none_are_named(repeats, tmp_path):
     other = make_run(
         tmp_path / "r", {"m": np.arange(24.0)}, seed_offset=9, generator={"name": "x", "checkpoint": "", "fingerprint": "w2"}
     )
-    from sora_eval.compare.run_data import side_of
+    from sora_eval.compare.run_data import data_of
 
     with pytest.raises(SuiteError, match="must be of one checkpoint"):
-        spreads([repeats[0], side_of(other)])
-    repeats[1].head["partial"] = True
+        spreads([repeats[0], data_of(other)])
+    repeats[1].head.partial = True
     with pytest.raises(SuiteError, match="is no repeat: the run is partial"):
         spreads(repeats)
 
@@ -102,10 +103,10 @@ def test_calibrate_generates_what_is_missing_and_writes_limits_with_their_proven
 def test_other_seeds_give_other_clips_of_the_same_cases(workspace):
     suite = load_suite("small.toml")
     a, b = calibrate.repeat(suite, "python:my_generator:generate", 2, workspace / "runs")
-    first, second = ({r["id"]: r["sha256"] for r in run.rows("samples")} for run in (a, b))
+    first, second = ({r.id: r.sha256 for r in run.rows(SampleRow)} for run in (a, b))
     assert first.keys() == second.keys()
     assert all(first[i] != second[i] for i in first)
-    assert [r.head["seed_offset"] for r in (a, b)] == [0, calibrate.STEP]
+    assert [r.head.seed_offset for r in (a, b)] == [0, calibrate.STEP]
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path):

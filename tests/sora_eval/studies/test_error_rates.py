@@ -6,22 +6,22 @@ import numpy as np
 import pytest
 
 from reports.text.error_rates import BEGIN, END, page_block, sees, table, write_between
-from sora_eval.compare.run_data import Side, side_of
+from sora_eval.compare.run_data import RunData, data_of
 from sora_eval.records.verdict import Verdict
 from sora_eval.studies.error_rates import SIGNIFICANT, WHOLE, Rates, compose, draw, error_rates
 from sora_eval.suite import Gate
 from sora_eval.util.errors import RunError, SuiteError
-from tests.sora_eval.synthetic import make_run, make_side
+from tests.sora_eval.synthetic import make_data, make_run
 
 PROMPTS = [f"p{i:02d}" for i in range(16)]
 GATES = {"flicker": Gate(max_increase=5, floor=0.02, reason="a test")}
 
 
-def repeats(count: int, shift: float = 0.0) -> list[Side]:
+def repeats(count: int, shift: float = 0.0) -> list[RunData]:
     """Runs of one checkpoint: a prompt has a difficulty of its own, seeds add noise."""
     hard = np.random.default_rng(0).normal(1, 0.3, len(PROMPTS))
     noise = [np.random.default_rng([1 + int(100 * shift), k]).normal(shift, 0.1, len(PROMPTS)) for k in range(count)]
-    return [make_side({"flicker": hard + n}, PROMPTS) for n in noise]
+    return [make_data({"flicker": hard + n}, PROMPTS) for n in noise]
 
 
 def whole(base, new, draws=40, **options) -> Rates:
@@ -31,7 +31,7 @@ def whole(base, new, draws=40, **options) -> Rates:
 def test_a_virtual_run_holds_each_prompts_clips_of_the_chosen_run(tmp_path):
     rng = np.random.default_rng(0)
     sides = [
-        side_of(make_run(tmp_path / str(k), {"m": np.full(24, k)}, {"fvd": np.full((24, 3), k)}, reference=rng.random((9, 3))))
+        data_of(make_run(tmp_path / str(k), {"m": np.full(24, k)}, {"fvd": np.full((24, 3), k)}, reference=rng.random((9, 3))))
         for k in range(3)
     ]
     chosen = {f"p{i:02d}": i % 3 for i in range(12)}
@@ -71,7 +71,7 @@ def test_the_rates_do_not_depend_on_the_workers():
 def test_a_pool_that_cannot_be_drawn_from_is_refused():
     with pytest.raises(SuiteError, match="at least 2"):
         whole(repeats(1), None)
-    other = make_side({"flicker": np.ones(3)}, PROMPTS[:3])
+    other = make_data({"flicker": np.ones(3)}, PROMPTS[:3])
     with pytest.raises(SuiteError, match="same cases"):
         whole(repeats(2), [other])
 

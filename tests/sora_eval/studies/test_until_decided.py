@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from reference_model.world.prompts import sample_prompts
-from sora_eval.compare.run_data import side_of
+from sora_eval.compare.run_data import data_of
 from sora_eval.gate import baseline
 from sora_eval.gate.judge import gate
 from sora_eval.pipeline import run as evaluate
 from sora_eval.records.verdict import Verdict
 from sora_eval.runs.folder import RunFolder, stored_suite
+from sora_eval.runs.rows import MetricRow, SampleRow
 from sora_eval.studies import until_decided as sizing
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import BaselineError, SuiteError
@@ -84,7 +85,7 @@ def test_a_large_change_is_decided_on_whole_prompts_before_the_pool_is_used_up(b
     used = head["sequential"]["prompts"]
     assert used == [p.id for p in load_suite("sized.toml").prompt_list][: len(used)]
     assert len(used) < 16
-    assert [s["prompt_id"] for s in folder.rows("samples")] == used
+    assert [s.prompt_id for s in folder.rows(SampleRow)] == used
     assert (head["status"], head["partial"], head["sequential"]["decided"]) == ("success", False, True)
     assert result.headline.endswith(f"decided after {len(used)} of 16 prompts")
     # A gate of the run on disk says the same as its last look, against the run and against the file it is promoted to.
@@ -102,7 +103,7 @@ def test_a_large_change_is_decided_on_whole_prompts_before_the_pool_is_used_up(b
 def test_what_stays_open_uses_the_pool_and_is_then_the_run_that_asked_all(base):
     folder, result = decide(base, "python:my_generator:unsteady", batch=8)
     whole = evaluate.run(load_suite("sized.toml"), "python:my_generator:unsteady", "whole")
-    looks = folder.head["sequential"]["looks"]
+    looks = folder.head.sequential.looks
     assert [(look["prompts"], look["verdict"]) for look in looks] == [(8, "INCONCLUSIVE"), (16, "INCONCLUSIVE")]
     assert sum(look["alpha"] for look in looks) == pytest.approx(0.05)
     assert result.headline == "gate: INCONCLUSIVE (1 gate); undecided after 16 of 16 prompts"
@@ -115,31 +116,31 @@ def test_a_set_metric_is_compared_on_the_prompts_asked_with_the_whole_reference_
     (workspace / "sized.toml").write_text(SUITE + added)
     base = evaluate.run(load_suite("sized.toml"), GENERATE, "sets")
     folder, result = decide(base, spending="pocock")
-    asked = len(folder.head["sequential"]["prompts"])
+    asked = len(folder.head.sequential.prompts)
     row = next(r for r in result.rows if r.metric == "kvd")
     assert result.verdict is Verdict.REGRESSED
     assert asked < 16
     assert (row.n, row.base is not None, row.verdict in (Verdict.REGRESSED, Verdict.INCONCLUSIVE)) == (asked, True, True)
-    assert len(side_of(folder).references["kvd"][0]) == 16
-    (value,) = [r["value"] for r in folder.rows("metrics") if r["metric"] == "kvd"]
+    assert len(data_of(folder).references["kvd"][0]) == 16
+    (value,) = [r.value for r in folder.rows(MetricRow) if r.metric == "kvd"]
     assert row.new == pytest.approx(value, rel=1e-5)
 
 
 def test_interrupted_at_any_prompt_and_resumed_it_ends_like_an_undisturbed_run(base, monkeypatch):
     undisturbed, expected = decide(base, "python:my_generator:stops", spending="pocock")
-    asked = len(undisturbed.rows("samples"))
+    asked = len(undisturbed.rows(SampleRow))
     for place in (1, asked - 1):
         monkeypatch.setenv("STOP", load_suite("sized.toml").prompt_list[place].text)
         with pytest.raises(KeyboardInterrupt):
             decide(base, "python:my_generator:stops", spending="pocock")
         run = max(Path("runs").iterdir(), key=lambda p: p.stat().st_ctime)
         folder = RunFolder.open(run)
-        assert folder.head["status"] == "cancelled"
+        assert folder.head.status == "cancelled"
         assert gate(folder, base, stored_suite(folder).gates).verdict is Verdict.ERROR
         monkeypatch.delenv("STOP")
         folder, result = sizing.resume(folder)
         assert rows(folder) == rows(undisturbed)
-        assert folder.head["sequential"] == undisturbed.head["sequential"]
+        assert folder.head.sequential == undisturbed.head.sequential
         assert result.rows == expected.rows
         again = sizing.resume(folder)[1]  # of a finished run: the same, and nothing is made anew
         assert (again.rows, again.headline) == (result.rows, result.headline)
@@ -195,10 +196,10 @@ def test_bad_input_is_one_message_before_anything_is_generated(base, workspace):
         assert not Path("runs").exists()
 
     refused(SuiteError, "spending function 'pokock' is not known; did you mean 'pocock'", spending="pokock")
-    side = side_of(base)
-    base.replace("samples", list(side.samples.values())[:-1])
+    side = data_of(base)
+    base.replace(SampleRow, list(side.samples.values())[:-1])
     refused(BaselineError, "lacks 1 of 16 cases of the pool, for example t015/32x32x5/0")
-    base.replace("samples", list(side.samples.values()))
+    base.replace(SampleRow, list(side.samples.values()))
     base.update_head(seed_offset=7)
     refused(BaselineError, "seeds shifted by 7")
     base.update_head(seed_offset=0, partial=True)
@@ -218,7 +219,7 @@ def test_bad_input_is_one_message_before_anything_is_generated(base, workspace):
 
 def test_another_baseline_on_resume_is_refused(base):
     folder, _ = decide(base)
-    sized = folder.head["sequential"]
+    sized = folder.head.sequential
     folder.update_head(sequential={**sized, "baseline_run": "another"})
     with pytest.raises(BaselineError, match="this run was begun against 'another': start a new one"):
         sizing.resume(folder)

@@ -1,0 +1,32 @@
+"""The slices of a run's summary: all cases, and those of each bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sora_eval.pipeline.generate import sample_row
+from sora_eval.records.bucket import Axis, Bucket, Pooling, pooling_of
+from sora_eval.records.case import Case
+from sora_eval.runs import slices
+from sora_eval.runs.rows import SampleRow
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Cases that a row is about. `buckets` holds those of the run whose clip is known."""
+
+    label: str
+    ids: Sequence[str]
+    buckets: Mapping[str, Bucket]
+
+    def pooling(self, ids: Sequence[str], sensitive: tuple[Axis, ...]) -> Pooling:
+        """What a row of these cases says of buckets."""
+        return pooling_of([self.buckets[i] for i in ids if i in self.buckets], sensitive)
+
+
+def summary_slices(cases: Sequence[Case], samples: Mapping[str, SampleRow]) -> list[Slice]:
+    """All cases, and a slice per bucket where there are several. A case without a clip belongs where it was asked for."""
+    rows = [samples.get(c.id) or sample_row(c, None, "", "not generated") for c in cases]
+    buckets = {r.id: r.bucket for r in rows if r.bucket is not None}
+    return [Slice(s.label, s.ids, buckets) for s in slices.slices_of(rows, ("all", "shape"))]

@@ -1,0 +1,184 @@
+"""Rows of set metrics: a distance of the generated vectors to the reference's, slice by slice, and what each clip adds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sora_eval.metrics.base import SetMetric
+from sora_eval.pipeline.score import REFERENCE
+from sora_eval.pipeline.slices import Slice
+from sora_eval.records.bucket import Axis, pooling_note
+from sora_eval.registry.metrics import REGISTRY
+from sora_eval.runs.folder import RunFolder
+from sora_eval.runs.rows import AttributionRow, MetricRow
+from sora_eval.stats.attribution import attribution
+from sora_eval.stats.distances import set_statistic
+from sora_eval.stats.intervals import Interval, jackknife_interval, split_halves, two_sample_p
+
+NO_INTERVAL = Interval(None, None, "none: resampling one set moves its bias; compare two runs instead")
+Features = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class _Sets:
+    """The vectors of one slice, (n, D) and (m, D), with what names them: case ids, and hashes of the reference clips."""
+
+    ids: list[str]
+    generated: npt.NDArray[Any]
+    clips: list[str]
+    real: npt.NDArray[Any]
+
+
+def set_rows(
+    name: str,
+    metric: SetMetric,
+    part: Slice,
+    folder: RunFolder,
+    missing: str,
+    prompt_of: Mapping[str, str],
+    signature: str,
+    sensitive: tuple[Axis, ...],
+) -> list[MetricRow]:
+    """The row of a set metric on one slice, and those of its further outputs. `missing` says why clips lack a vector."""
+    stored = folder.load_features(REFERENCE + name)
+    ids, generated = _vectors(folder.load_features(name), ids=set(part.ids))
+    # A bucket is compared with the clips of its own bucket; all clips with all of the reference set.
+    wanted = None if part.label == "all" else {str(part.buckets[i]) for i in part.ids if i in part.buckets}
+    clips, real = _vectors(stored, buckets=wanted, column="clips")
+    sets = _Sets(ids, generated, clips, real)
+    pooling, output = part.pooling(ids, sensitive), metric.outputs[0]
+    reasons = [missing, pooling_note(pooling)]
+    if not stored:
+        reasons.append("no reference set: give one with --reference folder:PATH")
+    elif len(stored["failed"]):
+        reasons.append(f"reference: {len(stored['failed'])} clips left out ({stored['failed'][0]})")
+    row = MetricRow(
+        metric=name,
+        slice=part.label,
+        value=None,
+        status="undefined",
+        n_expected=len(part.ids),
+        n_scored=len(generated),
+        unit=output.unit,
+        higher_is_better=output.higher_is_better,
+        signature=f"{signature}|reference:{hash_of(clips) if stored else 'none'}",
+        declared=name,
+        family=REGISTRY[name].family,
+        buckets=pooling.buckets,
+        sensitive_to=pooling.sensitive_to,
+        pooled=pooling.pooled,
+        statistic=metric.statistic,
+    )
+    if not stored or min(len(generated), len(real)) < metric.least:
+        if stored:
+            reasons.append(
+                f"{len(generated)} generated and {len(real)} reference clips; at least {metric.least} of each are needed"
+            )
+        row = row.model_copy(update={"reason": _joined(*reasons)})
+        return [row, *_further_rows(metric, row, None)]
+    metric.reset()
+    metric.update(generated)
+    metric.update(real, real=True)
+    row = _measured(row, metric, sets, [prompt_of[i] for i in ids], reasons)
+    return [row, *_further_rows(metric, row, len(real))]
+
+
+def _measured(row: MetricRow, metric: SetMetric, sets: _Sets, prompts: Sequence[str], reasons: Sequence[str]) -> MetricRow:
+    """The row with the value of two sets that are large enough, and with what the value is read beside."""
+    value = float(metric.compute())
+    statistic, (a, b) = set_statistic(metric.statistic, sets.generated, sets.real)
+    interval, clusters = NO_INTERVAL, np.array(prompts)
+    if metric.statistic.is_unbiased:
+        left = [statistic(a[clusters != p], b) for p in np.unique(clusters) if (clusters != p).sum() >= statistic.least]
+        interval = jackknife_interval(left, value)
+    null, size = split_halves(b, len(sets.generated), statistic) if len(b) >= 2 * metric.least else (None, 0)
+    against = "" if null is None else f"the reference against itself at n={size}: {null:.4g}"
+    return row.model_copy(
+        update={
+            "value": value,
+            "status": "ok",
+            "reason": _joined(f"{len(b)} reference clips", against, *reasons),
+            "low": interval.low,
+            "high": interval.high,
+            "method": interval.method,
+            "p": two_sample_p(a, b, statistic) if metric.statistic.is_distance else None,
+            "null": null,
+            "null_n": size,
+        }
+    )
+
+
+def _further_rows(metric: SetMetric, whole: MetricRow, reference: int | None) -> list[MetricRow]:
+    """Rows of the outputs after the first; `reference` is the number of reference clips, None where there is no value."""
+    rows = []
+    for output in metric.outputs[1:]:
+        value, reason = None, whole.reason
+        if reference is not None:
+            score = metric.further(output)
+            value, reason = score.value, score.reason or f"{reference} reference clips"
+        rows.append(
+            whole.model_copy(
+                update={
+                    "metric": output.name,
+                    "value": value,
+                    "status": "undefined" if value is None else "ok",
+                    "reason": reason,
+                    "low": None,
+                    "high": None,
+                    "method": metric.further_method,
+                    "unit": output.unit,
+                    "higher_is_better": output.higher_is_better,
+                    "signature": f"{whole.signature}|{metric.further_protocol}",
+                    "p": None,
+                    "null": None,
+                    "null_n": 0,
+                    "statistic": None,
+                }
+            )
+        )
+    return rows
+
+
+def attribution_rows(name: str, metric: SetMetric, folder: RunFolder, signature: str) -> list[AttributionRow]:
+    """How much a distance falls when each clip leaves; none where there is no distance or too few clips."""
+    generated, real = folder.load_features(name), folder.load_features(REFERENCE + name)
+    if not metric.statistic.is_distance or not generated or not real or len(generated["ids"]) < 3 or len(real["ids"]) < 2:
+        return []
+    values = attribution(metric.statistic, generated["values"], real["values"])
+    place = (-values).argsort(kind="stable").argsort(kind="stable") + 1
+    full = f"{signature}|reference:{hash_of(real['clips'].tolist())}"
+    return [
+        AttributionRow(id=i, metric=name, value=float(v), rank=int(r), signature=full)
+        for i, v, r in zip(generated["ids"].tolist(), values, place, strict=True)
+    ]
+
+
+def _vectors(
+    stored: Features, ids: set[str] | None = None, buckets: set[str] | None = None, column: str = "ids"
+) -> tuple[list[str], npt.NDArray[Any]]:
+    """A column and the vectors of a features file, of the wanted cases or buckets only."""
+    if not stored:
+        return [], np.empty((0, 0), np.float32)
+    chosen = np.ones(len(stored["ids"]), bool)
+    for name, wanted in (("ids", ids), ("buckets", buckets)):
+        if wanted is not None:
+            chosen &= np.isin(stored[name], list(wanted))
+    return stored[column][chosen].tolist(), stored["values"][chosen]
+
+
+def hash_of(clips: Sequence[str]) -> str:
+    """Hash of the reference clips: another reference set, another signature.
+
+    Of the clips, not of their vectors, whose last digits are the machine's: else a baseline would hold on one machine only.
+    """
+    return hashlib.sha256("".join(sorted(clips)).encode()).hexdigest()[:12]
+
+
+def _joined(*reasons: str) -> str:
+    return "; ".join(filter(None, reasons))

@@ -1,0 +1,38 @@
+"""Which number the vectors of two sets give. A record: a signature renders it, and nothing parses it back."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class SetStatistic(BaseModel):
+    """`frechet` has `ddof` and `ridge` (added to both covariances), the neighbour kinds have `neighbours`.
+
+    >>> str(SetStatistic(kind="frechet", ddof=0))
+    'frechet|ddof:0'
+    >>> str(SetStatistic(kind="recall", neighbours=3))
+    'recall-knn:3'
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    kind: Literal["frechet", "mmd-cubic", "precision", "recall"]
+    ddof: int = 1
+    ridge: float = 0.0
+    neighbours: int = 3
+
+    def __str__(self) -> str:
+        if self.kind == "frechet":
+            return f"frechet|ddof:{self.ddof}" + (f"|ridge:{self.ridge:g}" if self.ridge else "")
+        return "mmd-cubic-unbiased" if self.kind == "mmd-cubic" else f"{self.kind}-knn:{self.neighbours}"
+
+    @property
+    def is_distance(self) -> bool:
+        """Larger means further apart, so a permutation test can ask whether two sets have one source."""
+        return self.kind in ("frechet", "mmd-cubic")
+
+    @property
+    def is_unbiased(self) -> bool:
+        """Its mean does not depend on the number of vectors, so that leaving some out tells its error."""
+        return self.kind == "mmd-cubic"
