@@ -45,7 +45,8 @@ class TubeletStem(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         x = tokens.reshape(-1, 4, patchify.PIXELS, patchify.PIXELS, 3).permute(0, 1, 4, 2, 3).flatten(1, 2)
         x = F.gelu(self.conv2(F.gelu(self.conv1(x), approximate="tanh")), approximate="tanh")
-        return self.out(x.flatten(1)).unflatten(0, tokens.shape[:2])
+        out: Tensor = self.out(x.flatten(1)).unflatten(0, tokens.shape[:2])
+        return out
 
 
 class CaptionEncoder(nn.Module):
@@ -69,7 +70,8 @@ class CaptionEncoder(nn.Module):
         mask = visible(run > 0)
         for layer in self.layers:
             x = layer(x, mask, rope)
-        return self.norm(x)
+        out: Tensor = self.norm(x)
+        return out
 
 
 class CaptionDecoder(nn.Module):
@@ -80,7 +82,8 @@ class CaptionDecoder(nn.Module):
         self.decoder = Decoder(config.width, config.depth, config.heads, config.width, config.max_tokens)
 
     def forward(self, ids: Tensor, states: Tensor, run: Tensor) -> Tensor:
-        return self.decoder(ids, states, run > 0)
+        out: Tensor = self.decoder(ids, states, run > 0)
+        return out
 
 
 class Captioner(nn.Module):
@@ -130,7 +133,8 @@ def _caption_batch(run: Run, clips: Sequence[Frames], threshold: float, max_toke
     length = inputs[2]
 
     def logits(ids: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        return run("caption_decoder", ids, states[rows], length[rows])[0]
+        out: npt.NDArray[np.float32] = run("caption_decoder", ids, states[rows], length[rows])[0]
+        return out
 
     return write(logits, [None] * len(clips), max_tokens)
 

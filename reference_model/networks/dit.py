@@ -44,7 +44,8 @@ class Block(nn.Module):
         if self.cross is not None:
             x = x + self.cross(self.norm(x), text, text_mask)
         h = self.norm(x) * scale2 + shift2
-        return x + gate2 * self.mlp(h)
+        out: Tensor = x + gate2 * self.mlp(h)
+        return out
 
 
 class DiT(nn.Module):
@@ -110,4 +111,5 @@ class DiT(nn.Module):
             x = block(x, condition, state, mask, rope, words, text_mask)
         shift, scale = self.modulation(condition).split(x.shape[-1], -1)
         x = self.norm(x) * F.embedding(state, 1 + scale) + F.embedding(state, shift)
-        return self.out(x)
+        out: Tensor = self.out(x)
+        return out

@@ -79,7 +79,8 @@ class Attention(nn.Module):
         if rope is not None:
             q, k = rotate(q, *rope), rotate(k, *rope)
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (P, h, L, d)
-        return self.out(attended.transpose(1, 2).reshape(packs * length, width)).view(packs, length, width)
+        out: Tensor = self.out(attended.transpose(1, 2).reshape(packs * length, width))
+        return out.view(packs, length, width)
 
 
 class MLP(nn.Sequential):
@@ -89,7 +90,8 @@ class MLP(nn.Sequential):
         super().__init__(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.flatten(0, 1)).view(x.shape)
+        rows: Tensor = super().forward(x.flatten(0, 1))  # type: ignore[no-untyped-call]
+        return rows.view(x.shape)
 
 
 class Layer(nn.Module):
@@ -117,7 +119,8 @@ class Layer(nn.Module):
             assert source is not None
             assert source_mask is not None
             x = x + self.cross(self.norm_cross(x), source, source_mask)
-        return x + self.mlp(self.norm2(x))
+        out: Tensor = x + self.mlp(self.norm2(x))
+        return out
 
 
 def visible(present: Tensor) -> Tensor:

@@ -39,7 +39,8 @@ class RefineDecoder(nn.Module):
         self.decoder = Decoder(config.width, config.depth, config.heads, config.width, config.max_tokens)
 
     def forward(self, ids: Tensor, states: Tensor, prompt: Tensor) -> Tensor:
-        return self.decoder(ids, states, prompt != 0)
+        out: Tensor = self.decoder(ids, states, prompt != 0)
+        return out
 
 
 class RefinerNetwork(nn.Module):

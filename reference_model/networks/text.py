@@ -81,7 +81,8 @@ class WordEncoder(nn.Module):
         x = self.embed(ids) + self.position[: ids.shape[1]]
         for layer in self.layers:
             x = layer(x, mask)
-        return self.norm(x)
+        out: Tensor = self.norm(x)
+        return out
 
 
 class TextEncoder(WordEncoder):
@@ -111,7 +112,8 @@ class Decoder(nn.Module):
         x = self.embed(ids) + self.position[: ids.shape[1]]
         for layer in self.layers:
             x = layer(x, causal, None, states, visible(present))
-        return self.out(self.norm(x))
+        out: Tensor = self.out(self.norm(x))
+        return out
 
 
 def write(

@@ -37,10 +37,11 @@ class CausalBlock(nn.Module):
 
     def forward(self, x: Tensor, batch: int) -> Tensor:  # (B*G, C, H, W), time inside
         h = F.silu(self.norm1(x))
-        groups = h.unflatten(0, (batch, -1))  # (B, G, C, H, W)
+        groups = h.unflatten(0, (batch, -1))  # type: ignore[no-untyped-call]  # (B, G, C, H, W)
         past = torch.cat([torch.zeros_like(groups[:, :1]), groups[:, :-1]], 1).flatten(0, 1)
         h = F.silu(self.norm2(self.conv1(h) + self.past(past)))
-        return x + self.conv2(h)
+        out: Tensor = x + self.conv2(h)
+        return out
 
 
 class VAE(nn.Module):

@@ -101,7 +101,8 @@ class Packs:
     @property
     def mask_overhead(self) -> float:
         """Share of the attention's score matrix that is masked out: computed for nothing."""
-        return 1.0 - sum(n * n for _, _, n in self.place) / (self.clip.shape[0] * self.clip.shape[1] ** 2)
+        share: float = 1.0 - sum(n * n for _, _, n in self.place) / (self.clip.shape[0] * self.clip.shape[1] ** 2)
+        return share
 
     def times(self, time: Floats) -> Floats:
         """Times (S,) of the states from those of the clips (N,): what is known is at time 0."""

@@ -131,7 +131,8 @@ class OnnxBackend:
 
     def run(self, component: str, *inputs: npt.NDArray[Any]) -> list[Any]:
         session = self._session(component)
-        return session.run(None, dict(zip((i.name for i in session.get_inputs()), inputs, strict=True)))
+        out: list[Any] = session.run(None, dict(zip((i.name for i in session.get_inputs()), inputs, strict=True)))
+        return out
 
     def bind(self, component: str, inputs: Sequence[npt.NDArray[Any]], moving: Sequence[int]) -> Step:
         session = self._session(component)

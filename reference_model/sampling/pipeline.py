@@ -236,7 +236,8 @@ class Pipeline:
         """A clip through the VAE and back: what the latent alone loses."""
         check_shape(*frames.shape[:3])
         (latent,) = self.backend.run("vae_encoder", to_video(frames))
-        return to_frames(self.backend.run("vae_decoder", latent)[0])[0]
+        out: Frames = to_frames(self.backend.run("vae_decoder", latent)[0])[0]
+        return out
 
     def caption(self, clips: Sequence[Frames]) -> list[str]:
         """What the recaptioner says of clips of any shapes, in dense words."""

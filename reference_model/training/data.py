@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ class Record:
         """What is true of the first `num_frames` frames: contacts that come later are not told."""
         return describe(self.scene.facts, self.scene, tuple(e for e in self.events if e.frame < num_frames))
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         s = self.scene
         return {
             "facts": s.facts.to_json(),
@@ -40,13 +41,15 @@ class Record:
         }
 
     @staticmethod
-    def from_json(data: dict) -> Record:
+    def from_json(data: dict[str, Any]) -> Record:
         starts = tuple((float(x), float(y)) for x, y in data["starts"])
         scene = Scene(Facts.from_json(data["facts"]), data["size"][0], data["size"][1], starts, data["occluder_x"])
         return Record(scene, tuple(Event(f, k, tuple(o)) for f, k, o in data["events"]))
 
 
-def _make_chunk(job: tuple[int, Size, int, int, int]) -> tuple[npt.NDArray, npt.NDArray, list[dict]]:
+def _make_chunk(
+    job: tuple[int, Size, int, int, int],
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], list[dict[str, Any]]]:
     seed, (height, width), frames, start, count = job
     video = np.empty((count, frames, height, width, 3), np.uint8)
     coverage = np.empty((count, frames, height, width), np.uint8)

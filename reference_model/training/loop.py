@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,10 +46,11 @@ def save_atomic(data: object, path: Path) -> None:
     os.replace(partial, path)
 
 
-def load_tensors(path: Path) -> dict:
+def load_tensors(path: Path) -> dict[str, Any]:
     """Read a file of tensors and plain values; nothing else is unpickled."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        data: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return data
     except Exception as error:
         raise ReferenceModelError(
             f"{path} cannot be read as a training checkpoint ({error}); delete it to start this stage again"
@@ -142,7 +144,7 @@ def fit(
             torch.manual_seed(seed * 1_000_003 + step)
             with counter if step == first else nullcontext():
                 loss, values = step_function(step, np.random.default_rng([seed, step]))
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(module.parameters(), 1.0)
             for optimizer in optimizers:
                 optimizer.step()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from reference_model.world import Facts, FactsError, caption, make_clip, sample_facts
@@ -9,14 +11,14 @@ from reference_model.world import Facts, FactsError, caption, make_clip, sample_
 SMALLEST = ((32, 32), (24, 40), (40, 24))  # a listed prompt fits every one of these (height x width)
 
 
-def sample_prompts(count: int, seed: int, fold: str = "train") -> list[dict]:
+def sample_prompts(count: int, seed: int, fold: str = "train") -> list[dict[str, Any]]:
     """`count` prompts as rows (id, text, tags, facts), all different in what a single frame shows.
 
     Retrieval could not tell two prompts apart that differ in motion only.
     """
     rng = np.random.default_rng([seed, 0x9807])
-    rows: list[dict] = []
-    seen: set[tuple] = set()
+    rows: list[dict[str, Any]] = []
+    seen: set[tuple[tuple[tuple[str, str], ...], str]] = set()
     for _ in range(100 * count):
         if len(rows) == count:
             return rows

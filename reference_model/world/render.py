@@ -46,5 +46,5 @@ def _distance(o: ObjectFacts, dx: npt.NDArray[np.float64], dy: npt.NDArray[np.fl
     if o.shape == "square":
         return np.maximum(np.abs(dx), np.abs(dy)) - half
     # Equilateral, point up: the inradius is `down`, the slanted sides have normals (+-sqrt(3)/2, -1/2).
-    slant = np.sqrt(3) / 2 * np.abs(dx) - 0.5 * dy
+    slant: npt.NDArray[np.float64] = np.sqrt(3) / 2 * np.abs(dx) - 0.5 * dy
     return np.maximum(slant, dy) - down

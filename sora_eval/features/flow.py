@@ -71,7 +71,8 @@ def occlusion_free(forward: Floats, backward: Floats) -> npt.NDArray[np.bool_]:
     """Where the way there and back meets (Sundaram et al. 2010): |f + b|^2 < 0.01 (|f|^2 + |b|^2) + 0.5."""
     back = warp(backward, forward)
     loop = np.square(forward + back).sum(-1)
-    return loop < 0.01 * (np.square(forward).sum(-1) + np.square(back).sum(-1)) + 0.5
+    meets: npt.NDArray[np.bool_] = loop < 0.01 * (np.square(forward).sum(-1) + np.square(back).sum(-1)) + 0.5
+    return meets
 
 
 class PairWarping:

@@ -61,7 +61,7 @@ def build_i3d(arrays: Mapping[str, npt.NDArray[np.float32]]) -> Any:
                 self.conv.weight.copy_(torch.from_numpy((kernel * scale).transpose(4, 3, 0, 1, 2)))
                 self.conv.bias.copy_(torch.from_numpy(bias))  # type: ignore[union-attr]
             if stride == 1:  # SAME is symmetric then, and the convolution can pad by itself
-                self.conv.padding = tuple(k // 2 for k in self.kernel)  # type: ignore[assignment]
+                self.conv.padding = tuple(k // 2 for k in self.kernel)
                 self.conv._reversed_padding_repeated_twice = [k // 2 for k in reversed(self.kernel) for _ in range(2)]
 
         def forward(self, x: Tensor) -> Tensor:
@@ -111,7 +111,8 @@ def build_i3d(arrays: Mapping[str, npt.NDArray[np.float32]]) -> Any:
                 elif name == "4f":
                     x = self.pool(x, (2, 2, 2), (2, 2, 2))
             x = F.avg_pool3d(x, (2, 7, 7), 1)  # (N, 1024, T/8 - 1, 1, 1)
-            return self.head(x).mean((2, 3, 4))
+            logits: Tensor = self.head(x).mean((2, 3, 4))
+            return logits
 
     return I3D().eval()
 
@@ -212,4 +213,5 @@ class VideoFeatures:
         video = self.protocol.prepare(clip.frames)
         batch = np.ascontiguousarray(video.transpose(3, 0, 1, 2)[None], np.float32)
         run = self._network or PRECISIONS[self._precision]
-        return run(batch)[0]
+        vector: Array = run(batch)[0]
+        return vector

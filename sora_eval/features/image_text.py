@@ -90,7 +90,8 @@ class ClipModel:
                 words = ", ".join(dict.fromkeys(unknown))
                 raise Undefined(f"the model's closed vocabulary lacks: {words}; choose another CLIP model")
             ids = torch.tensor([(encoding.ids + [0] * length)[:length]])
-        return self.model.encode_text(ids, normalize=True)[0].float().numpy()
+        vector: Floats = self.model.encode_text(ids, normalize=True)[0].float().numpy()
+        return vector
 
 
 def _state_hash(model: torch.nn.Module) -> str:
@@ -125,6 +126,8 @@ class TimmModel:
 
     def __init__(self, spec: str) -> None:
         import timm
+        from timm.data.config import resolve_data_config
+        from timm.data.transforms_factory import create_transform
 
         _, name, *file = spec.split(":", 2)
         if name not in timm.list_models() and name not in timm.list_pretrained():
@@ -137,8 +140,8 @@ class TimmModel:
                 f"image network {spec!r} could not be loaded ({_first_line(error)}); "
                 + ("the file should hold weights of that model" if file else "without a network, give timm:NAME:FILE")
             ) from error
-        settings = timm.data.resolve_data_config({}, model=self.model)
-        self.transform = timm.data.create_transform(**settings)
+        settings = resolve_data_config({}, model=self.model)  # type: ignore[no-untyped-call]
+        self.transform = create_transform(**settings)
         identity = sha256_file(Path(file[0]))[:12] if file else _state_hash(self.model)
         self.signature = f"timm:{name}|weights:{identity}"
 

@@ -113,7 +113,7 @@ def _open_torchscript(path: Path) -> tuple[Run, int]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript's end is announced; its files stay
-        module = torch.jit.load(str(path), map_location="cpu").eval()
+        module = torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
 
     def run(video: Floats) -> npt.NDArray[Any]:
         with torch.inference_mode():

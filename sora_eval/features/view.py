@@ -49,7 +49,8 @@ class FeatureCache:
         path = self.folder / key[:2] / f"{key}.npy"
         if path.exists():
             try:
-                return np.load(path, allow_pickle=False)
+                known: Array = np.load(path, allow_pickle=False)
+                return known
             except (ValueError, EOFError, OSError):
                 path.unlink(missing_ok=True)  # torn by a full disk: it is only a cache
         value = make()

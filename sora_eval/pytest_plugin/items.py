@@ -186,7 +186,7 @@ class SpeedItem(pytest.Function):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
         return _one_line(self, excinfo, lambda: super(SpeedItem, self).repr_failure(excinfo))
 
-    def reportinfo(self) -> tuple[Path, int, str]:  # type: ignore[override]
+    def reportinfo(self) -> tuple[Path, int, str]:
         return _location(self)
 
 

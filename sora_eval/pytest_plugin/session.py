@@ -72,7 +72,7 @@ class SharedRuns:
         if asked := self.config.getoption("--sora-baseline"):
             return Path(asked)
         if asked := self.config.getini("sora_baseline"):
-            return self.config.rootpath / asked
+            return Path(self.config.rootpath, asked)
         return FOLDER if self.updates else None
 
     # Runs

@@ -45,7 +45,8 @@ class Thing:
     @property
     def reach_down(self) -> float:
         """From the centroid to the lowest edge of the ideal shape, px."""
-        return {"circle": 1.0, "square": np.sqrt(np.pi) / 2, "triangle": 0.778}[self.shape] * self.radius
+        ratio: dict[str, float] = {"circle": 1.0, "square": np.sqrt(np.pi) / 2, "triangle": 0.778}
+        return ratio[self.shape] * self.radius
 
 
 @dataclass(frozen=True)
