@@ -9,18 +9,20 @@ from rich.markup import render
 from typer.testing import CliRunner
 
 from sora_eval.cli import app
+from tests.commands import sora_eval
 
 MAIN = "from sora_eval.cli import main; main()"
 
 
-def cli(*arguments, code=MAIN):
+def fresh(code, *arguments):
+    """A process of its own, for what only one that has loaded nothing yet can show."""
     return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("list",), ("run", "--help")])
 def test_help_and_lists_import_no_torch(arguments):
     code = f"import sys, atexit; atexit.register(lambda: print('TORCH' if 'torch' in sys.modules else 'LIGHT')); {MAIN}"
-    done = cli(*arguments, code=code)
+    done = fresh(code, *arguments)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().endswith("LIGHT")
 
@@ -46,28 +48,28 @@ def test_brackets_in_help_are_text_and_not_markup():
 
 def test_import_of_the_package_and_the_plugin_is_light():
     code = "import sys, sora_eval, sora_eval.pytest_plugin; assert not {'torch', 'numpy', 'pandas'} & set(sys.modules)"
-    assert cli(code=code).returncode == 0
+    assert fresh(code).returncode == 0
 
 
 def test_a_run_ends_with_its_table_and_compare_report_and_list_follow(workspace):
-    done = cli("run", "small.toml", "-g", "python:my_generator:generate", "-g", "python:my_generator:noisy")
+    done = sora_eval("run", "small.toml", "-g", "python:my_generator:generate", "-g", "python:my_generator:noisy")
     assert done.returncode == 0, done.stderr
     assert "python:my_generator:generate against python:my_generator:noisy" in done.stdout
     names = sorted(p.name for p in (workspace / "runs").iterdir())
-    compared = cli("compare", *names, "--markdown")
+    compared = sora_eval("compare", *names, "--markdown")
     assert compared.returncode == 0, compared.stderr
     assert "| temporal_flickering" in compared.stdout
-    report = cli("report", "latest", "--out", "my_report")
+    report = sora_eval("report", "latest", "--out", "my_report")
     assert (workspace / "my_report/clips.png").stat().st_size > 1000, report.stderr
-    listed = cli("list", "runs")
+    listed = sora_eval("list", "runs")
     assert all(n in listed.stdout for n in names)
-    scored = cli("score", names[0])
+    scored = sora_eval("score", names[0])
     assert scored.returncode == 0, scored.stderr
     assert "temporal_flickering" in scored.stdout
 
 
 def test_failed_cases_exit_12(workspace):
-    done = cli("run", "small.toml", "-g", "python:my_generator:broken")
+    done = sora_eval("run", "small.toml", "-g", "python:my_generator:broken")
     assert done.returncode == 12
     assert "cases" in done.stdout
     assert "Traceback" not in done.stderr
@@ -104,17 +106,17 @@ def test_failed_cases_exit_12(workspace):
 def test_what_a_user_can_mend_is_one_message_and_exit_2(workspace, arguments, message):
     (workspace / "empty").mkdir()
     (workspace / "bad.toml").write_text((workspace / "small.toml").read_text().replace("frames = [9]", "frames = [10]"))
-    done = cli(*arguments)
+    done = sora_eval(*arguments)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_validate_says_what_it_found(workspace):
-    done = cli("validate", "small.toml")
+    done = sora_eval("validate", "small.toml")
     assert done.returncode == 0, done.stderr
     assert "valid; 16 cases, 3 metrics" in done.stdout
 
 
 def test_unknown_options_exit_2():
-    assert cli("run", "--fast").returncode == 2
+    assert sora_eval("run", "--fast").returncode == 2

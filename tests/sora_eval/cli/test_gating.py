@@ -10,23 +10,16 @@ import pytest
 
 from reports.export import junit
 from reports.text import gate as verdicts
-from sora_eval.gate import baseline
+from sora_eval.gate import baseline, judge
 from sora_eval.gate.judge import gate
 from sora_eval.records.verdict import GateResult, Verdict
 from sora_eval.runs.rows import SampleRow
 from sora_eval.suite import Gate
+from tests.commands import sora_eval
 from tests.sora_eval.synthetic import make_run
 
 MAIN = "from sora_eval.cli import main; main()"
 GATES = {"m": Gate(max_decrease=5.0), "other": Gate(max_increase=5.0, max_decrease=5.0)}
-
-
-def cli(*arguments, code=MAIN, **environment):
-    import os
-
-    kept = {k: v for k, v in os.environ.items() if k not in ("CI", "GITHUB_STEP_SUMMARY")}
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env={**kept, **environment})
 
 
 @pytest.fixture
@@ -60,7 +53,7 @@ EXITS = [
 
 @pytest.mark.parametrize(("arguments", "code", "last"), EXITS)
 def test_every_exit_code_and_the_verdict_as_the_last_line(made, arguments, code, last):
-    done = cli(*arguments)
+    done = sora_eval(*arguments)
     assert done.returncode == code, done.stderr
     assert done.stdout.splitlines()[-1] == last
     written = json.loads((made[arguments[1]].path / "verdicts.json").read_text())
@@ -69,16 +62,23 @@ def test_every_exit_code_and_the_verdict_as_the_last_line(made, arguments, code,
     assert {r.metric for r in written["rows"]} == {"m", "other"}
 
 
-def test_a_bug_exits_1_with_a_traceback_and_an_interrupt_130(made):
-    boom = "import sora_eval.gate as g\ndef gate(*a, **k): raise {}\ng.gate = gate\n" + MAIN
-    bug = cli("gate", "base", code=boom.format("ZeroDivisionError"))
+def test_a_bug_exits_1_with_a_traceback(made):
+    boom = "import sora_eval.gate.judge as judge\ndef gate(*_, **__): raise ZeroDivisionError\njudge.gate = gate\n" + MAIN
+    bug = subprocess.run([sys.executable, "-c", boom, "gate", "base"], capture_output=True, text=True, check=False)
     assert bug.returncode == 1
     assert "Traceback" in bug.stderr
-    assert cli("gate", "base", code=boom.format("KeyboardInterrupt")).returncode == 130
+
+
+def test_an_interrupt_exits_130(made, monkeypatch):
+    def gate(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(judge, "gate", gate)
+    assert sora_eval("gate", "base").returncode == 130
 
 
 def test_ci_makes_strict_writes_the_summary_and_junit(made, tmp_path):
-    done = cli("gate", "unclear", "--junit", "out/gate.xml", CI="true", GITHUB_STEP_SUMMARY=str(tmp_path / "summary.md"))
+    done = sora_eval("gate", "unclear", "--junit", "out/gate.xml", CI="true", GITHUB_STEP_SUMMARY=str(tmp_path / "summary.md"))
     assert done.returncode == 11
     summary = (tmp_path / "summary.md").read_text()
     assert summary.startswith("## gate: INCONCLUSIVE")
@@ -87,7 +87,7 @@ def test_ci_makes_strict_writes_the_summary_and_junit(made, tmp_path):
     root = ET.parse(tmp_path / "out/gate.xml").getroot()
     assert root.attrib["tests"] == "2"
     assert root.attrib["failures"] == "1"
-    assert cli("gate", "unclear", CI="false").returncode == 0
+    assert sora_eval("gate", "unclear", CI="false").returncode == 0
 
 
 BAD = [
@@ -120,30 +120,25 @@ def spoilt(made, tmp_path):
     return tmp_path
 
 
-def test_what_a_user_can_mend_is_one_message_and_exit_2(spoilt, capfd, monkeypatch):
-    from sora_eval import cli as package
-
+def test_what_a_user_can_mend_is_one_message_and_exit_2(spoilt):
     for arguments, message in BAD:
-        monkeypatch.setattr(sys, "argv", ["sora-eval", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            package.main()
-        error = capfd.readouterr().err
-        assert stop.value.code == 2, (arguments, error)
-        assert message in error
-        assert "Traceback" not in error
+        done = sora_eval(*arguments)
+        assert done.returncode == 2, (arguments, done.stderr)
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_promote_shows_the_differences_and_show_says_where_it_comes_from(made):
-    refused = cli("baseline", "promote", "worse")
+    refused = sora_eval("baseline", "promote", "worse")
     assert refused.returncode == 2
     assert "-3" in refused.stdout
-    promoted = cli("baseline", "promote", "worse", "--force")
+    promoted = sora_eval("baseline", "promote", "worse", "--force")
     assert promoted.returncode == 0, promoted.stderr
     assert promoted.stdout.splitlines()[-1].endswith("made.json")
-    shown = cli("baseline", "show", "baselines/made.json")
+    shown = sora_eval("baseline", "show", "baselines/made.json")
     assert "c0ffee" in shown.stdout
     assert "24/24" in shown.stdout
-    compared = cli("compare", "baselines/made.json", "base", "worse")
+    compared = sora_eval("compare", "baselines/made.json", "base", "worse")
     assert compared.returncode == 0, compared.stderr
 
 

@@ -122,8 +122,15 @@ def test_mcnemar_is_the_binomial_of_the_discordant_pairs():
 @pytest.mark.parametrize("clusters", [2, 3, 5, 8])
 def test_the_smallest_p_of_flipping_is_reached(clusters):
     p = sign_flip_p(np.ones(clusters), [str(i) for i in range(clusters)])
-    assert p == pytest.approx(least_swap_p(clusters))
-    assert least_swap_p(2 * clusters, 99) >= 2 / 100 or 2 * clusters < 7
+    assert p == pytest.approx(least_swap_p(clusters)) == pytest.approx(2 / 2**clusters)
+
+
+def test_the_smallest_p_of_drawn_permutations_is_reached():
+    """99 draws of the 2^12 patterns: only the observed one is as large, so p is the 2 / (99 + 1) of its two tails."""
+    p = sign_flip_p(np.ones(12), [str(i) for i in range(12)], permutations=99)
+    assert p == pytest.approx(least_swap_p(12, 99)) == pytest.approx(2 / 100)
+    # A few more permutations than patterns: all patterns are counted instead, and theirs is the smallest.
+    assert least_swap_p(6, 99) == pytest.approx(2 / 2**6)
 
 
 def test_clustered_error_is_that_of_cluster_means(rng):

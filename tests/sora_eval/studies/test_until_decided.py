@@ -22,6 +22,7 @@ from sora_eval.runs.rows import MetricRow, SampleRow
 from sora_eval.studies import until_decided as sizing
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import BaselineError, SuiteError
+from tests.commands import sora_eval
 
 SUITE = """
 [suite]
@@ -168,8 +169,7 @@ def test_killed_on_the_command_line_and_resumed_the_last_line_and_the_exit_code_
     assert process.poll() is None, "the run ended before it could be killed"
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    environment = {k: v for k, v in os.environ.items() if k not in ("CI", "GITHUB_STEP_SUMMARY")}
-    done = subprocess.run([*MAIN, "run", "--resume", "latest"], capture_output=True, text=True, check=False, env=environment)
+    done = sora_eval("run", "--resume", "latest")
     assert done.returncode == 10, done.stderr
     last = done.stdout.splitlines()[-1]
     assert last == "gate: REGRESSED (1 gate); decided after 8 of 16 prompts"
@@ -235,11 +235,7 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize(("options", "message"), OPTIONS)
-def test_options_that_do_not_go_together(workspace, capfd, monkeypatch, options, message):
-    from sora_eval import cli
-
-    monkeypatch.setattr(sys, "argv", ["sora-eval", "run", "small.toml", *options])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert stop.value.code == 2
-    assert message in capfd.readouterr().err
+def test_options_that_do_not_go_together(workspace, options, message):
+    done = sora_eval("run", "small.toml", *options)
+    assert done.returncode == 2
+    assert message in done.stderr
