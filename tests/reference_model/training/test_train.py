@@ -21,6 +21,8 @@ from reference_model.sampling.pipeline import Pipeline, Request
 from reference_model.training.loop import fit, learning_rate, load_tensors
 from reference_model.training.mixture import Mixture
 
+TINY = PRESETS["tiny"]
+
 
 def _fit(folder, **options):
     torch.manual_seed(0)
@@ -62,59 +64,84 @@ def test_the_learning_rate_warms_up_and_ends_at_zero():
     assert rates[-1] < 1e-4
 
 
-def test_the_whole_way_from_world_to_onnx_to_clips(tmp_path):
-    config, work = PRESETS["tiny"], tmp_path / "work"
-    out = work / "checkpoints"
-    train(config, work)
-    stages = tuple(s for s in STAGES if s != "export")
-    train(config, work, stages)  # every stage is finished: nothing happens
-    losses = [json.loads(line)["loss"] for line in (work / "dit.jsonl").read_text().splitlines()]
-    assert np.isfinite(losses).all()
-    for name in ("early", "middle", "base", "base-int8"):
-        sample = Pipeline.load(str(out / name)).generate([Request("a red circle falls", 40, 24, 9)])[0]
-        assert sample.frames.shape == (9, 24, 40, 3)
-        made = json.loads((out / name / "checkpoint.json").read_text())["made"]
-        assert max(made.get("largest_difference_from_torch", {"none": 0}).values()) <= 1e-4
-    for file in out.rglob("*.onnx"):
-        assert b".py" not in file.read_bytes()  # no stack traces, and so no paths of the machine that exported it
-    with pytest.raises(ReferenceModelError, match="quantized checkpoint runs on backend 'onnx' only"):
-        Pipeline.load(str(out / "base-int8"), "torch")
-    with pytest.raises(ReferenceModelError, match="differs from the configuration"):
-        train(PRESETS["base"], work)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The work folder of a whole training of the tiny model, from the world to the checkpoints in ONNX."""
+    work = tmp_path_factory.mktemp("tiny") / "work"
+    train(TINY, work)
+    return work
 
-    # int8 reaches the layers of every block, and no graph goes through sequences.
-    small, exact = (onnx.load(component_files(out / name)["dit"]) for name in ("base-int8", "base"))
+
+CHECKPOINTS = ("early", "middle", "base", "base-int8")
+
+
+def graph(work, name, part="dit"):
+    return component_files(work / "checkpoints" / name)[part]
+
+
+def test_finished_stages_are_not_done_twice_and_another_configuration_is_refused(trained):
+    before = {f: f.stat().st_mtime_ns for f in trained.rglob("*.pt")}
+    train(TINY, trained, tuple(s for s in STAGES if s != "export"))
+    assert before
+    assert {f: f.stat().st_mtime_ns for f in trained.rglob("*.pt")} == before
+    losses = [json.loads(line)["loss"] for line in (trained / "dit.jsonl").read_text().splitlines()]
+    assert np.isfinite(losses).all()
+    with pytest.raises(ReferenceModelError, match="differs from the configuration"):
+        train(PRESETS["base"], trained)
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_every_checkpoint_generates_and_equals_torch(trained, name):
+    folder = trained / "checkpoints" / name
+    sample = Pipeline.load(str(folder)).generate([Request("a red circle falls", 40, 24, 9)])[0]
+    assert sample.frames.shape == (9, 24, 40, 3)
+    export = json.loads((folder / "checkpoint.json").read_text())["made"]
+    assert max(export.get("largest_difference_from_torch", {"none": 0}).values()) <= 1e-4
+
+
+def test_a_quantized_checkpoint_has_no_torch_backend(trained):
+    with pytest.raises(ReferenceModelError, match="quantized checkpoint runs on backend 'onnx' only"):
+        Pipeline.load(str(trained / "checkpoints/base-int8"), "torch")
+
+
+def test_graphs_hold_no_paths_and_no_sequences_and_int8_reaches_every_block(trained):
+    for file in (trained / "checkpoints").rglob("*.onnx"):
+        assert b".py" not in file.read_bytes()  # no stack traces, and so no paths of the machine that exported it
+    small, exact = (onnx.load(graph(trained, name)) for name in ("base-int8", "base"))
     quantized = {i.name for i in small.graph.initializer if i.data_type == onnx.TensorProto.INT8 and len(i.dims) == 2}
-    assert len(quantized) >= 6 * config.dit.depth  # q, k, v, out and the two of the MLP
+    assert len(quantized) >= 6 * TINY.dit.depth  # q, k, v, out and the two of the MLP
     assert not {n.op_type for n in exact.graph.node} & {"SplitToSequence", "SequenceAt", "Expand"}
 
-    # A checkpoint exported again holds the same weights to the bit, under the same names.
-    again = work / "again"
-    export_again(str(out / "early"), again, int8=True)
-    assert sorted(p.parent.name for p in again.glob("*/checkpoint.json")) == ["early", "early-int8"]
+
+def test_a_checkpoint_exported_again_holds_the_same_weights_under_the_same_names(trained, tmp_path):
+    export_again(str(trained / "checkpoints/early"), tmp_path, int8=True)
+    assert sorted(p.parent.name for p in tmp_path.glob("*/checkpoint.json")) == ["early", "early-int8"]
     for part in COMPONENTS:
-        old, new = (weights_of(component_files(f / "early")[part]) for f in (out, again))
-        names = set(build(config)[part].state_dict()) & set(old)  # each half of the VAE holds its own
+        old, new = weights_of(graph(trained, "early", part)), weights_of(component_files(tmp_path / "early")[part])
+        names = set(build(TINY)[part].state_dict()) & set(old)  # each half of the VAE holds its own
         assert names
         assert all(np.array_equal(old[n], new[n]) for n in names)
 
-    # Ablations are judged on the same clips for all, whatever words they were trained on, and give the same figure again.
-    mixture = Mixture.load(config, work)
+
+def test_ablations_are_judged_on_the_same_clips_and_give_the_same_figure_again(trained, tmp_path):
+    """The clips are the same for all, whatever words they were trained on."""
+    mixture = Mixture.load(TINY, trained)
     for seed in range(5):
         a, b = (replace(mixture, levels=v).draw(np.random.default_rng(seed), 0.0) for v in ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0)))
         assert np.array_equal(a.tokens, b.tokens)
         assert a.known == b.known
-    short = [ablation(config, work, name, 2, work / "short") for name in ("recipe", "times not shifted", "recipe")]
+    short = [ablation(TINY, trained, name, 2, tmp_path) for name in ("recipe", "times not shifted", "recipe")]
     assert short[0]["velocity_error"] == short[2]["velocity_error"] != short[1]["velocity_error"]
 
-    # A training that goes on: the same VAE to the bit, other weights of the DiT.
-    further = tmp_path / "further"
-    start_from(str(out / "base"), further)
-    train(override(config, ["train.seed=1", "train.dit_steps=2"]), further, ("collect", "caption", "refine", "compress"))
-    train(override(config, ["train.seed=1", "train.dit_steps=2"]), further, ("train", "export"))
-    assert sorted(p.parent.name for p in (further / "checkpoints").glob("*/checkpoint.json")) == ["base", "base-int8"]
+
+def test_a_training_that_goes_on_keeps_the_vae_and_changes_the_dit(trained, tmp_path):
+    further = override(TINY, ["train.seed=1", "train.dit_steps=2"])
+    start_from(str(trained / "checkpoints/base"), tmp_path)
+    train(further, tmp_path, ("collect", "caption", "refine", "compress"))
+    train(further, tmp_path, ("train", "export"))
+    assert sorted(p.parent.name for p in (tmp_path / "checkpoints").glob("*/checkpoint.json")) == ["base", "base-int8"]
     for part, same in (("vae_decoder", True), ("caption_encoder", True), ("dit", False)):
-        old, new = (weights_of(component_files(f / "base")[part]) for f in (out, further / "checkpoints"))
+        old, new = (weights_of(graph(work, "base", part)) for work in (trained, tmp_path))
         names = [n for n in old if n in new and "." in n]
         assert names
         assert all(np.array_equal(old[n], new[n]) for n in names) == same

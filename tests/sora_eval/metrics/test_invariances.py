@@ -57,8 +57,10 @@ def views(change=None):
     return out
 
 
-def scores(metric, change=None):
+@cache
+def scores(name, change=None):
     """What a metric sees of every clip: its scores (n, outputs), or its vectors (n, D)."""
+    metric = create(name)
     if metric.outputs[0].name == "clip_retrieval":  # its score is a step; the margin is what it is a step of
         texts = np.stack([metric.text(v.case.prompt.text) for v in views()])
         cosines = np.stack([v.features(metric.extractor).mean(0) for v in views(change)]) @ texts.T
@@ -71,9 +73,9 @@ def scores(metric, change=None):
     return np.stack([metric.features(v) for v in views(change)])
 
 
-def moved(metric, change):
+def moved(name, change):
     """Mean change of the scores in units of their spread between clips; the largest of a metric's outputs."""
-    before, after = scores(metric), scores(metric, change)
+    before, after = scores(name), scores(name, change)
     if before.shape[1] > 3:
         return np.linalg.norm(after - before, axis=1).mean() / np.linalg.norm(before - before.mean(0), axis=1).mean()
     spread, shift = before.std(0), np.abs(after - before).mean(0)
@@ -88,7 +90,7 @@ def test_declarations_are_true_and_complete(name, change):
         # They share FVD's vectors, and a check of them costs I3D.
         assert known == REGISTRY["fvd"].invariant_to
         return
-    how_far = moved(create(name), change)
+    how_far = moved(name, change)
     if change in known:
         assert how_far <= MOVED, f"{name} declares {change} and moves by {how_far:.2f} spreads"
     else:
