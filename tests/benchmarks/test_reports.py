@@ -4,14 +4,14 @@ import pytest
 
 from reports.page import page as html
 from reports.source import open_source
-from tests.reports.conftest import make_run
+from tests.runs import drawn_run
 
 
 @pytest.mark.benchmark(group="HTML report of two runs, 1000 cases x 10 metrics")
 def test_large_report(benchmark, tmp_path):
     metrics = {f"metric_{i}": ("1", True) for i in range(10)}
     paths = [
-        make_run(tmp_path, f"r{i}", checkpoint=f"c{i}", prompts=500, metrics=metrics, clips=False, seed=i).path
+        drawn_run(tmp_path, f"r{i}", checkpoint=f"c{i}", prompts=500, metrics=metrics, clips=False, seed=i).path
         for i in range(2)
     ]
     page = benchmark.pedantic(lambda: html.render(open_source(paths)), rounds=1)

@@ -34,7 +34,7 @@ from sora_eval.suite import Gate, load_suite
 from sora_eval.util.errors import Undefined
 from sora_eval.util.weights import load_i3d
 from sora_eval.video.codec import read_clip
-from tests.sora_eval.synthetic import make_run
+from tests.runs import make_run
 
 SIGNATURE = "fvd|x|frechet|ddof:1"
 

@@ -13,7 +13,7 @@ from reports.source import open_source
 from sora_eval.cli import app
 from sora_eval.runs.rows import MetricRow
 from sora_eval.util.errors import RunError
-from tests.reports.conftest import make_run
+from tests.runs import drawn_run
 
 
 def value_of(run, metric="clip_score"):
@@ -24,8 +24,8 @@ def value_of(run, metric="clip_score"):
 def root(tmp_path):
     """Three repeats of one checkpoint under other seeds, and a later one that is far better."""
     for i in range(3):
-        make_run(tmp_path, f"early-{i}", steps=500, seed_offset=i * 100_003, clips=False, commit=f"aaaa{i}")
-    make_run(tmp_path, "late", checkpoint="late", steps=2000, shift=8.0, seed=5, clips=False, commit="bbbb")
+        drawn_run(tmp_path, f"early-{i}", steps=500, seed_offset=i * 100_003, clips=False, commit=f"aaaa{i}")
+    drawn_run(tmp_path, "late", checkpoint="late", steps=2000, shift=8.0, seed=5, clips=False, commit="bbbb")
     return tmp_path
 
 
@@ -45,13 +45,13 @@ def test_the_band_is_that_of_repeats_under_other_seeds(root):
 
 def test_the_same_seeds_show_no_noise(tmp_path):
     for i in range(2):
-        make_run(tmp_path, f"r{i}", clips=False)
+        drawn_run(tmp_path, f"r{i}", clips=False)
     assert noise(source_of(tmp_path).runs, "clip_score") is None
     assert noise(source_of(tmp_path).runs, "latency", "32x32x9") is not None  # speed differs with the same seeds
 
 
 def test_without_repeats_it_is_read_from_the_gates_provenance(tmp_path):
-    run = make_run(tmp_path, "r", clips=False)
+    run = drawn_run(tmp_path, "r", clips=False)
     gates = {"clip_score": {"max_decrease": 5.0, "provenance": "5 repeats of 64 cases: mean 88.6, sd 0.41 (0.46 %)"}}
     (run.path / "suite.json").write_text(json.dumps({"declared": {"gates": gates}, "prompts": []}))
     source = source_of(tmp_path)
@@ -71,7 +71,7 @@ def test_points_are_ordered_and_marked(root):
 
 
 def test_commits_stand_in_order_of_time_and_share_a_place(root):
-    make_run(root, "late-again", checkpoint="late", shift=8.0, seed=6, clips=False, commit="bbbb")
+    drawn_run(root, "late-again", checkpoint="late", shift=8.0, seed=6, clips=False, commit="bbbb")
     found = history(source_of(root), "clip_score", "commit")
     assert found.points["x"].tolist() == ["aaaa0", "aaaa1", "aaaa2", "bbbb", "bbbb"]
     assert found.points["place"].tolist() == [0, 1, 2, 3, 3]
@@ -88,9 +88,9 @@ def test_the_baseline_is_a_file_or_a_run(root, tmp_path):
 
 
 def test_what_is_missing_and_unlike_is_said(root):
-    run = make_run(root, "other-protocol", seed=9, clips=False)
+    run = drawn_run(root, "other-protocol", seed=9, clips=False)
     run.replace(MetricRow, [r | {"signature": "other", "status": "ok"} for r in run.rows(MetricRow)])
-    empty = make_run(root, "without", metrics={"fvd": ("1", False)}, seed=10, clips=False)
+    empty = drawn_run(root, "without", metrics={"fvd": ("1", False)}, seed=10, clips=False)
     assert empty
     found = history(source_of(root), "clip_score", "time")
     assert any("2 protocols" in n for n in found.notes)

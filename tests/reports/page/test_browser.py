@@ -7,7 +7,7 @@ import pytest
 from reports.page import page as html
 from reports.source import open_source
 from tests.reports import chromium
-from tests.reports.conftest import HOSTILE, make_run
+from tests.runs import HOSTILE, drawn_run
 
 pytestmark = pytest.mark.skipif(chromium.binary() is None, reason="no Chromium: apt-get install chromium")
 
@@ -17,7 +17,7 @@ def report(tmp_path_factory):
     """Three checkpoints, so that every section is there."""
     root = tmp_path_factory.mktemp("page")
     runs = [
-        make_run(root, f"r{i}", checkpoint=name, steps=steps, shift=shift, seed=i)
+        drawn_run(root, f"r{i}", checkpoint=name, steps=steps, shift=shift, seed=i)
         for i, (name, steps, shift) in enumerate((("early", 500, 0.0), ("middle", 2000, -0.6), ("late", 5000, 0.6)))
     ]
     cell = {"family": "temporal", "corruption": "blur", "rank_correlation": -0.9, "effect_sd": 2.0, "direction": "down"}

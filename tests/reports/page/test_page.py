@@ -15,7 +15,7 @@ from reports.source import Source, open_source
 from sora_eval.cli import app
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import MetricRow, SampleRow
-from tests.reports.conftest import HOSTILE, make_run
+from tests.runs import HOSTILE, drawn_run
 
 CLIP = re.compile(r"data:image/webp;base64,[A-Za-z0-9+/=]+")
 
@@ -71,7 +71,7 @@ def test_the_first_line_says_that_no_gate_was_run(page):
 
 
 def test_the_first_line_is_the_gates_verdict_and_its_rows_win(pair, tmp_path, gate):
-    run = make_run(tmp_path, "gated", checkpoint="late", shift=0.5, seed=1)
+    run = drawn_run(tmp_path, "gated", checkpoint="late", shift=0.5, seed=1)
     (run.path / "verdicts.json").write_text(json.dumps(gate))
     source = open_source([pair[0], run.path])
     rows = {(r.metric, r.slice): r for r in rows_of(source)}
@@ -87,7 +87,7 @@ def test_the_first_line_is_the_gates_verdict_and_its_rows_win(pair, tmp_path, ga
 
 @pytest.mark.parametrize("content", ["{", "[]"])
 def test_a_damaged_verdict_is_said(pair, tmp_path, content):
-    run = make_run(tmp_path, "gated", seed=1)
+    run = drawn_run(tmp_path, "gated", seed=1)
     (run.path / "verdicts.json").write_text(content)
     page = visible(html.render(open_source([run.path]), clips=0))
     assert "No gate was run" in page
@@ -110,14 +110,14 @@ def test_slices_are_rows_and_marked_as_not_gated(pair):
 
 
 def test_no_timings_one_repeat_no_clips_a_deleted_clip_another_schema_are_said_in_place(pair, tmp_path):
-    silent = make_run(tmp_path, "silent", timings=0)
-    once = make_run(tmp_path, "once", timings=1, clips=False)
-    gone = make_run(tmp_path, "gone")
+    silent = drawn_run(tmp_path, "silent", timings=0)
+    once = drawn_run(tmp_path, "once", timings=1, clips=False)
+    gone = drawn_run(tmp_path, "gone")
     first = gone.rows(SampleRow)[0]
     (gone.path / first.clip).unlink()
-    old = make_run(tmp_path, "old")
+    old = drawn_run(tmp_path, "old")
     old.update_head(schema_version=99)
-    broken = make_run(tmp_path, "broken")
+    broken = drawn_run(tmp_path, "broken")
     (broken.path / "scores.jsonl").write_text("{\n")
     page = html.render(open_source([r.path for r in (silent, once, gone, old, broken)]), clips=30)
     text = missing_of(visible(page))
@@ -135,7 +135,7 @@ def test_no_timings_one_repeat_no_clips_a_deleted_clip_another_schema_are_said_i
 
 
 def test_a_report_of_nothing_but_problems_is_still_built(tmp_path):
-    old = make_run(tmp_path, "old", clips=False)
+    old = drawn_run(tmp_path, "old", clips=False)
     old.update_head(schema_version=99)
     done = CliRunner().invoke(app, ["report", str(old.path), "--html", "--out", str(tmp_path / "page.html")])
     assert done.exit_code == 0, done.output
@@ -143,7 +143,7 @@ def test_a_report_of_nothing_but_problems_is_still_built(tmp_path):
 
 
 def test_unlike_environments_and_protocols_are_named(pair, tmp_path):
-    other = make_run(tmp_path, "other", seed=1)
+    other = drawn_run(tmp_path, "other", seed=1)
     other.update_head(hardware={"cpu": "slide rule", "cores": 1})
     rows = other.rows(MetricRow)
     other.replace(MetricRow, [r | {"signature": "clip_score|other"} if r.metric == "clip_score" else r for r in rows])
@@ -156,7 +156,7 @@ def test_unlike_environments_and_protocols_are_named(pair, tmp_path):
 
 def test_many_checkpoints_are_curves_over_their_steps(tmp_path):
     runs = [
-        make_run(tmp_path, f"r{i}", checkpoint=f"c{i}", steps=s, seed=i, clips=False) for i, s in enumerate((500, 5000, 2000))
+        drawn_run(tmp_path, f"r{i}", checkpoint=f"c{i}", steps=s, seed=i, clips=False) for i, s in enumerate((500, 5000, 2000))
     ]
     curves = data_of(html.render(open_source([r.path for r in runs]), clips=0))["curves"]
     assert curves["x"] == "training steps"
@@ -234,7 +234,7 @@ def test_the_gallery_takes_the_extremes_of_every_metric(pair):
 def large(root) -> Source:
     metrics = {f"metric_{i}": ("1", True) for i in range(10)}
     runs = [
-        make_run(root, f"large-{i}", checkpoint=f"c{i}", prompts=500, metrics=metrics, clips=False, seed=i, shift=0.1 * i)
+        drawn_run(root, f"large-{i}", checkpoint=f"c{i}", prompts=500, metrics=metrics, clips=False, seed=i, shift=0.1 * i)
         for i in range(2)
     ]
     return open_source([r.path for r in runs])

@@ -16,7 +16,7 @@ from sora_eval.records.verdict import GateResult, Verdict
 from sora_eval.runs.rows import SampleRow
 from sora_eval.suite import Gate
 from tests.commands import sora_eval
-from tests.sora_eval.synthetic import make_run
+from tests.runs import make_run
 
 MAIN = "from sora_eval.cli import main; main()"
 GATES = {"m": Gate(max_decrease=5.0), "other": Gate(max_increase=5.0, max_decrease=5.0)}

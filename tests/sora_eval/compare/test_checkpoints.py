@@ -9,7 +9,7 @@ from sora_eval.cli import app
 from sora_eval.compare.checkpoints import Order, ladder
 from sora_eval.compare.run_data import data_of
 from sora_eval.util.errors import RunError
-from tests.sora_eval.synthetic import make_run
+from tests.runs import make_run
 
 CASES = 24
 LEVELS = {  # of metric, by rung

@@ -18,7 +18,7 @@ from sora_eval.runs.rows import ScoreRow
 from sora_eval.stats.distances import frechet_distance
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import RunError
-from tests.sora_eval.synthetic import make_run
+from tests.runs import make_run
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from sora_eval.records.verdict import Verdict
 from sora_eval.runs.rows import SampleRow, ScoreRow
 from sora_eval.suite import Gate
 from sora_eval.util.errors import BaselineError
-from tests.sora_eval.synthetic import make_run, reopened
+from tests.runs import make_run, reopened
 
 GATES = {"m": Gate(max_decrease=5.0), "fvd": Gate(max_increase=5.0)}
 

@@ -10,7 +10,7 @@ from sora_eval.records.verdict import GateResult, Verdict
 from sora_eval.runs.rows import MetricRow, ScoreRow
 from sora_eval.suite import Gate
 from sora_eval.util.errors import SuiteError
-from tests.sora_eval.synthetic import SHAPES, UP, edit, make_run, reopened, values, verdict
+from tests.runs import SHAPES, UP, edit, make_run, reopened, values, verdict
 
 
 @pytest.fixture

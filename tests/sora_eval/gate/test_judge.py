@@ -13,7 +13,7 @@ from sora_eval.gate.judge import allowed_change, gate, within
 from sora_eval.records.verdict import GateResult, Verdict
 from sora_eval.runs.rows import MetricRow, TimingRow
 from sora_eval.suite import Gate
-from tests.sora_eval.synthetic import PROMPTS, UP, edit, make_data, make_run, reopened, values, verdict
+from tests.runs import PROMPTS, UP, edit, make_data, make_run, reopened, values, verdict
 
 # The comparator
 

@@ -16,7 +16,7 @@ from sora_eval.stats.intervals import RESAMPLES, difference_interval, jackknife_
 from sora_eval.stats.power import ALPHA, permutations_for
 from sora_eval.suite import Gate
 from sora_eval.util.errors import SuiteError
-from tests.sora_eval.synthetic import make_data, make_run, reopened
+from tests.runs import make_data, make_run, reopened
 
 kinds = st.sampled_from(list(SPENDING))
 

@@ -12,7 +12,7 @@ from sora_eval.studies.calibration import passing, propose, spreads
 from sora_eval.suite import Gate, load_suite
 from sora_eval.suite.editing import write_gates
 from sora_eval.util.errors import SuiteError
-from tests.sora_eval.synthetic import make_data, make_run
+from tests.runs import make_data, make_run
 
 PROMPTS = [f"p{i // 2:02d}" for i in range(24)]
 

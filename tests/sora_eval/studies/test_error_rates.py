@@ -11,7 +11,7 @@ from sora_eval.records.verdict import Verdict
 from sora_eval.studies.error_rates import SIGNIFICANT, WHOLE, Rates, compose, draw, error_rates
 from sora_eval.suite import Gate
 from sora_eval.util.errors import RunError, SuiteError
-from tests.sora_eval.synthetic import make_data, make_run
+from tests.runs import make_data, make_run
 
 PROMPTS = [f"p{i:02d}" for i in range(16)]
 GATES = {"flicker": Gate(max_increase=5, floor=0.02, reason="a test")}
