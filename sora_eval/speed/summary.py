@@ -40,9 +40,16 @@ def repeats_of(rows: Sequence[TimingRow], metric: str, peak_flops: float | None 
         return [float(r.flops) for r, _ in timed if r.flops]
     if metric == "share_of_peak":
         return [100 * r.flops / seconds / peak_flops for r, seconds in timed if r.flops and peak_flops]
-    amounts = {"clips_per_second": lambda r: r.batch, "frames_per_second": frames_of, "tokens_per_second": lambda r: r.tokens}
-    amount = amounts[metric]
-    return [amount(r) / seconds for r, seconds in timed if amount(r) is not None]
+    amount = {"clips_per_second": _clips_of, "frames_per_second": frames_of, "tokens_per_second": _tokens_of}[metric]
+    return [number / seconds for r, seconds in timed if (number := amount(r)) is not None]
+
+
+def _clips_of(row: TimingRow) -> int:
+    return row.batch
+
+
+def _tokens_of(row: TimingRow) -> int | None:
+    return row.tokens
 
 
 def frames_of(row: TimingRow) -> int:

@@ -8,8 +8,9 @@ import pytest
 
 from reports import frames, source
 from reports.export import report
+from reports.frames import comparison_frame as frame_of
 from reports.text import tables
-from sora_eval.compare.comparison import COLUMNS, compare
+from sora_eval.compare.comparison import compare
 from sora_eval.compare.difference import difference
 from sora_eval.compare.run_data import data_of
 from sora_eval.pipeline import run as evaluate
@@ -28,7 +29,7 @@ def runs(workspace):
 
 
 def rows(comparison):
-    return {r.metric: r for r in comparison.table.to_dict("records") if r.slice == "all"}
+    return {r["metric"]: r for r in frame_of(comparison).to_dict("records") if r["slice"] == "all"}
 
 
 def test_noise_is_seen_in_the_right_direction_and_swapping_swaps_it(runs):
@@ -43,7 +44,7 @@ def test_noise_is_seen_in_the_right_direction_and_swapping_swaps_it(runs):
 
 def test_a_run_against_itself_shows_no_difference(runs):
     comparison = compare(runs[0], runs[0])
-    assert all(r["better"] is None or pd.isna(r["better"]) for r in comparison.table.to_dict("records"))
+    assert all(r["better"] is None or pd.isna(r["better"]) for r in frame_of(comparison).to_dict("records"))
     assert any("same generator and weights" in w for w in comparison.warnings)
 
 
@@ -63,14 +64,14 @@ def test_what_is_missing_or_unlike_is_named(runs, workspace):
 def test_a_run_without_metrics_is_compared_as_far_as_it_can_be(runs):
     (runs[0].path / "metrics.jsonl").unlink()
     comparison = compare(runs[0], runs[1])
-    assert set(comparison.table["status"]) == {"NO_BASELINE"}
+    assert set(frame_of(comparison)["status"]) == {"NO_BASELINE"}
     assert any("base: the run has no metrics" in w for w in comparison.warnings)
-    assert compare(runs[0], runs[0]).table.empty
+    assert frame_of(compare(runs[0], runs[0])).empty
     assert not tables.comparison_table(comparison).empty
 
 
 def test_speed_of_two_jobs_shows_values_and_no_test(runs):
-    latency = compare(runs[0], runs[1]).table.set_index("metric").loc["latency"]
+    latency = frame_of(compare(runs[0], runs[1])).set_index("metric").loc["latency"]
     assert latency["status"] == "NOT_COMPARABLE"
     assert "not interleaved" in latency["note"]
     assert latency["base"] > 0
@@ -83,7 +84,7 @@ def test_slices_by_shape_length_and_tag_for_scores_and_sets(tmp_path, rng):
     values = np.arange(24.0)
     a = make_run(tmp_path / "a", {"m": values}, {"fvd": vectors}, reference=real)
     b = make_run(tmp_path / "b", {"m": values + np.tile([0.0, 1.0], 12)}, {"fvd": vectors + 1}, reference=real)
-    table = compare(a, b, slices=True).table.set_index(["metric", "slice"])
+    table = frame_of(compare(a, b, slices=True)).set_index(["metric", "slice"])
     labels = ["all", "32x32x9", "40x24x9", "even", "odd"]
     assert list(table.loc["m"].index) == labels == list(table.loc["fvd"].index)
     assert table.loc[("m", "32x32x9"), "change"] == 0
@@ -93,7 +94,7 @@ def test_slices_by_shape_length_and_tag_for_scores_and_sets(tmp_path, rng):
         expected = [frechet_distance(x[own].astype(np.float32), real[own].astype(np.float32)) for x in (vectors, vectors + 1)]
         assert table.loc[("fvd", label), "base"] == pytest.approx(expected[0], rel=1e-6)
         assert table.loc[("fvd", label), "new"] == pytest.approx(expected[1], rel=1e-6)
-    assert set(compare(a, b).table["slice"]) == {"all"}
+    assert set(frame_of(compare(a, b))["slice"]) == {"all"}
 
 
 def test_rates_report_counts_and_use_mcnemar_where_prompts_have_one_case(tmp_path):
@@ -126,7 +127,7 @@ def test_frames_are_tidy_and_reports_hold_every_table(runs, tmp_path):
     text = (tmp_path / "report/report.md").read_text()
     assert "| temporal_flickering" in text
     assert "failed cases of 16" in text
-    assert list(compare(runs[0], runs[1]).table.columns) == COLUMNS
+    assert list(frame_of(compare(runs[0], runs[1])).columns) == list(frames.COMPARISON)
 
 
 def test_markdown_escapes_bars_and_terminals_show_no_markup():

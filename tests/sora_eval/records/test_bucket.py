@@ -11,7 +11,7 @@ from sora_eval.compare.difference import difference
 from sora_eval.compare.run_data import data_of
 from sora_eval.pipeline import run as evaluate
 from sora_eval.pipeline.canonical import on_canvas
-from sora_eval.records.bucket import AXES, Bucket, describe, incomparable, pooling_note, spread
+from sora_eval.records.bucket import AXES, Bucket, incomparable, pooling_note, pooling_of, spread
 from sora_eval.records.clip import Clip
 from sora_eval.records.verdict import Verdict
 from sora_eval.runs.rows import AttributionRow, MetricRow, ScoreRow
@@ -42,11 +42,11 @@ def test_buckets_differ_by_axis():
 
 def test_pooling_is_named_for_what_a_metric_is_sensitive_to_only():
     mixed = [SMALL, SMALL, Bucket(64, 64, 16, 8.0)]
-    row = describe(mixed, AXES)
+    row = pooling_of(mixed, AXES)
     assert row.buckets == {"32x32x16@8": 2, "64x64x16@8": 1}
     assert pooling_note(row) == "pooled over 2 buckets that differ in resolution, to which it is not invariant"
-    assert pooling_note(describe(mixed, ("aspect", "fps"))) == ""
-    assert pooling_note(describe(mixed[:2], AXES)) == ""
+    assert pooling_note(pooling_of(mixed, ("aspect", "fps"))) == ""
+    assert pooling_note(pooling_of(mixed[:2], AXES)) == ""
 
 
 def test_clips_of_other_buckets_cannot_be_compared():
