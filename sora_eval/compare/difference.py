@@ -187,12 +187,13 @@ def _problem(
 ) -> tuple[Verdict, str] | None:
     if b is None:
         return Verdict.MISSING, "the new run has no such row"
-    if a is None:
-        return Verdict.NO_BASELINE, f"the {base.kind} {base.path} has no such row"
     for name, row in (("new", b), ("base", a)):
+        if row is None:
+            return Verdict.NO_BASELINE, f"the {base.kind} {base.path} has no such row"
         if _value(row) is None:
             why = row.reason if row.value is None else f"the value is {row.value}"
             return Verdict.ERROR, f"{name} has no value: {row.status}: {why}"
+    assert a is not None
     if a.signature != b.signature:
         return Verdict.NOT_COMPARABLE, f"signature: {a.signature} against {b.signature}"
     sensitive = {*a.sensitive_to, *b.sensitive_to}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sora_eval.generators.protocol import Capabilities
+from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
 from sora_eval.util.errors import GeneratorError

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from sora_eval.generators.protocol import Capabilities
+from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request

@@ -58,7 +58,7 @@ class SuiteFile(pytest.File):
                     yield GateItem.from_parent(self, name=f"gate:{name}{suffix}", metric=metric, window=window)
 
     def _speed_items(self) -> Iterator[pytest.Item]:
-        from sora_eval.generators.protocol import Capabilities
+        from sora_eval.records.capabilities import Capabilities
         from sora_eval.speed.sweep import shapes_of
         from sora_eval.util.errors import SoraEvalError
 

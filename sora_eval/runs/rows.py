@@ -21,7 +21,13 @@ Status = Literal["ok", "undefined", "error"]
 class Row(BaseModel):
     """A row of the table that its class names; nothing unknown, nothing converted, nothing changed later."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        use_attribute_docstrings=True,
+        ser_json_inf_nan="constants",  # a NaN stays one on disk: readers call it an error, null would hide it
+    )
     table: ClassVar[str]
 
 

@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sora_eval.generators.protocol import Capabilities
 from sora_eval.generators.shapes import shape_problems
+from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.request import Request
 from sora_eval.suite import Suite, Throughput
 

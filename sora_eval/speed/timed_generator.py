@@ -15,15 +15,8 @@ from typing import Any, Protocol
 
 from sora_eval.generators.asking import problem_of, reason_of
 from sora_eval.generators.opening import open_generator
-from sora_eval.generators.protocol import (
-    Capabilities,
-    CountsFlops,
-    CountsTokens,
-    Generator,
-    SaysWhere,
-    ServesMixed,
-    Synchronises,
-)
+from sora_eval.generators.protocol import CountsFlops, CountsTokens, Generator, SaysWhere, ServesMixed, Synchronises
+from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
 from sora_eval.speed.sweep import AS_A_BATCH, ONE_BY_ONE

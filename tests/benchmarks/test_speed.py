@@ -31,13 +31,14 @@ from sora_eval.runs.rows import SampleRow, ScoreRow
 from sora_eval.stats.attribution import attribution
 from sora_eval.stats.distances import frechet_distance, set_statistic
 from sora_eval.stats.intervals import paired_set_difference
+from sora_eval.stats.set_statistic import SetStatistic
 from sora_eval.suite import Gate, load_suite
 from sora_eval.util.errors import Undefined
 from sora_eval.util.weights import load_i3d
 from sora_eval.video.codec import read_clip
 from tests.runs import make_run
 
-SIGNATURE = "fvd|x|frechet|ddof:1"
+STATISTIC = SetStatistic(kind="frechet")
 
 
 @pytest.mark.i3d
@@ -91,16 +92,16 @@ def test_frechet(benchmark, form, width):
 @pytest.mark.parametrize("form", ["one decomposition", "one by one"])
 def test_attribution(benchmark, form):
     a, b = np.random.default_rng(0).standard_normal((2, 256, 400))
-    statistic, (x, y) = set_statistic(SIGNATURE, a, b)
+    statistic, (x, y) = set_statistic(STATISTIC, a, b)
     slow = lambda: [statistic(np.delete(x, i), y) for i in range(len(x))]  # noqa: E731
     fast = form == "one decomposition"
-    benchmark.pedantic((lambda: attribution(SIGNATURE, a, b)) if fast else slow, rounds=5 if fast else 1)
+    benchmark.pedantic((lambda: attribution(STATISTIC, a, b)) if fast else slow, rounds=5 if fast else 1)
 
 
 @pytest.mark.benchmark(group="1000 paired permutations of FVD, 64 + 64 against 64 clips")
 def test_permutations(benchmark):
     a, b, real = np.random.default_rng(0).standard_normal((3, 64, 400))
-    statistic, rows = set_statistic(SIGNATURE, a, b, real)
+    statistic, rows = set_statistic(STATISTIC, a, b, real)
     prompts = [str(i // 2) for i in range(64)]
     benchmark.pedantic(lambda: paired_set_difference(*rows, prompts, statistic, permutations=1000), rounds=3)
 

@@ -25,7 +25,7 @@ def arm():
 
 def pytest_generate_tests(metafunc):
     if "name" in metafunc.fixturenames:
-        from sora_eval.generators.protocol import Capabilities
+        from sora_eval.records.capabilities import Capabilities
         from sora_eval.speed.sweep import groups_of
 
         packings = ("packed", "single", "bucketed", "padded")

@@ -9,12 +9,18 @@ from sora_eval.compare.run_data import data_of
 from sora_eval.gate import baseline
 from sora_eval.gate.judge import gate
 from sora_eval.records.verdict import Verdict
+from sora_eval.runs.head import GitState, SuiteId
 from sora_eval.runs.rows import SampleRow, ScoreRow
+from sora_eval.stats.set_statistic import SetStatistic
 from sora_eval.suite import Gate
 from sora_eval.util.errors import BaselineError
+from tests.conftest import ROOT
 from tests.runs import make_run, reopened
 
 GATES = {"m": Gate(max_decrease=5.0), "fvd": Gate(max_increase=5.0)}
+
+
+OLD = ROOT / "tests" / "data" / "baseline-schema-1.json"
 
 
 @pytest.fixture
@@ -34,8 +40,8 @@ def test_a_baseline_says_what_its_run_says_to_the_last_digit(run, path):
     side, kept = data_of(run), baseline.read(path)
     assert kept.scores["m"].keys() == side.scores["m"].keys()
     for case, row in side.scores["m"].items():
-        assert kept.scores["m"][case]["value"] == row.value
-        assert kept.scores["m"][case]["status"] == row.status
+        assert kept.scores["m"][case].value == row.value
+        assert kept.scores["m"][case].status == row.status
     np.testing.assert_array_equal(kept.features["fvd"][1], side.features["fvd"][1])
     assert kept.metrics == side.metrics
     assert kept.profile == "desk"
@@ -58,7 +64,7 @@ def test_a_baseline_of_64_cases_stays_below_a_megabyte(tmp_path, rng):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"git": {"commit": "c", "dirty": True}}, "a dirty tree"),
+        ({"git": GitState(commit="c", dirty=True)}, "a dirty tree"),
         ({"partial": True, "limit": 3}, "the run is partial: --limit 3"),
         ({"status": "started"}, "has status 'started'"),
     ],
@@ -72,12 +78,12 @@ def test_runs_that_must_not_be_promoted(run, tmp_path, changes, words):
 
 def test_errored_samples_and_metrics_are_not_promoted(run, tmp_path):
     rows = run.rows(SampleRow)
-    run.replace(SampleRow, [{**rows[0], "status": "error", "error": "lost"}, *rows[1:]])
+    run.replace(SampleRow, [rows[0].model_copy(update={"status": "error", "error": "lost"}), *rows[1:]])
     with pytest.raises(BaselineError, match="1 of 24 cases failed, for example p00/32x32x9/0"):
         baseline.promote(run, tmp_path / "b.json")
     run.replace(SampleRow, rows)
     scores = run.rows(ScoreRow)
-    run.replace(ScoreRow, [{**scores[0], "value": None, "status": "error", "reason": "x"}, *scores[1:]])
+    run.replace(ScoreRow, [scores[0].model_copy(update={"value": None, "status": "error", "reason": "x"}), *scores[1:]])
     with pytest.raises(BaselineError, match="metrics failed: m"):
         baseline.promote(run, tmp_path / "b.json")
 
@@ -86,27 +92,38 @@ def test_overwriting_needs_force_and_another_suite_is_never_overwritten(run, pat
     with pytest.raises(BaselineError, match="exists; look at the differences above, then promote with --force"):
         baseline.promote(run, path)
     assert baseline.promote(run, path, force=True) == path
-    run.update_head(suite={"id": "made", "version": 2, "fingerprint": "beef"})
+    run.update_head(suite=SuiteId(id="made", version=2, fingerprint="beef"))
     with pytest.raises(BaselineError, match=r"is of another suite: made version 1 .* this run of made version 2 \(beef\)"):
         baseline.promote(run, path, force=True)
 
 
 def test_a_baseline_of_another_suite_is_not_comparable(run, path):
-    run.update_head(suite={"id": "other", "version": 1, "fingerprint": "beef"})
+    run.update_head(suite=SuiteId(id="other", version=1, fingerprint="beef"))
     row = gate(reopened(run), baseline.read(path), {"m": GATES["m"]}).rows[0]
     assert row.verdict is Verdict.NOT_COMPARABLE
     assert row.reason == "suite.id: made against other"
 
 
 def test_older_schemas_are_upgraded_and_newer_ones_refused(path, monkeypatch):
-    monkeypatch.setattr(baseline, "SCHEMA_VERSION", 3)
-    monkeypatch.setitem(baseline.UPGRADES, 1, lambda data: {**data, "profile": data["profile"] + "-two"})
+    monkeypatch.setattr(baseline, "SCHEMA_VERSION", 4)
     monkeypatch.setitem(baseline.UPGRADES, 2, lambda data: {**data, "profile": data["profile"] + "-three"})
-    assert baseline.read(path).profile == "desk-two-three"
+    monkeypatch.setitem(baseline.UPGRADES, 3, lambda data: {**data, "profile": data["profile"] + "-four"})
+    assert baseline.read(path).profile == "desk-three-four"
     monkeypatch.setattr(baseline, "SCHEMA_VERSION", 1)
-    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
     with pytest.raises(BaselineError, match="schema version 2, but this sora_eval reads up to 1; update it"):
         baseline.read(path)
+
+
+def test_a_committed_baseline_of_schema_1_is_read_in_todays_words():
+    """Written by the version that still said floor and steps: the shipped one of suite `gate`."""
+    data = baseline.read(OLD)
+    assert data.head.schema_version == 2
+    assert data.head.generator.label == "reference:base"
+    assert data.metrics["fvd", "all"].statistic == SetStatistic(kind="frechet", ddof=1)
+    assert data.metrics["fvd", "all"].declared == "fvd"
+    assert data.metrics["physics_laws.permanence", "all"].family == "physics"
+    assert len(data.samples) == 64
+    assert all(len(rows) == 64 for rows in data.scores.values())
 
 
 DAMAGE = [
@@ -114,12 +131,12 @@ DAMAGE = [
     (lambda text: "", "is damaged"),
     (lambda text: "[]", "is not a baseline: it has no schema_version"),
     (lambda text: "{}", "is not a baseline: it has no schema_version"),
-    (lambda text: text.replace('"schema_version": 1', '"schema_version": 0'), "is damaged: KeyError: 0"),
+    (lambda text: text.replace('"schema_version": 2', '"schema_version": 0'), "is damaged: KeyError: 0"),
     (lambda text: text.replace('"cases"', '"case"'), "is damaged: KeyError: 'cases'"),
     (lambda text: text.replace('"zlib": "', '"zlib": "!'), "is damaged"),
     (lambda text: text.replace('"shape": [24, 7]', '"shape": [24, 8]'), "is damaged: ValueError: cannot reshape"),
     (lambda text: text.replace('"shape": [24, 7]', '"shape": [12, 14]'), "12 vectors for 24 cases"),
-    (lambda text: text.replace('"hardware"', '"hard"'), "its head lacks hardware"),
+    (lambda text: text.replace('"hardware"', '"hard"'), "is damaged: hard: extra inputs are not permitted"),
     (lambda text: text.replace('"values": [', '"values": [0.5, '), "25 values for 24 cases"),
     (lambda text: text.replace('"value": 1.0', '"value": NaN'), "a metric's value is not finite"),
 ]

@@ -7,7 +7,7 @@ import pytest
 
 from sora_eval.gate.judge import gate
 from sora_eval.records.verdict import GateResult, Verdict
-from sora_eval.runs.rows import MetricRow, ScoreRow
+from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow
 from sora_eval.suite import Gate
 from sora_eval.util.errors import SuiteError
 from tests.runs import SHAPES, UP, edit, make_run, reopened, values, verdict
@@ -28,7 +28,7 @@ def test_the_untouched_pair_passes(pair):
 
 
 def test_no_results(pair):
-    for table in ("metrics", "scores", "samples"):
+    for table in (MetricRow, ScoreRow, SampleRow):
         pair[1].replace(table, [])
     result = judged(pair)
     assert (result.verdict, result.exit_code) == (Verdict.ERROR, 12)
@@ -36,18 +36,18 @@ def test_no_results(pair):
 
 
 def test_a_missing_metric(pair):
-    edit(pair[1], "metrics", lambda r: None if r.metric == "m" else r)
+    edit(pair[1], MetricRow, lambda r: None if r["metric"] == "m" else r)
     result = judged(pair)
     assert (result.verdict, result.exit_code) == (Verdict.MISSING, 12)
 
 
 def test_a_metric_that_failed_whole_says_why(pair):
     def fail(row):
-        if row.metric != "m":
+        if row["metric"] != "m":
             return row
         return {**row, "value": None, "status": "error", "reason": "weights are missing"}
 
-    edit(pair[1], "metrics", fail)
+    edit(pair[1], MetricRow, fail)
     result = judged(pair, metric="m.part")
     assert result.rows[0].verdict is Verdict.ERROR
     assert "weights are missing" in result.rows[0].reason
@@ -55,10 +55,10 @@ def test_a_metric_that_failed_whole_says_why(pair):
 
 def test_a_renamed_case(pair):
     def rename(row):
-        return {**row, "id": row.id.replace("p03/", "p99/")}
+        return {**row, "id": row["id"].replace("p03/", "p99/")}
 
-    edit(pair[1], "samples", rename)
-    edit(pair[1], "scores", rename)
+    edit(pair[1], SampleRow, rename)
+    edit(pair[1], ScoreRow, rename)
     result = judged(pair)
     assert (result.verdict, result.exit_code) == (Verdict.MISSING, 12)
     assert "2 cases are only in base (p03/32x32x9/0); 2 cases are only in new (p99/32x32x9/0)" in result.rows[0].reason
@@ -67,14 +67,14 @@ def test_a_renamed_case(pair):
 @pytest.mark.parametrize("side", [0, 1])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_nan_on_either_side(pair, side, value):
-    edit(pair[side], "metrics", lambda r: {**r, "value": value} if r.metric == "m" else r)
+    edit(pair[side], MetricRow, lambda r: {**r, "value": value} if r["metric"] == "m" else r)
     result = judged(pair)
     assert (result.verdict, result.exit_code) == (Verdict.ERROR, 12)
     assert f"the value is {value}" in result.rows[0].reason
 
 
 def test_a_nan_score_is_a_failed_case(pair):
-    edit(pair[1], "scores", lambda r: {**r, "value": math.nan} if r.id.startswith("p03/32x32") else r)
+    edit(pair[1], ScoreRow, lambda r: {**r, "value": math.nan} if r["id"].startswith("p03/32x32") else r)
     result = judged(pair)
     assert result.verdict is Verdict.ERROR
     assert "1 cases failed in new (p03/32x32x9/0)" in result.rows[0].reason
@@ -91,7 +91,7 @@ def test_a_value_without_scores_or_vectors_is_not_decided(pair):
 def test_no_baseline_and_an_empty_one(pair):
     nothing = gate(reopened(pair[1]), None, {"m": UP}, strict=True)
     assert (nothing.verdict, nothing.exit_code) == (Verdict.NO_BASELINE, 11)
-    edit(pair[0], "metrics", lambda r: None if r.metric == "m" else r)
+    edit(pair[0], MetricRow, lambda r: None if r["metric"] == "m" else r)
     result = judged(pair, strict=True)
     assert (result.verdict, result.exit_code) == (Verdict.NO_BASELINE, 11)
     pair[0].replace(MetricRow, [])
@@ -138,24 +138,24 @@ def test_changed_weights_under_the_same_name_are_judged(tmp_path):
 
 def test_failed_clips_count(pair):
     def fail(row):
-        return {**row, "value": None, "status": "error", "reason": "no clip"} if row.id.startswith("p03/") else row
+        return {**row, "value": None, "status": "error", "reason": "no clip"} if row["id"].startswith("p03/") else row
 
-    edit(pair[1], "scores", fail)
+    edit(pair[1], ScoreRow, fail)
     result = judged(pair)
     assert (result.verdict, result.exit_code) == (Verdict.ERROR, 12)
     assert "2 cases failed in new (p03/32x32x9/0); without them: the whole interval" in result.rows[0].reason
-    edit(pair[1], "scores", lambda r: None if r.id.startswith("p03/") else r)  # nor do they vanish with their rows
+    edit(pair[1], ScoreRow, lambda r: None if r["id"].startswith("p03/") else r)  # nor do they vanish with their rows
     assert judged(pair).verdict is Verdict.ERROR
 
 
 def test_scores_that_vanish_on_one_side_are_not_green(pair):
     def vanish(row, until):
-        gone = int(row.id[1:3]) < until
+        gone = int(row["id"][1:3]) < until
         return {**row, "value": None, "status": "undefined", "reason": "nothing falls"} if gone else row
 
-    edit(pair[1], "scores", lambda r: vanish(r, 1))  # 2 of 24: chance
+    edit(pair[1], ScoreRow, lambda r: vanish(r, 1))  # 2 of 24: chance
     assert judged(pair).verdict is Verdict.PASS
-    edit(pair[1], "scores", lambda r: vanish(r, 4))
+    edit(pair[1], ScoreRow, lambda r: vanish(r, 4))
     row = judged(pair).rows[0]
     assert row.verdict is Verdict.INCONCLUSIVE
     assert "more scores were lost than chance explains" in row.reason
@@ -204,8 +204,8 @@ def test_unlike_runs_are_not_comparable(pair, changes, field):
 
 
 def test_unlike_signatures_are_not_comparable(pair):
-    edit(pair[1], "metrics", lambda r: {**r, "signature": "m|other weights"})
-    assert judged(pair).rows[0].reason == "signature: m against m|other weights"
+    edit(pair[1], MetricRow, lambda r: {**r, "signature": "m|other weights"})
+    assert judged(pair).rows[0].reason == "signature: m|made against m|other weights"
 
 
 def test_other_seeds_can_be_asked_for(pair):

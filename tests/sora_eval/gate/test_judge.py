@@ -234,16 +234,16 @@ def test_memory_is_gated_by_its_repeats_too(tmp_path):
     for run in (a, b):
         rows = [r for r in run.rows(MetricRow) if r.metric == "latency"]
         run.append([r.model_copy(update={"metric": "peak_bytes", "unit": "byte"}) for r in rows])
-    edit(b, TimingRow, lambda r: {**r, "bytes": 2})
+    edit(b, TimingRow, lambda r: {**r, "bytes": 2 * r["bytes"]})
     spec = {"peak_bytes": Gate(max_increase=10.0)}
     assert [str(r.verdict) for r in gate(b, a, spec).rows] == ["REGRESSED", "REGRESSED"]
     assert gate(a, a, spec).verdict is Verdict.PASS
-    assert [d.change for d in compare(a, b).rows if d.metric == "peak_bytes"] == [1.0, 1.0]
+    assert [d.change_percent for d in compare(a, b).rows if d.metric == "peak_bytes"] == [100.0, 100.0]
 
 
 def test_three_repeats_cannot_fire_and_say_so(tmp_path):
     a, b = speed_runs(tmp_path, slow=SLOW[:3], bench={"session": "s1"})
-    edit(a, TimingRow, lambda r: r if r.repeat < 3 else None)
+    edit(a, TimingRow, lambda r: r if r["repeat"] < 3 else None)
     row = gate(b, a, {"latency": Gate(max_increase=10.0, slice="32x32x9")}).rows[0]
     assert row.verdict is Verdict.INCONCLUSIVE
     assert "3 repeats give no p below 0.1" in row.reason

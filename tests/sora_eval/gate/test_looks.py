@@ -12,6 +12,7 @@ from sora_eval.compare.run_data import restricted
 from sora_eval.gate.judge import gate
 from sora_eval.gate.looks import LEAST_SHARE, SPENDING, is_decided, looks
 from sora_eval.records.verdict import GateResult, GateRow, Verdict
+from sora_eval.runs.head import Sequential
 from sora_eval.stats.intervals import RESAMPLES, difference_interval, jackknife_interval, resamples_for
 from sora_eval.stats.power import ALPHA, permutations_for
 from sora_eval.suite import Gate
@@ -111,8 +112,19 @@ def test_a_side_cut_to_prompts_is_the_run_that_asked_no_others(tmp_path, rng):
 
 
 def sized(new, prompts, pool=16, alpha=ALPHA, decided=True):
-    record = {"prompts": prompts, "pool": pool, "alpha": alpha, "decided": decided}
-    return replace(restricted(new, prompts), head={**new.head, "sequential": record})
+    record = Sequential(
+        baseline="b.json",
+        baseline_run="",
+        profile=None,
+        strict=False,
+        batch=8,
+        spending="pocock",
+        pool=pool,
+        prompts=tuple(prompts),
+        alpha=alpha,
+        decided=decided,
+    )
+    return replace(restricted(new, prompts), head=new.head.model_copy(update={"sequential": record}))
 
 
 def test_a_sized_run_is_compared_on_its_prompts_and_a_lost_case_is_still_missing(rng):
@@ -123,7 +135,7 @@ def test_a_sized_run_is_compared_on_its_prompts_and_a_lost_case_is_still_missing
     assert (result.verdict, result.alpha, result.rows[0].n) == (Verdict.PASS, 0.01, 8)
     assert result.headline == "gate: PASS (1 gate); decided after 8 of 16 prompts"
     assert result.interval_name == "99 % interval"
-    lost = {i: s for i, s in run.samples.items() if s["prompt_id"] != "p03"}
+    lost = {i: s for i, s in run.samples.items() if s.prompt_id != "p03"}
     gone = replace(run, samples=lost, scores={"m": {i: r for i, r in run.scores["m"].items() if i in lost}})
     assert gate(gone, base, {"m": Gate(max_increase=5.0)}).verdict is Verdict.MISSING
 

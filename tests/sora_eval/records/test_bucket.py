@@ -108,13 +108,13 @@ def test_rows_say_what_they_pool_and_every_bucket_has_its_own(tmp_path, folder, 
     rows = {(r.metric, r.slice): r for r in run(tmp_path, folder, text).rows(MetricRow)}
     assert {s for _, s in rows} == {"all", "24x16x8", "48x32x8"}
     whole = rows["kvd", "all"]
-    assert whole.pooled == ["resolution"]
+    assert whole.pooled == ("resolution",)
     assert "pooled over 2 buckets that differ in resolution" in whole.reason
     assert whole.buckets == {"24x16x8@8": 2, "48x32x8@8": 2}
     part = rows["kvd", "48x32x8"]
-    assert (part["n_scored"], part["pooled"]) == (2, [])
-    assert "2 reference clips" in part["reason"]
-    assert part["signature"] != whole.signature  # another part of the reference set
+    assert (part.n_scored, part.pooled) == (2, ())
+    assert "2 reference clips" in part.reason
+    assert part.signature != whole.signature  # another part of the reference set
     # Nearest doubling moves no pixel difference, so flickering may be pooled over resolution.
     assert "resolution" not in rows["temporal_flickering", "all"].sensitive_to
     assert rows["temporal_flickering", "all"].reason == ""
@@ -144,7 +144,7 @@ def test_on_a_canonical_canvas_nothing_is_pooled_and_the_signature_says_so(tmp_p
     out = run(tmp_path, folder, text)
     for row in out.rows(MetricRow):
         physics = row.metric.startswith("physics")
-        assert row.pooled == []
+        assert row.pooled == ()
         assert ("|canonical:area=384" in row.signature) is not physics  # its facts are in pixels of the clip
     assert all("|canonical:area=384" in r.signature for r in out.rows(AttributionRow))
 

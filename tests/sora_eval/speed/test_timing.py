@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from docs.pages.speed import Ratio, paired_ratio
 from sora_eval.generators.opening import open_generator, with_device
-from sora_eval.generators.protocol import Capabilities
+from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
 from sora_eval.runs.rows import MetricRow, TimingRow

@@ -14,6 +14,7 @@ from sora_eval.stats.distances import (
     precision_recall,
     set_statistic,
 )
+from sora_eval.stats.set_statistic import SetStatistic
 
 
 def by_covariance(a, b, ddof=1):
@@ -97,26 +98,27 @@ def test_a_ridge_is_added_to_both_covariances(rng):
     assert frechet_distance(a, b, ridge=0.5) == pytest.approx(expected, rel=1e-9)
 
 
-def test_a_signature_names_the_statistic(rng):
+def test_a_record_chooses_the_statistic_and_renders_as_signatures_have_it(rng):
     a, b = rng.standard_normal((9, 5)), rng.standard_normal((12, 5)) + 0.5
-    for signature, expected in (
-        ("fvd|x|frechet|ddof:1", frechet_distance(a, b)),
-        ("fvd|x|frechet|ddof:0", frechet_distance(a, b, 0)),
-        ("fvd|x|frechet|ddof:1|ridge:0.5", frechet_distance(a, b, 1, 0.5)),
-        ("kvd|x|mmd-cubic-unbiased|reference:y", kernel_distance(a, b)),
-        ("precision|x|precision-knn:3", precision_recall(a, b)[0]),
-        ("recall|x|recall-knn:3", precision_recall(a, b)[1]),
+    for chosen, text, expected in (
+        (SetStatistic(kind="frechet"), "frechet|ddof:1", frechet_distance(a, b)),
+        (SetStatistic(kind="frechet", ddof=0), "frechet|ddof:0", frechet_distance(a, b, 0)),
+        (SetStatistic(kind="frechet", ridge=0.5), "frechet|ddof:1|ridge:0.5", frechet_distance(a, b, 1, 0.5)),
+        (SetStatistic(kind="mmd-cubic"), "mmd-cubic-unbiased", kernel_distance(a, b)),
+        (SetStatistic(kind="precision"), "precision-knn:3", precision_recall(a, b)[0]),
+        (SetStatistic(kind="recall"), "recall-knn:3", precision_recall(a, b)[1]),
     ):
-        statistic, rows = set_statistic(signature, a, b)
+        assert str(chosen) == text
+        statistic, rows = set_statistic(chosen, a, b)
         assert statistic(*rows) == pytest.approx(expected, rel=1e-9)
         subsets = np.stack([rng.permutation(rows[0])[:6] for _ in range(5)])
         alone = [statistic(subset, rows[1]) for subset in subsets]
         np.testing.assert_allclose(statistic.many(subsets, rows[1]), alone, rtol=1e-9)
-    with pytest.raises(ValueError, match="names no statistic"):
-        set_statistic("clip_score|x", a, b)
+    with pytest.raises(ValueError, match="kind"):
+        SetStatistic(kind="clip_score")
     # In more dimensions than vectors the ridge acts on all of them; a basis of the vectors' space gives the same.
     wide, other = rng.standard_normal((9, 50)), rng.standard_normal((14, 50)) + 1
-    statistic, rows = set_statistic("fvd|x|frechet|ddof:1|ridge:1e-06", wide, other)
+    statistic, rows = set_statistic(SetStatistic(kind="frechet", ridge=1e-6), wide, other)
     assert statistic(*rows) == pytest.approx(frechet_distance(wide, other, 1, 1e-6), rel=1e-6)
 
 

@@ -21,6 +21,7 @@ from sora_eval.stats.intervals import (
     split_halves,
     two_sample_p,
 )
+from sora_eval.stats.set_statistic import SetStatistic
 
 
 def test_clustered_interval_covers_where_a_naive_one_does_not(rng):
@@ -162,7 +163,7 @@ def test_ratio_of_medians(rng):
 def test_equal_sets_have_p_1_and_order_of_rows_changes_nothing(rng):
     x, y, z = rng.standard_normal((3, 16, 5))
     clusters = [str(i // 2) for i in range(16)]
-    statistic, (a, b, r) = set_statistic("fvd|x|frechet|ddof:1", x, y, z)
+    statistic, (a, b, r) = set_statistic(SetStatistic(kind="frechet"), x, y, z)
     same = paired_set_difference(a, a, r, clusters, statistic, permutations=99)
     assert (same.difference, same.p, same.interval.low, same.interval.high) == (0.0, 1.0, 0.0, 0.0)
     order = rng.permutation(16)

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from sora_eval.generators.protocol import Capabilities
 from sora_eval.pipeline.run import plan
+from sora_eval.records.capabilities import Capabilities
 from sora_eval.registry.metrics import REGISTRY
 from sora_eval.suite import Suite, gates_of, load_suite, shipped
 from sora_eval.util.errors import SuiteError
