@@ -5,14 +5,14 @@ A change is NEW minus BASE. Pairs are cases; the prompt is the cluster.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from sora_eval.compare.cases import Lost, account
 from sora_eval.compare.run_data import Features, RunData, rows_of
 from sora_eval.records.bucket import Axis, incomparable
 from sora_eval.records.speed_metrics import is_speed
@@ -42,37 +42,6 @@ APART = "two jobs, not interleaved: 'sora-eval bench --against' times both in on
 
 
 @dataclass(frozen=True)
-class Lost:
-    """Cases that one side scored and the other did not, by what became of them."""
-
-    missing: tuple[str, ...] = ()  # BASE has the case, NEW does not
-    extra: tuple[str, ...] = ()  # NEW has the case, BASE does not
-    failed: tuple[str, ...] = ()  # scored in BASE, an error in NEW
-    mended: tuple[str, ...] = ()  # an error in BASE, scored in NEW
-    vanished: tuple[str, ...] = ()  # scored in BASE, undefined in NEW
-    appeared: tuple[str, ...] = ()  # undefined in BASE, scored in NEW
-
-    def words(self) -> str:
-        """What a table says of them, with one example each."""
-        texts = {
-            "missing": "cases are only in base",
-            "extra": "cases are only in new",
-            "failed": "cases failed in new",
-            "mended": "cases failed in base",
-            "vanished": "cases have a score in base only",
-            "appeared": "cases have a score in new only",
-        }
-        found = [(getattr(self, name), text) for name, text in texts.items()]
-        return "; ".join(f"{len(ids)} {text} ({ids[0]})" for ids, text in found if ids)
-
-    @property
-    def p(self) -> float:
-        """One-sided exact p that NEW loses scores no more often than it gains them."""
-        lost, total = len(self.vanished), len(self.vanished) + len(self.appeared)
-        return float(stats.binomtest(lost, total, alternative="greater").pvalue) if total else 1.0
-
-
-@dataclass(frozen=True)
 class Difference:
     """`status` is None where there is a number, else the verdict that stands in its place, with its `reason`.
 
@@ -99,7 +68,7 @@ class Difference:
     family: str = ""
     counted: str = "prompts"
     note: str = ""
-    lost: Lost = Lost()
+    lost: Lost = field(default_factory=Lost)
 
     @property
     def change_percent(self) -> float | None:
@@ -254,33 +223,12 @@ def _repeats(data: RunData, metric: str, label: str) -> list[float]:
     return repeats_of([r for r in data.timings if r.id == label], metric, peak)
 
 
-def _account(base: RunData, new: RunData, metric: str, label: str, scored: Sequence[set[str]]) -> tuple[list[str], Lost]:
-    """Case ids that both sides scored, sorted, and what became of the others. `scored` are the ids of each side."""
-    cases = base.cases(label) | new.cases(label)
-    a, b = scored[0] & cases, scored[1] & cases
-    known = [set(data.samples) for data in (base, new)]
-
-    def undefined(data: RunData, case: str) -> bool:
-        row = data.scores.get(metric, {}).get(case)
-        return row is not None and row.status == "undefined"
-
-    gone, come = sorted((a - b) & known[1]), sorted((b - a) & known[0])
-    return sorted(a & b), Lost(
-        tuple(sorted(cases & (known[0] - known[1]))),
-        tuple(sorted(cases & (known[1] - known[0]))),
-        tuple(i for i in gone if not undefined(new, i)),
-        tuple(i for i in come if not undefined(base, i)),
-        tuple(i for i in gone if undefined(new, i)),
-        tuple(i for i in come if undefined(base, i)),
-    )
-
-
 def _pairs(out: Difference, base: RunData, new: RunData, permutations: int, alpha: float) -> Difference:
     if not any(out.metric in data.scores for data in (base, new)):
         reason = "neither run keeps scores or vectors of it, so nothing can be paired; the values are shown"
         return replace(out, status=Verdict.INCONCLUSIVE, reason=reason)
     values = [{i: r.value for i, r in data.scores.get(out.metric, {}).items() if r.value is not None} for data in (base, new)]
-    ids, lost = _account(base, new, out.metric, out.slice, [set(v) for v in values])
+    ids, lost = account(base, new, out.metric, out.slice, [set(v) for v in values])
     if not ids:
         return replace(out, status=Verdict.ERROR, reason=lost.words() or "no case has a score in both runs", lost=lost, n=0)
     a, b = (np.array([v[i] for i in ids], np.float64) for v in values)
@@ -319,7 +267,7 @@ def _sets(
         return replace(out, status=Verdict.ERROR, reason="neither run has the vectors of the reference set")
     if chosen is None:
         return replace(out, status=Verdict.ERROR, reason="its row does not say which statistic of two sets it is")
-    ids, lost = _account(base, new, out.metric, out.slice, [set(first[0]), set(second[0])])
+    ids, lost = account(base, new, out.metric, out.slice, [set(first[0]), set(second[0])])
     real = _reference_rows(reference, base, new, out.slice)
     statistic, (a, b, r) = (
         set_statistic(chosen, rows_of(first, ids), rows_of(second, ids), real) if ids else (None, (real,) * 3)
