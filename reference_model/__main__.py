@@ -1,4 +1,4 @@
-"""`python -m reference_model train|sample|caption|refine|export|prompts|report`."""
+"""`python -m reference_model train|sample|caption|refine|export|prompts|report|curve`."""
 
 from __future__ import annotations
 
@@ -24,9 +24,16 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Working folder; started again, it goes on where it was.")] = None,
     stages: Annotated[str, typer.Option(help="Comma-separated: collect,caption,refine,compress,train,clip,export.")] = "",
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves it to torch.")] = 0,
+    shared: Annotated[
+        bool,
+        typer.Option("--shared", help="Others use the machine too: fewer threads are tried now and then."),
+    ] = False,
     start: Annotated[
         str, typer.Option(help="Go on from this checkpoint: its VAE and language networks are kept, its DiT trains further.")
     ] = "",
+    new_dit: Annotated[
+        bool, typer.Option("--new-dit", help="With --start: the DiT and its text encoder start from nothing all the same.")
+    ] = False,
     settings: Annotated[list[str] | None, typer.Option("--set", help="A key of the preset, as train.dit_steps=8000.")] = None,
 ) -> None:
     """Train all networks on the world, stage by stage, with checkpoints and exact resume."""
@@ -47,8 +54,8 @@ def train(
     folder = out or Path("work") / preset
     config = override(PRESETS[preset], settings or [])
     if start and not (folder / "config.json").exists():
-        start_from(start, folder)
-    run(config, folder, chosen)
+        start_from(start, folder, new_dit=new_dit)
+    run(config, folder, chosen, shared=shared)
 
 
 @app.command(epilog="Example: python -m reference_model sample 'a red circle falls' --size 32x32 --out falls.gif")
@@ -193,6 +200,17 @@ def report(
 
     run(training, work, out, ablation_steps, limit)
     print(f"wrote {out}")
+
+
+@app.command(epilog="Example: python -m reference_model curve --training work/base")
+def curve(
+    training: Annotated[Path, typer.Option(help="Working folder of a training that is going on.")] = Path("work/base"),
+    limit: Annotated[int, typer.Option(min=1, help="Clips of the suite `world` to make and judge.")] = 60,
+) -> None:
+    """Judge the last state on disk of a training and add a row to its curve.jsonl."""
+    from reference_model.curve import add_point
+
+    print(add_point(training, limit))
 
 
 @app.callback()

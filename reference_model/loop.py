@@ -24,6 +24,35 @@ WARMUP = 200
 MUON_SCALE = 2.0
 
 
+class Threads:
+    """How many threads a step runs on while others use the machine too.
+
+    Two threads wait for each other at every product, so where one of two cores is taken they are slower than one thread
+    alone. Every `PROBE` steps the other number is tried for `TRIES` of them, and the faster one is kept. Sums may differ
+    in their last bits between the two.
+    """
+
+    PROBE, TRIES = 24, 2
+
+    def __init__(self, most: int) -> None:
+        self.counts, self.best, self.now, self.step = (1, most), most, most, 0
+        self.rates: dict[int, list[float]] = {1: [], most: []}
+
+    def before(self) -> None:
+        """Set the threads of the next step."""
+        trying = self.step % self.PROBE < self.TRIES
+        self.now = self.counts[self.best == self.counts[0]] if trying else self.best
+        torch.set_num_threads(self.now)
+        self.started = time.perf_counter()
+
+    def after(self, work: float) -> None:
+        """Take in how fast the step was, and choose once both numbers have been seen."""
+        self.rates[self.now] = [*self.rates[self.now], work / (time.perf_counter() - self.started)][-self.TRIES :]
+        self.step += 1
+        if self.step % self.PROBE == self.TRIES and all(self.rates.values()):
+            self.best = max(self.counts, key=lambda n: float(np.mean(self.rates[n])))
+
+
 class Ema:
     """Exponential moving average of weights; young averages forget faster, so early checkpoints are not the start."""
 
@@ -108,13 +137,15 @@ def fit(
     keep_at: Mapping[str, int] | None = None,
     stop_at: int | None = None,
     weight_decay: float = 0.01,
+    threads: Threads | None = None,
 ) -> None:
     """Train `module` in place; it ends with its averaged weights.
 
     All randomness of step s comes from (seed, s), so 10 steps, a kill and 10 more equal 20 steps bit for bit.
     State: `folder/<name>.train.pt`; result: `<name>.pt`; `keep_at` {"early": step} keeps the average of that step as
     `<name>-early.pt`; `stop_at` ends before `steps` (for tests of resume). Losses go to `<name>.jsonl`, with the share of
-    the machine's matrix peak that was used (MFU) and, where steps count their tokens, tokens/s.
+    the machine's matrix peak that was used (MFU) and, where steps count their tokens, tokens/s. `threads` chooses the number
+    of threads step by step.
     """
     folder.mkdir(parents=True, exist_ok=True)
     done, state_file = folder / f"{name}.pt", folder / f"{name}.train.pt"
@@ -134,6 +165,8 @@ def fit(
     module.train()
     with log:
         for step in range(first, steps if stop_at is None else stop_at):
+            if threads:
+                threads.before()
             rate = learning_rate(step, steps, lr)
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
@@ -147,6 +180,9 @@ def fit(
             for optimizer in optimizers:
                 optimizer.step()
             ema.update(module, step)
+            if threads:
+                threads.after(values.get("tokens", 1.0))
+                values = {**values, "threads": threads.now}
             now = step + 1
             for label in (label for label, when in (keep_at or {}).items() if now == when):
                 save_atomic(ema.state, folder / f"{name}-{label}.pt")

@@ -25,7 +25,7 @@ from reference_model.components import build
 from reference_model.config import ModelConfig, load_config
 from reference_model.dit import DiT
 from reference_model.errors import ReferenceModelError
-from reference_model.loop import fit, load_tensors, save_atomic
+from reference_model.loop import Threads, fit, load_tensors, save_atomic
 from reference_model.mixture import LENGTHS, Drawn, Mixture, load_captions
 from reference_model.text import TextEncoder, tokenize
 from reference_model.vae import VAE, vae_loss
@@ -45,8 +45,8 @@ class Denoiser(nn.Module):
         self.dit = DiT(config.dit, config.text)
 
 
-def train(config: ModelConfig, folder: Path, stages: tuple[str, ...] | None = None) -> None:
-    """Run the stages that are not finished yet in `folder`."""
+def train(config: ModelConfig, folder: Path, stages: tuple[str, ...] | None = None, *, shared: bool = False) -> None:
+    """Run the stages that are not finished yet in `folder`; on a `shared` machine the DiT's with `Threads`."""
     folder.mkdir(parents=True, exist_ok=True)
     config_file = folder / "config.json"
     if config_file.exists() and load_config(config_file) != config:
@@ -58,17 +58,21 @@ def train(config: ModelConfig, folder: Path, stages: tuple[str, ...] | None = No
     for stage in stages or STAGES:
         started = time.perf_counter()
         console.print(f"[bold]{stage}[/bold]")
-        _RUN[stage](config, folder)
+        if stage == "train":
+            _train(config, folder, Threads(torch.get_num_threads()) if shared else None)
+        else:
+            _RUN[stage](config, folder)
         with (folder / "stages.jsonl").open("a") as log:
             row = {"stage": stage, "seconds": round(time.perf_counter() - started, 1), "machine": machine()}
             log.write(json.dumps(row) + "\n")
 
 
-def start_from(checkpoint: str, folder: Path) -> None:
+def start_from(checkpoint: str, folder: Path, *, new_dit: bool = False) -> None:
     """Prepare a training that goes on from a finished checkpoint.
 
     Its VAE, recaptioner and refiner count as trained; the DiT and its text encoder start from its weights. The other rungs
-    of its ladder stay what they are: only `base` and `base-int8` are exported.
+    of its ladder stay what they are: only `base` and `base-int8` are exported. With `new_dit` the DiT and the text encoder
+    start from nothing, on the latents of that VAE, and the whole ladder is made anew.
     """
     source = backends.resolve(checkpoint)
     files = backends.component_files(source)
@@ -78,6 +82,8 @@ def start_from(checkpoint: str, folder: Path) -> None:
         "refiner.pt": {"refine_encoder": "encoder.", "refine_decoder": "decoder."},
         START: {"dit": "dit.", "text_encoder": "text."},
     }
+    if new_dit:
+        del parts[START]
     folder.mkdir(parents=True, exist_ok=True)
     for name, components in parts.items():
         state: dict[str, Tensor] = {}
@@ -255,7 +261,7 @@ def _latents(config: ModelConfig, folder: Path) -> None:
             moments = [vae.moments(to_video(clips.video[i : i + 32])) for i in bar]
             raw.append(torch.cat([mean for mean, _ in moments]))
             noise.append(torch.stack([logvar.exp().mean((0, 2, 3, 4)) for _, logvar in moments]).mean(0))  # (z,)
-        if not (folder / START).exists():  # a DiT that goes on must find the latents that it knows
+        if not (folder / ORIGIN).exists():  # the statistics of a VAE that came trained are its own
             flat = torch.cat([r.movedim(1, 0).flatten(1) for r in raw], 1)  # (z, everything)
             vae.latent_mean.copy_(flat.mean(1).view(-1, 1, 1, 1))
             # With the posterior's own variance: a channel that carries nothing must not be blown up to unit size.
@@ -266,7 +272,7 @@ def _latents(config: ModelConfig, folder: Path) -> None:
     save_atomic({k: v.contiguous() for k, v in vae.state_dict().items()}, folder / "vae-final.pt")
 
 
-def _train(config: ModelConfig, folder: Path) -> None:
+def _train(config: ModelConfig, folder: Path, threads: Threads | None = None) -> None:
     t = config.train
     torch.manual_seed(t.seed + 1)
     model, mixture = Denoiser(config), Mixture.load(config, folder)
@@ -289,13 +295,18 @@ def _train(config: ModelConfig, folder: Path) -> None:
         save_every=t.save_every,
         ema_decay=t.ema_decay,
         keep_at=marks,
+        threads=threads,
     )
 
 
 def denoising_loss(
     config: ModelConfig, model: Denoiser, mixture: Mixture, rng: np.random.Generator, drop: float = 0.0
 ) -> tuple[Tensor, dict[str, float]]:
-    """Velocity error of one batch of packs: weighted mean over a clip's tokens, then over clips."""
+    """Velocity error of one batch of packs: weighted mean over a clip's tokens, then over clips.
+
+    Tokens that hold an object weigh more, but only at times at which the noisy clip shows where it is. Nearer to noise the
+    best answer is a mean over all places that it may be at, and a weight on where it is would draw it at too many.
+    """
     t, capacity = config.train, config.dit.pack_tokens
     drawn: list[Drawn] = []
     # Enough clips to fill the packs; the few that open one pack too many are left for another step.
@@ -319,19 +330,22 @@ def denoising_loss(
     target = [e - d.tokens for d, e in zip(drawn, noise, strict=True)]
     grids = np.array([d.grid for d in drawn], np.int64)[packs.state_clip]
 
-    text, pooled = model.text(torch.from_numpy(ids))
-    out = model.dit(
-        *map(torch.from_numpy, (packs.gather(noisy), packs.clip, packs.state, packs.position, packs.times(times), grids)),
-        pooled[torch.from_numpy(packs.state_clip)],
-        text,
-        torch.from_numpy(packs.text_index),
-        torch.from_numpy(packs.text_clip),
-    )
-    error = F.mse_loss(out, torch.from_numpy(packs.gather(target)), reduction="none").mean(-1, keepdim=True)
-    weight = packs.gather([d.weight / np.float32(len(drawn)) for d in drawn])
-    loss = (error * torch.from_numpy(weight)).sum()
+    with torch.autocast("cpu", torch.bfloat16, enabled=t.bf16):
+        text, pooled = model.text(torch.from_numpy(ids))
+        out = model.dit(
+            *map(torch.from_numpy, (packs.gather(noisy), packs.clip, packs.state, packs.position, packs.times(times), grids)),
+            pooled[torch.from_numpy(packs.state_clip)],
+            text,
+            torch.from_numpy(packs.text_index),
+            torch.from_numpy(packs.text_clip),
+        )
+    error = (out.float() - torch.from_numpy(packs.gather(target))).square().mean(-1, keepdim=True)
+    whole, gone = t.object_times
+    share = np.clip((gone - times) / max(gone - whole, 1e-6), 0.0, 1.0)
+    weights = [d.weight(1 + (t.object_weight - 1) * s) for d, s in zip(drawn, share, strict=True)]
+    loss = (error * torch.from_numpy(packs.gather([w / np.float32(len(drawn)) for w in weights]))).sum()
     with torch.no_grad():
-        per_clip = np.array([float((e * d.weight).sum()) for e, d in zip(packs.scatter(error.numpy()), drawn, strict=True)])
+        per_clip = np.array([float((e * w).sum()) for e, w in zip(packs.scatter(error.numpy()), weights, strict=True)])
         at = [(times >= i / 4) & (times < (i + 1) / 4) for i in range(4)]
         bins = {f"t{i}": float(per_clip[chosen].mean()) for i, chosen in enumerate(at) if chosen.any()}
     return loss, {
