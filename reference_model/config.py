@@ -68,6 +68,7 @@ class SamplingConfig:
     num_inference_steps: int = 20
     guidance_scale: float = 3.0
     time_shift: float = 3.0  # 1 is none; see flow.shifted
+    guidance_times: tuple[float, float] = (0.0, 1.0)  # guidance acts between these; 1 is noise
 
 
 @dataclass(frozen=True)
