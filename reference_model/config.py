@@ -160,6 +160,7 @@ PRESETS: dict[str, ModelConfig] = {
             dit_packs=10,
             time_shift=5.0,
             ema_decay=0.9995,
+            bf16=True,
             save_every=100,
         ),
     ),

@@ -93,7 +93,8 @@ def start_from(checkpoint: str, folder: Path, *, new_dit: bool = False) -> None:
             state |= {prefix + k.removeprefix("vae."): torch.from_numpy(weights[k]) for k in known if k in weights}
         save_atomic(state, folder / name)
     made = json.loads((source / "checkpoint.json").read_text())["made"]
-    (folder / ORIGIN).write_text(json.dumps({"checkpoint": source.name, "made": made}, indent=2) + "\n")
+    sizes = load_config(source / "config.json").train.sizes
+    (folder / ORIGIN).write_text(json.dumps({"checkpoint": source.name, "sizes": sizes, "made": made}, indent=2) + "\n")
 
 
 def machine() -> str:
@@ -106,6 +107,13 @@ def _collect(config: ModelConfig, folder: Path) -> None:
     bar = track(data.collect(config.train, folder / "data"), "clips", total=total, console=Console(stderr=True))
     for _ in bar:
         pass
+
+
+def captioned_sizes(config: ModelConfig, folder: Path) -> list[data.Size]:
+    """The sizes that the recaptioner was trained on; of others it says too much that is wrong."""
+    if not (folder / ORIGIN).exists():
+        return list(config.train.sizes)
+    return [(height, width) for height, width in json.loads((folder / ORIGIN).read_text())["sizes"]]
 
 
 def labelled_rows(config: ModelConfig, clips: data.SizeData) -> int:
@@ -154,7 +162,7 @@ def _caption(config: ModelConfig, folder: Path) -> None:
         target = data.caption_file(folder / "data", clips.size)
         if target.exists():
             continue
-        first = labelled_rows(config, clips)
+        first = labelled_rows(config, clips) if clips.size in captioned_sizes(config, folder) else len(clips)
         told = [r.description(t.frames).text() for r in clips.records[:first]]
         parts = range(first, len(clips), 256)
         for begin in track(parts, f"captions {clips.size[0]}x{clips.size[1]}", console=Console(stderr=True)):
