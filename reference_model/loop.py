@@ -7,7 +7,6 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +122,15 @@ def matrix_peak() -> float:
     return 2 * 1024**3 / best
 
 
+def gradients(module: nn.Module, step_function: StepFunction, step: int, seed: int) -> Mapping[str, float]:
+    """Fill in the gradients of a step and return its values. All its randomness comes from (seed, step)."""
+    torch.manual_seed(seed * 1_000_003 + step)
+    module.zero_grad(set_to_none=True)
+    loss, values = step_function(step, np.random.default_rng([seed, step]))
+    loss.backward()
+    return values
+
+
 def fit(
     name: str,
     module: nn.Module,
@@ -169,13 +177,13 @@ def fit(
                 threads.before()
             rate = learning_rate(step, steps, lr)
             for optimizer in optimizers:
-                optimizer.zero_grad(set_to_none=True)
                 for group in optimizer.param_groups:
                     group["lr"] = rate * group["scale"]
-            torch.manual_seed(seed * 1_000_003 + step)
-            with counter if step == first else nullcontext():
-                loss, values = step_function(step, np.random.default_rng([seed, step]))
-                loss.backward()
+            if step == first:
+                # One step more, thrown away: the counter takes operators apart, and gradients change in their last bits.
+                with counter:
+                    gradients(module, step_function, step, seed)
+            values = gradients(module, step_function, step, seed)
             nn.utils.clip_grad_norm_(module.parameters(), 1.0)
             for optimizer in optimizers:
                 optimizer.step()
