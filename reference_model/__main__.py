@@ -20,13 +20,23 @@ app = typer.Typer(
 
 @app.command(epilog="Example: python -m reference_model train --preset tiny --out work/tiny")
 def train(
-    preset: Annotated[str, typer.Option(help="tiny (seconds), base (shipped; about an hour of 2 cores) or large.")] = "base",
+    preset: Annotated[
+        str,
+        typer.Option(help="tiny (seconds), base (shipped; about an hour of 2 cores), long (four times the tokens) or large."),
+    ] = "base",
     out: Annotated[Path | None, typer.Option(help="Working folder; started again, it goes on where it was.")] = None,
     stages: Annotated[str, typer.Option(help="Comma-separated: collect,caption,refine,compress,train,clip,export.")] = "",
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves it to torch.")] = 0,
+    shared: Annotated[
+        bool,
+        typer.Option("--shared", help="Others use the machine too: fewer threads are tried now and then."),
+    ] = False,
     start: Annotated[
         str, typer.Option(help="Go on from this checkpoint: its VAE and language networks are kept, its DiT trains further.")
     ] = "",
+    new_dit: Annotated[
+        bool, typer.Option("--new-dit", help="With --start: the DiT and its text encoder start from nothing all the same.")
+    ] = False,
     settings: Annotated[list[str] | None, typer.Option("--set", help="A key of the preset, as train.dit_steps=8000.")] = None,
 ) -> None:
     """Train all networks on the world, stage by stage, with checkpoints and exact resume."""
@@ -47,8 +57,8 @@ def train(
     folder = out or Path("work") / preset
     config = override(PRESETS[preset], settings or [])
     if start and not (folder / "config.json").exists():
-        start_from(start, folder)
-    run(config, folder, chosen)
+        start_from(start, folder, new_dit=new_dit)
+    run(config, folder, chosen, shared=shared)
 
 
 @app.command(epilog="Example: python -m reference_model sample 'a red circle falls' --size 32x32 --out falls.gif")

@@ -43,6 +43,7 @@ class DiTConfig:
     rope_base: float = 100.0
     pack_tokens: int = 256
     channels: int = 8  # of the latent
+    skip: bool = False  # the network answers for what its input does not tell of the velocity; see flow.skip
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class SamplingConfig:
     num_inference_steps: int = 20
     guidance_scale: float = 3.0
     time_shift: float = 3.0  # 1 is none; see flow.shifted
+    guidance_times: tuple[float, float] = (0.0, 1.0)  # guidance acts between these; 1 is noise
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ class TrainConfig:
     clips: int = 16000
     sizes: tuple[tuple[int, int], ...] = ((32, 32), (24, 40), (40, 24), (48, 48))  # height x width
     frames: int = 17
+    counts: tuple[float, float, float] = (0.6, 0.3, 0.1)  # probability of 1, 2 and 3 objects
+    crossing: float = 0.0  # share of the clips of several objects that are drawn until two of them meet
     vae_steps: int = 4600
     vae_batch: int = 8
     vae_lr: float = 1.5e-3
@@ -93,6 +97,8 @@ class TrainConfig:
     logit_normal: bool = True  # times of training; off is uniform
     time_shift: float = 3.0  # of the logit-normal times
     object_weight: float = 4.0  # of the loss at tokens that hold an object: backgrounds are most of a clip
+    object_times: tuple[float, float] = (0.4, 0.8)  # the weight is whole up to the first time, and 1 from the second
+    bf16: bool = False  # the DiT's steps in bf16 autocast; weights, averages, optimiser and loss stay in fp32
     continued: float = 0.15  # share of clips whose first latent frames are given
     drop_rate: float = 0.0  # share of clips trained without their repeated tokens, falling to 0 by the middle
     text_dropout: float = 0.1
@@ -121,7 +127,7 @@ PRESETS: dict[str, ModelConfig] = {
     "tiny": ModelConfig(
         vae=VAEConfig(width=8, blocks=1),
         text=TextConfig(width=32, depth=1, heads=2),
-        dit=DiTConfig(width=32, depth=2, heads=2, rope_split=(4, 6, 6), pack_tokens=128),
+        dit=DiTConfig(width=32, depth=2, heads=2, rope_split=(4, 6, 6), pack_tokens=128, skip=True),
         captioner=CaptionerConfig(width=32, depth=1, heads=2),
         refiner=RefinerConfig(width=32, depth=1, heads=2),
         sampling=SamplingConfig(num_inference_steps=4),
@@ -135,12 +141,30 @@ PRESETS: dict[str, ModelConfig] = {
             refiner_batch=8,
             dit_steps=20,
             dit_packs=2,
+            bf16=True,
             clip_steps=4,
             clip_batch=8,
             save_every=5,
         ),
     ),
     "base": ModelConfig(),
+    "long": ModelConfig(
+        dit=DiTConfig(pack_tokens=320, skip=True),
+        train=TrainConfig(
+            seed=11,
+            clips=28700,
+            sizes=((32, 32), (24, 40), (40, 24), (48, 48), (64, 64)),
+            counts=(0.45, 0.33, 0.22),
+            crossing=0.15,
+            labelled=0.9,
+            dit_steps=20000,
+            dit_packs=10,
+            time_shift=5.0,
+            ema_decay=0.9995,
+            bf16=True,
+            save_every=100,
+        ),
+    ),
     "large": ModelConfig(
         vae=VAEConfig(width=96),
         text=TextConfig(width=384, depth=6, heads=12),

@@ -21,11 +21,11 @@ from reference_model.onnx import export
 from reference_model.sampling import backends
 from reference_model.training import stages, world_clip
 from reference_model.training.folder import ORIGIN, START, machine
-from reference_model.training.loop import save_atomic
+from reference_model.training.loop import Threads, save_atomic
 
 
-def train(config: ModelConfig, folder: Path, chosen: tuple[str, ...] | None = None) -> None:
-    """Run the stages that are not finished yet in `folder`."""
+def train(config: ModelConfig, folder: Path, chosen: tuple[str, ...] | None = None, *, shared: bool = False) -> None:
+    """Run the stages that are not finished yet in `folder`; on a `shared` machine the DiT's with `Threads`."""
     folder.mkdir(parents=True, exist_ok=True)
     config_file = folder / "config.json"
     if config_file.exists() and load_config(config_file) != config:
@@ -37,17 +37,21 @@ def train(config: ModelConfig, folder: Path, chosen: tuple[str, ...] | None = No
     for stage in chosen or STAGES:
         started = time.perf_counter()
         console.print(f"[bold]{stage}[/bold]")
-        _RUN[stage](config, folder)
+        if stage == "train":
+            stages.train(config, folder, Threads(torch.get_num_threads()) if shared else None)
+        else:
+            _RUN[stage](config, folder)
         with (folder / "stages.jsonl").open("a") as log:
             row = {"stage": stage, "seconds": round(time.perf_counter() - started, 1), "machine": machine()}
             log.write(json.dumps(row) + "\n")
 
 
-def start_from(checkpoint: str, folder: Path) -> None:
+def start_from(checkpoint: str, folder: Path, *, new_dit: bool = False) -> None:
     """Prepare a training that goes on from a finished checkpoint.
 
     Its VAE, recaptioner and refiner count as trained; the DiT and its text encoder start from its weights. The other rungs
-    of its ladder stay what they are: only `base` and `base-int8` are exported.
+    of its ladder stay what they are: only `base` and `base-int8` are exported. With `new_dit` the DiT and the text encoder
+    start from nothing, on the latents of that VAE, and the whole ladder is made anew.
     """
     source = backends.resolve(checkpoint)
     files = backends.component_files(source)
@@ -57,6 +61,8 @@ def start_from(checkpoint: str, folder: Path) -> None:
         "refiner.pt": {"refine_encoder": "encoder.", "refine_decoder": "decoder."},
         START: {"dit": "dit.", "text_encoder": "text."},
     }
+    if new_dit:
+        del parts[START]
     folder.mkdir(parents=True, exist_ok=True)
     for name, components in parts.items():
         state: dict[str, Tensor] = {}
@@ -66,7 +72,8 @@ def start_from(checkpoint: str, folder: Path) -> None:
             state |= {prefix + k.removeprefix("vae."): torch.from_numpy(weights[k]) for k in known if k in weights}
         save_atomic(state, folder / name)
     made = json.loads((source / "checkpoint.json").read_text())["made"]
-    (folder / ORIGIN).write_text(json.dumps({"checkpoint": source.name, "made": made}, indent=2) + "\n")
+    sizes = load_config(source / "config.json").train.sizes
+    (folder / ORIGIN).write_text(json.dumps({"checkpoint": source.name, "sizes": sizes, "made": made}, indent=2) + "\n")
 
 
 def _export(config: ModelConfig, folder: Path) -> None:

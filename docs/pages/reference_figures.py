@@ -225,7 +225,8 @@ def ablation(config: ModelConfig, data: Path, name: str, steps: int, out: Path) 
     seconds = time.perf_counter() - started
     result = {"steps": float(steps), "tokens_per_s": tokens / seconds}
     for label, weight in (("velocity_error", 1.0), ("velocity_error_objects", config.train.object_weight)):
-        same = replace(config, train=replace(config.train, logit_normal=False, object_weight=weight))
+        judge = replace(config.train, logit_normal=False, object_weight=weight, object_times=(1.0, 1.0), bf16=False)
+        same = replace(config, train=judge)
         judged = replace(mixture, config=same)
         with torch.inference_mode():
             losses = [denoising_loss(same, model, judged, np.random.default_rng([FRESH, i]))[0] for i in range(24)]

@@ -129,7 +129,7 @@ def judged(suite: str, generator: str, folder: Path, limit: int | None) -> dict[
 
 
 def _timed(backend: str, checkpoint: str = "base") -> float:
-    code = f"from reference_model.measure import generation_seconds as f; print(f({checkpoint!r}, {backend!r}))"
+    code = f"from docs.pages.reference_figures import generation_seconds as f; print(f({checkpoint!r}, {backend!r}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return float(done.stdout)
 

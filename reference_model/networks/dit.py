@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reference_model.config import DiTConfig, TextConfig
+from reference_model.networks import flow
 from reference_model.networks.layers import BLOCKED, MLP, Attention, Rope, rope_angles, sinusoid, wall_waves
 
 
@@ -111,5 +112,8 @@ class DiT(nn.Module):
             x = block(x, condition, state, mask, rope, words, text_mask)
         shift, scale = self.modulation(condition).split(x.shape[-1], -1)
         x = self.norm(x) * F.embedding(state, 1 + scale) + F.embedding(state, shift)
-        out: Tensor = self.out(x)
-        return out
+        answer: Tensor = self.out(x)
+        if not self.config.skip:
+            return answer
+        of_input, of_answer = (F.embedding(state, c[:, None]) for c in flow.skip(time))  # (P, L, 1)
+        return of_input * tokens + of_answer * answer

@@ -224,6 +224,7 @@ def trained(config: ModelConfig, folder: Path, denoiser_file: str) -> dict[str, 
         if not (folder / file).exists():
             raise ReferenceModelError(f"{folder / file} does not exist: run the earlier stages of the training first")
         state = load_tensors(folder / file)
+        state = state.get("ema", state)  # of a training that is still going on
         chosen = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         module = modules[name]
         target = module.vae if isinstance(module, VAEEncoder) else module
@@ -255,12 +256,32 @@ def export_all(config: ModelConfig, folder: Path, out: Path) -> dict[str, dict[s
         record = {"dit_steps_done": steps, "largest_difference_from_torch": worst[name]}
         if (folder / ORIGIN).exists():
             origin = json.loads((folder / ORIGIN).read_text())
-            record |= {"dit_steps_done": steps + origin["made"]["dit_steps_done"], "goes_on_from": origin}
+            if (folder / START).exists():
+                record |= {"dit_steps_done": steps + origin["made"]["dit_steps_done"], "goes_on_from": origin}
+            else:
+                record |= {"all_but_the_dit_from": origin}
         write_checkpoint(config, out / name, files, how_made(folder) | record)
     write_int8(config, out / "base", files, modules["dit"], how_made(folder))
     if (folder / "clip.pt").exists():
         clip.export(folder, out / "clip")
     return worst
+
+
+def export_snapshot(config: ModelConfig, folder: Path, out: Path) -> int:
+    """Export the averaged weights of a training that is still going on into `out/now`; returns its step.
+
+    The other networks are finished: they are exported into `out/shared` the first time only.
+    """
+    state_file = "dit.train.pt"
+    modules, found = trained(config, folder, state_file), specs(config)
+    step = int(load_tensors(folder / state_file)["step"])
+    files = {part: f"{part}/model.onnx" if part in OWN else f"../shared/{part}/model.onnx" for part in COMPONENTS}
+    for part in COMPONENTS:
+        target = out / "now" / files[part]
+        if part in OWN or not target.exists():
+            export_component(modules[part], found[part], target)
+    write_checkpoint(config, out / "now", files, how_made(folder) | {"dit_steps_done": step})
+    return step
 
 
 def export_again(checkpoint: str, out: Path, int8: bool = False) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from reference_model.config import SamplingConfig
 from reference_model.errors import ReferenceModelError
+from reference_model.networks import flow
 from reference_model.networks.captioner import caption_clips
 from reference_model.networks.refiner import LocalRefiner, Refiner, refine
 from reference_model.networks.text import tokenize
 from reference_model.packing import patchify
 from reference_model.packing.patchify import PACKINGS
 from reference_model.packing.shapes import ShapeError, check_shape
-from reference_model.sampling import flow
 from reference_model.sampling.backends import Backend, load_backend
 from reference_model.sampling.flops import Recorder, one_step
 
@@ -28,6 +28,7 @@ CLIPS_AT_ONCE = 8
 PACK_TOKENS, BATCH_TOKENS = 64, 512
 
 Frames = npt.NDArray[np.uint8]
+Field = Callable[[Sequence[flow.Floats], float], list[flow.Floats]]  # tokens of each request and a time to velocities
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,16 @@ class Sample:
     prompt: str
 
 
+@dataclass(frozen=True)
+class Texts:
+    """Distinct prompts after the text encoder: their rows, lengths, states and pooled vectors."""
+
+    rows: dict[str, int]
+    lengths: npt.NDArray[np.int64]
+    states: flow.Floats
+    pooled: flow.Floats
+
+
 def batches(sizes: Sequence[int], shapes: Sequence[patchify.Grid], packing: str) -> list[list[int]]:
     """Which clips, of `sizes` tokens with guidance, go through the networks together: clip numbers, each once.
 
@@ -121,18 +132,28 @@ def _chunks(clips: list[int]) -> list[list[int]]:
 
 
 class Pipeline:
-    """The whole generator. `Pipeline.load("base")` reads a shipped checkpoint, or a folder of the same layout."""
+    """The whole generator. `Pipeline.load("base")` reads a shipped checkpoint, or a folder of the same layout.
 
-    def __init__(self, backend: Backend, refiner: Refiner | None = None) -> None:
-        self.backend = backend
+    With a `guide`, a weaker checkpoint of the same training, guidance leads away from its answer to the same prompt instead
+    of from the answer to none (Karras et al. 2024, auto-guidance).
+    """
+
+    def __init__(self, backend: Backend, refiner: Refiner | None = None, guide: Backend | None = None) -> None:
+        self.backend, self.guide = backend, guide
         self.config = backend.config
         self.refiner = refiner or LocalRefiner(backend.run, self.config.refiner.max_tokens)
 
     @staticmethod
     def load(
-        checkpoint: str = "base", backend: str = "onnx", device: str = "cpu", threads: int = 0, refiner: Refiner | None = None
+        checkpoint: str = "base",
+        backend: str = "onnx",
+        device: str = "cpu",
+        threads: int = 0,
+        refiner: Refiner | None = None,
+        guide: str = "",
     ) -> Pipeline:
-        return Pipeline(load_backend(checkpoint, backend, device, threads), refiner)
+        weak = load_backend(guide, backend, device, threads) if guide else None
+        return Pipeline(load_backend(checkpoint, backend, device, threads), refiner, weak)
 
     def generate(self, requests: Sequence[Request], packing: str = "packed") -> list[Sample]:
         """Make all clips, mixed shapes and lengths in shared packs, in the order asked for."""
@@ -157,53 +178,59 @@ class Pipeline:
         return requests
 
     def _generate(self, requests: list[Request], steps: int, shared: bool) -> list[Sample]:
-        """Clips of one batch. A clip and its unconditional twin are segments; `shared`, several share a pack."""
+        """Clips of one batch. A clip and its unconditional twin are segments; `shared`, several share a pack.
+
+        At times at which guidance does not act the twins are left out. With a guide, it takes the twins' place.
+        """
         started = time.perf_counter()
-        owner = [i for i, r in enumerate(requests) for _ in range(r.twins)]
-        first = np.cumsum([0, *(r.twins for r in requests)])
-        prompts = ["" if clip != first[i] else requests[i].prompt for clip, i in enumerate(owner)]
-        distinct = sorted(set(prompts))
-        ids, lengths = tokenize(distinct, self.config.text.max_tokens)
-        states, pooled = self.backend.run("text_encoder", ids)
-        rows = np.array([distinct.index(p) for p in prompts])
+        sampling, scales = self.config.sampling, [float(r.guidance_scale or 0.0) for r in requests]
+        twins = [r.twins for r in requests]
+        alone = [1] * len(requests)
+        texts = self._texts(self.backend, requests, unconditional=2 in twins and self.guide is None)
+        weak_texts = self._texts(self.guide, requests, unconditional=False) if self.guide and 2 in twins else None
         text_done = time.perf_counter()
 
         given = [self._given(r) for r in requests]
         known = [len(g) for g in given]
-        places = [patchify.positions(requests[i].grid) for i in owner]
-        sizes = [len(p) for p in places]
-        groups = patchify.best_fit(sizes, max(PACK_TOKENS, *sizes)) if shared else [[i] for i in range(len(sizes))]
-        packs = patchify.pack(places, lengths[rows].tolist(), ids.shape[1], groups, known=[known[i] for i in owner])
-        extent = np.array([requests[i].grid for i in owner], np.int64)[packs.state_clip]
-        fixed = (extent, pooled[rows][packs.state_clip], states[rows], packs.text_index, packs.text_clip)
-        noise = [
-            flow.noise_for(r.seed, (len(places[f]), 4 * self.config.dit.channels))
-            for f, r in zip(first[:-1], requests, strict=True)
-        ]
+        sizes = [patchify.tokens_of(r.grid) for r in requests]
+        noise = [flow.noise_for(r.seed, (n, 4 * self.config.dit.channels)) for r, n in zip(requests, sizes, strict=True)]
         x = [np.concatenate([g, e[len(g) :]]) for g, e in zip(given, noise, strict=True)]
-        ends = np.cumsum([len(v) for v in x])[:-1]
+        ends = np.cumsum(sizes)[:-1]
 
-        def laid(flat: flow.Floats, t: float) -> tuple[flow.Floats, flow.Floats]:
-            now = np.split(flat, ends)
-            return packs.gather([now[i] for i in owner]), packs.times(np.full(len(owner), t, np.float32))
+        def opened(backend: Backend, texts: Texts, segments: list[int]) -> Field:
+            return _field(backend, requests, texts, segments, x, known, shared)
 
-        tokens, times = laid(np.concatenate(x), 1.0)
-        step = self.backend.bind("dit", (tokens, packs.clip, packs.state, packs.position, times, *fixed), moving=(0, 4))
+        acts_from, acts_until = sampling.guidance_times
+        always = acts_from <= 0.0 and acts_until >= 1.0
+        fields: dict[str, Field] = {}
+        if 2 not in twins or self.guide or not always:
+            fields["alone"] = opened(self.backend, texts, alone)
+        if self.guide and weak_texts:
+            fields["guide"] = opened(self.guide, weak_texts, alone)
+        elif 2 in twins:
+            fields["twins"] = opened(self.backend, texts, twins)
 
         def velocity(flat: flow.Floats, t: float) -> flow.Floats:
-            out = packs.scatter(step(*laid(flat, t)))
-            moved = [
-                out[f] if r.twins == 1 else flow.guided(out[f], out[f + 1], float(r.guidance_scale or 0.0))
-                for f, r in zip(first[:-1], requests, strict=True)
-            ]
+            now = np.split(flat, ends)
+            if 2 not in twins or not acts_from <= t <= acts_until:
+                moved = fields["alone"](now, t)
+            elif "guide" in fields:
+                pairs = zip(fields["alone"](now, t), fields["guide"](now, t), scales, strict=True)
+                moved = [a if scale == 1.0 else flow.guided(a, b, scale) for a, b, scale in pairs]
+            else:
+                out, first = fields["twins"](now, t), np.cumsum([0, *twins])
+                moved = [
+                    out[f] if n == 1 else flow.guided(out[f], out[f + 1], scale)
+                    for f, n, scale in zip(first[:-1], twins, scales, strict=True)
+                ]
             return np.concatenate([np.concatenate([0 * v[:n], v[n:]]) for v, n in zip(moved, known, strict=True)])
 
-        latents = np.split(flow.integrate(np.concatenate(x), velocity, steps, self.config.sampling.time_shift), ends)
+        latents = np.split(flow.integrate(np.concatenate(x), velocity, steps, sampling.time_shift), ends)
         denoise_done = time.perf_counter()
         frames = self._decode([patchify.unpatchify(v, r.grid) for v, r in zip(latents, requests, strict=True)])
         done = time.perf_counter()
 
-        counts = np.array([patchify.tokens_of(r.grid) for r in requests], float)
+        counts = np.array(sizes, float)
         denoise = denoise_done - text_done
         spent = {
             "text": text_done - started,
@@ -215,6 +242,12 @@ class Pipeline:
             Sample(f, {stage: seconds * float(share) for stage, seconds in spent.items()}, r.prompt)
             for f, share, r in zip(frames, counts / counts.sum(), requests, strict=True)
         ]
+
+    def _texts(self, backend: Backend, requests: list[Request], *, unconditional: bool) -> Texts:
+        distinct = sorted({r.prompt for r in requests} | ({""} if unconditional else set()))
+        ids, lengths = tokenize(distinct, self.config.text.max_tokens)
+        states, pooled = backend.run("text_encoder", ids)
+        return Texts({prompt: row for row, prompt in enumerate(distinct)}, lengths, states, pooled)
 
     def _given(self, request: Request) -> flow.Floats:
         """Tokens of the frames that are known, (n, 4z); none are an empty array."""
@@ -245,6 +278,37 @@ class Pipeline:
             check_shape(*clip.shape[:3])
         c = self.config.captioner
         return caption_clips(self.backend.run, clips, c.drop_threshold, c.max_tokens)
+
+
+def _field(
+    backend: Backend,
+    requests: list[Request],
+    texts: Texts,
+    segments: list[int],
+    start: list[flow.Floats],
+    known: list[int],
+    shared: bool,
+) -> Field:
+    """The network on these requests, bound once for many evaluations: `segments[i]` of them are 2 where request i has an
+    unconditional twin. The answer has an entry a segment."""
+    owner = [i for i, n in enumerate(segments) for _ in range(n)]
+    first = np.cumsum([0, *segments])
+    rows = np.array([texts.rows["" if clip != first[i] else requests[i].prompt] for clip, i in enumerate(owner)])
+    places = [patchify.positions(requests[i].grid) for i in owner]
+    sizes = [len(p) for p in places]
+    groups = patchify.best_fit(sizes, max(PACK_TOKENS, *sizes)) if shared else [[i] for i in range(len(sizes))]
+    lengths, width = texts.lengths[rows].tolist(), texts.states.shape[1]
+    packs = patchify.pack(places, lengths, width, groups, known=[known[i] for i in owner])
+    extent = np.array([requests[i].grid for i in owner], np.int64)[packs.state_clip]
+    pooled, states = texts.pooled[rows][packs.state_clip], texts.states[rows]
+    fixed = (extent, pooled, states, packs.text_index, packs.text_clip)
+
+    def laid(now: Sequence[flow.Floats], t: float) -> tuple[flow.Floats, flow.Floats]:
+        return packs.gather([now[i] for i in owner]), packs.times(np.full(len(owner), t, np.float32))
+
+    tokens, times = laid(start, 1.0)
+    step = backend.bind("dit", (tokens, packs.clip, packs.state, packs.position, times, *fixed), moving=(0, 4))
+    return lambda now, t: packs.scatter(step(*laid(now, t)))
 
 
 def flops(pipeline: Pipeline, requests: Sequence[Request], packing: str) -> dict[str, int] | None:

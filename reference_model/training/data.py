@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from reference_model.config import TrainConfig
-from reference_model.world import Description, Event, Facts, FactsError, Scene, describe, make_clip, sample_facts
+from reference_model.world import Description, Event, Facts, FactsError, Scene, WorldClip, describe, make_clip, sample_facts
 
 Size = tuple[int, int]
 CHUNK = 50  # clips a work item of `collect`
+MEETINGS = 8  # scenes that are drawn for one in which objects meet
 
 
 @dataclass(frozen=True)
@@ -47,21 +49,30 @@ class Record:
         return Record(scene, tuple(Event(f, k, tuple(o)) for f, k, o in data["events"]))
 
 
+def draw_clip(config: TrainConfig, size: Size, rng: np.random.Generator) -> WorldClip:
+    """A training clip. A share of those with several objects is drawn again until two of them meet: `crossing`."""
+    meet = rng.random() < config.crossing if config.crossing else False
+    for attempt in count():
+        try:
+            clip = make_clip(sample_facts(rng, counts=config.counts), *size, config.frames, rng)
+        except FactsError:  # three large objects do not fit every frame: draw other facts
+            continue
+        met = any(e.kind == "collision" for e in clip.trajectory.events)
+        if not meet or met or len(clip.scene.facts.objects) == 1 or attempt >= MEETINGS:
+            break
+    return clip
+
+
 def _make_chunk(
-    job: tuple[int, Size, int, int, int],
+    job: tuple[TrainConfig, Size, int, int],
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], list[dict[str, Any]]]:
-    seed, (height, width), frames, start, count = job
-    video = np.empty((count, frames, height, width, 3), np.uint8)
-    coverage = np.empty((count, frames, height, width), np.uint8)
+    config, (height, width), start, clips = job
+    frames = config.frames
+    video = np.empty((clips, frames, height, width, 3), np.uint8)
+    coverage = np.empty((clips, frames, height, width), np.uint8)
     records = []
-    for i in range(count):
-        rng = np.random.default_rng([seed, height, width, start + i])
-        while True:
-            try:
-                clip = make_clip(sample_facts(rng), height, width, frames, rng)
-                break
-            except FactsError:  # three large objects do not fit every frame: draw other facts
-                continue
+    for i in range(clips):
+        clip = draw_clip(config, (height, width), np.random.default_rng([config.seed, height, width, start + i]))
         video[i], coverage[i] = clip.frames, clip.coverage
         records.append(Record(clip.scene, clip.trajectory.events).to_json())
     return video, coverage, records
@@ -76,27 +87,34 @@ def caption_file(folder: Path, size: Size) -> Path:
     return folder / f"{_name(size)}.captions.jsonl"
 
 
+def clips_of(config: TrainConfig) -> dict[Size, int]:
+    """How many clips of each size are made: every size fills about as many places, so that each clip is seen as often."""
+    area = [1 / (height * width) for height, width in config.sizes]
+    return {size: max(round(config.clips * a / sum(area)), 1) for size, a in zip(config.sizes, area, strict=True)}
+
+
 def collect(config: TrainConfig, folder: Path, workers: int = 2) -> Iterator[int]:
     """Render the training clips into `folder`; yields the number of clips done. A finished size is not made again."""
     folder.mkdir(parents=True, exist_ok=True)
-    each = max(config.clips // len(config.sizes), 1)
+    done = 0
     with ProcessPoolExecutor(workers) as pool:
-        for index, size in enumerate(config.sizes):
+        for size, each in clips_of(config).items():
             target = folder / f"{_name(size)}.jsonl"
             if not target.exists():
-                jobs = [(config.seed, size, config.frames, s, min(CHUNK, each - s)) for s in range(0, each, CHUNK)]
+                jobs = [(config, size, s, min(CHUNK, each - s)) for s in range(0, each, CHUNK)]
                 videos, coverages, records = [], [], []
                 for video, coverage, rows in pool.map(_make_chunk, jobs):
                     videos.append(video)
                     coverages.append(coverage)
                     records += rows
-                    yield index * each + len(records)
+                    yield done + len(records)
                 np.save(folder / f"{_name(size)}.video.npy", np.concatenate(videos))
                 np.save(folder / f"{_name(size)}.coverage.npy", np.concatenate(coverages))
                 partial = target.with_suffix(".part")
                 partial.write_text("".join(json.dumps(r) + "\n" for r in records))
                 partial.rename(target)  # last: its presence says that the size is whole
-            yield (index + 1) * each
+            done += each
+            yield done
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reference_model.config import ModelConfig
+from reference_model.networks import flow
 from reference_model.networks.dit import DiT
 from reference_model.networks.text import TextEncoder, tokenize
 from reference_model.packing import patchify
-from reference_model.sampling import flow
 from reference_model.training.mixture import Drawn, Mixture
 
 
@@ -27,7 +26,11 @@ class Denoiser(nn.Module):
 def denoising_loss(
     config: ModelConfig, model: Denoiser, mixture: Mixture, rng: np.random.Generator, drop: float = 0.0
 ) -> tuple[Tensor, dict[str, float]]:
-    """Velocity error of one batch of packs: weighted mean over a clip's tokens, then over clips."""
+    """Velocity error of one batch of packs: weighted mean over a clip's tokens, then over clips.
+
+    Tokens that hold an object weigh more, but only at times at which the noisy clip shows where it is. Nearer to noise the
+    best answer is a mean over all places that it may be at, and a weight on where it is would draw it at too many.
+    """
     t, capacity = config.train, config.dit.pack_tokens
     drawn: list[Drawn] = []
     # Enough clips to fill the packs; the few that open one pack too many are left for another step.
@@ -51,19 +54,22 @@ def denoising_loss(
     target = [e - d.tokens for d, e in zip(drawn, noise, strict=True)]
     grids = np.array([d.grid for d in drawn], np.int64)[packs.state_clip]
 
-    text, pooled = model.text(torch.from_numpy(ids))
-    out = model.dit(
-        *map(torch.from_numpy, (packs.gather(noisy), packs.clip, packs.state, packs.position, packs.times(times), grids)),
-        pooled[torch.from_numpy(packs.state_clip)],
-        text,
-        torch.from_numpy(packs.text_index),
-        torch.from_numpy(packs.text_clip),
-    )
-    error = F.mse_loss(out, torch.from_numpy(packs.gather(target)), reduction="none").mean(-1, keepdim=True)
-    weight = packs.gather([d.weight / np.float32(len(drawn)) for d in drawn])
-    loss = (error * torch.from_numpy(weight)).sum()
+    with torch.autocast("cpu", torch.bfloat16, enabled=t.bf16):
+        text, pooled = model.text(torch.from_numpy(ids))
+        out = model.dit(
+            *map(torch.from_numpy, (packs.gather(noisy), packs.clip, packs.state, packs.position, packs.times(times), grids)),
+            pooled[torch.from_numpy(packs.state_clip)],
+            text,
+            torch.from_numpy(packs.text_index),
+            torch.from_numpy(packs.text_clip),
+        )
+    error = (out.float() - torch.from_numpy(packs.gather(target))).square().mean(-1, keepdim=True)
+    whole, gone = t.object_times
+    share = np.clip((gone - times) / max(gone - whole, 1e-6), 0.0, 1.0)
+    weights = [d.weight(1 + (t.object_weight - 1) * s) for d, s in zip(drawn, share, strict=True)]
+    loss = (error * torch.from_numpy(packs.gather([w / np.float32(len(drawn)) for w in weights]))).sum()
     with torch.no_grad():
-        per_clip = np.array([float((e * d.weight).sum()) for e, d in zip(packs.scatter(error.numpy()), drawn, strict=True)])
+        per_clip = np.array([float((e * w).sum()) for e, w in zip(packs.scatter(error.numpy()), weights, strict=True)])
         at = [(times >= i / 4) & (times < (i + 1) / 4) for i in range(4)]
         bins = {f"t{i}": float(per_clip[chosen].mean()) for i, chosen in enumerate(at) if chosen.any()}
     return loss, {

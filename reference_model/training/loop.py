@@ -7,7 +7,6 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,35 @@ from reference_model.errors import ReferenceModelError
 StepFunction = Callable[[int, np.random.Generator], tuple[Tensor, Mapping[str, float]]]
 WARMUP = 200
 MUON_SCALE = 2.0
+
+
+class Threads:
+    """How many threads a step runs on while others use the machine too.
+
+    Two threads wait for each other at every product, so where one of two cores is taken they are slower than one thread
+    alone. Every `PROBE` steps the other number is tried for `TRIES` of them, and the faster one is kept. Sums may differ
+    in their last bits between the two.
+    """
+
+    PROBE, TRIES = 24, 2
+
+    def __init__(self, most: int) -> None:
+        self.counts, self.best, self.now, self.step = (1, most), most, most, 0
+        self.rates: dict[int, list[float]] = {1: [], most: []}
+
+    def before(self) -> None:
+        """Set the threads of the next step."""
+        trying = self.step % self.PROBE < self.TRIES
+        self.now = self.counts[self.best == self.counts[0]] if trying else self.best
+        torch.set_num_threads(self.now)
+        self.started = time.perf_counter()
+
+    def after(self, work: float) -> None:
+        """Take in how fast the step was, and choose once both numbers have been seen."""
+        self.rates[self.now] = [*self.rates[self.now], work / (time.perf_counter() - self.started)][-self.TRIES :]
+        self.step += 1
+        if self.step % self.PROBE == self.TRIES and all(self.rates.values()):
+            self.best = max(self.counts, key=lambda n: float(np.mean(self.rates[n])))
 
 
 class Ema:
@@ -96,6 +124,22 @@ def matrix_peak() -> float:
     return 2 * 1024**3 / best
 
 
+def gradients(module: nn.Module, step_function: StepFunction, step: int, seed: int) -> Mapping[str, float]:
+    """Fill in the gradients of a step and return its values. All its randomness comes from (seed, step)."""
+    torch.manual_seed(seed * 1_000_003 + step)
+    module.zero_grad(set_to_none=True)
+    loss, values = step_function(step, np.random.default_rng([seed, step]))
+    loss.backward()  # type: ignore[no-untyped-call]
+    return values
+
+
+def flops_of(module: nn.Module, step_function: StepFunction, step: int, seed: int) -> float:
+    """FLOPs of a step. Its gradients are thrown away: the counter takes operators apart, and they change in their last bits."""
+    with FlopCounterMode(display=False) as counter:
+        gradients(module, step_function, step, seed)
+    return float(counter.get_total_flops())
+
+
 def fit(
     name: str,
     module: nn.Module,
@@ -110,13 +154,15 @@ def fit(
     keep_at: Mapping[str, int] | None = None,
     stop_at: int | None = None,
     weight_decay: float = 0.01,
+    threads: Threads | None = None,
 ) -> None:
     """Train `module` in place; it ends with its averaged weights.
 
     All randomness of step s comes from (seed, s), so 10 steps, a kill and 10 more equal 20 steps bit for bit.
     State: `folder/<name>.train.pt`; result: `<name>.pt`; `keep_at` {"early": step} keeps the average of that step as
     `<name>-early.pt`; `stop_at` ends before `steps` (for tests of resume). Losses go to `<name>.jsonl`, with the share of
-    the machine's matrix peak that was used (MFU) and, where steps count their tokens, tokens/s.
+    the machine's matrix peak that was used (MFU) and, where steps count their tokens, tokens/s. `threads` chooses the number
+    of threads step by step.
     """
     folder.mkdir(parents=True, exist_ok=True)
     done, state_file = folder / f"{name}.pt", folder / f"{name}.train.pt"
@@ -132,27 +178,29 @@ def fit(
             optimizer.load_state_dict(saved)
         ema.state, first = state["ema"], state["step"]
 
-    counter, log = FlopCounterMode(display=False), Log(name, folder, steps, first)
     module.train()
+    last = steps if stop_at is None else stop_at
+    flops, log = flops_of(module, step_function, first, seed) if first < last else 0.0, Log(name, folder, steps, first)
     with log:
-        for step in range(first, steps if stop_at is None else stop_at):
+        for step in range(first, last):
+            if threads:
+                threads.before()
             rate = learning_rate(step, steps, lr)
             for optimizer in optimizers:
-                optimizer.zero_grad(set_to_none=True)
                 for group in optimizer.param_groups:
                     group["lr"] = rate * group["scale"]
-            torch.manual_seed(seed * 1_000_003 + step)
-            with counter if step == first else nullcontext():
-                loss, values = step_function(step, np.random.default_rng([seed, step]))
-                loss.backward()  # type: ignore[no-untyped-call]
+            values = gradients(module, step_function, step, seed)
             nn.utils.clip_grad_norm_(module.parameters(), 1.0)
             for optimizer in optimizers:
                 optimizer.step()
             ema.update(module, step)
+            if threads:
+                threads.after(values.get("tokens", 1.0))
+                values = {**values, "threads": threads.now}
             now = step + 1
             for label in (label for label, when in (keep_at or {}).items() if now == when):
                 save_atomic(ema.state, folder / f"{name}-{label}.pt")
-            log.add(now, values, counter.get_total_flops())
+            log.add(now, values, flops)
             if now % save_every == 0 or now == stop_at:
                 state = {"module": module.state_dict(), "ema": ema.state, "step": now}
                 save_atomic({**state, "optimizers": [o.state_dict() for o in optimizers]}, state_file)

@@ -17,7 +17,7 @@ from reference_model.training import data
 from reference_model.world import Description, parse, sample_level
 
 LENGTHS = (0.15, 0.07, 0.08, 0.10, 0.60)  # probability of 1, 5, 9, 13 and 17 frames; images fill the gaps of packs
-LEVELS = (0.2, 0.3, 0.5)  # of short, medium and dense captions in the training of the DiT
+LEVELS = (0.15, 0.45, 0.4)  # of short, medium and dense captions in the training of the DiT
 
 
 def load_captions(folder: Path, clips: data.SizeData) -> list[Description]:
@@ -30,15 +30,21 @@ def load_captions(folder: Path, clips: data.SizeData) -> list[Description]:
 
 @dataclass(frozen=True)
 class Drawn:
-    """One training clip: tokens (n, 4z) with positions (n, 3) on a grid, loss weights (n, 1) that add up to 1, the number
+    """One training clip: tokens (n, 4z) with positions (n, 3) on a grid, whether they hold an object (n, 1), the number
     of tokens at the front that are given, and the words."""
 
     tokens: npt.NDArray[np.float32]
     position: npt.NDArray[np.int64]
     grid: patchify.Grid
-    weight: npt.NDArray[np.float32]
+    occupied: npt.NDArray[np.bool_]
     known: int
     prompt: str
+
+    def weight(self, object_weight: float) -> npt.NDArray[np.float32]:
+        """Weights of the loss (n, 1) that add up to 1: none for what is given, `object_weight` for what holds an object."""
+        weight = np.where(self.occupied, np.float32(object_weight), np.float32(1.0))
+        weight[: self.known] = 0.0
+        return np.asarray(weight / max(float(weight.sum()), 1e-6), np.float32)
 
 
 @dataclass(frozen=True)
@@ -67,15 +73,13 @@ class Mixture:
         grid = (groups, latent.shape[2] // 2, latent.shape[3] // 2)
         known = int(rng.integers(1, groups)) * grid[1] * grid[2] if groups > 1 and rng.random() < t.continued else 0
         tokens, position = patchify.patchify(latent), patchify.positions(grid)
-        weight = self._object_weights(which, row, groups)
-        weight[:known] = 0.0
+        occupied = self._occupied(which, row, groups)
         if rng.random() < drop:
             frames = self.sets[which].video[row, : 4 * groups - 3]
             keep = (patchify.runs(frames, self.config.captioner.drop_threshold) > 0).reshape(-1)
             keep[:known] = True
-            tokens, position, weight = tokens[keep], position[keep], weight[keep]
-        weight = weight / max(float(weight.sum()), 1e-6)
-        return Drawn(tokens, position, grid, weight, known, self._words(which, row, groups, rng))
+            tokens, position, occupied = tokens[keep], position[keep], occupied[keep]
+        return Drawn(tokens, position, grid, occupied, known, self._words(which, row, groups, rng))
 
     def _words(self, which: int, row: int, groups: int, rng: np.random.Generator) -> str:
         if rng.random() < self.config.train.text_dropout:
@@ -85,10 +89,9 @@ class Mixture:
             told = replace(told, wall=None, collision=False)
         return told.at(sample_level(rng, self.levels), still=groups == 1).text()
 
-    def _object_weights(self, which: int, row: int, groups: int) -> npt.NDArray[np.float32]:
-        """Weights (n, 1): backgrounds are most of a clip and teach little of it."""
+    def _occupied(self, which: int, row: int, groups: int) -> npt.NDArray[np.bool_]:
+        """Which tokens (n, 1) hold an object: backgrounds are most of a clip and teach little of it."""
         cover = self.sets[which].coverage[row, : 4 * groups - 3]
         cover = np.concatenate([cover[:1].repeat(3, 0), cover])  # (4G, H, W)
         blocks = cover.reshape(groups, 4, cover.shape[1] // PIXELS, PIXELS, cover.shape[2] // PIXELS, PIXELS)
-        heavy = blocks.max((1, 3, 5)) > 0
-        return np.where(heavy, self.config.train.object_weight, 1.0).astype(np.float32).reshape(-1, 1)
+        return np.asarray(blocks.max((1, 3, 5)) > 0, bool).reshape(-1, 1)

@@ -20,8 +20,8 @@ from reference_model.networks.vae import VAE, vae_loss
 from reference_model.packing import patchify
 from reference_model.training import data
 from reference_model.training.denoising import Denoiser, denoising_loss
-from reference_model.training.folder import START, load_vae
-from reference_model.training.loop import fit, load_tensors, save_atomic
+from reference_model.training.folder import ORIGIN, START, load_vae
+from reference_model.training.loop import Threads, fit, load_tensors, save_atomic
 from reference_model.training.mixture import LENGTHS, Mixture, load_captions
 from reference_model.world import sample_level
 from reference_model.world.symmetry import random_twin
@@ -32,6 +32,13 @@ def collect(config: ModelConfig, folder: Path) -> None:
     bar = track(data.collect(config.train, folder / "data"), "clips", total=total, console=Console(stderr=True))
     for _ in bar:
         pass
+
+
+def captioned_sizes(config: ModelConfig, folder: Path) -> list[data.Size]:
+    """The sizes that the recaptioner was trained on; of others it says too much that is wrong."""
+    if not (folder / ORIGIN).exists():
+        return list(config.train.sizes)
+    return [(height, width) for height, width in json.loads((folder / ORIGIN).read_text())["sizes"]]
 
 
 def labelled_rows(config: ModelConfig, clips: data.SizeData) -> int:
@@ -80,7 +87,7 @@ def caption(config: ModelConfig, folder: Path) -> None:
         target = data.caption_file(folder / "data", clips.size)
         if target.exists():
             continue
-        first = labelled_rows(config, clips)
+        first = labelled_rows(config, clips) if clips.size in captioned_sizes(config, folder) else len(clips)
         told = [r.description(t.frames).text() for r in clips.records[:first]]
         parts = range(first, len(clips), 256)
         for begin in track(parts, f"captions {clips.size[0]}x{clips.size[1]}", console=Console(stderr=True)):
@@ -177,7 +184,7 @@ def _latents(config: ModelConfig, folder: Path) -> None:
             moments = [vae.moments(to_video(clips.video[i : i + 32])) for i in bar]
             raw.append(torch.cat([mean for mean, _ in moments]))
             noise.append(torch.stack([logvar.exp().mean((0, 2, 3, 4)) for _, logvar in moments]).mean(0))  # (z,)
-        if not (folder / START).exists():  # a DiT that goes on must find the latents that it knows
+        if not (folder / ORIGIN).exists():  # the statistics of a VAE that came trained are its own
             flat = torch.cat([r.movedim(1, 0).flatten(1) for r in raw], 1)  # (z, everything)
             vae.latent_mean.copy_(flat.mean(1).view(-1, 1, 1, 1))
             # With the posterior's own variance: a channel that carries nothing must not be blown up to unit size.
@@ -188,7 +195,7 @@ def _latents(config: ModelConfig, folder: Path) -> None:
     save_atomic({k: v.contiguous() for k, v in vae.state_dict().items()}, folder / "vae-final.pt")
 
 
-def train(config: ModelConfig, folder: Path) -> None:
+def train(config: ModelConfig, folder: Path, threads: Threads | None = None) -> None:
     t = config.train
     torch.manual_seed(t.seed + 1)
     model, mixture = Denoiser(config), Mixture.load(config, folder)
@@ -211,4 +218,5 @@ def train(config: ModelConfig, folder: Path) -> None:
         save_every=t.save_every,
         ema_decay=t.ema_decay,
         keep_at=marks,
+        threads=threads,
     )

@@ -51,14 +51,17 @@ class Scene:
     occluder_x: float | None = None  # left edge of the bar
 
 
-def sample_facts(rng: np.random.Generator, fold: str = "train") -> Facts:
+COUNTS = (0.6, 0.3, 0.1)  # probability of 1, 2 and 3 objects
+
+
+def sample_facts(rng: np.random.Generator, fold: str = "train", counts: tuple[float, float, float] = COUNTS) -> Facts:
     """Draw facts. `fold` is "train" (no held-out combination) or "held_out" (only held-out ones, one object)."""
     if fold == "held_out":
         colour, motion = sorted(HELD_OUT)[rng.integers(len(HELD_OUT))]
         return Facts((_sample_object(rng, colour, motion),), str(rng.choice(list(BACKGROUNDS))))
     if fold != "train":
         raise FactsError(f"fold is {fold!r}; expected 'train' or 'held_out'")
-    count = int(rng.choice([1, 2, 3], p=[0.6, 0.3, 0.1]))
+    count = int(rng.choice([1, 2, 3], p=counts))
     family = FALLING if rng.random() < 0.55 else FLOATING
     weights = [0.3, 0.3, 0.3, 0.1] if family is FALLING else [0.15, 0.85]
     # In the order of the palette: what looks the same is told the same.

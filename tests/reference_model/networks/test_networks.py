@@ -1,12 +1,14 @@
 """Each defect that public projects have shipped, as a property of these networks."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from reference_model.config import PRESETS
+from reference_model.networks import flow
 from reference_model.networks.layers import Attention, rope_angles, rotate
 from reference_model.networks.text import TextEncoder, tokenize
 from reference_model.networks.vae import VAE
@@ -109,9 +111,14 @@ def test_rotary_scores_depend_on_differences_of_position_only():
 
 
 def test_adaln_zero_starts_at_zero_velocity():
-    model = Denoiser(TINY)
+    plain = replace(TINY, dit=replace(TINY.dit, skip=False))
+    inputs = dit_inputs(plain, 1)
     with torch.inference_mode():
-        assert model.dit(*dit_inputs(TINY, 1)).abs().max() == 0
+        assert Denoiser(plain).dit(*inputs).abs().max() == 0
+        start = Denoiser(TINY).dit(*inputs)  # with a skip, the part of the velocity that the noisy input tells by itself
+    tokens, state, time = inputs[0], inputs[2], inputs[4]
+    of_input = torch.nn.functional.embedding(state, flow.skip(time)[0][:, None])
+    assert torch.equal(start, of_input * tokens)
 
 
 def test_padding_of_prompts_changes_no_state():

@@ -11,7 +11,7 @@ from docs.pages.reference_model import page
 from reference_model.errors import ReferenceModelError
 from reference_model.onnx.export import CHECKS, TOLERANCE, specs
 from reference_model.packing.shapes import ShapeError
-from reference_model.sampling.backends import CHECKPOINTS, COMPONENTS, component_files, resolve, shipped
+from reference_model.sampling.backends import CHECKPOINTS, COMPONENTS, component_files, load_backend, resolve, shipped
 from reference_model.sampling.pipeline import Pipeline, Request
 from reference_model.world import ObjectFacts
 from tests.conftest import ROOT, world_clip
@@ -113,3 +113,27 @@ def test_torch_threads_are_left_alone():
 def test_the_page_is_written_from_what_was_measured():
     found = json.loads((ROOT / "docs/reference_model.json").read_text())
     assert page(found) == (ROOT / "docs/reference_model.md").read_text()
+
+
+def test_guidance_acts_between_its_times_only(onnx):
+    def made(times, scale, guide=None):
+        pipeline = Pipeline(onnx.backend, guide=guide)
+        pipeline.config = replace(onnx.config, sampling=replace(onnx.config.sampling, guidance_times=times))
+        return pipeline.generate([replace(REQUESTS[0], guidance_scale=scale), REQUESTS[2]])
+
+    plain, guided = made((0.0, 1.0), 1.0), made((0.0, 1.0), 3.0)
+    never = made((0.5, 0.5), 3.0)  # none of the six steps is at this time
+    assert np.array_equal(never[0].frames, plain[0].frames)
+    part = made((0.0, 0.9), 3.0)
+    assert not np.array_equal(part[0].frames, plain[0].frames)
+    assert not np.array_equal(part[0].frames, guided[0].frames)
+    for a, b in ((part, plain), (guided, plain)):  # what asks for no guidance is not touched
+        assert np.abs(a[1].frames.astype(int) - b[1].frames).max() <= 1
+
+
+def test_a_guide_leads_away_from_itself(onnx):
+    guide = load_backend("early", "onnx")
+    itself, early = (Pipeline(onnx.backend, guide=g).generate(REQUESTS[:1]) for g in (onnx.backend, guide))
+    plain = onnx.generate([replace(REQUESTS[0], guidance_scale=1.0)])
+    assert np.abs(itself[0].frames.astype(int) - plain[0].frames).max() <= 1
+    assert not np.array_equal(early[0].frames, plain[0].frames)

@@ -18,6 +18,8 @@ from reference_model.onnx.export import export_again
 from reference_model.recipe import STAGES, start_from, train
 from reference_model.sampling.backends import COMPONENTS, component_files, weights_of
 from reference_model.sampling.pipeline import Pipeline, Request
+from reference_model.training import data
+from reference_model.training.denoising import Denoiser, denoising_loss
 from reference_model.training.loop import fit, learning_rate, load_tensors
 from reference_model.training.mixture import Mixture
 
@@ -145,6 +147,62 @@ def test_a_training_that_goes_on_keeps_the_vae_and_changes_the_dit(trained, tmp_
         names = [n for n in old if n in new and "." in n]
         assert names
         assert all(np.array_equal(old[n], new[n]) for n in names) == same
+
+
+def test_data_are_hard_and_denoising_resumes_bit_for_bit_in_bf16(tmp_path):
+    settings = ["train.clips=40", "train.counts=[0.2, 0.3, 0.5]", "train.crossing=1.0", "train.labelled=0.5"]
+    config = override(PRESETS["tiny"], settings)
+    work = tmp_path / "work"
+    train(config, work, ("collect", "caption", "compress"))
+    made = data.load(config.train, work / "data")
+    assert [len(c) for c in made] == list(data.clips_of(config.train).values())
+    several = [r for c in made for r in c.records if len(r.scene.facts.objects) > 1]
+    assert len(several) > 20
+    assert np.mean([any(e.kind == "collision" for e in r.events) for r in several]) > 0.6
+
+    mixture, results = Mixture.load(config, work), []
+    for stops in ([None], [3, None]):
+        folder = tmp_path / f"parts{len(stops)}"
+        for stop in stops:
+            torch.manual_seed(1)
+            model = Denoiser(config)
+            fit(
+                "dit",
+                model,
+                lambda _, rng, model=model: denoising_loss(config, model, mixture, rng),
+                steps=6,
+                lr=1e-3,
+                folder=folder,
+                seed=3,
+                save_every=2,
+                stop_at=stop,
+            )
+        results.append(list(model.parameters()))
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+    assert all(p.dtype == torch.float32 for p in results[0])
+
+    # The same batch in full precision: the loss is the same but for rounding.
+    losses = []
+    for bf16 in (True, False):
+        exact = replace(config, train=replace(config.train, bf16=bf16))
+        losses.append(float(denoising_loss(exact, model, mixture, np.random.default_rng(7))[0]))
+    assert losses[0] == pytest.approx(losses[1], rel=5e-3)
+
+
+def test_objects_weigh_more_only_where_they_can_be_seen(tmp_path):
+    config = override(PRESETS["tiny"], ["train.clips=5"])
+    train(config, tmp_path, ("collect",))
+    (clips, *_) = data.load(config.train, tmp_path / "data")
+    latent = np.zeros((len(clips), 8, 5, clips.size[0] // 4, clips.size[1] // 4), np.float32)
+    told = [r.description(17) for r in clips.records]
+    drawn = Mixture(config, [clips], [latent], [told]).draw(np.random.default_rng(0), 0.0)
+    assert 0 < drawn.occupied.sum() < len(drawn.tokens)
+    for weight in (1.0, 4.0):
+        weights = drawn.weight(weight)
+        assert weights.sum() == pytest.approx(1.0, abs=1e-5)
+        assert not weights[: drawn.known].any()
+        free = weights[drawn.known :]
+        assert free.max() / free.min() == pytest.approx(weight, rel=1e-5)
 
 
 def test_command_line_samples_and_says_what_is_wrong(tmp_path, capsys):

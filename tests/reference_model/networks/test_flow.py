@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
-from reference_model.sampling import flow
+from reference_model.networks import flow
 
 
 @pytest.mark.parametrize("shift", [1.0, 3.0])
@@ -46,3 +47,15 @@ def test_a_shift_moves_logits_by_its_logarithm(rng):
     plain, moved = flow.logit_normal_times(same[0], 1000), flow.logit_normal_times(same[1], 1000, 3.0)
     assert np.allclose(np.log(moved / (1 - moved)) - np.log(plain / (1 - plain)), np.log(3.0), atol=1e-2)
     assert flow.euler_times(2, 3.0).tolist() == [1.0, 0.75, 0.0]
+
+
+def test_the_skip_is_the_best_linear_guess_and_leaves_unit_variance(rng):
+    """At every time the part of the velocity that the noisy tokens do not tell is uncorrelated with them."""
+    data, noise = rng.standard_normal((2, 200000))
+    for t in (0.0, 0.3, 0.5, 0.9, 1.0):
+        of_input, of_answer = (float(c) for c in flow.skip(torch.tensor(t)))
+        noisy = (1 - t) * data + t * noise
+        answer = ((noise - data) - of_input * noisy) / of_answer
+        assert abs(np.mean(answer * noisy)) < 0.02
+        assert answer.var() == pytest.approx(1.0, abs=0.02)
+    assert [float(c) for c in flow.skip(torch.tensor(1.0))] == [1.0, 1.0]  # at pure noise the answer is the clip, negated

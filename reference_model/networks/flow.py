@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Floats = npt.NDArray[np.float32]
 
@@ -32,6 +36,17 @@ def logit_normal_times(rng: np.random.Generator, count: int, shift: float = 1.0)
 def euler_times(steps: int, shift: float = 1.0) -> Floats:
     """`steps` + 1 times from 1 to 0, shifted: exactly `steps` evaluations."""
     return shifted(np.linspace(1.0, 0.0, steps + 1), shift)
+
+
+def skip(t: Tensor) -> tuple[Tensor, Tensor]:
+    """How much of the noisy tokens, and how much of the network's answer, make up the velocity at time t.
+
+    For data of unit variance the first is the best linear guess of the velocity, and the second the spread of what it
+    leaves open: near noise the network answers with the clip, near the clip with the noise, and never has to hand its
+    input through. Karras et al. 2022, as it follows for straight lines.
+    """
+    spread = (1 - t) ** 2 + t**2
+    return (2 * t - 1) / spread, spread**-0.5
 
 
 def guided(conditional: Floats, unconditional: Floats, scale: float) -> Floats:

@@ -1,0 +1,49 @@
+"""The figures of `reference_model.md` over a training that is still going on: one row per call, from the averaged weights.
+
+`python -m docs.pages.reference_curve --training work/base` judges the last state on disk and appends a row to curve.jsonl.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from docs.pages.reference_model import ROWS, judged
+from reference_model.config import load_config
+from reference_model.onnx.export import export_snapshot
+
+LIMIT = 60  # clips: a look, not a measurement
+
+
+def add_point(folder: Path, limit: int = LIMIT) -> dict[str, Any]:
+    """Judge the last state on disk of the training in `folder` and append a row to its `curve.jsonl`."""
+    work = folder / "snapshots"
+    step = export_snapshot(load_config(folder / "config.json"), folder, work)
+    values = judged("world", f"reference:{work / 'now'}", work / "run", limit)
+    row: dict[str, Any] = {"step": step, "tokens": tokens_until(folder, step), "clips": values["clips"]}
+    row |= {name: round(values[name], 4) for name in ROWS if values.get(name) is not None}
+    with (folder / "curve.jsonl").open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    return row
+
+
+def tokens_until(folder: Path, step: int) -> int:
+    """Tokens that the DiT was trained on in its first `step` steps, from its log."""
+    rows = [json.loads(line) for line in (folder / "dit.jsonl").read_text().splitlines()]
+    return round(float(np.mean([r["tokens"] for r in rows if r["step"] <= step] or [0.0])) * step)
+
+
+def main(
+    training: Annotated[Path, typer.Option(help="Working folder of a training that is going on.")] = Path("work/base"),
+    limit: Annotated[int, typer.Option(min=1, help="Clips of the suite `world` to make and judge.")] = LIMIT,
+) -> None:
+    """Judge the last state on disk of a training and add a row to its curve.jsonl."""
+    print(add_point(training, limit))
+
+
+if __name__ == "__main__":
+    typer.run(main)
