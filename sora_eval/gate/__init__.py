@@ -1,1 +1,5 @@
-"""A verdict: from differences to PASS or REGRESSED. Pure."""
+"""A verdict: from differences to PASS or REGRESSED. Pure. Called, the package is `judge.gate`."""
+
+from sora_eval.util.callable_package import make_callable
+
+make_callable(__name__, "sora_eval.gate.judge:gate")
