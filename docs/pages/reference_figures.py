@@ -17,7 +17,8 @@ import torch
 from reference_model.config import ModelConfig, TrainConfig
 from reference_model.networks.refiner import refine
 from reference_model.packing import patchify
-from reference_model.sampling.pipeline import PACKINGS, Pipeline, Request
+from reference_model.packing.patchify import PACKINGS
+from reference_model.sampling.pipeline import Pipeline, Request
 from reference_model.training.denoising import Denoiser, denoising_loss
 from reference_model.training.loop import fit
 from reference_model.training.mixture import LENGTHS, LEVELS, Mixture

@@ -15,6 +15,7 @@ import numpy.typing as npt
 PATCH = 2  # latent sites a side
 PIXELS = 8  # px a side of a token
 PAD = -1
+PACKINGS = ("packed", "single", "bucketed", "padded")  # ways to compute clips of mixed shapes together
 MAX_RUN = 8  # groups that one kept tubelet may stand for
 
 Grid = tuple[int, int, int]  # tokens in t, y, x

@@ -7,14 +7,16 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from reference_model.config import ModelConfig, load_config
 from reference_model.errors import ReferenceModelError
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
 COMPONENTS = (
@@ -135,11 +137,13 @@ class OnnxBackend:
         return out
 
     def bind(self, component: str, inputs: Sequence[npt.NDArray[Any]], moving: Sequence[int]) -> Step:
+        from onnxruntime import OrtValue
+
         session = self._session(component)
         binding, output = session.io_binding(), session.get_outputs()[0].name
         # On the CPU an OrtValue is the array's own memory: what moves is copied, or the caller's array would change.
         own = [np.array(a) if i in moving else np.ascontiguousarray(a) for i, a in enumerate(inputs)]
-        values = [ort.OrtValue.ortvalue_from_numpy(a, self.device, 0) for a in own]
+        values = [OrtValue.ortvalue_from_numpy(a, self.device, 0) for a in own]
         for place, value in zip(session.get_inputs(), values, strict=True):
             binding.bind_ortvalue_input(place.name, value)
         binding.bind_output(output, self.device)
@@ -162,6 +166,8 @@ class OnnxBackend:
 
 def open_session(path: Path, device: str, threads: int) -> ort.InferenceSession:
     """A session on one device, with an explicit number of threads."""
+    import onnxruntime as ort
+
     if PROVIDERS[device] not in ort.get_available_providers():
         raise ReferenceModelError(
             f"device {device!r} was asked for, but this onnxruntime offers only {', '.join(ort.get_available_providers())}"

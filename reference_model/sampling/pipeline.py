@@ -15,6 +15,7 @@ from reference_model.networks.captioner import caption_clips
 from reference_model.networks.refiner import LocalRefiner, Refiner, refine
 from reference_model.networks.text import tokenize
 from reference_model.packing import patchify
+from reference_model.packing.patchify import PACKINGS
 from reference_model.packing.shapes import ShapeError, check_shape
 from reference_model.sampling import flow
 from reference_model.sampling.backends import Backend, load_backend
@@ -25,7 +26,6 @@ CLIPS_AT_ONCE = 8
 # Shorter packs and smaller batches than in training: of a pack's attention scores only those within clips are of use, and
 # activations that stay in the cache are read faster.
 PACK_TOKENS, BATCH_TOKENS = 64, 512
-PACKINGS = ("packed", "single", "bucketed", "padded")
 
 Frames = npt.NDArray[np.uint8]
 

@@ -25,8 +25,7 @@ def validate(
 
     loaded = load_suite(suite)
     if generator or loaded.axes or loaded.throughput:
-        from sora_eval.generators.opening import open_generator
-        from sora_eval.pipeline.run import plan
+        from sora_eval.pipeline.run import validate as check
 
-        plan(loaded, open_generator(generator or "reference"))
+        check(loaded, generator or "reference")
     print(f"{loaded.path}: valid; {len(loaded.cases)} cases, {len(loaded.metrics)} metrics, fingerprint {loaded.fingerprint}")

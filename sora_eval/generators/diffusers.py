@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from sora_eval.generators.opening import refuse_options
 from sora_eval.generators.protocol import Capabilities
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
@@ -25,7 +24,6 @@ NEEDED = ("prompt", "height", "width", "num_frames")
 def open_diffusers(argument: str, options: dict[str, str]) -> DiffusersGenerator:
     """Raises GeneratorError where diffusers, the pipeline or the device is not there, or it makes no videos."""
     spec = f"diffusers:{argument}"
-    refuse_options(options, ("device", "dtype"), spec)
     device, dtype = options.get("device", "cpu"), options.get("dtype", "float32")
     if not argument:
         raise GeneratorError("diffusers:ID needs a folder or the name of a pipeline on the hub")

@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 
-from sora_eval.generators.opening import refuse_options
 from sora_eval.generators.protocol import Capabilities
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
@@ -24,7 +23,6 @@ _COLUMNS = {"path": ("path", "videopath", "video_path", "file"), "prompt": ("pro
 
 
 def open_folder(argument: str, options: dict[str, str]) -> FolderGenerator:
-    refuse_options(options, (), f"folder:{argument}")
     return FolderGenerator(Path(argument))
 
 

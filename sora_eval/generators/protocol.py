@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from sora_eval.records.capabilities import Capabilities as Capabilities
 from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
-
-
-@dataclass(frozen=True)
-class Capabilities:
-    """Which shapes a generator takes: sides are multiples of `side`, lengths are 1 + a multiple of `stride`."""
-
-    side: int = 1
-    stride: int = 1
 
 
 class Generator(Protocol):

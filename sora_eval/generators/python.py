@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from sora_eval.generators.opening import refuse_options
 from sora_eval.generators.protocol import Capabilities
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
@@ -19,7 +18,6 @@ from sora_eval.util.errors import GeneratorError
 
 def open_python(argument: str, options: dict[str, str]) -> PythonGenerator:
     spec = f"python:{argument}"
-    refuse_options(options, (), spec)
     module_name, _, attribute = argument.partition(":")
     if not module_name or not attribute:
         raise GeneratorError(f"{spec} is not python:MODULE:CALLABLE, for example python:my_model:generate")

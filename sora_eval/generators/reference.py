@@ -7,41 +7,51 @@ import hashlib
 import json
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from reference_model.errors import ReferenceModelError
-from reference_model.networks.refiner import EndpointRefiner, Refiner
-from reference_model.packing.patchify import grid_of, tokens_of
+from reference_model.packing.patchify import PACKINGS, grid_of, tokens_of
 from reference_model.packing.shapes import MULTIPLE, TIME_STRIDE
 from reference_model.sampling import backends
-from reference_model.sampling import pipeline as model
 from reference_model.world import FPS, Facts, Frames, make_clip
-from sora_eval.generators.opening import refuse_options
-from sora_eval.generators.protocol import Capabilities
 from sora_eval.generators.shapes import check_shape
 from sora_eval.generators.world_corruptions import damaged_frames
+from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
 from sora_eval.util.errors import GeneratorError
 from sora_eval.util.weights import sha256_file
 
+if TYPE_CHECKING:  # torch comes with the networks, when a pipeline is loaded: a wrong spec and the world need none
+    from reference_model.networks.refiner import Refiner
+    from reference_model.sampling import pipeline as model
+
 BATCH = 8
 
 
-PIPELINE_OPTIONS = ("backend", "device", "threads")
-REFERENCE_OPTIONS = (*PIPELINE_OPTIONS, "refine", "refine_model", "first_frames", "steps", "guidance")
-
-
 def _pipeline(checkpoint: str, options: dict[str, str], spec: str, refiner: Refiner | None = None) -> model.Pipeline:
+    from reference_model.sampling.pipeline import Pipeline
+
+    try:
+        return Pipeline.load(
+            checkpoint or "base",
+            options.get("backend", "onnx"),
+            options.get("device", "cpu"),
+            int(options.get("threads", "0")),
+            refiner,
+        )
+    except ReferenceModelError as error:
+        raise GeneratorError(f"{spec}: {error}") from error
+
+
+def _check_pipeline(checkpoint: str, options: dict[str, str], spec: str) -> None:
     threads = options.get("threads", "0")
     if not threads.isdigit():
         raise GeneratorError(f"{spec}: threads={threads} is not a whole number")
     try:
-        return model.Pipeline.load(
-            checkpoint or "base", options.get("backend", "onnx"), options.get("device", "cpu"), int(threads), refiner
-        )
+        backends.resolve(checkpoint or "base")
     except ReferenceModelError as error:
         raise GeneratorError(f"{spec}: {error}") from error
 
@@ -52,13 +62,21 @@ def open_reference(checkpoint: str, options: dict[str, str]) -> ReferenceGenerat
     With `first_frames=N` the clip goes on from the first N frames of the world's answer to the same prompt and seed.
     `steps` and `guidance` take the place of what a suite asks for, so that two of them can be compared on one suite.
     """
+    spec, refiner = f"reference:{checkpoint or 'base'}", None
+    if "refine_model" in options:
+        from reference_model.networks.refiner import EndpointRefiner
+
+        refiner = EndpointRefiner(options["refine"], options["refine_model"])
+    return ReferenceGenerator(checkpoint or "base", _pipeline(checkpoint, options, spec, refiner), options)
+
+
+def check_reference(checkpoint: str, options: dict[str, str]) -> None:
+    """Raise GeneratorError for a checkpoint that is not there and for values that no option takes."""
     spec = f"reference:{checkpoint or 'base'}"
-    refuse_options(options, REFERENCE_OPTIONS, spec)
-    refine, refiner = options.get("refine", "false"), None
+    refine = options.get("refine", "false")
     if refine.startswith(("http://", "https://")):
         if "refine_model" not in options:
             raise GeneratorError(f"{spec}: refine={refine} needs refine_model=NAME, the model to ask for")
-        refiner = EndpointRefiner(refine, options["refine_model"])
     elif "refine_model" in options:
         raise GeneratorError(f"{spec}: refine_model is for an endpoint; refine={refine} asks none")
     elif refine not in ("true", "false"):
@@ -71,7 +89,7 @@ def open_reference(checkpoint: str, options: dict[str, str]) -> ReferenceGenerat
         raise GeneratorError(f"{spec}: steps={steps} is not a whole number of at least 1")
     if not _finite(options.get("guidance", "1")):
         raise GeneratorError(f"{spec}: guidance={options['guidance']} is not a finite number; 1 is no guidance")
-    return ReferenceGenerator(checkpoint or "base", _pipeline(checkpoint, options, spec, refiner), options)
+    _check_pipeline(checkpoint, options, spec)
 
 
 def _finite(text: str) -> bool:
@@ -82,16 +100,20 @@ def _finite(text: str) -> bool:
 
 
 def open_world(argument: str, options: dict[str, str]) -> WorldGenerator:
-    refuse_options(options, (), "world")
-    if argument:
-        raise GeneratorError(f"world takes no argument, found {argument!r}")
     return WorldGenerator()
 
 
+def check_world(argument: str, options: dict[str, str]) -> None:
+    if argument:
+        raise GeneratorError(f"world takes no argument, found {argument!r}")
+
+
 def open_vae(checkpoint: str, options: dict[str, str]) -> VAEGenerator:
-    spec = f"vae:{checkpoint or 'base'}"
-    refuse_options(options, PIPELINE_OPTIONS, spec)
-    return VAEGenerator(checkpoint or "base", _pipeline(checkpoint, options, spec))
+    return VAEGenerator(checkpoint or "base", _pipeline(checkpoint, options, f"vae:{checkpoint or 'base'}"))
+
+
+def check_vae(checkpoint: str, options: dict[str, str]) -> None:
+    _check_pipeline(checkpoint, options, f"vae:{checkpoint or 'base'}")
 
 
 def _checkpoint_hash(checkpoint: str) -> str:
@@ -105,7 +127,7 @@ class ReferenceGenerator:
 
     batch = BATCH
     capabilities = Capabilities(side=MULTIPLE, stride=TIME_STRIDE)
-    packings = model.PACKINGS
+    packings = PACKINGS
 
     def __init__(self, checkpoint: str, pipeline: model.Pipeline, options: dict[str, str]) -> None:
         self.name, self.checkpoint, self._pipeline, self._options = "reference", checkpoint, pipeline, options
@@ -142,11 +164,13 @@ class ReferenceGenerator:
 
     def flops(self, requests: Sequence[Request], packing: str) -> dict[str, int] | None:
         """Floating-point operations of the networks in one call; of a quantised checkpoint as if it were in fp32."""
+        from reference_model.sampling.pipeline import flops
+
         known = packing if packing in self.packings else self.packings[0]
-        return model.flops(self._pipeline, [self._asked(r) for r in requests], known)
+        return flops(self._pipeline, [self._asked(r) for r in requests], known)
 
     def generate(self, requests: Sequence[Request]) -> list[Clip]:
-        return self.serve(requests, model.PACKINGS[0])
+        return self.serve(requests, PACKINGS[0])
 
     def serve(self, requests: Sequence[Request], packing: str) -> list[Clip]:
         """The same clips under every packing; what is computed together differs."""
@@ -157,9 +181,11 @@ class ReferenceGenerator:
         return [Clip(s.frames, r.fps, s.seconds) for s, r in zip(samples, requests, strict=True)]
 
     def _asked(self, r: Request) -> model.Request:
+        from reference_model.sampling.pipeline import Request as Asked
+
         first = int(self._options.get("first_frames", "0"))
         steps, guidance = self._options.get("steps"), self._options.get("guidance")
-        return model.Request(
+        return Asked(
             r.prompt,
             r.width,
             r.height,

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sora_eval.generators.protocol import Capabilities
+from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.request import Request
-from sora_eval.util.errors import GeneratorError
+from sora_eval.suite import Suite
+from sora_eval.util.errors import GeneratorError, SuiteError
+
+
+def check_suite(suite: Suite, capabilities: Capabilities) -> None:
+    """Raise SuiteError for shapes of a suite that a generator cannot make, a line each, with the nearest that it can."""
+    problems = []
+    if suite.axes is not None:
+        sizes = [(c.width or 0, c.height or 0, c.num_frames or 0) for c in suite.cases]
+        problems += [f"[axes].{p}" for p in shape_problems(sizes, capabilities)]
+    if suite.throughput is not None:
+        problems += [f"[throughput].{p}" for p in shape_problems(suite.throughput.sizes, capabilities)]
+    if problems:
+        raise SuiteError("\n".join(f"{suite.path}: {p}" for p in problems))
 
 
 def check_shape(request: Request, capabilities: Capabilities, name: str) -> None:

@@ -1,4 +1,7 @@
-"""Runs a suite end to end: plan, generate, score, summarise; each stage resumes from disk."""
+"""Runs a suite end to end: plan, generate, score, summarise; each stage resumes from disk.
+
+A stage imports what it computes with when it is entered, so that what is wrong with a suite or a spec is reported at once.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sora_eval.generators.opening import open_generator
+from sora_eval.generators.opening import open_generator, read_spec
 from sora_eval.generators.protocol import BringsClips, Generator
-from sora_eval.generators.shapes import shape_problems
-from sora_eval.pipeline.generate import generate
-from sora_eval.pipeline.oracles import score_oracles
-from sora_eval.pipeline.score import score
-from sora_eval.pipeline.summarise import summarise
+from sora_eval.generators.shapes import check_suite
 from sora_eval.records.case import Case
 from sora_eval.runs.folder import RunFolder, new_head, now, stored_suite
 from sora_eval.runs.head import GeneratorId, RunHead, Sequential
 from sora_eval.runs.rows import OracleRow, ScoreRow, TimingRow
-from sora_eval.speed import timing
-from sora_eval.speed.timed_generator import LocalArm
 from sora_eval.suite import Suite
 from sora_eval.util.errors import RunError, SuiteError
 from sora_eval.util.progress import track
@@ -68,6 +65,7 @@ def begin(
     sequential: Sequential | None = None,
 ) -> Work:
     """Open the generator, plan, and make the run folder; nothing is generated yet."""
+    check(suite, spec)
     if reference is not None:
         suite = with_reference(suite, reference)
     generator = open_generator(spec)
@@ -117,6 +115,10 @@ def asked(head: RunHead, cases: list[Case]) -> list[Case]:
 
 def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
     """Score the clips of a run again, from disk, and rebuild its summary."""
+    from sora_eval.pipeline.oracles import score_oracles
+    from sora_eval.pipeline.score import score
+    from sora_eval.pipeline.summarise import summarise
+
     folder.repair()
     suite = stored_suite(folder)
     generator = open_generator(folder.head.generator.spec)
@@ -130,34 +132,61 @@ def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
 
 
 def with_reference(suite: Suite, spec: str) -> Suite:
-    """The same suite against another reference set."""
+    """The same suite against another reference set. Raises GeneratorError for a spec that is none."""
+    read_spec(spec)
     data = suite.to_json()
     data["declared"]["reference"] = {**(data["declared"]["reference"] or {}), "generator": spec}
     return Suite.from_json(data, suite.path)
 
 
+def check(suite: Suite, spec: str) -> bool:
+    """Refuse a suite or a spec by what is known of its kind without opening it; returns whether that is all there is to know.
+
+    Raises GeneratorError, and SuiteError for shapes that the generator cannot make, with the nearest it can.
+    """
+    capabilities = read_spec(spec).info.capabilities
+    if capabilities is None:
+        return False
+    check_suite(suite, capabilities)
+    if _is_brought(suite):
+        raise _without_prompts(suite, spec)
+    return True
+
+
+def validate(suite: Suite, spec: str) -> None:
+    """Check that a generator can answer a suite; it is opened only if its kind alone does not tell. Raises as `plan` does."""
+    if not check(suite, spec):
+        plan(suite, open_generator(spec))
+
+
 def plan(suite: Suite, generator: Generator) -> list[Case]:
     """The cases of a run. Raises SuiteError for shapes that the generator cannot make, with the nearest it can."""
-    problems = []
-    if suite.axes is not None:
-        sizes = [(c.width or 0, c.height or 0, c.num_frames or 0) for c in suite.cases]
-        problems += [f"[axes].{p}" for p in shape_problems(sizes, generator.capabilities)]
-    if suite.throughput is not None:
-        problems += [f"[throughput].{p}" for p in shape_problems(suite.throughput.sizes, generator.capabilities)]
-    if problems:
-        raise SuiteError("\n".join(f"{suite.path}: {p}" for p in problems))
-    if suite.axes is not None or not suite.metrics:
+    check_suite(suite, generator.capabilities)
+    if not _is_brought(suite):
         return suite.cases
     if not isinstance(generator, BringsClips):
-        raise SuiteError(
-            f"{suite.path} has no [prompts]: it scores clips that exist, and {generator.name!r} makes clips; "
-            "use --generator folder:PATH"
-        )
+        raise _without_prompts(suite, generator.name)
     return generator.cases()
+
+
+def _is_brought(suite: Suite) -> bool:
+    """Whether the clips of a suite exist already."""
+    return suite.axes is None and bool(suite.metrics)
+
+
+def _without_prompts(suite: Suite, generator: str) -> SuiteError:
+    return SuiteError(
+        f"{suite.path} has no [prompts]: it scores clips that exist, and {generator!r} makes clips; use --generator folder:PATH"
+    )
 
 
 def stages(work: Work, cases: list[Case]) -> None:
     """Generate, score and summarise these cases of a run; what is on disk already is left as it is."""
+    from sora_eval.pipeline.generate import generate
+    from sora_eval.pipeline.oracles import score_oracles
+    from sora_eval.pipeline.score import score
+    from sora_eval.pipeline.summarise import summarise
+
     folder, suite, generator = work.folder, work.suite, work.generator
     if not isinstance(generator, BringsClips) or suite.axes is not None:
         generate(folder, suite, generator, cases, folder.head.seed_offset)
@@ -187,6 +216,9 @@ def ending(folder: RunFolder) -> Iterator[None]:
 
 def sweep(folder: RunFolder, suite: Suite, generator: Generator) -> None:
     """Time the points that have not been timed yet; a point's repeats are appended together."""
+    from sora_eval.speed import timing
+    from sora_eval.speed.timed_generator import LocalArm
+
     done = {row.id for row in folder.rows(TimingRow)}
     arm = LocalArm(generator, folder.head.generator.spec)
     for (rows,) in track(timing.measure(suite, [arm], done), "throughput", len(timing.plan(suite, [arm])[0])):

@@ -15,7 +15,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from docs.pages.reference_figures import mixed_requests
-from reference_model.sampling.pipeline import PACKINGS, Pipeline
+from reference_model.packing.patchify import PACKINGS
+from reference_model.sampling.pipeline import Pipeline
 from reference_model.world.prompts import sample_prompts
 from sora_eval.features import i3d
 from sora_eval.features.view import ClipView
