@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from sora_eval.records.capabilities import Capabilities as Capabilities
+from sora_eval.records.capabilities import Capabilities as Capabilities  # noqa: PLC0414  (a word of the protocol)
 from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
