@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from sora_eval.generators.opening import refuse_options
-from sora_eval.generators.protocol import Capabilities
+from sora_eval.generators.protocol import Capabilities, Generator
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
 from sora_eval.util.errors import GeneratorError
@@ -51,11 +51,11 @@ def open_diffusers(argument: str, options: dict[str, str]) -> DiffusersGenerator
     return DiffusersGenerator(argument, pipeline.to(device), device, dtype)
 
 
-class DiffusersGenerator:
+class DiffusersGenerator(Generator):
     """A pipeline asked one request at a time, each with a generator of its own seed, on the processor: the same noise on
     every device."""
 
-    batch, name = 1, "diffusers"
+    name = "diffusers"
 
     def __init__(self, checkpoint: str, pipeline: Any, device: str, dtype: str) -> None:
         self.checkpoint, self._pipeline, self._device, self._dtype = checkpoint, pipeline, device, dtype

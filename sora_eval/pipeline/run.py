@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sora_eval.generators.opening import open_generator
-from sora_eval.generators.protocol import BringsClips, Generator
+from sora_eval.generators.protocol import ClipSource, Generator
 from sora_eval.generators.shapes import shape_problems
 from sora_eval.pipeline.generate import generate
 from sora_eval.pipeline.oracles import score_floors
@@ -76,7 +76,7 @@ def begin(
         "name": generator.name,
         "checkpoint": generator.checkpoint,
         "fingerprint": generator.fingerprint(),
-        "steps": getattr(generator, "steps", None),
+        "steps": generator.training_steps,
     }
     partial = limit is not None and limit < len(cases)
     more = {} if sequential is None else {"sequential": sequential}
@@ -122,7 +122,7 @@ def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
     cases = asked(folder.head, plan(suite, generator))
     folder.replace("scores", [])
     folder.replace("floors", [])
-    score(folder, suite, cases, generator if isinstance(generator, BringsClips) else None, workers)
+    score(folder, suite, cases, generator if isinstance(generator, ClipSource) else None, workers)
     score_floors(folder, suite, cases)
     summarise(folder, suite, cases)
     return folder
@@ -147,7 +147,7 @@ def plan(suite: Suite, generator: Generator) -> list[Case]:
         raise SuiteError("\n".join(f"{suite.path}: {p}" for p in problems))
     if suite.axes is not None or not suite.metrics:
         return suite.cases
-    if not isinstance(generator, BringsClips):
+    if not isinstance(generator, ClipSource):
         raise SuiteError(
             f"{suite.path} has no [prompts]: it scores clips that exist, and {generator.name!r} makes clips; "
             "use --generator folder:PATH"
@@ -158,12 +158,12 @@ def plan(suite: Suite, generator: Generator) -> list[Case]:
 def stages(work: Work, cases: list[Case]) -> None:
     """Generate, score and summarise these cases of a run; what is on disk already is left as it is."""
     folder, suite, generator = work.folder, work.suite, work.generator
-    if not isinstance(generator, BringsClips) or suite.axes is not None:
+    if not isinstance(generator, ClipSource) or suite.axes is not None:
         generate(folder, suite, generator, cases, folder.head.get("seed_offset", 0))
     if suite.metrics:
-        score(folder, suite, cases, generator if isinstance(generator, BringsClips) else None, work.workers)
+        score(folder, suite, cases, generator if isinstance(generator, ClipSource) else None, work.workers)
         score_floors(folder, suite, cases)
-    if suite.throughput is not None and not isinstance(generator, BringsClips):
+    if suite.throughput is not None and not isinstance(generator, ClipSource):
         sweep(folder, suite, generator)
     summarise(folder, suite, cases)
 

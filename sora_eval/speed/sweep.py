@@ -7,12 +7,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sora_eval.generators.protocol import Capabilities
+from sora_eval.generators.protocol import AS_A_BATCH, Capabilities
 from sora_eval.generators.shapes import shape_problems
 from sora_eval.records.request import Request
 from sora_eval.suite import Suite, Throughput
-
-ONE_BY_ONE, AS_A_BATCH = "single", "batch"
 
 
 @dataclass(frozen=True)

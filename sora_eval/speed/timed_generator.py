@@ -8,25 +8,15 @@ from __future__ import annotations
 
 import multiprocessing as mp
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 from sora_eval.generators.asking import problem_of, reason_of
 from sora_eval.generators.opening import open_generator
-from sora_eval.generators.protocol import (
-    Capabilities,
-    CountsFlops,
-    CountsTokens,
-    Generator,
-    SaysWhere,
-    ServesMixed,
-    Synchronises,
-)
-from sora_eval.records.clip import Clip
+from sora_eval.generators.protocol import AS_A_BATCH, Capabilities, Generator
 from sora_eval.records.request import Request
-from sora_eval.speed.sweep import AS_A_BATCH, ONE_BY_ONE
 from sora_eval.util.environment import peak_bytes, reset_peak
 from sora_eval.util.errors import GeneratorError, SoraEvalError
 
@@ -67,24 +57,14 @@ class Arm(Protocol):
     def flops(self, requests: Sequence[Request], packing: str) -> dict[str, int] | None: ...
 
 
-def answer(generator: Generator, requests: Sequence[Request], packing: str) -> list[Clip]:
-    """The clips of all requests, batched as `packing` says."""
-    if isinstance(generator, ServesMixed) and packing in generator.packings:
-        return list(generator.serve(requests, packing))
-    if packing == ONE_BY_ONE:
-        return [clip for r in requests for clip in generator.generate([r])]
-    return list(generator.generate(requests))
-
-
 def timed(generator: Generator, requests: Sequence[Request], packing: str = AS_A_BATCH) -> Call:
     """One call. The device is synchronised before the clock starts and before it stops, never in between."""
-    wait: Callable[[], None] = generator.synchronise if isinstance(generator, Synchronises) else lambda: None
     reset_peak()
     try:
-        wait()
+        generator.synchronise()
         started = time.perf_counter()
-        clips = answer(generator, requests, packing)
-        wait()
+        clips = list(generator.serve(requests, packing))
+        generator.synchronise()
         seconds = time.perf_counter() - started
     except Exception as error:  # a user's generator may raise anything: it becomes the row's reason
         return Call(None, {}, peak_bytes(), reason_of(error))
@@ -111,8 +91,8 @@ class LocalArm:
             generator.checkpoint,
             generator.fingerprint(),
             generator.capabilities,
-            generator.packings if isinstance(generator, ServesMixed) else (ONE_BY_ONE, AS_A_BATCH),
-            dict(generator.where) if isinstance(generator, SaysWhere) else {},
+            generator.packings,
+            generator.where,
             open_seconds,
         )
 
@@ -127,10 +107,11 @@ class LocalArm:
         return timed(self.generator, requests, packing)
 
     def tokens(self, requests: Sequence[Request]) -> int | None:
-        return sum(map(self.generator.tokens, requests)) if isinstance(self.generator, CountsTokens) else None
+        counts = [self.generator.tokens(r) for r in requests]
+        return None if None in counts else sum(n for n in counts if n is not None)
 
     def flops(self, requests: Sequence[Request], packing: str = AS_A_BATCH) -> dict[str, int] | None:
-        return self.generator.flops(requests, packing) if isinstance(self.generator, CountsFlops) else None
+        return self.generator.flops(requests, packing)
 
     def bare(self, requests: Sequence[Request], count: int) -> float:
         """Seconds of `count` calls in a loop with nothing around them: what the harness's own cost is measured against."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from docs.pages.speed import Ratio, paired_ratio
 from sora_eval.generators.opening import open_generator, with_device
-from sora_eval.generators.protocol import Capabilities
+from sora_eval.generators.protocol import AS_A_BATCH, ONE_BY_ONE, Capabilities, Generator
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
 from sora_eval.speed.scaling import cost_of, lead_of_attention
@@ -17,7 +17,7 @@ from sora_eval.speed.sweep import groups_of, shapes_of, size_of, snapped
 from sora_eval.speed.timed_generator import Call, Facts, timed
 from sora_eval.speed.timing import largest_batch, plan, time_group
 from sora_eval.suite import Suite, load_suite
-from sora_eval.util.errors import GeneratorError, SuiteError
+from sora_eval.util.errors import GeneratorError, SuiteError, Undefined
 
 PROMPT = "a red circle falls on a black background"
 REQUEST = Request(PROMPT, 16, 16, 5, 8.0, 0)
@@ -152,8 +152,8 @@ def test_a_mixed_list_is_served_in_every_way_that_all_arms_know():
 def test_a_device_is_synchronised_around_the_call_and_never_inside():
     log = []
 
-    class Device:
-        name, checkpoint, batch, capabilities = "fake", "", 1, Capabilities()
+    class Device(Generator):
+        name = "fake"
 
         def fingerprint(self):
             return "x"
@@ -168,6 +168,53 @@ def test_a_device_is_synchronised_around_the_call_and_never_inside():
     call = timed(Device(), [REQUEST])
     assert log == ["synchronise", "generate", "synchronise"]
     assert call.seconds > 0
+
+
+class Plain(Generator):
+    """Only what an adapter must have; logs how many requests each call got."""
+
+    name = "plain"
+
+    def __init__(self):
+        self.calls = []
+
+    def fingerprint(self):
+        return "x"
+
+    def generate(self, requests):
+        self.calls.append(len(requests))
+        return [Clip(np.zeros((r.num_frames, r.height, r.width, 3), np.uint8), r.fps) for r in requests]
+
+
+def test_what_an_adapter_leaves_out_has_a_default():
+    plain = Plain()
+    assert (plain.training_steps, plain.where, plain.tokens(REQUEST), plain.flops([REQUEST], AS_A_BATCH)) == (
+        None,
+        {},
+        None,
+        None,
+    )
+    assert (plain.checkpoint, plain.batch, plain.capabilities, plain.packings) == ("", 1, Capabilities(), ("single", "batch"))
+    with pytest.raises(Undefined, match="plain does not know the truth"):
+        plain.damaged(REQUEST, "vanish", 1.0, np.random.default_rng(0))
+
+
+def test_the_default_packings_batch_and_split_and_no_other_is_guessed():
+    plain = Plain()
+    for packing in (AS_A_BATCH, ONE_BY_ONE):
+        assert len(plain.serve([REQUEST] * 3, packing)) == 3
+    assert plain.calls == [3, 1, 1, 1]
+    with pytest.raises(GeneratorError, match="knows no packing 'packed'; known: single, batch"):
+        plain.serve([REQUEST], "packed")
+
+
+def test_an_adapter_without_generate_cannot_be_made():
+    class Half(Generator):
+        def fingerprint(self):
+            return "x"
+
+    with pytest.raises(TypeError, match="generate"):
+        Half()
 
 
 def test_asked_for_a_device_that_is_absent_there_is_an_error():
