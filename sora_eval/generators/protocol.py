@@ -77,7 +77,7 @@ class Generator(ABC):
         """Floating-point operations of one call by stage; None where it does not count them."""
         return None
 
-    def synchronise(self) -> None:
+    def synchronise(self) -> None:  # noqa: B027  most devices have nothing to wait for
         """Wait for a device that works on after a call has returned."""
 
     def damaged(self, request: Request, corruption: str, strength: float, rng: np.random.Generator) -> Clip:

@@ -18,7 +18,7 @@ from sora_eval.pipeline.summarise import summarise
 from sora_eval.records.case import Case
 from sora_eval.runs.folder import RunFolder, new_head, now, stored_suite
 from sora_eval.speed import timing
-from sora_eval.speed.timed_generator import LocalArm
+from sora_eval.speed.timed_generator import LocalGenerator
 from sora_eval.suite import Suite
 from sora_eval.util.errors import RunError, SuiteError
 from sora_eval.util.progress import track
@@ -187,6 +187,6 @@ def ending(folder: RunFolder) -> Iterator[None]:
 def sweep(folder: RunFolder, suite: Suite, generator: Generator) -> None:
     """Time the points that have not been timed yet; a point's repeats are appended together."""
     done = {row["id"] for row in folder.rows("timings")}
-    arm = LocalArm(generator, folder.head["generator"]["spec"])
-    for (rows,) in track(timing.measure(suite, [arm], done), "throughput", len(timing.plan(suite, [arm])[0])):
+    timed = LocalGenerator(generator, folder.head["generator"]["spec"])
+    for (rows,) in track(timing.measure(suite, [timed], done), "throughput", len(timing.plan(suite, [timed])[0])):
         folder.append("timings", rows)

@@ -67,7 +67,7 @@ def _metric(
 
 
 def signature_of(head: dict[str, Any]) -> str:
-    """Under which conditions speed was measured. In an interleaved session, what its two arms have in common: what is
+    """Under which conditions speed was measured. In an interleaved session, what its two generators have in common: what is
     compared on purpose (a backend, a number of steps) is in run.json only, else nothing could be compared with it."""
     facts = {"cpu": head["hardware"]["cpu"], "cores": head["hardware"]["cores"], **(head.get("bench") or {}).get("common", {})}
     return "|".join(["speed", *(f"{k}:{v}" for k, v in facts.items())])
