@@ -24,7 +24,7 @@ from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import MetricRow, TimingRow
 from sora_eval.speed.session import bench
 from sora_eval.speed.sweep import request_for
-from sora_eval.speed.timed_generator import Call, WorkerArm
+from sora_eval.speed.timed_generator import Call, IsolatedGenerator
 from sora_eval.suite import Suite, load_suite
 from sora_eval.util.errors import SoraEvalError
 from sora_eval.util.progress import track
@@ -131,7 +131,7 @@ def backends(suite: Suite) -> list[Ratio]:
     }
     with ExitStack() as stack:
         sides, broken = _open(specs, stack)
-        calls = in_turns({n: lambda arm=arm: arm.call(requests) for n, arm in sides.items()}) | broken  # type: ignore[misc]
+        calls = in_turns({n: lambda g=g: g.call(requests) for n, g in sides.items()}) | broken  # type: ignore[misc]
     whole = f"a whole generation, {CLIPS} clips of {SHAPE}"
     return [
         ratio(calls, whole, "torch eager", "ONNX Runtime", 1.3),
@@ -141,12 +141,12 @@ def backends(suite: Suite) -> list[Ratio]:
     ]
 
 
-def _open(specs: dict[str, str], stack: ExitStack) -> tuple[dict[str, WorkerArm], dict[str, list[Call]]]:
+def _open(specs: dict[str, str], stack: ExitStack) -> tuple[dict[str, IsolatedGenerator], dict[str, list[Call]]]:
     """Workers by name, and one failed call for each that cannot be opened."""
     sides, broken = {}, {}
     for name, spec in specs.items():
         try:
-            sides[name] = WorkerArm(spec)
+            sides[name] = IsolatedGenerator(spec)
             stack.callback(sides[name].close)
         except SoraEvalError as error:
             broken[name] = [Call(None, {}, 0, str(error))]
@@ -157,11 +157,11 @@ def packings(suite: Suite) -> list[Ratio]:
     """One mixed list served in every way of the reference pipeline, on one worker."""
     assert suite.throughput is not None
     requests = [request_for(shape, suite, seed) for seed, shape in enumerate(suite.throughput.mixed)]
-    arm = WorkerArm("reference:base")
+    generator = IsolatedGenerator("reference:base")
     try:
-        calls = in_turns({p: lambda p=p: arm.call(requests, p) for p in arm.facts.packings})  # type: ignore[misc]
+        calls = in_turns({p: lambda p=p: generator.call(requests, p) for p in generator.facts.packings})  # type: ignore[misc]
     finally:
-        arm.close()
+        generator.close()
     what = f"a mixed list of {len(requests)} clips and images"
     return [
         ratio(calls, what, "padded", "packed", 1.8),
@@ -183,18 +183,18 @@ def peers(suite: Suite) -> list[Ratio]:
             return [Ratio(what, name, "ONNX Runtime", None, reason=f"{error}; install sora_eval[diffusers]")]
         specs = {"ONNX Runtime": "reference:base", "torch eager": "reference:base?backend=torch", name: f"diffusers:{folder}"}
         sides, broken = _open(specs, stack)
-        calls = in_turns({n: lambda arm=arm: arm.call(requests) for n, arm in sides.items()}) | broken  # type: ignore[misc]
+        calls = in_turns({n: lambda g=g: g.call(requests) for n, g in sides.items()}) | broken  # type: ignore[misc]
     return [ratio(calls, what, name, new, stage="denoise") for new in ("torch eager", "ONNX Runtime")]
 
 
 def overhead(suite: Suite) -> Ratio:
     """What the harness adds: its calls, the way to the worker included, against a bare loop of the same calls."""
     requests: list[Request] = [request_for(SHAPE, suite)]
-    arm = WorkerArm("reference:base")
+    generator = IsolatedGenerator("reference:base")
     try:
-        pairs = [(arm.looped(requests, LOOP), arm.bare(requests, LOOP)) for _ in range(ROUNDS + 1)][1:]
+        pairs = [(generator.looped(requests, LOOP), generator.bare(requests, LOOP)) for _ in range(ROUNDS + 1)][1:]
     finally:
-        arm.close()
+        generator.close()
     value, low, high = paired_ratio([h for h, _ in pairs], [b for _, b in pairs])
     what = f"{LOOP} calls, one clip of {SHAPE}: seconds of the harness / of a bare loop"
     return Ratio(what, "harness", "bare loop", value, low, high, len(pairs), 1.05, at_most=True)

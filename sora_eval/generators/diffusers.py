@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sora_eval.generators.protocol import Generator
 from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
@@ -49,11 +50,11 @@ def open_diffusers(argument: str, options: dict[str, str]) -> DiffusersGenerator
     return DiffusersGenerator(argument, pipeline.to(device), device, dtype)
 
 
-class DiffusersGenerator:
+class DiffusersGenerator(Generator):
     """A pipeline asked one request at a time, each with a generator of its own seed, on the processor: the same noise on
     every device."""
 
-    batch, name = 1, "diffusers"
+    name = "diffusers"
 
     def __init__(self, checkpoint: str, pipeline: Any, device: str, dtype: str) -> None:
         self.checkpoint, self._pipeline, self._device, self._dtype = checkpoint, pipeline, device, dtype

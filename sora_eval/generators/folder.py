@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from sora_eval.records.capabilities import Capabilities
+from sora_eval.generators.protocol import ClipSource
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
@@ -26,15 +26,14 @@ def open_folder(argument: str, options: dict[str, str]) -> FolderGenerator:
     return FolderGenerator(Path(argument))
 
 
-class FolderGenerator:
+class FolderGenerator(ClipSource):
     """Clips on disk. `PATH` is a folder (with or without a manifest in it) or a manifest file.
 
     A manifest has the columns path and prompt, and may have prompt_id and seed. Without one, every file of the folder is
     a clip without prompt: broken ones and those that are no video are reported, not passed over.
     """
 
-    name, batch = "folder", 1
-    capabilities = Capabilities()
+    name = "folder"
 
     def __init__(self, path: Path) -> None:
         self.checkpoint = path.name

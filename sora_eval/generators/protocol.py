@@ -1,10 +1,11 @@
-"""The generators under test, behind one small protocol, opened by a spec such as `reference:early`."""
+"""The base class of generators under test: what an adapter has to say, and a default for everything else."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
@@ -12,87 +13,81 @@ from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
+from sora_eval.util.errors import GeneratorError, Undefined
+
+ONE_BY_ONE, AS_A_BATCH = "single", "batch"  # packings that every generator has
 
 
-class Generator(Protocol):
-    """A thing that makes clips. `batch` is how many requests it likes at once.
+class Generator(ABC):
+    """Answers requests with clips.
 
-    An attribute `steps`, where there is one, says after how many training steps the checkpoint was taken.
+    An adapter sets `name` and implements `fingerprint` and `generate`. It overrides what else it knows of itself.
     """
 
     name: str
-    checkpoint: str
-    batch: int
-    capabilities: Capabilities
-
-    def fingerprint(self) -> str:
-        """Hash of weights and configuration: another value, another generator."""
-        ...
-
-    def generate(self, requests: Sequence[Request]) -> Sequence[Clip]:
-        """One clip a request, in order. The same request gives the same clip, whatever stands beside it."""
-        ...
-
-
-@runtime_checkable
-class BringsClips(Protocol):
-    """A generator whose clips exist already, each with its own prompt and shape."""
-
-    def cases(self) -> list[Case]:
-        """What it brings."""
-        ...
-
-    def read(self, case: Case) -> Clip:
-        """The clip of one of its cases. Raises ClipError."""
-        ...
-
-    def path(self, case: Case) -> Path:
-        """Where its file lies."""
-        ...
-
-
-@runtime_checkable
-class DamagesScenes(Generator, Protocol):
-    """A generator that knows the truth behind its clips and can render another one."""
-
-    def damaged(self, request: Request, corruption: str, strength: float, rng: np.random.Generator) -> Clip:
-        """The answer to a request under a scene corruption of `corruptions`. Raises Undefined where it does not apply."""
-        ...
-
-
-@runtime_checkable
-class CountsTokens(Protocol):
-    """A generator that can say how many tokens its network sees for a clip."""
-
-    def tokens(self, request: Request) -> int: ...
-
-
-@runtime_checkable
-class CountsFlops(Protocol):
-    """A generator that can count the floating-point operations of a call, by stage; None where it cannot."""
-
-    def flops(self, requests: Sequence[Request], packing: str) -> dict[str, int] | None: ...
-
-
-@runtime_checkable
-class ServesMixed(Protocol):
-    """A generator with several ways to batch requests of mixed shapes. `serve` gives the clips of `generate`."""
-
-    packings: tuple[str, ...]
-
-    def serve(self, requests: Sequence[Request], packing: str) -> Sequence[Clip]: ...
-
-
-@runtime_checkable
-class SaysWhere(Protocol):
-    """A generator that knows where it runs: device, provider (what really computes), threads, settings of its own."""
+    checkpoint: str = ""
+    batch: int = 1
+    """Requests per call of `generate`."""
+    capabilities: Capabilities = Capabilities()
+    packings: tuple[str, ...] = (ONE_BY_ONE, AS_A_BATCH)
+    """The ways in which `serve` batches requests of mixed shapes."""
 
     @property
-    def where(self) -> dict[str, Any]: ...
+    def training_steps(self) -> int | None:
+        """Training steps after which the checkpoint was taken; None where it does not record them."""
+        return None
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """Where it runs: device, provider (what really computes), threads, and settings that its spec fixes."""
+        return {}
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hash of weights and configuration: another value, another generator."""
+
+    @abstractmethod
+    def generate(self, requests: Sequence[Request]) -> Sequence[Clip]:
+        """One clip per request, in order. The same request gives the same clip, whatever stands beside it."""
+
+    def serve(self, requests: Sequence[Request], packing: str) -> Sequence[Clip]:
+        """The clips of `generate`, batched by one of `packings`, or as `generate` does (`AS_A_BATCH`).
+
+        Raises GeneratorError for another packing.
+        """
+        if packing == ONE_BY_ONE:
+            return [clip for r in requests for clip in self.generate([r])]
+        if packing != AS_A_BATCH:
+            raise GeneratorError(f"{self.name} knows no packing {packing!r}; known: {', '.join(self.packings)}")
+        return self.generate(requests)
+
+    def tokens(self, request: Request) -> int | None:
+        """Tokens that the network sees for one clip; None where it does not count them."""
+        return None
+
+    def flops(self, requests: Sequence[Request], packing: str) -> dict[str, int] | None:
+        """Floating-point operations of one call by stage; None where it does not count them."""
+        return None
+
+    def synchronise(self) -> None:  # noqa: B027  most devices have nothing to wait for
+        """Wait for a device that works on after a call has returned."""
+
+    def damaged(self, request: Request, corruption: str, strength: float, rng: np.random.Generator) -> Clip:
+        """The answer under a scene corruption of `video.corruptions`. Raises Undefined where it does not apply."""
+        raise Undefined(f"{self.name} does not know the truth behind its clips, so it cannot render them with another one")
 
 
-@runtime_checkable
-class Synchronises(Protocol):
-    """A generator on a device that works on after a call has returned; `synchronise` waits for it."""
+class ClipSource(Generator):
+    """A generator whose clips exist already, each with its own prompt and shape."""
 
-    def synchronise(self) -> None: ...
+    @abstractmethod
+    def cases(self) -> list[Case]:
+        """What it brings."""
+
+    @abstractmethod
+    def read(self, case: Case) -> Clip:
+        """The clip of one of its cases. Raises ClipError."""
+
+    @abstractmethod
+    def path(self, case: Case) -> Path:
+        """Where its file lies."""

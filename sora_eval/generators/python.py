@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
+from sora_eval.generators.protocol import Generator
 from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
@@ -34,16 +35,14 @@ def open_python(argument: str, options: dict[str, str]) -> PythonGenerator:
     return PythonGenerator(spec, function)
 
 
-class PythonGenerator:
+class PythonGenerator(Generator):
     """Calls `function(request)`, a request a call. It returns frames (T, H, W, 3) uint8, or a `Clip`.
 
     A `fingerprint` attribute of the function, if there is one, says which weights it uses; else its source is hashed.
     """
 
-    batch = 1
-
     def __init__(self, spec: str, function: Any) -> None:
-        self.name, self.checkpoint, self._function = spec, "", function
+        self.name, self._function = spec, function
         self.capabilities = getattr(function, "capabilities", Capabilities())
 
     def fingerprint(self) -> str:

@@ -16,6 +16,7 @@ from reference_model.packing.patchify import PACKINGS, grid_of, tokens_of
 from reference_model.packing.shapes import MULTIPLE, TIME_STRIDE
 from reference_model.sampling import backends
 from reference_model.world import FPS, Facts, Frames, make_clip
+from sora_eval.generators.protocol import AS_A_BATCH, Generator
 from sora_eval.generators.shapes import check_shape
 from sora_eval.generators.world_corruptions import damaged_frames
 from sora_eval.records.capabilities import Capabilities
@@ -122,7 +123,7 @@ def _checkpoint_hash(checkpoint: str) -> str:
     return hashlib.sha256("".join(sha256_file(f) for f in files).encode()).hexdigest()[:16]
 
 
-class ReferenceGenerator:
+class ReferenceGenerator(Generator):
     """A checkpoint of the reference model; ONNX Runtime by default, `backend=torch` for parity."""
 
     batch = BATCH
@@ -142,7 +143,7 @@ class ReferenceGenerator:
         return self._fingerprint
 
     @cached_property
-    def steps(self) -> int | None:
+    def training_steps(self) -> int | None:
         """Training steps of the DiT, where the checkpoint records them."""
         record = backends.resolve(self.checkpoint) / "checkpoint.json"
         done = json.loads(record.read_text()).get("made", {}).get("dit_steps_done") if record.exists() else None
@@ -166,16 +167,15 @@ class ReferenceGenerator:
         """Floating-point operations of the networks in one call; of a quantised checkpoint as if it were in fp32."""
         from reference_model.sampling.pipeline import flops
 
-        known = packing if packing in self.packings else self.packings[0]
-        return flops(self._pipeline, [self._asked(r) for r in requests], known)
+        return flops(self._pipeline, [self._asked(r) for r in requests], _packing_of(packing))
 
     def generate(self, requests: Sequence[Request]) -> list[Clip]:
-        return self.serve(requests, PACKINGS[0])
+        return self.serve(requests, AS_A_BATCH)
 
     def serve(self, requests: Sequence[Request], packing: str) -> list[Clip]:
         """The same clips under every packing; what is computed together differs."""
         try:
-            samples = self._pipeline.generate([self._asked(r) for r in requests], packing)
+            samples = self._pipeline.generate([self._asked(r) for r in requests], _packing_of(packing))
         except ReferenceModelError as error:
             raise GeneratorError(str(error)) from error
         return [Clip(s.frames, r.fps, s.seconds) for s, r in zip(samples, requests, strict=True)]
@@ -196,6 +196,10 @@ class ReferenceGenerator:
             refine=self._options.get("refine", "false") != "false",
             first_frames=world_frames(r)[:first] if first else None,
         )
+
+
+def _packing_of(packing: str) -> str:
+    return PACKINGS[0] if packing == AS_A_BATCH else packing
 
 
 def _facts(request: Request) -> Facts:
@@ -221,11 +225,10 @@ def world_frames(request: Request) -> Frames:
         raise GeneratorError(str(error)) from error
 
 
-class WorldGenerator:
+class WorldGenerator(Generator):
     """Renders the facts of a prompt: what a perfect generator would answer."""
 
-    name, checkpoint, batch = "world", "exact", 1
-    capabilities = Capabilities()
+    name, checkpoint = "world", "exact"
 
     def fingerprint(self) -> str:
         return "world-2"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sora_eval.generators.opening import open_generator, read_spec
-from sora_eval.generators.protocol import BringsClips, Generator
+from sora_eval.generators.protocol import ClipSource, Generator
 from sora_eval.generators.shapes import check_suite
 from sora_eval.records.case import Case
 from sora_eval.runs.folder import RunFolder, new_head, now, stored_suite
@@ -90,7 +90,7 @@ def begin(
         name=generator.name,
         checkpoint=generator.checkpoint,
         fingerprint=generator.fingerprint(),
-        training_steps=getattr(generator, "steps", None),
+        training_steps=generator.training_steps,
     )
     partial = limit is not None and limit < len(cases)
     head = new_head(suite, made_by, partial=partial, limit=limit, seed_offset=seed_offset, sequential=sequential)
@@ -140,7 +140,7 @@ def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
     cases = asked(folder.head, plan(suite, generator))
     folder.replace(ScoreRow, [])
     folder.replace(OracleRow, [])
-    score(folder, suite, cases, generator if isinstance(generator, BringsClips) else None, workers)
+    score(folder, suite, cases, generator if isinstance(generator, ClipSource) else None, workers)
     score_oracles(folder, suite, cases)
     summarise(folder, suite, cases)
     return folder
@@ -179,7 +179,7 @@ def plan(suite: Suite, generator: Generator) -> list[Case]:
     check_suite(suite, generator.capabilities)
     if not _is_brought(suite):
         return suite.cases
-    if not isinstance(generator, BringsClips):
+    if not isinstance(generator, ClipSource):
         raise _without_prompts(suite, generator.name)
     return generator.cases()
 
@@ -203,12 +203,12 @@ def stages(work: Work, cases: list[Case]) -> None:
     from sora_eval.pipeline.summarise import summarise
 
     folder, suite, generator = work.folder, work.suite, work.generator
-    if not isinstance(generator, BringsClips) or suite.axes is not None:
+    if not isinstance(generator, ClipSource) or suite.axes is not None:
         generate(folder, suite, generator, cases, folder.head.seed_offset)
     if suite.metrics:
-        score(folder, suite, cases, generator if isinstance(generator, BringsClips) else None, work.workers)
+        score(folder, suite, cases, generator if isinstance(generator, ClipSource) else None, work.workers)
         score_oracles(folder, suite, cases)
-    if suite.throughput is not None and not isinstance(generator, BringsClips):
+    if suite.throughput is not None and not isinstance(generator, ClipSource):
         sweep(folder, suite, generator)
     summarise(folder, suite, cases)
 
@@ -232,9 +232,9 @@ def ending(folder: RunFolder) -> Iterator[None]:
 def sweep(folder: RunFolder, suite: Suite, generator: Generator) -> None:
     """Time the points that have not been timed yet; a point's repeats are appended together."""
     from sora_eval.speed import timing
-    from sora_eval.speed.timed_generator import LocalArm
+    from sora_eval.speed.timed_generator import LocalGenerator
 
     done = {row.id for row in folder.rows(TimingRow)}
-    arm = LocalArm(generator, folder.head.generator.spec)
-    for (rows,) in track(timing.measure(suite, [arm], done), "throughput", len(timing.plan(suite, [arm])[0])):
+    timed = LocalGenerator(generator, folder.head.generator.spec)
+    for (rows,) in track(timing.measure(suite, [timed], done), "throughput", len(timing.plan(suite, [timed])[0])):
         folder.append(rows)

@@ -14,7 +14,7 @@ import numpy as np
 from sora_eval.features.view import Array
 from sora_eval.generators.asking import answers, request_of
 from sora_eval.generators.opening import open_generator
-from sora_eval.generators.protocol import BringsClips, Generator
+from sora_eval.generators.protocol import ClipSource, Generator
 from sora_eval.pipeline.score_clip import Scorer
 from sora_eval.pipeline.workers import Workers
 from sora_eval.records.case import Case
@@ -50,7 +50,7 @@ class _Vectors:
         return ids, np.array(self.values.get(name, []), np.float32).reshape(len(ids), -1)
 
 
-def score(folder: RunFolder, suite: Suite, cases: list[Case], source: BringsClips | None = None, workers: int = 1) -> None:
+def score(folder: RunFolder, suite: Suite, cases: list[Case], source: ClipSource | None = None, workers: int = 1) -> None:
     """Decode each clip once and show it to every metric. Clips that exist already are read here, straight from `source`.
 
     The rows of a case are appended together, so a killed run never holds half a case. `workers` processes score at a time;
@@ -100,7 +100,7 @@ def _reference_clips(suite: Suite, generator: Generator) -> tuple[Iterator[tuple
     assert suite.reference is not None
     offset, copies = suite.reference.seed_offset, suite.reference.copies
     if suite.axes is None:
-        if not isinstance(generator, BringsClips):
+        if not isinstance(generator, ClipSource):
             raise SuiteError(f"{suite.path}: [reference].generator must bring clips, for example 'folder:PATH'")
         own = generator.cases()
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sora_eval.features.view import Array, ClipView, FeatureCache
-from sora_eval.generators.protocol import BringsClips
+from sora_eval.generators.protocol import ClipSource
 from sora_eval.metrics.base import ClipMetric, SetMetric
 from sora_eval.metrics.create import make_metrics
 from sora_eval.pipeline.canonical import on_canvas
@@ -54,7 +54,7 @@ class Real:
 class Scorer:
     """Scores one clip at a time. It writes nothing, and holds no clip once it is scored."""
 
-    def __init__(self, folder: RunFolder, suite: Suite, prompts: list[Prompt], source: BringsClips | None) -> None:
+    def __init__(self, folder: RunFolder, suite: Suite, prompts: list[Prompt], source: ClipSource | None) -> None:
         self.folder, self.suite, self.source = folder, suite, source
         self.metrics = make_metrics(suite.metrics, prompts)
         self.cache = FeatureCache()
@@ -149,7 +149,7 @@ class Views:
         return self._canonical
 
 
-def _read_native(case: Case, source: BringsClips) -> tuple[Clip | str, SampleRow]:
+def _read_native(case: Case, source: ClipSource) -> tuple[Clip | str, SampleRow]:
     path = str(source.path(case).resolve())
     try:
         clip = source.read(case)

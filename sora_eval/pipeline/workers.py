@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -12,6 +11,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from sora_eval.util.errors import RunError
+from sora_eval.util.processes import begin_worker
 
 S = TypeVar("S")
 R = TypeVar("R")
@@ -73,7 +73,7 @@ def _start(make: Callable[[], Any], threads: int) -> None:
     import cv2
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops the run, and says so once
+    begin_worker()  # the parent stops the run, and says so once
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
     global _state  # noqa: PLW0603

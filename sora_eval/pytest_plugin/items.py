@@ -32,7 +32,7 @@ class SuiteFile(pytest.File):
     def __init__(self, *, shared: SharedRuns, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.shared = shared
-        self._arm: Any = None
+        self._generator: Any = None
 
     def collect(self) -> Iterator[pytest.Item]:
         from sora_eval.suite import load_suite
@@ -65,7 +65,7 @@ class SuiteFile(pytest.File):
         sweep = self.suite.throughput
         assert sweep is not None
         try:  # a sweep of areas is snapped to what the generator can make; named shapes need no generator to be known
-            capabilities = self.arm().facts.capabilities if sweep.areas else Capabilities()
+            capabilities = self.generator().facts.capabilities if sweep.areas else Capabilities()
         except SoraEvalError:
             return  # `throughput` fails with the reason
         for shape in shapes_of(sweep, capabilities)[0]:
@@ -83,13 +83,13 @@ class SuiteFile(pytest.File):
         self.shared.remember(run)
         return run
 
-    def arm(self) -> Any:
+    def generator(self) -> Any:
         """The generator, opened once a worker. Raises SoraEvalError."""
-        from sora_eval.speed.timed_generator import LocalArm
+        from sora_eval.speed.timed_generator import LocalGenerator
 
-        if self._arm is None:
-            self._arm = LocalArm.open(self.config.getoption("--sora-generator"))
-        return self._arm
+        if self._generator is None:
+            self._generator = LocalGenerator.open(self.config.getoption("--sora-generator"))
+        return self._generator
 
 
 class _Item(pytest.Item):
@@ -207,24 +207,24 @@ def _timed(file: SuiteFile, shape: str) -> Callable[[Any], None]:
         def prepare() -> None:
             """Not timed. Inside `pedantic`, so that a generator that cannot be opened is a failure of the benchmark."""
             try:
-                asked = checked(Point(shape, "latency", requests), file.arm().facts.capabilities)
+                asked = checked(Point(shape, "latency", requests), file.generator().facts.capabilities)
             except SoraEvalError as error:
                 raise Failed(str(error)) from None
             if asked.problem:
                 raise Failed(asked.problem)
 
         def call() -> None:
-            calls.append(file.arm().call(requests))
+            calls.append(file.generator().call(requests))
             if calls[-1].reason:
                 raise Failed(f"{shape}: {calls[-1].reason}")
 
         benchmark.group = f"{file.suite.suite.id}: throughput"
         benchmark.pedantic(call, setup=prepare, rounds=sweep.repeats, warmup_rounds=sweep.warmup)
-        kept, arm = calls[-sweep.repeats :], file.arm()
+        kept, generator = calls[-sweep.repeats :], file.generator()
         benchmark.extra_info |= {
             "shape": shape,
-            "generator": arm.facts.spec,
-            "tokens": arm.tokens(requests),
+            "generator": generator.facts.spec,
+            "tokens": generator.tokens(requests),
             "stages": {s: statistics.median(c.stages[s] for c in kept) for s in kept[0].stages},
         }
 

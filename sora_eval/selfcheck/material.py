@@ -10,7 +10,7 @@ import numpy as np
 
 from sora_eval.generators.asking import answers, request_of
 from sora_eval.generators.opening import open_generator
-from sora_eval.generators.protocol import BringsClips, DamagesScenes
+from sora_eval.generators.protocol import ClipSource
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
 from sora_eval.selfcheck.responses import LEAST_PAIRS
@@ -112,7 +112,7 @@ class FolderMaterial(Material):
 
     def __init__(self, spec: str, count: int, seed: int) -> None:
         generator = open_generator(spec)
-        if not isinstance(generator, BringsClips):
+        if not isinstance(generator, ClipSource):
             raise SelfcheckError(f"--clips {spec}: expected the name of a suite of world prompts, or folder:PATH")
         self._generator = generator
         cases = generator.cases()[:count]
@@ -130,7 +130,6 @@ class WorldMaterial(Material):
 
     def __init__(self, suite: Suite, count: int, seed: int) -> None:
         generator = open_generator("world")
-        assert isinstance(generator, DamagesScenes)
         self._generator, self._suite = generator, suite
         first = {c.prompt.id: c for c in reversed(suite.cases)}
         cases = _in_turn([first[p.id] for p in suite.prompt_list if p.id in first])[:count]

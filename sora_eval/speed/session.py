@@ -14,7 +14,7 @@ from sora_eval.runs.head import GeneratorId, RunHead
 from sora_eval.runs.rows import MetricRow, TimingRow
 from sora_eval.speed.peak_flops import matrix_peak_apart
 from sora_eval.speed.summary import cost_fit, signature_of, summarise
-from sora_eval.speed.timed_generator import Arm, WorkerArm
+from sora_eval.speed.timed_generator import IsolatedGenerator, TimedGenerator
 from sora_eval.speed.timing import plan, time_group
 from sora_eval.suite import Suite
 from sora_eval.util.errors import GeneratorError, RunError, SuiteError
@@ -30,13 +30,13 @@ def bench(suite: Suite, specs: Sequence[str], out: Path) -> list[RunFolder]:
         raise SuiteError(f"{suite.path} has no [throughput]: there is nothing to time; see docs/suites.md")
     for spec in specs:
         read_spec(spec)
-    with workers(specs) as arms:
-        facts = session_facts(suite, arms)
-        folders = [RunFolder.create(out, _head(suite, arm, facts), suite.to_json()) for arm in arms]
-        groups, notes = plan(suite, arms)
+    with isolated(specs) as generators:
+        facts = session_facts(suite, generators)
+        folders = [RunFolder.create(out, _head(suite, g, facts), suite.to_json()) for g in generators]
+        groups, notes = plan(suite, generators)
         try:
             for group in track(groups, "throughput"):
-                for folder, rows in zip(folders, time_group(suite, arms, group), strict=True):
+                for folder, rows in zip(folders, time_group(suite, generators, group), strict=True):
                     folder.append(rows)
         except KeyboardInterrupt:
             for folder in folders:
@@ -50,24 +50,24 @@ def bench(suite: Suite, specs: Sequence[str], out: Path) -> list[RunFolder]:
 
 
 @contextmanager
-def workers(specs: Sequence[str]) -> Iterator[list[WorkerArm]]:
+def isolated(specs: Sequence[str]) -> Iterator[list[IsolatedGenerator]]:
     """Generators in processes of their own, ended at the end."""
     with ExitStack() as stack:
-        arms = []
+        generators = []
         for spec in specs:
-            arms.append(WorkerArm(spec))
-            stack.callback(arms[-1].close)
-        yield arms
+            generators.append(IsolatedGenerator(spec))
+            stack.callback(generators[-1].close)
+        yield generators
 
 
-def session_facts(suite: Suite, arms: Sequence[Arm]) -> dict[str, Any]:
-    """What run.json says of a job in which arms take turns. `common` is where they do not differ."""
-    where = [{**_settings(suite), **arm.facts.where} for arm in arms]
+def session_facts(suite: Suite, generators: Sequence[TimedGenerator]) -> dict[str, Any]:
+    """What run.json says of a job in which generators take turns. `common` is where they do not differ."""
+    where = [{**_settings(suite), **g.facts.where} for g in generators]
     common = {k: v for k, v in where[0].items() if all(w.get(k) == v for w in where)}
     device = str(where[0].get("device", "cpu"))
     return {
         "session": secrets.token_hex(8),
-        "arms": [arm.facts.spec for arm in arms],
+        "arms": [g.facts.spec for g in generators],
         "matrix_peak_flops": matrix_peak_apart(device, int(where[0].get("threads", 0))),
         "common": common,
     }
@@ -79,8 +79,8 @@ def _settings(suite: Suite) -> dict[str, Any]:
     return {k: v for k, v in found.items() if v is not None}
 
 
-def _head(suite: Suite, arm: Arm, session: dict[str, Any]) -> RunHead:
-    facts = arm.facts
+def _head(suite: Suite, generator: TimedGenerator, session: dict[str, Any]) -> RunHead:
+    facts = generator.facts
     if facts.name == "folder":
         raise GeneratorError(f"{facts.spec}: its clips exist already; there is nothing to time")
     where = {"device": "cpu", "provider": "unknown", "threads": None, **_settings(suite), **facts.where}

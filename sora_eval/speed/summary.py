@@ -97,7 +97,7 @@ def _metric(metric: str, label: str, values: Sequence[float], signature: str, re
 
 
 def signature_of(head: RunHead) -> str:
-    """Under which conditions speed was measured. In an interleaved session, what its two arms have in common: what is
+    """Under which conditions speed was measured. In an interleaved session, what its two generators have in common: what is
     compared on purpose (a backend, a number of steps) is in run.json only, else nothing could be compared with it."""
     facts = {"cpu": head.hardware["cpu"], "cores": head.hardware["cores"], **(head.bench or {}).get("common", {})}
     return "|".join(["speed", *(f"{k}:{v}" for k, v in facts.items())])

@@ -7,12 +7,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from sora_eval.generators.protocol import AS_A_BATCH
 from sora_eval.generators.shapes import shape_problems
 from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.request import Request
 from sora_eval.suite import Suite, Throughput
-
-ONE_BY_ONE, AS_A_BATCH = "single", "batch"
 
 
 @dataclass(frozen=True)

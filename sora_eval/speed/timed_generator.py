@@ -1,4 +1,4 @@
-"""One side of a speed measurement: a generator whose calls are timed, in this process or in one of its own.
+"""A generator whose calls are timed, in this process or in one of its own.
 
 Two generators that are compared never share a process: the threads of ONNX Runtime spin between kernels and take the cores
 from torch beside it.
@@ -6,22 +6,26 @@ from torch beside it.
 
 from __future__ import annotations
 
-import multiprocessing as mp
+import multiprocessing
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
 from sora_eval.generators.asking import problem_of, reason_of
 from sora_eval.generators.opening import open_generator
-from sora_eval.generators.protocol import CountsFlops, CountsTokens, Generator, SaysWhere, ServesMixed, Synchronises
+from sora_eval.generators.protocol import AS_A_BATCH, Generator
 from sora_eval.records.capabilities import Capabilities
-from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
-from sora_eval.speed.sweep import AS_A_BATCH, ONE_BY_ONE
 from sora_eval.util.environment import peak_bytes, reset_peak
 from sora_eval.util.errors import GeneratorError, SoraEvalError
+from sora_eval.util.processes import begin_worker
+
+GRACE = 5.0  # seconds that a running call has to end when its process is no longer needed
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Facts:
+class GeneratorFacts:
     """Who is timed and where it runs; `where` has device, provider, threads and the settings that its spec fixes."""
 
     spec: str
@@ -48,36 +52,32 @@ class Facts:
     open_seconds: float
 
 
-class Arm(Protocol):
-    """What is timed."""
+class TimedGenerator(Protocol):
+    """What a sweep times. A failed call is a `Call` with its reason; `tokens` and `flops` raise GeneratorError."""
 
-    facts: Facts
+    facts: GeneratorFacts
 
-    def call(self, requests: Sequence[Request], packing: str) -> Call: ...
+    def call(self, requests: Sequence[Request], packing: str) -> Call:
+        """One timed call."""
+        ...
 
-    def tokens(self, requests: Sequence[Request]) -> int | None: ...
+    def tokens(self, requests: Sequence[Request]) -> int | None:
+        """Tokens of all requests; None where the generator does not count them."""
+        ...
 
-    def flops(self, requests: Sequence[Request], packing: str) -> dict[str, int] | None: ...
-
-
-def answer(generator: Generator, requests: Sequence[Request], packing: str) -> list[Clip]:
-    """The clips of all requests, batched as `packing` says."""
-    if isinstance(generator, ServesMixed) and packing in generator.packings:
-        return list(generator.serve(requests, packing))
-    if packing == ONE_BY_ONE:
-        return [clip for r in requests for clip in generator.generate([r])]
-    return list(generator.generate(requests))
+    def flops(self, requests: Sequence[Request], packing: str) -> dict[str, int] | None:
+        """Floating-point operations of one call by stage; None where the generator does not count them."""
+        ...
 
 
 def timed(generator: Generator, requests: Sequence[Request], packing: str = AS_A_BATCH) -> Call:
     """One call. The device is synchronised before the clock starts and before it stops, never in between."""
-    wait: Callable[[], None] = generator.synchronise if isinstance(generator, Synchronises) else lambda: None
     reset_peak()
     try:
-        wait()
+        generator.synchronise()
         started = time.perf_counter()
-        clips = answer(generator, requests, packing)
-        wait()
+        clips = list(generator.serve(requests, packing))
+        generator.synchronise()
         seconds = time.perf_counter() - started
     except Exception as error:  # a user's generator may raise anything: it becomes the row's reason
         return Call(None, {}, peak_bytes(), reason_of(error))
@@ -93,37 +93,40 @@ def timed(generator: Generator, requests: Sequence[Request], packing: str = AS_A
     return Call(seconds, stages, peak_bytes())
 
 
-class LocalArm:
+class LocalGenerator:
     """A generator in this process."""
 
     def __init__(self, generator: Generator, spec: str = "", open_seconds: float = 0.0) -> None:
         self.generator = generator
-        self.facts = Facts(
+        self.facts = GeneratorFacts(
             spec,
             generator.name,
             generator.checkpoint,
             generator.fingerprint(),
             generator.capabilities,
-            generator.packings if isinstance(generator, ServesMixed) else (ONE_BY_ONE, AS_A_BATCH),
-            dict(generator.where) if isinstance(generator, SaysWhere) else {},
+            generator.packings,
+            generator.where,
             open_seconds,
         )
 
     @staticmethod
-    def open(spec: str) -> LocalArm:
+    def open(spec: str) -> LocalGenerator:
         """Raises GeneratorError or WeightsError."""
         started = time.perf_counter()
         generator = open_generator(spec)
-        return LocalArm(generator, spec, time.perf_counter() - started)
+        return LocalGenerator(generator, spec, time.perf_counter() - started)
 
     def call(self, requests: Sequence[Request], packing: str = AS_A_BATCH) -> Call:
         return timed(self.generator, requests, packing)
 
     def tokens(self, requests: Sequence[Request]) -> int | None:
-        return sum(map(self.generator.tokens, requests)) if isinstance(self.generator, CountsTokens) else None
+        with _errors_of(f"{self.facts.spec}: tokens"):
+            counts = [self.generator.tokens(r) for r in requests]
+        return None if None in counts else sum(n for n in counts if n is not None)
 
     def flops(self, requests: Sequence[Request], packing: str = AS_A_BATCH) -> dict[str, int] | None:
-        return self.generator.flops(requests, packing) if isinstance(self.generator, CountsFlops) else None
+        with _errors_of(f"{self.facts.spec}: FLOPs"):
+            return self.generator.flops(requests, packing)
 
     def bare(self, requests: Sequence[Request], count: int) -> float:
         """Seconds of `count` calls in a loop with nothing around them: what the harness's own cost is measured against."""
@@ -140,85 +143,102 @@ class LocalArm:
         return time.perf_counter() - started
 
 
-class WorkerArm:
-    """A generator in a process of its own. When that dies, the call that killed it has a reason and the next starts anew."""
+class IsolatedGenerator:
+    """A generator in a process of its own. When that dies, what it was asked has the reason; the next call starts it anew."""
 
-    facts: Facts
+    facts: GeneratorFacts
 
     def __init__(self, spec: str) -> None:
+        """Raises SoraEvalError where the generator cannot be opened."""
         self._spec = spec
         self._start()
 
     def _start(self) -> None:
-        context = mp.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, self._spec), daemon=True)
-        self._process.start()
-        theirs.close()
+        others = set(multiprocessing.active_children())
+        self._pool: ProcessPoolExecutor | None = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), begin_worker)
+        opening = self._pool.submit(_open, self._spec)
+        self._process: BaseProcess | None = next((p for p in multiprocessing.active_children() if p not in others), None)
         try:
-            kind, value = self._pipe.recv()
-        except EOFError:
-            raise GeneratorError(f"{self._spec}: its process ended before the generator was open") from None
-        if kind == "error":
-            raise GeneratorError(value)
-        self.facts = value
+            self.facts = opening.result()
+        except BrokenProcessPool:
+            raise GeneratorError(f"{self._ended()} before the generator was open") from None
+        except BaseException:
+            self.close()
+            raise
+
+    def _ended(self) -> str:
+        """What became of a process that died."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+        return f"the process of {self._spec} ended with {self._process.exitcode if self._process else 'an unknown code'}"
 
     def _ask(self, method: str, *arguments: Any) -> Any:
-        if not self._process.is_alive():
+        """What the `LocalGenerator` of the process answers. Raises GeneratorError for what it raises, or when it dies."""
+        if self._pool is None:
             self._start()
-        self._pipe.send((method, arguments))
-        kind, value = self._pipe.recv()
-        if kind == "error":
-            raise GeneratorError(value)
-        return value
+        assert self._pool is not None
+        try:
+            return self._pool.submit(_answer, method, arguments).result()
+        except BrokenProcessPool:
+            raise GeneratorError(f"{self._ended()}; out of memory?") from None
 
     def call(self, requests: Sequence[Request], packing: str = AS_A_BATCH) -> Call:
         try:
-            done: Call = self._ask("call", requests, packing)
-        except (EOFError, OSError):
-            self._process.join()
-            return Call(None, {}, 0, f"the process of {self._spec} ended with {self._process.exitcode}; out of memory?")
-        return done
+            call: Call = self._ask("call", requests, packing)
+        except SoraEvalError as error:
+            return Call(None, {}, 0, str(error))
+        return call
 
     def tokens(self, requests: Sequence[Request]) -> int | None:
         count: int | None = self._ask("tokens", requests)
         return count
 
     def flops(self, requests: Sequence[Request], packing: str = AS_A_BATCH) -> dict[str, int] | None:
-        found: dict[str, int] | None = self._ask("flops", requests, packing)
-        return found
+        by_stage: dict[str, int] | None = self._ask("flops", requests, packing)
+        return by_stage
 
     def bare(self, requests: Sequence[Request], count: int) -> float:
+        """As `LocalGenerator.bare`."""
         return float(self._ask("bare", requests, count))
 
     def looped(self, requests: Sequence[Request], count: int) -> float:
+        """As `LocalGenerator.looped`."""
         return float(self._ask("looped", requests, count))
 
     def close(self) -> None:
         """End the process."""
-        self._pipe.close()
-        self._process.join(5)
-        if self._process.is_alive():
+        if self._pool is None:
+            return
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool = None
+        if self._process is not None:
+            self._process.join(GRACE)
             self._process.terminate()
 
 
-def _serve(pipe: Connection, spec: str) -> None:
-    """The worker: opens the generator, then answers (method, arguments) until the pipe is closed."""
+_opened: LocalGenerator | None = None  # of a worker process; the parent never sets it
+
+
+def _open(spec: str) -> GeneratorFacts:
+    global _opened  # noqa: PLW0603
+    with _errors_of(spec):
+        _opened = LocalGenerator.open(spec)
+    return _opened.facts
+
+
+def _answer(method: str, arguments: tuple[Any, ...]) -> Any:
+    assert _opened is not None
+    with _errors_of(_opened.facts.spec):
+        return getattr(_opened, method)(*arguments)
+
+
+@contextmanager
+def _errors_of(what: str) -> Iterator[None]:
+    """Whatever a user's generator raises is a GeneratorError, which every process can read; errors of the harness stay."""
     try:
-        arm = LocalArm.open(spec)
-    except SoraEvalError as error:
-        pipe.send(("error", str(error)))
-        return
+        yield
+    except SoraEvalError:
+        raise
     except Exception as error:
-        pipe.send(("error", f"{spec}: {reason_of(error)}"))
-        return
-    pipe.send(("ok", arm.facts))
-    while True:
-        try:
-            method, arguments = pipe.recv()
-        except (EOFError, KeyboardInterrupt):
-            return
-        try:
-            pipe.send(("ok", getattr(arm, method)(*arguments)))
-        except Exception as error:
-            pipe.send(("error", f"{spec}: {reason_of(error)}"))
+        raise GeneratorError(f"{what}: {reason_of(error)}") from error

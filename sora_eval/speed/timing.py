@@ -12,72 +12,75 @@ from dataclasses import replace
 
 import psutil
 
+from sora_eval.generators.protocol import AS_A_BATCH
 from sora_eval.records.request import Request
 from sora_eval.runs.rows import TimingRow
 from sora_eval.speed.summary import WHOLE
-from sora_eval.speed.sweep import AS_A_BATCH, Point, groups_of
-from sora_eval.speed.timed_generator import Arm, Call
+from sora_eval.speed.sweep import Point, groups_of
+from sora_eval.speed.timed_generator import Call, TimedGenerator
 from sora_eval.suite import Suite
+from sora_eval.util.errors import SoraEvalError
 
 MOST_REPEATS, MOST_BATCH = 60, 64
 
 
-def measure(suite: Suite, arms: Sequence[Arm], done: set[str]) -> Iterator[list[list[TimingRow]]]:
-    """Time every point of a suite that is not in `done` on all arms in turns; yields a list of rows an arm, group by group."""
-    for group in plan(suite, arms)[0]:
+def measure(suite: Suite, generators: Sequence[TimedGenerator], done: set[str]) -> Iterator[list[list[TimingRow]]]:
+    """Time every point that is not in `done` on all generators in turns; yields, group by group, the rows of each."""
+    for group in plan(suite, generators)[0]:
         left = [p for p in group if p.id not in done]
         if left:
-            yield time_group(suite, arms, left)
+            yield time_group(suite, generators, left)
 
 
-def plan(suite: Suite, arms: Sequence[Arm]) -> tuple[list[list[Point]], list[str]]:
-    """The groups of points that all arms are asked for, and notes on snapped shapes.
+def plan(suite: Suite, generators: Sequence[TimedGenerator]) -> tuple[list[list[Point]], list[str]]:
+    """The groups of points that all generators are asked for, and notes on snapped shapes.
 
-    Shapes are snapped to the first arm's multiples; of the ways to serve a mixed list those that all arms know are kept.
+    Shapes are snapped to the multiples of the first generator; a mixed list is served in every way that all of them know.
     """
-    first = arms[0].facts
-    common = [p for p in first.packings if all(p in arm.facts.packings for arm in arms)]
+    first = generators[0].facts
+    common = [p for p in first.packings if all(p in g.facts.packings for g in generators)]
     return groups_of(suite, first.capabilities, common)
 
 
-def time_group(suite: Suite, arms: Sequence[Arm], group: Sequence[Point]) -> list[list[TimingRow]]:
-    """Rows an arm. Rounds alternate over all points and arms: A B A B, so that a slow minute of the machine meets all."""
+def time_group(suite: Suite, generators: Sequence[TimedGenerator], group: Sequence[Point]) -> list[list[TimingRow]]:
+    """Rows per generator. Rounds alternate over all points and generators, A B A B, so that a slow minute meets all."""
     sweep = suite.throughput
     assert sweep is not None
     points = [
-        _offline(p, arms, sweep.batch_seconds, _budget(sweep.memory_share)) if p.scenario == "offline" and not p.problem else p
+        _offline(p, generators, sweep.batch_seconds, _budget(sweep.memory_share))
+        if p.scenario == "offline" and not p.problem
+        else p
         for p in group
     ]
-    turns = [(point, arm, _Rows(point, arm)) for point in points for arm in arms]
-    for point, arm, rows in turns:
-        if point.problem:
-            rows.fail(point.problem)
+    turns = [(point, g, _Rows(point, g)) for point in points for g in generators]
+    for point, generator, rows in turns:
+        if rows.failed:
             continue
-        rows.keep(arm.call(point.requests, point.packing), "first", 0)
+        rows.keep(generator.call(point.requests, point.packing), "first", 0)
         for _ in range(sweep.warmup):
             if not rows.failed:
-                rows.check(arm.call(point.requests, point.packing))
+                rows.check(generator.call(point.requests, point.packing))
     for turn in range(max(MOST_REPEATS, sweep.repeats)):
         open_turns = [t for t in turns if not t[2].failed]
         if all(r.repeats >= sweep.repeats and r.spent >= sweep.min_seconds for _, _, r in open_turns):
             break
-        for point, arm, rows in open_turns:
-            rows.keep(arm.call(point.requests, point.packing), WHOLE, turn)
-    for point, arm, rows in turns:
+        for point, generator, rows in open_turns:
+            rows.keep(generator.call(point.requests, point.packing), WHOLE, turn)
+    for _, generator, rows in turns:
         if not rows.failed:  # counted last: counting runs the networks, and the first call has to be the first
-            rows.count(arm.flops(point.requests, point.packing) or {})
-    return [[row for _, a, rows in turns if a is arm for row in rows.rows] for arm in arms]
+            rows.count(generator)
+    return [[row for _, g, rows in turns if g is generator for row in rows.rows] for generator in generators]
 
 
 def _budget(share: float) -> int:
     return int(share * psutil.virtual_memory().available)
 
 
-def _offline(point: Point, arms: Sequence[Arm], budget: float, memory: int) -> Point:
-    """The point with the largest batch that every arm answers within `budget` seconds and `memory` bytes, or why none is."""
+def _offline(point: Point, generators: Sequence[TimedGenerator], budget: float, memory: int) -> Point:
+    """The point with the largest batch that all answer within `budget` seconds and `memory` bytes, or why there is none."""
     batch = MOST_BATCH
-    for arm in arms:
-        found, call = largest_batch(arm, point.requests[0], budget, batch, memory)
+    for generator in generators:
+        found, call = largest_batch(generator, point.requests[0], budget, batch, memory)
         if not found:
             took = f"one clip takes {call.seconds:.2f} s and {call.bytes / 1e6:.0f} MB" if call.seconds is not None else ""
             return replace(point, problem=call.reason or f"{took}; the budgets are {budget:g} s and {memory / 1e6:.0f} MB")
@@ -90,7 +93,7 @@ def _copies(request: Request, count: int) -> tuple[Request, ...]:
 
 
 def largest_batch(
-    arm: Arm, request: Request, budget: float, most: int = MOST_BATCH, memory: float = float("inf")
+    generator: TimedGenerator, request: Request, budget: float, most: int = MOST_BATCH, memory: float = float("inf")
 ) -> tuple[int, Call]:
     """The most clips that one call answers within `budget` seconds and `memory` bytes without failing, at most `most`; 0 if
     not even one. The memory is that of the generator's whole process.
@@ -99,10 +102,10 @@ def largest_batch(
     """
 
     def fits(batch: int) -> Call | None:
-        call = arm.call(_copies(request, batch), AS_A_BATCH)
+        call = generator.call(_copies(request, batch), AS_A_BATCH)
         return None if call.seconds is not None and call.seconds <= budget and call.bytes <= memory else call
 
-    arm.call((request,), AS_A_BATCH)  # the first call of a shape may build things
+    generator.call((request,), AS_A_BATCH)  # the first call of a shape may build things
     low, high, last = 0, 1, Call(None, {}, 0)
     while high <= most:
         problem = fits(high)
@@ -122,12 +125,19 @@ def largest_batch(
 
 
 class _Rows:
-    """The rows of one point on one arm."""
+    """The rows of one point on one generator."""
 
-    def __init__(self, point: Point, arm: Arm) -> None:
+    def __init__(self, point: Point, generator: TimedGenerator) -> None:
         self.point, self.rows = point, list[TimingRow]()
         self.failed, self.repeats, self.spent = False, 0, 0.0
-        self.tokens = None if point.problem else arm.tokens(point.requests)
+        self.tokens: int | None = None
+        if point.problem:
+            self.fail(point.problem)
+            return
+        try:
+            self.tokens = generator.tokens(point.requests)
+        except SoraEvalError as error:
+            self.fail(str(error))
 
     def fail(self, reason: str, memory: int = 0) -> None:
         """A point that fails once is one row: half of its repeats would be the half that happened to work."""
@@ -148,8 +158,14 @@ class _Rows:
         if stage == WHOLE:
             self.repeats, self.spent = self.repeats + 1, self.spent + call.seconds
 
-    def count(self, flops: dict[str, int]) -> None:
-        self.rows = [row.model_copy(update={"flops": flops.get(row.stage)}) for row in self.rows]
+    def count(self, generator: TimedGenerator) -> None:
+        """Fill in the FLOPs. A generator that cannot finish the count has no row but that: its process may have died of it."""
+        try:
+            by_stage = generator.flops(self.point.requests, self.point.packing) or {}
+        except SoraEvalError as error:
+            self.fail(str(error))
+            return
+        self.rows = [row.model_copy(update={"flops": by_stage.get(row.stage)}) for row in self.rows]
 
     def _row(self, stage: str, repeat: int, turn: int, seconds: float | None, memory: int, reason: str = "") -> TimingRow:
         return TimingRow(

@@ -8,7 +8,7 @@ import statistics
 
 import pytest
 
-from sora_eval.speed.timed_generator import LocalArm
+from sora_eval.speed.timed_generator import LocalGenerator
 from sora_eval.speed.timing import plan
 from sora_eval.suite import load_suite
 
@@ -19,8 +19,8 @@ def suite():
 
 
 @pytest.fixture(scope="module")
-def arm():
-    return LocalArm.open("reference")
+def generator():
+    return LocalGenerator.open("reference")
 
 
 def pytest_generate_tests(metafunc):
@@ -34,12 +34,12 @@ def pytest_generate_tests(metafunc):
 
 
 @pytest.mark.benchmark(group="sweep")
-def test_point(benchmark, suite, arm, name):
-    point = next(p for g in plan(suite, [arm])[0] for p in g if p.id == name)
+def test_point(benchmark, suite, generator, name):
+    point = next(p for g in plan(suite, [generator])[0] for p in g if p.id == name)
     calls = []
 
     def call():
-        calls.append(arm.call(point.requests, point.packing))
+        calls.append(generator.call(point.requests, point.packing))
 
     benchmark.pedantic(call, rounds=3, warmup_rounds=1)
     kept = calls[-3:]
@@ -48,6 +48,6 @@ def test_point(benchmark, suite, arm, name):
         "shapes": [f"{r.width}x{r.height}x{r.num_frames}" for r in point.requests],
         "scenario": point.scenario,
         "batch": len(point.requests),
-        "tokens": arm.tokens(point.requests),
+        "tokens": generator.tokens(point.requests),
         "stages": {s: statistics.median(c.stages[s] for c in kept) for s in kept[0].stages},
     }

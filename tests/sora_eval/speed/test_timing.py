@@ -1,5 +1,9 @@
 """What a speed sweep asks for and what it leaves behind."""
 
+from contextlib import closing
+from multiprocessing import active_children
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +11,7 @@ from hypothesis import strategies as st
 
 from docs.pages.speed import Ratio, paired_ratio
 from sora_eval.generators.opening import open_generator, with_device
+from sora_eval.generators.protocol import AS_A_BATCH, ONE_BY_ONE, Generator
 from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
@@ -14,11 +19,11 @@ from sora_eval.runs.rows import MetricRow, TimingRow
 from sora_eval.speed.scaling import cost_of, lead_of_attention
 from sora_eval.speed.session import bench
 from sora_eval.speed.summary import summarise
-from sora_eval.speed.sweep import groups_of, shapes_of, size_of, snapped
-from sora_eval.speed.timed_generator import Call, Facts, timed
+from sora_eval.speed.sweep import Point, groups_of, request_for, shapes_of, size_of, snapped
+from sora_eval.speed.timed_generator import Call, GeneratorFacts, IsolatedGenerator, timed
 from sora_eval.speed.timing import largest_batch, plan, time_group
 from sora_eval.suite import Suite, load_suite
-from sora_eval.util.errors import GeneratorError, SuiteError
+from sora_eval.util.errors import GeneratorError, SuiteError, Undefined
 
 PROMPT = "a red circle falls on a black background"
 REQUEST = Request(PROMPT, 16, 16, 5, 8.0, 0)
@@ -43,11 +48,11 @@ def test_steps_and_guidance_that_are_no_numbers_are_refused(options):
 
 
 class Stub:
-    """An arm whose seconds are known: `cost(requests)` seconds, or a reason."""
+    """A generator whose seconds are known: `cost(requests)` seconds, or a reason."""
 
     def __init__(self, name, log, cost=lambda requests: 0.01 * len(requests), packings=("single", "batch")):
         self.name, self.log, self.cost = name, log, cost
-        self.facts = Facts(name, name, "", "x", Capabilities(8, 4), packings, {}, 0.0)
+        self.facts = GeneratorFacts(name, name, "", "x", Capabilities(8, 4), packings, {}, 0.0)
 
     def call(self, requests, packing="batch"):
         self.log.append(self.name)
@@ -102,8 +107,8 @@ def test_the_fit_of_cost_finds_the_curve_that_made_the_numbers(a, b, c):
 
 @pytest.mark.parametrize("most", [0, 1, 2, 5, 8, 31, 64, 200])
 def test_the_largest_batch_fits_and_no_much_larger_one_does(most):
-    arm = Stub("A", [], lambda requests: 0.1 if len(requests) <= most else "out of memory")
-    found, call = largest_batch(arm, REQUEST, 1.0)
+    stub = Stub("A", [], lambda requests: 0.1 if len(requests) <= most else "out of memory")
+    found, call = largest_batch(stub, REQUEST, 1.0)
     assert found <= most
     assert found >= min(most, 64) * 8 // 9
     assert call.reason == ("" if most >= 64 else "out of memory")
@@ -119,7 +124,7 @@ def test_the_largest_batch_stays_within_the_memory_too():
     assert (found, call.bytes) == (0, 100)
 
 
-def test_two_arms_take_turns_and_repeats_go_on_until_both_minima_are_met():
+def test_two_generators_take_turns_and_repeats_go_on_until_both_minima_are_met():
     log = []
     rows = time_group(suite_of(min_seconds=0.05), [Stub("A", log), Stub("B", log)], groups()[0])
     rounds = log[4:]  # after a first call and a warm-up each
@@ -139,7 +144,7 @@ def test_what_fails_or_cannot_be_made_is_one_row_with_its_reason():
     assert {r.status for r in summarise(rows, "s")} == {"error"}
 
 
-def test_a_mixed_list_is_served_in_every_way_that_all_arms_know():
+def test_a_mixed_list_is_served_in_every_way_that_all_generators_know():
     suite = suite_of(scenarios=["mixed"], mixed=["16x16x5", "24x16x1"])
     (group,), _ = plan(suite, [Stub("A", [], packings=("packed", "single")), Stub("B", [], packings=("single", "packed"))])
     assert [p.id for p in group] == ["mixed:packed", "mixed:single"]
@@ -153,8 +158,8 @@ def test_a_mixed_list_is_served_in_every_way_that_all_arms_know():
 def test_a_device_is_synchronised_around_the_call_and_never_inside():
     log = []
 
-    class Device:
-        name, checkpoint, batch, capabilities = "fake", "", 1, Capabilities()
+    class Device(Generator):
+        name = "fake"
 
         def fingerprint(self):
             return "x"
@@ -169,6 +174,53 @@ def test_a_device_is_synchronised_around_the_call_and_never_inside():
     call = timed(Device(), [REQUEST])
     assert log == ["synchronise", "generate", "synchronise"]
     assert call.seconds > 0
+
+
+class Plain(Generator):
+    """Only what an adapter must have; logs how many requests each call got."""
+
+    name = "plain"
+
+    def __init__(self):
+        self.calls = []
+
+    def fingerprint(self):
+        return "x"
+
+    def generate(self, requests):
+        self.calls.append(len(requests))
+        return [Clip(np.zeros((r.num_frames, r.height, r.width, 3), np.uint8), r.fps) for r in requests]
+
+
+def test_what_an_adapter_leaves_out_has_a_default():
+    plain = Plain()
+    assert (plain.training_steps, plain.where, plain.tokens(REQUEST), plain.flops([REQUEST], AS_A_BATCH)) == (
+        None,
+        {},
+        None,
+        None,
+    )
+    assert (plain.checkpoint, plain.batch, plain.capabilities, plain.packings) == ("", 1, Capabilities(), ("single", "batch"))
+    with pytest.raises(Undefined, match="plain does not know the truth"):
+        plain.damaged(REQUEST, "vanish", 1.0, np.random.default_rng(0))
+
+
+def test_the_default_packings_batch_and_split_and_no_other_is_guessed():
+    plain = Plain()
+    for packing in (AS_A_BATCH, ONE_BY_ONE):
+        assert len(plain.serve([REQUEST] * 3, packing)) == 3
+    assert plain.calls == [3, 1, 1, 1]
+    with pytest.raises(GeneratorError, match="knows no packing 'packed'; known: single, batch"):
+        plain.serve([REQUEST], "packed")
+
+
+def test_an_adapter_without_generate_cannot_be_made():
+    class Half(Generator):
+        def fingerprint(self):
+            return "x"
+
+    with pytest.raises(TypeError, match="generate"):
+        Half()
 
 
 def test_asked_for_a_device_that_is_absent_there_is_an_error():
@@ -217,6 +269,54 @@ def test_bench_of_two_generators_leaves_two_runs_of_one_session(workspace):
     assert values[0][key]["value"] < values[1][key]["value"]
     assert values[0][key]["signature"] == values[1][key]["signature"]
     assert {r.id for r in runs[0].rows(TimingRow)} == {"32x32x5", "mixed:single", "mixed:batch"}
+
+
+def test_a_process_that_dies_in_a_call_or_a_count_is_a_row_with_the_reason_and_the_next_group_has_a_new_one(workspace):
+    def kill_in(generator, name):
+        """Kill its process as the method is called, once."""
+        method = getattr(generator, name)
+
+        def dying(*arguments):
+            delattr(generator, name)
+            (process,) = set(active_children()) - others
+            process.kill()
+            process.join()
+            return method(*arguments)
+
+        setattr(generator, name, dying)
+
+    others = set(active_children())
+    group = [Point("16x16x5", "latency", (request_for("16x16x5", load_suite("small.toml")),))]
+    with closing(IsolatedGenerator("python:my_generator:generate")) as generator:
+        for method in ("call", "tokens", "flops"):
+            kill_in(generator, method)
+            (rows,) = time_group(suite_of(repeats=1), [generator], group)
+            assert [r["stage"] for r in rows] == ["failed"]
+            assert rows[0]["reason"] == "the process of python:my_generator:generate ended with -9; out of memory?"
+            (rows,) = time_group(suite_of(repeats=1), [generator], group)
+            assert [r["stage"] for r in rows] == ["first", "whole"]
+
+
+def test_a_process_that_a_call_ends_says_with_which_code(workspace):
+    with Path("my_generator.py").open("a") as file:
+        file.write("\n\ndef leaves(request):\n    import os\n\n    os._exit(7)\n")
+    with closing(IsolatedGenerator("python:my_generator:leaves")) as generator:
+        call = generator.call([REQUEST])
+    assert (call.seconds, call.reason) == (None, "the process of python:my_generator:leaves ended with 7; out of memory?")
+
+
+def test_what_cannot_be_opened_in_a_process_says_why_and_leaves_none(workspace):
+    Path("dies.py").write_text("import os\n\nos._exit(3)\n")
+    Path("odd.py").write_text("class Odd(Exception):\n    pass\n\n\nraise Odd('never read elsewhere')\n")
+    before = active_children()
+    for spec, reason in (
+        ("python:dies:generate", "the process of python:dies:generate ended with 3 before the generator was open"),
+        ("python:odd:generate", "python:odd:generate: Odd: never read elsewhere"),
+        ("python:my_generator:generat", "python:my_generator:generat: my_generator has no callable"),
+    ):
+        with pytest.raises(GeneratorError, match=f"^{reason}"):
+            IsolatedGenerator(spec)
+    assert active_children() == before
 
 
 def test_a_suite_without_a_sweep_or_with_an_unknown_scenario_is_refused(workspace):
