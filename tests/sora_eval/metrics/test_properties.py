@@ -78,12 +78,19 @@ def test_batches_order_merging_and_pickling_change_nothing(name, views, network)
     same(whole, parts[0])
     again = pickle.loads(pickle.dumps(whole))
     same(whole, again)
-    same(whole, fill(_reset(again), views, 3))
+    again.reset()
+    if isinstance(again, ClipMetric):
+        assert again.count.sum() == 0
+    same(whole, fill(again, views, 3))
 
 
-def _reset(metric):
-    metric.reset()
-    return metric
+@pytest.mark.parametrize("name", [n for n, i in REGISTRY.items() if i.kind == "per-clip" and n != "physics_iq"])
+def test_a_per_clip_metric_is_the_mean_of_its_scores(name, views, network):
+    metric = fill(fresh(name, views, network), views, 1)
+    scores = [metric.score(v) for v in views]
+    for value, output in zip(metric.compute().reshape(-1).tolist(), metric.outputs, strict=True):
+        known = [s[output.name].value for s in scores if s[output.name].value is not None]
+        assert np.isnan(value) if not known else value == pytest.approx(np.mean(known))
 
 
 SUITE = """
