@@ -20,46 +20,26 @@ def promote(
     force: Annotated[bool, typer.Option("--force", help="Overwrite a baseline of the same suite.")] = False,
 ) -> None:
     """Write a run as a baseline, after showing what changes against the one that is there."""
-    from reports.text import runs as render
-    from sora_eval.compare.comparison import compare
     from sora_eval.gate import baseline
     from sora_eval.runs.folder import resolve_run
 
     folder = resolve_run(run)
     path = to or baseline.default_path(folder.head.suite.id, profile)
     if path.exists():
-        render.print_comparison(compare(baseline.read(path), folder))
+        present = baseline.read(path)
+        from reports.text.runs import print_comparison
+        from sora_eval.compare.comparison import compare
+
+        print_comparison(compare(present, folder))
     print(f"promoted: {baseline.promote(folder, path, profile=profile, force=force)}")
 
 
 @app.command(epilog=SHOW)
 def show(path: Annotated[Path, typer.Argument(help="A baseline file.")]) -> None:
     """Print what a baseline holds and where it comes from."""
-    import pandas as pd
+    from sora_eval.gate.baseline import read
 
-    from reports.text import tables
-    from sora_eval.gate import baseline
+    data = read(path)
+    from reports.text.baseline import print_baseline
 
-    data = baseline.read(path)
-    head, out = data.head, tables.console()
-    facts = {
-        "suite": str(head.suite),
-        "generator": f"{data.label} ({head.generator.fingerprint})",
-        "run": f"{data.run_id}, {head.finished}",
-        "commit": head.git.commit or "-",
-        "hardware": ", ".join(str(v) for v in head.hardware.values()),
-        "profile": data.profile or "-",
-        "cases": str(len(data.samples)),
-    }
-    rows = [
-        {
-            "metric": r.metric if r.slice == "all" else f"{r.metric} {r.slice}",
-            "value": tables.number(r.value),
-            "n": f"{r.n_scored}/{r.n_expected}",
-            "unit": r.unit,
-        }
-        for r in data.metrics.values()
-        if r.slice == "all" or r.metric == "latency"
-    ]
-    out.print(tables.terminal(pd.DataFrame(facts.items(), columns=["what", "it is"]), str(path)), "")
-    out.print(tables.terminal(pd.DataFrame(rows, columns=["metric", "value", "n", "unit"]), "values"))
+    print_baseline(data)

@@ -10,7 +10,6 @@ import typer
 
 if TYPE_CHECKING:
     from sora_eval.records.verdict import GateResult
-    from sora_eval.runs.folder import RunFolder
 
 EXAMPLES = (
     "Examples: sora-eval gate latest; sora-eval gate latest --baseline baselines/quick.json --strict --junit gate.xml; "
@@ -37,27 +36,21 @@ def gate(
     Exit codes: 0 every gate PASS or IMPROVED; 10 a regression; 11 undecided, under --strict; 12 the run is incomplete;
     2 usage or input.
     """
-    from sora_eval.gate import baseline as baselines
-    from sora_eval.gate.judge import gate as judge
-    from sora_eval.runs.folder import resolve_run, stored_suite
-    from sora_eval.suite import gates_of, load_suite
-    from sora_eval.util.environment import is_strict
+    from sora_eval.runs.folder import resolve_run
 
     folder = resolve_run(run)
-    stored = stored_suite(folder)
-    gates = stored.gates if suite is None else gates_of(load_suite(suite), stored.fingerprint)
-    base = baselines.find(baseline, stored.suite.id, profile)
-    conclude(folder, judge(folder, base, gates, strict=is_strict(strict), profile=profile), junit)
+    from sora_eval.gate.gate_run import gate_run
+    from sora_eval.util.environment import is_strict
+
+    conclude(gate_run(folder, baseline, suite=suite, profile=profile, strict=is_strict(strict)), junit)
 
 
-def conclude(folder: RunFolder, result: GateResult, junit: Path | None = None) -> NoReturn:
-    """Write verdicts.json, JUnit and the job summary, print the table with the verdict as its last line, and exit."""
+def conclude(result: GateResult, junit: Path | None = None) -> NoReturn:
+    """Write JUnit and the job summary, print the table with the verdict as its last line, and exit."""
     from reports.export import junit as xml
     from reports.text import gate as verdicts
-    from sora_eval.records.verdict import FILE
     from sora_eval.util.errors import SoraEvalError
 
-    folder.save_json(FILE, result.to_json())
     try:
         if junit is not None:
             xml.write(result, junit)

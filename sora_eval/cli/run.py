@@ -61,59 +61,55 @@ def run(
     REGRESSED, or all are PASS or IMPROVED. The last line is the verdict and how many prompts it took; the exit code is that of
     'sora-eval gate' (0, 10, 11, 12).
     """
-    from reports.text import runs as render
-    from reports.text import tables
-    from sora_eval.cli.gate import conclude
-    from sora_eval.gate import looks as sequential
-    from sora_eval.generators.opening import with_device
-    from sora_eval.pipeline import run as evaluate
-    from sora_eval.runs.folder import resolve_run
-    from sora_eval.studies import until_decided as sizing
-    from sora_eval.suite import load_suite
-    from sora_eval.util.environment import is_strict
-
     if (suite is None) == (resume is None):
         raise SoraEvalError("give a suite to run, or --resume RUN; shipped suites: 'sora-eval list suites'")
     asked = {"--baseline": baseline, "--batch": batch, "--spending": spending, "--profile": profile, "--strict": strict}
     _refuse_unlike(until_decided, [o for o, value in asked.items() if value is not None], limit, generator or [])
     started = time.monotonic()
-    done: list[RunFolder] = []
     result: GateResult | None = None
     if resume is not None:
         if generator or limit or reference or device or until_decided:
             raise SoraEvalError("--resume takes generator, limit, reference, device and baseline from the run; leave them out")
-        folder = resolve_run(resume)
-        if folder.head.sequential is not None:
-            folder, result = sizing.resume(folder, workers)
-        else:
-            evaluate.resume(folder, workers)
-        done.append(folder)
-    elif until_decided:
-        folder, result = sizing.run_until_decided(
-            load_suite(str(suite)),
-            with_device((generator or ["reference"])[0], device),
-            out,
-            baseline or Path("baselines"),
-            batch=batch or sequential.BATCH,
-            spending=spending or "obrien-fleming",
-            reference=reference,
-            profile=profile,
-            strict=is_strict(strict),
-            workers=workers,
-        )
-        done.append(folder)
+        from sora_eval.runs.folder import resolve_run
+
+        done = [resolve_run(resume)]
+        from sora_eval.studies.until_decided import resume_any
+
+        result = resume_any(done[0], workers)
     else:
+        from sora_eval.generators.opening import with_device
+        from sora_eval.suite import load_suite
+
         loaded = load_suite(str(suite))
-        for spec in generator or ["reference"]:
-            done.append(evaluate.run(loaded, with_device(spec, device), out, limit=limit, reference=reference, workers=workers))
-    render.print_runs(done)
-    console = tables.console()
-    for folder in done:
-        console.print(f"{folder.path}  ({time.monotonic() - started:.0f} s)", highlight=False, soft_wrap=True)
-    incomplete = _warn_incomplete(done)
+        specs = [with_device(spec, device) for spec in generator or ["reference"]]
+        if until_decided:
+            from sora_eval.gate.looks import BATCH
+            from sora_eval.studies.until_decided import run_until_decided
+            from sora_eval.util.environment import is_strict
+
+            folder, result = run_until_decided(
+                loaded,
+                specs[0],
+                out,
+                baseline or Path("baselines"),
+                batch=batch or BATCH,
+                spending=spending or "obrien-fleming",
+                reference=reference,
+                profile=profile,
+                strict=is_strict(strict),
+                workers=workers,
+            )
+            done = [folder]
+        else:
+            from sora_eval.pipeline.run import run_all
+
+            done = run_all(loaded, specs, out, limit=limit, reference=reference, workers=workers)
+    _show(done, time.monotonic() - started)
     if result is not None:
-        conclude(done[0], result)
-    if incomplete:
+        from sora_eval.cli.gate import conclude
+
+        conclude(result)
+    if any(map(_is_incomplete, done)):
         raise typer.Exit(EXIT_INCOMPLETE)
 
 
@@ -125,18 +121,25 @@ def _refuse_unlike(until_decided: bool, given: list[str], limit: int | None, gen
         raise SoraEvalError("--until-decided takes one generator, and no --limit: the gate decides how many prompts it needs")
 
 
-def _warn_incomplete(done: list[RunFolder]) -> bool:
-    """Say of every run what failed in it; whether anything did."""
-    from reports.text import tables
+def _is_incomplete(run: RunFolder) -> bool:
+    return bool(run.head.failed_cases or run.head.failed_metrics)
 
-    incomplete = [f for f in done if f.head.failed_cases or f.head.failed_metrics]
-    for folder in incomplete:
-        head = folder.head
-        tables.console().print(
+
+def _show(done: list[RunFolder], seconds: float) -> None:
+    """The tables, where the runs are, and of every run what failed in it."""
+    from reports.text import tables
+    from reports.text.runs import print_runs
+
+    print_runs(done)
+    console = tables.console()
+    for run in done:
+        console.print(f"{run.path}  ({seconds:.0f} s)", highlight=False, soft_wrap=True)
+    for run in filter(_is_incomplete, done):
+        head = run.head
+        console.print(
             f"incomplete: {head.failed_cases} of {head.cases} cases and {head.failed_metrics} metrics "
-            f"failed; the reasons are in {folder.path}/samples.jsonl and metrics.jsonl",
+            f"failed; the reasons are in {run.path}/samples.jsonl and metrics.jsonl",
             style="yellow",
             highlight=False,
             soft_wrap=True,
         )
-    return bool(incomplete)

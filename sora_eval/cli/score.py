@@ -15,8 +15,10 @@ def score(
     workers: Annotated[int, typer.Option(min=1, help="Processes that score clips; the numbers stay the same.")] = 1,
 ) -> None:
     """Score the clips of a run again, from disk, and rebuild its summary."""
-    from reports.text.runs import print_runs
-    from sora_eval.pipeline import run as evaluate
+    from sora_eval.pipeline.run import rescore
     from sora_eval.runs.folder import resolve_run
 
-    print_runs([evaluate.rescore(resolve_run(run), workers)])
+    folder = rescore(resolve_run(run), workers)
+    from reports.text.runs import print_runs
+
+    print_runs([folder])

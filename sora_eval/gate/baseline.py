@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sora_eval.compare.run_data import Features, RunData, data_of, finite
-from sora_eval.runs.folder import RunFolder, explained, now
+from sora_eval.runs.folder import RunFolder, explained, now, resolve_run
 from sora_eval.runs.head import RunHead
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow, parsed
 from sora_eval.runs.upgrade import upgraded_head, upgraded_row
@@ -202,6 +202,11 @@ def _data(content: dict[str, Any], path: Path) -> RunData:
         tuple(parsed(TimingRow, row) for row in content["timings"]),
         content["profile"],
     )
+
+
+def open_data(name: Path) -> RunData:
+    """A baseline file (.json), or a run by its path or its name in ./runs, as a comparison reads it."""
+    return read(name) if name.suffix == ".json" else data_of(resolve_run(name))
 
 
 def find(name: Path, suite_id: str = "", profile: str | None = None) -> RunData | None:

@@ -5,7 +5,7 @@ A stage imports what it computes with when it is entered, so that what is wrong 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,21 @@ def run(
     with ending(work.folder):
         stages(work, asked(work.folder.head, work.cases))
     return work.folder
+
+
+def run_all(
+    suite: Suite,
+    specs: Sequence[str],
+    out: Path | str,
+    *,
+    limit: int | None = None,
+    reference: str | None = None,
+    workers: int = 1,
+) -> list[RunFolder]:
+    """Run a suite against several generators, one after the other; all are checked before the first is opened."""
+    for spec in specs:
+        check(suite, spec)
+    return [run(suite, spec, out, limit=limit, reference=reference, workers=workers) for spec in specs]
 
 
 @dataclass(frozen=True)

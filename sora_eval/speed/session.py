@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from sora_eval.generators.opening import read_spec
 from sora_eval.runs.folder import RunFolder, new_head, now
 from sora_eval.runs.head import GeneratorId, RunHead
 from sora_eval.runs.rows import MetricRow, TimingRow
@@ -27,6 +28,8 @@ def bench(suite: Suite, specs: Sequence[str], out: Path) -> list[RunFolder]:
     """
     if suite.throughput is None:
         raise SuiteError(f"{suite.path} has no [throughput]: there is nothing to time; see docs/suites.md")
+    for spec in specs:
+        read_spec(spec)
     with workers(specs) as arms:
         facts = session_facts(suite, arms)
         folders = [RunFolder.create(out, _head(suite, arm, facts), suite.to_json()) for arm in arms]

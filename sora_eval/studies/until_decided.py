@@ -11,7 +11,7 @@ from sora_eval.gate.judge import gate
 from sora_eval.gate.looks import BATCH, is_decided, looks
 from sora_eval.pipeline import run as evaluate
 from sora_eval.records.speed_metrics import is_speed
-from sora_eval.records.verdict import GateResult
+from sora_eval.records.verdict import FILE, GateResult
 from sora_eval.runs.folder import RunFolder, stored_suite
 from sora_eval.runs.head import LookRecord, Sequential, SuiteId
 from sora_eval.suite import Suite
@@ -34,7 +34,7 @@ def run_until_decided(
     """Run a suite, a batch of whole prompts at a time in its order, until the gate is decided or the prompts are used up.
 
     Raises SuiteError for a suite without gates that prompts can decide, BaselineError for a baseline that does not hold the
-    same cases of the same suite.
+    same cases of the same suite. The verdicts are in verdicts.json of the run too.
     """
     if reference is not None:
         suite = evaluate.with_reference(suite, reference)
@@ -52,6 +52,14 @@ def run_until_decided(
         alpha=planned[0].alpha,
     )
     return _look(evaluate.begin(suite, spec, out, workers=workers, sequential=record), base)
+
+
+def resume_any(folder: RunFolder, workers: int = 1) -> GateResult | None:
+    """Go on with any run that was killed; the verdicts are of one that is run until it is decided."""
+    if folder.head.sequential is None:
+        evaluate.resume(folder, workers)
+        return None
+    return resume(folder, workers)[1]
 
 
 def resume(folder: RunFolder, workers: int = 1) -> tuple[RunFolder, GateResult]:
@@ -90,7 +98,9 @@ def _look(work: evaluate.Work, base: RunData) -> tuple[RunFolder, GateResult]:
                 break
     if result is None:
         raise RunError(f"{folder.path}/run.json is damaged: it asks more prompts than its suite has")
-    return folder, replace(result, run={**result.run, "finished": folder.head.finished})
+    result = replace(result, run={**result.run, "finished": folder.head.finished})
+    folder.save_json(FILE, result.to_json())
+    return folder, result
 
 
 def _judged(work: evaluate.Work, base: RunData, sized: Sequential) -> tuple[GateResult, Sequential]:

@@ -12,7 +12,7 @@ import sora_eval
 from sora_eval.compare.comparison import compare as comparison
 from sora_eval.gate.judge import gate as judge
 from sora_eval.suite import Gate
-from tests.sora_eval.synthetic import make_run
+from tests.runs import make_run
 
 CHECK = """
 import sora_eval
@@ -48,7 +48,7 @@ def test_importing_the_package_loads_nothing_heavy():
 
 def test_a_package_called_is_its_function(tmp_path):
     base, new = (make_run(tmp_path / name, {"warping_error": np.arange(24.0) + shift}) for name, shift in (("a", 0), ("b", 1)))
-    assert sora_eval.compare(base, new).table.equals(comparison(base, new).table)
+    assert sora_eval.compare(base, new) == comparison(base, new)
     gates = {"warping_error": Gate(max_increase=5.0)}
     assert sora_eval.gate(new, base, gates=gates, strict=True) == judge(new, base, gates, strict=True)
 

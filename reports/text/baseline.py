@@ -1,0 +1,34 @@
+"""What a baseline holds and where it comes from."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from reports.text.tables import console, number, terminal
+from sora_eval.compare.run_data import RunData
+
+
+def print_baseline(data: RunData) -> None:
+    """Its origin, and its values over all cases; of speed, latency by shape."""
+    head, out = data.head, console()
+    facts = {
+        "suite": str(head.suite),
+        "generator": f"{data.label} ({head.generator.fingerprint})",
+        "run": f"{data.run_id}, {head.finished}",
+        "commit": head.git.commit or "-",
+        "hardware": ", ".join(str(v) for v in head.hardware.values()),
+        "profile": data.profile or "-",
+        "cases": str(len(data.samples)),
+    }
+    rows = [
+        {
+            "metric": r.metric if r.slice == "all" else f"{r.metric} {r.slice}",
+            "value": number(r.value),
+            "n": f"{r.n_scored}/{r.n_expected}",
+            "unit": r.unit,
+        }
+        for r in data.metrics.values()
+        if r.slice == "all" or r.metric == "latency"
+    ]
+    out.print(terminal(pd.DataFrame(facts.items(), columns=["what", "it is"]), data.path), "")
+    out.print(terminal(pd.DataFrame(rows, columns=["metric", "value", "n", "unit"]), "values"))
