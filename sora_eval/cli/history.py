@@ -35,35 +35,24 @@ def history(
     """Draw metrics over training steps, commits or time from many runs, with the baseline and the noise of repeats.
 
     The noise band is where another repeat of the baseline's checkpoint would fall in 95 % of the cases: from runs of one
-    checkpoint under other seeds, or from the provenance of the suite's gates.
+    checkpoint under other seeds, or from the repeats that the suite's gates record.
     """
-    from reports.export import history as histories
-    from reports.source import Source, open_source
-    from reports.text import tables
-    from sora_eval.runs.folder import find_runs
-    from sora_eval.runs.rows import MetricRow
+    from sora_eval.studies.history import histories
     from sora_eval.util.errors import RunError
 
-    source = open_source([r.path for r in find_runs(folder)])
-    if not source.runs:
-        raise RunError(f"{folder} holds no runs that can be read; see 'sora-eval list runs --root {folder}'")
-    wanted = suite or max(source.runs, key=lambda r: r.head.started).head.suite.id
-    kept = Source([r for r in source.runs if r.head.suite.id == wanted and r.rows(MetricRow)], source.problems)
-    if not kept.runs:
-        raise RunError(f"{folder} holds no finished runs of suite {wanted!r}")
-    steps = kept.frames.runs["training_steps"]
-    axis = over or (Over.steps if steps.notna().all() and steps.nunique() > 1 else Over.time)
-    found = [histories.history(kept, m, axis.value, baseline, slice_) for m in metric or histories.metrics_of(kept)]
-    out = tables.console()
-    for problem in kept.problems:
+    drawn = histories(folder, metric or (), over=over.value if over else None, suite=suite, baseline=baseline, label=slice_)
+    from reports.export.history import draw, terminal_table
+    from reports.text import tables
+
+    console, target = tables.console(), png or folder / "history.png"
+    for problem in drawn.problems:
         typer.echo(f"warning: {problem}", err=True)
-    for one in found:
-        out.print(tables.terminal(histories.terminal_table(one), f"{one.metric} of {wanted} over {one.axis}"), "")
-        for note in one.notes:
-            out.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
-    target = png or folder / "history.png"
+    for chart in drawn.charts:
+        console.print(tables.terminal(terminal_table(chart), f"{chart.metric} of {drawn.suite} over {chart.axis}"), "")
+        for note in chart.notes:
+            console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
     try:
-        histories.draw(found, target)
+        draw(drawn.charts, target)
     except (OSError, ValueError) as error:
         raise RunError(f"the picture cannot be written to {target}: {error}; choose another --png") from error
     print(target)

@@ -1,0 +1,231 @@
+"""A metric over commits, training steps or time, from many runs: points, a baseline, and the band that repeats fall into."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from sora_eval.gate import baseline as baselines
+from sora_eval.runs.folder import RunFolder, find_runs, stored_suite
+from sora_eval.runs.head import RunHead
+from sora_eval.runs.rows import MetricRow
+from sora_eval.stats.intervals import CONFIDENCE
+from sora_eval.util.errors import RunError
+
+Axis = Literal["time", "steps", "commit"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the history reads of one run."""
+
+    path: Path
+    head: RunHead
+    metrics: tuple[MetricRow, ...]
+
+    def row(self, metric: str, label: str) -> MetricRow | None:
+        """The last row of a metric on a slice, where there is one."""
+        return next((r for r in reversed(self.metrics) if (r.metric, r.slice) == (metric, label)), None)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Standard deviation of a metric over repeats of one checkpoint that differ in seeds only, and where it is from."""
+
+    deviation: float
+    freedom: int
+    source: str
+
+    @property
+    def reach(self) -> float:
+        """How far from the value of one checkpoint another repeat of it lies in 95 % of the cases (Student's t)."""
+        return float(stats.t.ppf((1 + CONFIDENCE) / 2, self.freedom)) * self.deviation * math.sqrt(2)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run on the axis. `x` is its label there and `place` its position; `row` is None for a run without the metric."""
+
+    run: str
+    label: str
+    x: str
+    place: float
+    row: MetricRow | None
+    mark: str = ""  # on which side of the noise band it lies, or why it has no value
+
+    @property
+    def value(self) -> float | None:
+        return None if self.row is None else self.row.value
+
+
+@dataclass(frozen=True)
+class History:
+    """One metric's points, oldest or least trained first."""
+
+    metric: str
+    axis: Axis
+    points: tuple[Point, ...]
+    baseline: float | None
+    noise: Noise | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Histories:
+    """The histories of one suite. `problems` names the runs that could not be read."""
+
+    suite: str
+    charts: tuple[History, ...]
+    problems: tuple[str, ...] = ()
+
+
+def histories(
+    folder: Path,
+    metrics: Sequence[str] = (),
+    *,
+    over: Axis | None = None,
+    suite: str | None = None,
+    baseline: Path | None = None,
+    label: str = "all",
+) -> Histories:
+    """Metrics over the finished runs of one suite in `folder`.
+
+    Without `metrics`, those that the newest run's suite gates, else the first of each family. `over` is by default training
+    steps where all runs have them and they differ, else time; `suite` the newest run's. The baseline is a file, or a run
+    among these or elsewhere; without one, the first point. Raises RunError where there is nothing to draw.
+    """
+    runs, problems = read_runs(folder)
+    if not runs:
+        raise RunError(f"{folder} holds no runs that can be read; see 'sora-eval list runs --root {folder}'")
+    wanted = suite or max(runs, key=lambda r: r.head.started).head.suite.id
+    finished = [r for r in runs if r.head.suite.id == wanted and r.metrics]
+    if not finished:
+        raise RunError(f"{folder} holds no finished runs of suite {wanted!r}")
+    steps = {r.head.generator.training_steps for r in finished}
+    axis = over or ("steps" if None not in steps and len(steps) > 1 else "time")
+    charts = tuple(history(finished, m, axis, baseline, label) for m in metrics or default_metrics(finished))
+    return Histories(wanted, charts, tuple(problems))
+
+
+def read_runs(folder: Path) -> tuple[list[Measured], list[str]]:
+    """The runs below a folder, oldest first, and why others could not be read."""
+    runs, problems = [], []
+    for run in find_runs(folder):
+        try:
+            runs.append(Measured(run.path, run.head, tuple(run.rows(MetricRow))))
+        except RunError as error:
+            problems.append(f"left out: {error}")
+    return runs, problems
+
+
+def default_metrics(runs: Sequence[Measured]) -> list[str]:
+    """The gated metrics of the newest run's suite that some run has, else the first metric of each family."""
+    rows = [row for run in runs for row in run.metrics]
+    names = {row.metric for row in rows}
+    gated = [m for m in stored_suite(RunFolder(runs[-1].path)).gates if m in names]
+    first = {row.family: row.metric for row in reversed(rows) if row.slice == "all"}
+    return gated or list(dict.fromkeys(first[row.family] for row in rows if row.slice == "all"))
+
+
+def history(runs: Sequence[Measured], metric: str, axis: Axis, baseline: Path | None = None, label: str = "all") -> History:
+    """The history of one metric on one slice. Runs without a value for it stay as points; unlike protocols are a note.
+
+    Raises RunError for a metric that no run has, for an axis of steps without any, and for a baseline without the metric.
+    """
+    if all(run.row(metric, label) is None for run in runs):
+        names = ", ".join(dict.fromkeys(row.metric for run in runs for row in run.metrics)) or "none"
+        raise RunError(f"no run has {metric!r} of slice {label!r}; metrics of these runs: {names}")
+    points = _points(runs, metric, axis, label)
+    notes = [f"{len(runs) - len(points)} runs without steps are left out"] if len(points) < len(runs) else []
+    protocols = {p.row.signature for p in points if p.row is not None}
+    if len(protocols) > 1:
+        notes.append(f"{metric} has {len(protocols)} protocols in these runs; values under different ones are not comparable")
+    values = [p.value for p in points if p.value is not None]
+    base = _baseline(runs, metric, label, baseline) if baseline else next(iter(values), None)
+    band = noise(runs, metric, label)
+    if band is None:
+        notes.append(
+            "no noise band: no repeats of one checkpoint under other seeds ('sora-eval calibrate'), no repeats in [gates]"
+        )
+    marked = tuple(replace(p, mark=_mark(p.row, base, band)) for p in points)
+    return History(metric, axis, marked, base, band, tuple(notes))
+
+
+def _points(runs: Sequence[Measured], metric: str, axis: Axis, label: str) -> list[Point]:
+    """The runs in their order on the axis; on that of steps only those that have them."""
+    points = []
+    places: dict[str, float] = {}
+    if axis == "steps":
+        stepped = [(r.head.generator.training_steps, r) for r in runs]
+        ordered = [r for s, r in sorted(((s, r) for s, r in stepped if s is not None), key=lambda pair: pair[0])]
+        if not ordered:
+            raise RunError("no run says after how many training steps its checkpoint was taken; use --over time or commit")
+    else:
+        ordered = sorted(runs, key=lambda r: r.head.started)
+    for i, run in enumerate(ordered):
+        head = run.head
+        if axis == "steps":
+            x, place = str(head.generator.training_steps), float(head.generator.training_steps or 0)
+        elif axis == "commit":
+            x = (head.git.commit or "-")[:7]
+            place = places.setdefault(x, float(len(places)))
+        else:
+            x, place = head.started[:16], float(i)
+        points.append(Point(run.path.name, head.generator.label, x, place, run.row(metric, label)))
+    return points
+
+
+def noise(runs: Sequence[Measured], metric: str, label: str = "all") -> Noise | None:
+    """From repeats of one checkpoint among the runs, pooled over checkpoints; else from the repeats that a gate records.
+
+    Repeats of quality differ in their seeds (`seed_offset`): the same seeds would show no noise. Of speed, repeats are runs
+    on one machine.
+    """
+    groups: dict[tuple[str, str, str], dict[int, float]] = {}
+    for i, run in enumerate(runs):
+        head, row = run.head, run.row(metric, label)
+        if row is None or row.value is None:
+            continue
+        speed = row.family == "speed"
+        key = (head.suite.fingerprint, head.generator.fingerprint, str(head.hardware) if speed else "")
+        groups.setdefault(key, {})[i if speed else head.seed_offset] = row.value
+    repeated = [np.array(list(g.values()), np.float64) for g in groups.values() if len(g) > 1]
+    if repeated:
+        freedom = sum(len(v) - 1 for v in repeated)
+        pooled = math.sqrt(sum(float(((v - v.mean()) ** 2).sum()) for v in repeated) / freedom)
+        return Noise(pooled, freedom, f"{sum(map(len, repeated))} repeats of {len(repeated)} checkpoints among these runs")
+    for run in reversed(runs):
+        gate = stored_suite(RunFolder(run.path)).gates.get(metric)
+        if gate is not None and gate.repeats is not None and gate.slice == label:
+            return Noise(gate.repeats.sd, gate.repeats.runs - 1, f"the suite's [gates.{metric}].repeats")
+    return None
+
+
+def _baseline(runs: Sequence[Measured], metric: str, label: str, baseline: Path) -> float:
+    row = next((r.row(metric, label) for r in runs if r.path.name == baseline.name), None)
+    if row is None:
+        data = baselines.find(baseline)
+        row = None if data is None else data.metrics.get((metric, label))
+    if row is None or row.value is None:
+        raise RunError(f"the baseline {baseline} has no value of {metric} ({label})")
+    return row.value
+
+
+def _mark(row: MetricRow | None, baseline: float | None, band: Noise | None) -> str:
+    """On which side of the band a value lies, in words; where there is no value, why."""
+    if row is None or row.value is None:
+        return "not in this run" if row is None else row.status
+    if baseline is None or band is None:
+        return ""
+    change = row.value - baseline
+    if abs(change) <= band.reach:
+        return "within noise"
+    if row.higher_is_better is None:
+        return "outside"
+    return "better" if (change > 0) == row.higher_is_better else "worse"
