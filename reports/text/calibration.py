@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-
 import pandas as pd
 
-from reports.text.tables import number
-from sora_eval.studies.calibration import Spread, passing, smallest_seen
-from sora_eval.suite import Gate
+from reports.text.tables import console, number, terminal
+from sora_eval.studies.calibration import Calibration, passing, smallest_seen
 
 
-def spread_table(spreads: Iterable[Spread], gates: Mapping[str, Gate], gated: Collection[str]) -> pd.DataFrame:
-    """One row a metric: the spread of its repeats and the gate that follows. A star marks what the suite gates.
+def print_calibration(calibration: Calibration) -> None:
+    """The table, and which gated metrics are not in it."""
+    title = f"{calibration.suite.suite.id}: {calibration.repeats} repeats of {calibration.label}"
+    out = console()
+    out.print(terminal(spread_table(calibration), title), "")
+    if calibration.unmeasured:
+        names = ", ".join(calibration.unmeasured)
+        out.print(f"left as they are, without a spread over all cases: {names}", highlight=False, markup=False, soft_wrap=True)
+
+
+def spread_table(calibration: Calibration) -> pd.DataFrame:
+    """One row per metric: the spread of its repeats and the gate that follows. A star marks what the suite gates.
 
     `detectable` is the change, in per cent of the mean, that the gate finds with 80 % power beside the other gates.
     """
     rows = []
-    for s in spreads:
-        gate = gates[s.metric]
+    for s in calibration.spreads.values():
+        gate = calibration.gates[s.metric]
         limits = (("+", gate.max_increase), ("-", gate.max_decrease))
-        seen = smallest_seen(s, gate, len(gated))
+        seen = smallest_seen(s, gate, len(calibration.gated))
         rows.append(
             {
-                "metric": s.metric + (" *" if s.metric in gated else ""),
+                "metric": s.metric + (" *" if s.metric in calibration.gated else ""),
                 "mean": number(s.mean),
                 "sd": number(s.deviation),
                 "sd %": number(100 * s.deviation / abs(s.mean)) if s.mean else "-",

@@ -29,46 +29,18 @@ def calibrate(
     write: Annotated[bool, typer.Option("--write", help="Write the limits into the suite's \\[gates].")] = False,
 ) -> None:
     """Measure how far repeats of one checkpoint lie apart, and propose the limits that follow from it."""
-    from reports.text import tables
-    from reports.text.calibration import spread_table
-    from sora_eval.compare.run_data import data_of
-    from sora_eval.runs.folder import now, resolve_run
-    from sora_eval.studies.calibration import propose, spreads
     from sora_eval.suite import load_suite
-    from sora_eval.suite.editing import write_gates
-    from sora_eval.util.errors import SuiteError
 
     loaded = load_suite(suite)
-    if run is None:
-        from sora_eval.studies.repeats import repeat
+    from sora_eval.runs.folder import resolve_run
+    from sora_eval.studies.calibrate import calibrate as measure
 
-        folders = repeat(loaded, generator, repeats, out)
+    runs = None if run is None else [resolve_run(r) for r in run]
+    calibration = measure(loaded, generator, repeats, out, runs=runs, metrics=metric or (), share=share, write=write)
+    from reports.text.calibration import print_calibration
+
+    print_calibration(calibration)
+    if write:
+        print(f"wrote {len(calibration.limits)} gates into {loaded.path}")
     else:
-        folders = [resolve_run(r) for r in run]
-        for folder in folders:
-            if folder.head.suite.fingerprint != loaded.fingerprint:
-                raise SuiteError(f"{folder.path} is a run of another suite than {loaded.path}")
-    sides = [data_of(f) for f in folders]
-    found = {s.metric: s for s in spreads(sides, share)}
-    gated = dict.fromkeys([*loaded.gates, *(metric or [])])
-    if unknown := [m for m in gated if m not in found and m in (metric or [])]:
-        raise SuiteError(f"no spread of {', '.join(unknown)}; measured: {', '.join(found)}")
-    gates = {m: propose(s, loaded.gates.get(m)) for m, s in found.items()}
-    out_console = tables.console()
-    title = f"{loaded.suite.id}: {len(sides)} repeats of {sides[0].label}"
-    out_console.print(tables.terminal(spread_table(found.values(), gates, gated), title), "")
-    left = [m for m in loaded.gates if m not in found]
-    if left:
-        print(f"left as they are, without a spread over all cases: {', '.join(left)}")
-    if not write:
         print("nothing was written; --write puts the limits of the gated metrics (*) into the suite")
-        return
-    if not gated:
-        raise SuiteError(f"{loaded.path} has no [gates.*]; choose a few metrics with --metric")
-    spec = sides[0].head.generator.spec
-    how = f"sora-eval calibrate {loaded.suite.id} -g {spec} --repeats {len(sides)} --share {share:g}"
-    source = f"{how}; {now()[:10]}; {sides[0].label} {sides[0].head.generator.fingerprint[:12]}"
-    chosen = {m: gates[m].model_copy(update={"provenance": source, "repeats": found[m].record()}) for m in gated if m in found}
-    write_gates(loaded.path, chosen)
-    load_suite(loaded.path)
-    print(f"wrote {len(chosen)} gates into {loaded.path}")

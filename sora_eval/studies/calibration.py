@@ -1,9 +1,9 @@
-"""How far repeats of one checkpoint lie apart, and the limits that follow. Pure, but for the suite file that it edits."""
+"""How far repeats of one checkpoint lie apart, and the limits that follow. Pure."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
@@ -15,7 +15,7 @@ from sora_eval.compare.run_data import RunData
 from sora_eval.gate.judge import allowed_change, within
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.stats.power import ALPHA, detectable
-from sora_eval.suite import Gate
+from sora_eval.suite import Gate, Suite
 from sora_eval.suite.tables import Repeats
 from sora_eval.util.errors import SuiteError
 
@@ -55,6 +55,37 @@ class Spread:
         """For the suite's gate: what its limit was made from, to four digits."""
         mean, sd = (float(f"{v:.4g}") for v in (self.mean, self.deviation))
         return Repeats(runs=len(self.values), cases=self.cases, mean=mean, sd=sd)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The limits that follow from repeats of one checkpoint on one suite.
+
+    `spreads` and the proposed `gates` are by metric, of all that could be measured; `gated` are the metrics that the suite
+    gates already or shall gate. `source` says from what the limits are: a command, a day and a checkpoint.
+    """
+
+    suite: Suite
+    label: str
+    repeats: int
+    spreads: Mapping[str, Spread]
+    gates: Mapping[str, Gate]
+    gated: tuple[str, ...]
+    source: str
+
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """Gated metrics without a spread over all cases: their limits stay as they are."""
+        return tuple(m for m in self.gated if m not in self.spreads)
+
+    @property
+    def limits(self) -> dict[str, Gate]:
+        """The proposed gates of the gated metrics, with their provenance, as they go into the suite file."""
+        return {
+            m: self.gates[m].model_copy(update={"provenance": self.source, "repeats": self.spreads[m].record()})
+            for m in self.gated
+            if m in self.spreads
+        }
 
 
 def spreads(repeats: Sequence[RunData], share: float = PASSING) -> list[Spread]:

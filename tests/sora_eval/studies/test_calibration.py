@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 from reports.text.calibration import spread_table
-from sora_eval.cli.calibrate import calibrate as verb
 from sora_eval.gate.judge import gate
 from sora_eval.runs.rows import SampleRow
-from sora_eval.studies import repeats as calibrate
-from sora_eval.studies.calibration import passing, propose, spreads
+from sora_eval.studies.calibrate import calibrate
+from sora_eval.studies.calibration import Calibration, passing, propose, spreads
+from sora_eval.studies.repeats import STEP, repeat
 from sora_eval.suite import Gate, load_suite
 from sora_eval.suite.editing import write_gates
 from sora_eval.util.errors import SuiteError
+from tests.commands import sora_eval
 from tests.runs import make_data, make_run
 
 PROMPTS = [f"p{i // 2:02d}" for i in range(24)]
@@ -56,8 +57,9 @@ def test_a_present_gate_keeps_its_direction_and_words(repeats):
 
 
 def test_the_table_says_what_would_be_seen(repeats):
-    found = spreads(repeats)
-    table = spread_table(found, {s.metric: propose(s) for s in found}, ["m"])
+    measured = {s.metric: s for s in spreads(repeats)}
+    gates = {m: propose(s) for m, s in measured.items()}
+    table = spread_table(Calibration(load_suite("gate"), "made", 5, measured, gates, ("m",), "a test"))
     assert list(table["metric"]) == ["m *", "zero"]
     assert float(table["detectable %"][0]) > float(table["sd %"][0])
 
@@ -79,34 +81,44 @@ def test_repeats_that_are_none_are_named(repeats, tmp_path):
         spreads(repeats)
 
 
-def test_calibrate_generates_what_is_missing_and_writes_limits_with_their_provenance(workspace, capsys):
-    path = workspace / "small.toml"
+def test_calibrate_generates_what_is_missing_and_writes_limits_with_their_provenance(workspace):
+    path, out = workspace / "small.toml", workspace / "runs"
     path.write_text(path.read_text() + "\n# why\n[gates.clip_score] # keep me\nmax_decrease = 1\nreason = 'words'\n")
-    options = {"suite": "small.toml", "generator": "python:my_generator:noisy", "repeats": 2, "out": workspace / "runs"}
-    verb(**options, run=None, metric=None, share=0.95, write=False)
-    assert "nothing was written" in capsys.readouterr().out
-    runs = sorted(p.name for p in (workspace / "runs").iterdir())
-    before = load_suite(path)
-    verb(**options, run=None, metric=["physics_laws.permanence"], share=0.95, write=True)
-    assert sorted(p.name for p in (workspace / "runs").iterdir()) == runs  # nothing is made twice
+    before, text = load_suite(path), path.read_text()
+    proposed = calibrate(before, "python:my_generator:noisy", 2, out)
+    assert (proposed.repeats, proposed.gated, proposed.unmeasured) == (2, ("clip_score",), ())
+    assert path.read_text() == text
+    names = sorted(p.name for p in out.iterdir())
+    shown = sora_eval("calibrate", "small.toml", *(f"--run={out / name}" for name in names))
+    assert shown.returncode == 0, shown.stderr
+    assert "nothing was written" in shown.stdout
+    written = calibrate(before, "python:my_generator:noisy", 2, out, metrics=["physics_laws.permanence"], write=True)
+    assert sorted(p.name for p in out.iterdir()) == names  # nothing is made twice
     after, text = load_suite(path), path.read_text()
+    assert after.gates == written.limits
     assert "# why\n[gates.clip_score] # keep me" in text
     assert '[gates."physics_laws.permanence"]' in text
     assert after.fingerprint == before.fingerprint
     assert after.gates["clip_score"].reason == "words"
     assert "sora-eval calibrate small -g python:my_generator:noisy --repeats 2" in after.gates["clip_score"].provenance
-    assert "2 repeats of 16 cases: mean " in after.gates["clip_score"].provenance
+    assert (after.gates["clip_score"].repeats.runs, after.gates["clip_score"].repeats.cases) == (2, 16)
     with pytest.raises(SuiteError, match="no spread of fvd"):
-        verb(**options, run=None, metric=["fvd"], share=0.95, write=True)
+        calibrate(after, "python:my_generator:noisy", 2, out, metrics=["fvd"], write=True)
+
+
+def test_nothing_to_write_is_said_before_anything_runs(tmp_path):
+    with pytest.raises(SuiteError, match="choose a few metrics with --metric"):
+        calibrate(load_suite("world"), "reference", 2, tmp_path / "runs", write=True)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_other_seeds_give_other_clips_of_the_same_cases(workspace):
     suite = load_suite("small.toml")
-    a, b = calibrate.repeat(suite, "python:my_generator:generate", 2, workspace / "runs")
+    a, b = repeat(suite, "python:my_generator:generate", 2, workspace / "runs")
     first, second = ({r.id: r.sha256 for r in run.rows(SampleRow)} for run in (a, b))
     assert first.keys() == second.keys()
     assert all(first[i] != second[i] for i in first)
-    assert [r.head.seed_offset for r in (a, b)] == [0, calibrate.STEP]
+    assert [r.head.seed_offset for r in (a, b)] == [0, STEP]
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path):
