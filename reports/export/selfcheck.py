@@ -13,8 +13,8 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from reports.text.tables import console, markdown, number, terminal
-from sora_eval.selfcheck.responses import CORRELATED, NOTICED
+from reports.text.tables import console, number, terminal
+from sora_eval.selfcheck.responses import NOTICED
 from sora_eval.selfcheck.result import Response, Result
 from sora_eval.video.corruptions import BASELINE, BASELINES, CORRUPTIONS
 
@@ -36,15 +36,6 @@ def write_files(result: Result, folder: Path) -> list[Path]:
     _replace(folder / "selfcheck.json", json.dumps(result.to_json(), indent=1, allow_nan=False) + "\n")
     heat_map(result, folder / "selfcheck.png")
     return [folder / f"selfcheck.{suffix}" for suffix in ("csv", "parquet", "json", "png")]
-
-
-def write_page(result: Result, page: Path, command: str) -> list[Path]:
-    """The page, and its picture in `images/` beside it."""
-    picture = page.parent / "images" / "selfcheck.png"
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    heat_map(result, picture)
-    _replace(page, page_text(result, command))
-    return [page, picture]
 
 
 def _replace(path: Path, text: str) -> None:
@@ -153,47 +144,6 @@ def response_table(result: Result) -> pd.DataFrame:
     for r in result.summary:
         rows.setdefault(r.corruption, {})[r.metric] = cell(r)
     return pd.DataFrame([{"corruption": c, **cells} for c, cells in rows.items()])
-
-
-def page_text(result: Result, command: str) -> str:
-    """The whole page in Markdown."""
-    signatures = dict.fromkeys(f"`{r.metric}`: `{r.signature}`" for r in result.rows)
-    source = "of the world" if result.exact else "of a folder"
-    about = (
-        f"Written by `{command}` on {result.n} clips {source} (`{result.clips}`): **{result.verdict}**. Every metric sees the "
-        "same clips clean, under graded damage of five strengths, and as trivial clips. A metric that does not answer to what "
-        "it claims to measure fails the check, and so does one whose documented blind spot is not one. The claims were "
-        "narrowed after a look at clips of the suites `world` and `quick`; other clips and seeds test them more fairly."
-    )
-    terms = (
-        "**Rank correlation**: Spearman's, of strength (0 to 1 in fifths) with the mean paired change. **Effect**: mean paired "
-        "change at full strength in standard deviations of the changes over clips; for set metrics the deviation comes from "
-        "the paired jackknife, so the numbers read alike; 99 is where all clips change alike. A metric *sees* a corruption "
-        f"with an effect of at least {NOTICED:g} and a rank correlation of at least {CORRELATED:g} in the same direction, and "
-        "is *blind* to it with a smaller effect; `unclear` is an effect that does not grow with strength."
-    )
-    parts = [
-        "# Selfcheck",
-        about,
-        "![Effects of corruptions on metrics](images/selfcheck.png)",
-        terms,
-        *_section("Failures", pd.DataFrame(), "\n".join(f"- {f}" for f in result.failures)),
-        *_section(
-            "Metrics that could not be made", pd.DataFrame(), "\n".join(f"- {k}: {v}" for k, v in result.missing.items())
-        ),
-        *_section("Who catches what", caught_table(result)),
-        *_section("Claims", claims_table(result, blind=False)),
-        *_section("Documented blind spots", claims_table(result, blind=True)),
-        *_section("Trivial clips", baseline_table(result)),
-        *_section("All responses", response_table(result), "Rank correlation / effect in sd; positive where the value rises."),
-        *_section("Signatures", pd.DataFrame(), "\n".join(f"- {s}" for s in signatures)),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _section(title: str, table: pd.DataFrame, text: str = "") -> list[str]:
-    body = [*([text] if text else []), *([] if table.empty else [markdown(table)])]
-    return [f"## {title}", *body] if body else []
 
 
 def print_result(result: Result, files: Sequence[Path]) -> None:

@@ -25,44 +25,14 @@ from sora_eval.metrics.base import ClipMetric, SetMetric
 from sora_eval.metrics.create import Metrics
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
-from sora_eval.registry.metrics import REGISTRY
 from sora_eval.selfcheck.claims import SET_CORRUPTIONS
 from sora_eval.selfcheck.material import Cell, Material, cells_of
-from sora_eval.util.errors import SelfcheckError, SoraEvalError, Undefined, near
+from sora_eval.util.errors import SelfcheckError, SoraEvalError, Undefined
 from sora_eval.util.progress import track
 from sora_eval.video.corruptions import CORRUPTIONS
 
 Scores = dict[str, tuple[float | None, str]]  # output -> value, or None with its reason
 Vectors = dict[int, npt.NDArray[Any]]  # features of clips
-
-
-def check_metrics(specs: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Options by metric, of `NAME[?option=value&...]`; all that are registered where none is named. Raises SelfcheckError."""
-    return dict(map(_read_spec, specs or REGISTRY))
-
-
-def _read_spec(spec: str) -> tuple[str, dict[str, Any]]:
-    name, _, query = spec.partition("?")
-    if name not in REGISTRY:
-        raise SelfcheckError(f"metric {name!r} is not known{near(name, list(REGISTRY))}")
-    known, options = REGISTRY[name].options, {}
-    for pair in filter(None, query.split("&")):
-        key, _, text = pair.partition("=")
-        if key not in known:
-            raise SelfcheckError(f"metric {spec!r}: {key!r} is not an option{near(key, list(known))}")
-        try:
-            options[key] = type(known[key])(text)
-        except ValueError:
-            raise SelfcheckError(f"metric {spec!r}: {key} = {text!r}; expected {type(known[key]).__name__}") from None
-    return name, options
-
-
-def check_corruptions(names: Sequence[str]) -> tuple[str, ...]:
-    """Corruptions by name, all where none is named. Raises SelfcheckError."""
-    for name in names:
-        if name not in CORRUPTIONS:
-            raise SelfcheckError(f"corruption {name!r} is not known{near(name, list(CORRUPTIONS))}")
-    return tuple(dict.fromkeys(names)) or tuple(CORRUPTIONS)
 
 
 class Kept:

@@ -1,0 +1,35 @@
+"""What the programs that write measured pages share. They are run from the root of the repository."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from reference_model.errors import ReferenceModelError
+from sora_eval.util.errors import RunError, SoraEvalError
+from sora_eval.util.files import write_atomic
+
+
+def launch(program: Callable[..., Any]) -> None:
+    """Run a program on the options of the command line; what a user can fix is one message and exit code 2."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(program)
+    try:
+        app()
+    except (SoraEvalError, ReferenceModelError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def write_page(page: Path, text: str) -> None:
+    """Write a page whole. Raises RunError where it cannot be written."""
+    try:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(page, text)
+    except OSError as error:
+        raise RunError(f"cannot write {page}: {error.strerror}; choose another --page") from error
+    print(f"wrote {page}")
