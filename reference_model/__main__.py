@@ -1,4 +1,4 @@
-"""`python -m reference_model train|sample|caption|refine|export|prompts|report`."""
+"""`python -m reference_model train|sample|caption|refine|export|prompts`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reference_model.errors import ReferenceModelError
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="Train, sample, export and measure the reference model.",
+    help="Train, sample and export the reference model.",
     pretty_exceptions_enable=False,
 )
 
@@ -181,28 +181,6 @@ def refine(
 
     for text in run(Pipeline.load(checkpoint).refiner, prompts, [seed + i for i in range(len(prompts))]):
         print(text)
-
-
-@app.command(epilog="Example: python -m reference_model report --training work/base")
-def report(
-    training: Annotated[Path, typer.Option(help="Working folder of the training; without it there are no ablations.")] = Path(
-        "work/base"
-    ),
-    work: Annotated[Path, typer.Option(help="Gets the run folders and the short trainings.")] = Path("work/report"),
-    out: Annotated[
-        Path,
-        typer.Option(
-            help="The page; beside it a .json of what is measured, and images/. What is in the .json is not measured again."
-        ),
-    ] = Path("docs/reference_model.md"),
-    ablation_steps: Annotated[int, typer.Option(min=0, help="Steps of each short training; 0 leaves them out.")] = 100,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N clips of each run: a quick look.")] = None,
-) -> None:
-    """Measure the shipped checkpoints and write docs/reference_model.md with all its numbers and pictures."""
-    from docs.pages.reference_model import report as run
-
-    run(training, work, out, ablation_steps, limit)
-    print(f"wrote {out}")
 
 
 @app.callback()

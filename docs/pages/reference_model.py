@@ -2,7 +2,7 @@
 
 Each part is measured once and kept in `docs/reference_model.json`; delete a part of it, or all of it, to measure again.
 
-Object facts and laws are judged by the harness, run as a user would run it: `sora-eval run world`.
+Object facts and laws are judged by the harness, as `sora-eval run world` does.
 """
 
 from __future__ import annotations
@@ -16,19 +16,22 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 
 from docs.pages import reference_figures as measure
+from docs.pages.program import launch
 from reference_model.config import load_config
-from reference_model.errors import ReferenceModelError
 from reference_model.sampling.backends import CHECKPOINTS, resolve, shipped
 from reference_model.sampling.pipeline import Pipeline, Request
+from sora_eval.pipeline.run import run
+from sora_eval.runs.rows import MetricRow
+from sora_eval.suite import load_suite
 
-INCOMPLETE = 12  # a scene of three objects that finds no room in the smallest frame is one clip less
 VARIANT_CLIPS = 120
 RUNS: dict[str, tuple[str, str, int | None]] = {  # suite, generator, only the first clips
     "world": ("world", "world", None),
@@ -67,8 +70,24 @@ LOOK = (  # of the contact sheet: prompt, width, height
 )
 
 
-def report(training: Path, work: Path, out: Path, ablation_steps: int, limit: int | None) -> None:
-    """Measure what is not measured yet, draw the contact sheets and write the page."""
+def main(
+    training: Annotated[Path, typer.Option(help="Working folder of the training; without it there are no ablations.")] = Path(
+        "work/base"
+    ),
+    work: Annotated[Path, typer.Option(help="Gets the run folders and the short trainings.")] = Path("work/report"),
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="The page; beside it a .json of what is measured, and images/. What is in the .json is not measured again."
+        ),
+    ] = Path("docs/reference_model.md"),
+    ablation_steps: Annotated[int, typer.Option(min=0, help="Steps of each short training; 0 leaves them out.")] = 100,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N clips of each run: a quick look.")] = None,
+) -> None:
+    """Measure the shipped checkpoints and write docs/reference_model.md with all its numbers and pictures.
+
+    What is in the .json beside the page is not measured again.
+    """
     work.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
     file = out.with_suffix(".json")
@@ -86,6 +105,7 @@ def report(training: Path, work: Path, out: Path, ablation_steps: int, limit: in
     sheet.parent.mkdir(parents=True, exist_ok=True)
     contact_sheet(sheet)
     out.write_text(page(found))
+    print(f"wrote {out}")
 
 
 def _parts(training: Path, work: Path, ablation_steps: int, limit: int | None) -> dict[str, Callable[[], Any]]:
@@ -118,14 +138,9 @@ def _parts(training: Path, work: Path, ablation_steps: int, limit: int | None) -
 def judged(suite: str, generator: str, folder: Path, limit: int | None) -> dict[str, Any]:
     """Metric values over all clips of one run of the harness."""
     shutil.rmtree(folder, ignore_errors=True)
-    command = [str(Path(sys.executable).with_name("sora-eval")), "run", suite, "-g", generator, "--out", str(folder)]
-    done = subprocess.run(command + (["--limit", str(limit)] if limit else []), capture_output=True, text=True, check=False)
-    if done.returncode not in (0, INCOMPLETE):
-        raise ReferenceModelError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr[-500:]}")
-    (run,) = folder.iterdir()
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    values: dict[str, Any] = {r["metric"]: r["value"] for r in rows if r["slice"] == "all"}
-    return values | {"clips": max(r["n_scored"] for r in rows)}
+    rows = run(load_suite(suite), generator, folder, limit=limit).rows(MetricRow)
+    values: dict[str, Any] = {r.metric: r.value for r in rows if r.slice == "all"}
+    return values | {"clips": max(r.n_scored for r in rows)}
 
 
 def _timed(backend: str, checkpoint: str = "base") -> float:
@@ -232,7 +247,7 @@ def _met(value: float | None, limit: float, more: bool) -> str:
 def _ablations(found: dict[str, Any]) -> str:
     rows = [(key.split(" ", 2)[2], value) for key, value in found.items() if key.startswith("ablation ")]
     if not rows:
-        return "Not measured yet: `python -m reference_model report` measures them where the training's folder is at hand."
+        return "Not measured yet: `python -m docs.pages.reference_model` measures them where the training's folder is at hand."
     header = ["short training", "steps", "velocity error, all tokens", "velocity error, object tokens weighted", "tokens/s"]
     cells = [
         [n, int(a["steps"]), *(f"{a[k]:.4f}" for k in ("velocity_error", "velocity_error_objects")), f"{a['tokens_per_s']:.0f}"]
@@ -323,3 +338,7 @@ def page(found: dict[str, Any]) -> str:
         "train_mfu": f"{found['losses'].get('mfu', 0):.0%}",
     }
     return Template((Path(__file__).parent / "reference_model.md.template").read_text()).substitute(fields)
+
+
+if __name__ == "__main__":
+    launch(main)

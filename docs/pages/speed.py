@@ -11,12 +11,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 from scipy.stats import quantile_test
 
 from docs.pages.ltx_peer import save_ltx
+from docs.pages.program import launch, write_page
 from sora_eval.records.request import Request
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import MetricRow, TimingRow
@@ -101,8 +103,11 @@ def ratio(
     return Ratio(what, base, new, value, low, high, len(a), target)
 
 
-def write_page(page: Path, out: Path) -> Path:
-    """Measure everything and write the page. Raises SoraEvalError where the reference model cannot run at all."""
+def main(
+    page: Annotated[Path, typer.Option(help="The page.")] = Path("docs/performance.md"),
+    out: Annotated[Path, typer.Option(help="Where the run folder goes.")] = Path("runs"),
+) -> None:
+    """Measure the speed of the reference model and of the harness, and write docs/performance.md."""
     suite = load_suite("throughput")
     steps: list[Callable[[], Any]] = [
         lambda: bench(suite, ["reference"], out)[0],
@@ -112,9 +117,7 @@ def write_page(page: Path, out: Path) -> Path:
         lambda: peers(suite),
     ]
     run, compared, mixed, cost, others = [step() for step in track(steps, "page")]
-    page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(render(run, [*mixed, *compared, *others, cost]))
-    return page
+    write_page(page, render(run, [*mixed, *compared, *others, cost]))
 
 
 def backends(suite: Suite) -> list[Ratio]:
@@ -224,7 +227,7 @@ def render(run: RunFolder, ratios: Sequence[Ratio]) -> str:
     snapped = "\n".join(f"- {note}" for note in where["snapped"])
     return f"""# Speed
 
-Written by `sora-eval bench --page docs/performance.md`; do not edit. Measured {(head.finished or "")[:10]} on {machine["cpu"]},
+Written by `python -m docs.pages.speed`; do not edit. Measured {(head.finished or "")[:10]} on {machine["cpu"]},
 {machine["cores"]} cores, {machine["platform"]}; provider {where["provider"]}, {where["threads"]} threads, version
 {head.software["sora_eval"]}, torch {head.software["torch"]}. {where.get("steps", "default")} denoising steps.
 
@@ -305,3 +308,7 @@ def _sweep_table(run: RunFolder) -> Any:
                 row[title] = "-" if value is None else f"{value * scale:.3g}"
             out.append(row)
     return pd.DataFrame(out)
+
+
+if __name__ == "__main__":
+    launch(main)

@@ -1,4 +1,4 @@
-"""The order of checkpoints by family: a table a family, and where the order does not hold, why."""
+"""The order of checkpoints by family: a table per family, and where the order does not hold, why."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from reports.text.tables import console, escape, interval, markdown, number, terminal
+from reports.text.tables import console, interval, number, terminal
 from sora_eval.compare.checkpoints import CheckpointOrder, Order, Step
 
 TITLES = {"distribution": "Distribution", "text": "Text", "temporal": "Temporal", "physics": "Physics"}
@@ -94,7 +94,7 @@ def print_order(rungs: Sequence[CheckpointOrder], labels: Sequence[str]) -> None
     out = console()
     families = by_family(rungs)
     for name, own in families.items():
-        out.print(terminal(table(own, labels), f"{title(name)} ({_steps(labels)})"), "")
+        out.print(terminal(table(own, labels), f"{title(name)} ({steps_of(labels)})"), "")
     for own in families.values():
         for line in reasons(own):
             out.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
@@ -102,27 +102,6 @@ def print_order(rungs: Sequence[CheckpointOrder], labels: Sequence[str]) -> None
         out.print(sentence(name, own, labels), highlight=False, markup=False, soft_wrap=True)
 
 
-def page(rungs: Sequence[CheckpointOrder], labels: Sequence[str], command: str, suite: str, cases: int) -> str:
-    """The page in Markdown."""
-    families = by_family(rungs)
-    about = (
-        f"Written by `{command}` from one run of each checkpoint on the suite `{suite}` ({cases} cases): does every metric "
-        f"order {' < '.join(f'`{n}`' for n in labels)}?"
-    )
-    terms = (
-        f"Steps: {_steps(labels)}; each cell is the paired change with its 95 % interval. A step *holds* when the interval "
-        "leaves 0 out on the better side and the permutation test agrees (p <= 0.05); it is *reversed* when both say worse, "
-        "and *within noise* else: then the smallest change that so many prompts show with 80 % power stands beside it. Steps "
-        "are not corrected for their number. A metric without a better end orders nothing."
-    )
-    parts = ["# The ladder of checkpoints", about, "\n".join(f"- {sentence(n, own, labels)}" for n, own in families.items())]
-    parts.append(terms)
-    for name, own in families.items():
-        parts += [f"## {title(name)}", markdown(table(own, labels))]
-        if lines := reasons(own):
-            parts.append("\n".join(f"- {escape(line)}" for line in lines))
-    return "\n\n".join(parts) + "\n"
-
-
-def _steps(labels: Sequence[str]) -> str:
+def steps_of(labels: Sequence[str]) -> str:
+    """The steps by number."""
     return ", ".join(f"{i}: {a} to {b}" for i, (a, b) in enumerate(zip(labels, labels[1:], strict=False), 1))

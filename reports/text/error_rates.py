@@ -1,19 +1,24 @@
-"""The table of error rates: in the terminal, and between the markers of a page."""
+"""The table of error rates."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 
-from reports.text.tables import markdown
+from reports.text.tables import console, terminal
 from sora_eval.records.verdict import Verdict
-from sora_eval.studies.error_rates import SIGNIFICANT, WHOLE, Rates
-from sora_eval.util.errors import RunError
+from sora_eval.studies.error_rates import SIGNIFICANT, WHOLE, GateErrors, Rates
 
-BEGIN, END = "<!-- error-rates -->", "<!-- /error-rates -->"
 SEEN = 0.8  # a metric sees a degradation that it calls REGRESSED in this share of the draws
+
+
+def print_rates(errors: GateErrors) -> None:
+    """The rates of REGRESSED, and which generators each row of the gate sees."""
+    out = console()
+    out.print(terminal(table(errors.rates).T.reset_index(names=""), f"{errors.suite}: REGRESSED"))
+    for line in sees(errors.rates):
+        out.print(f"seen by {line}", highlight=False, markup=False, soft_wrap=True)
 
 
 def table(rates: Sequence[Rates], outcome: str = Verdict.REGRESSED) -> pd.DataFrame:
@@ -37,49 +42,3 @@ def sees(rates: Sequence[Rates]) -> list[str]:
         found = [r.arm for r in rates if name in r.counts and r.rate(name)[0] >= SEEN]
         out.append(f"{name}: {', '.join(found) or 'none of these'}")
     return out
-
-
-def page_block(rates: Sequence[Rates], command: str, pool: str) -> str:
-    """What stands between the markers: rates of REGRESSED, of significance and of the other verdicts of the gate."""
-    verdicts = {v: table(rates, v) for v in (Verdict.PASS, Verdict.IMPROVED, Verdict.INCONCLUSIVE)}
-    whole = pd.DataFrame(
-        [{"new run": r.arm, **{str(v): t[WHOLE][i] for v, t in verdicts.items()}} for i, r in enumerate(rates)]
-    )
-    return "\n".join(
-        [
-            f"Written by `{command}`. {pool}",
-            "",
-            "A virtual run answers each prompt with the clips of one run of the pool, chosen at random; the first row is A/A",
-            "(both runs of one checkpoint, no clip in both), the others are that checkpoint against another generator. Draws",
-            "share clips, so the intervals (95 %, Clopper-Pearson) are of the draws, not of new pools.",
-            "",
-            "Share of the draws that are REGRESSED:",
-            "",
-            markdown(table(rates)),
-            "",
-            f"{SEEN:.0%} of the draws or more are REGRESSED, metric by metric:",
-            "",
-            *(f"- {line}" for line in sees(rates)),
-            "",
-            "Share of the draws whose own test gives p <= 0.05, before limit, least change and Holm's correction. In the first",
-            "row it is the level of the test, which should be 5 % or less; in the others what the test alone could find:",
-            "",
-            markdown(table(rates, SIGNIFICANT)),
-            "",
-            "What else the whole gate said:",
-            "",
-            markdown(whole),
-        ]
-    )
-
-
-def write_between(page: Path, text: str) -> None:
-    """Put text between the markers of a page; the rest of it stays. Raises RunError without them."""
-    try:
-        before, rest = page.read_text().split(BEGIN)
-        after = rest.split(END)[1]
-        page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
-    except (ValueError, IndexError):
-        raise RunError(f"{page} lacks the markers {BEGIN} and {END}, between which the table goes") from None
-    except OSError as error:
-        raise RunError(f"{page}: {error.strerror}") from error

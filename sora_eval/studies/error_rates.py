@@ -48,6 +48,18 @@ class Rates:
         return replace(self, draws=self.draws + other.draws, counts=counts)
 
 
+@dataclass(frozen=True)
+class GateErrors:
+    """The rates of a suite's gate: of the baseline's checkpoint against itself first, then of every other generator."""
+
+    suite: str
+    cases: int
+    label: str
+    repeats: int
+    others: int
+    rates: tuple[Rates, ...]
+
+
 def compose(pool: Sequence[RunData], chosen: Mapping[str, int]) -> RunData:
     """A run that answers each prompt with the clips of run `chosen[prompt_id]` of the pool, all of the same cases."""
     first = pool[0]
@@ -79,7 +91,7 @@ def draw(base: Sequence[RunData], new: Sequence[RunData] | None, rng: np.random.
     return compose(base, a), compose(new or base, b)
 
 
-def error_rates(
+def draw_rates(
     arm: str,
     base: Sequence[RunData],
     new: Sequence[RunData] | None,

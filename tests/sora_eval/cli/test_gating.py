@@ -73,7 +73,7 @@ def test_an_interrupt_exits_130(made, monkeypatch):
     def gate(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(judge, "gate", gate)
+    monkeypatch.setattr(gate_run, "gate", gate)
     assert sora_eval("gate", "base").returncode == 130
 
 

@@ -1,20 +1,21 @@
-"""Virtual runs are made of the pool's own clips; rates count what the gate said; the table goes between its markers."""
+"""Virtual runs are made of the pool's own clips; rates count what the gate said."""
 
 from functools import reduce
 
 import numpy as np
 import pytest
 
-from reports.text.error_rates import BEGIN, END, page_block, sees, table, write_between
+from reports.text.error_rates import sees, table
 from sora_eval.compare.run_data import RunData, data_of
 from sora_eval.records.verdict import Verdict
-from sora_eval.studies.error_rates import SIGNIFICANT, WHOLE, Rates, compose, draw, error_rates
-from sora_eval.suite import Gate
-from sora_eval.util.errors import RunError, SuiteError
+from sora_eval.studies.error_rates import SIGNIFICANT, WHOLE, Rates, compose, draw, draw_rates
+from sora_eval.studies.gate_errors import gate_errors
+from sora_eval.suite import Gate, load_suite
+from sora_eval.util.errors import GeneratorError, SuiteError
 from tests.runs import make_data, make_run
 
 PROMPTS = [f"p{i:02d}" for i in range(16)]
-GATES = {"flicker": Gate(max_increase=5, floor=0.02, reason="a test")}
+GATES = {"flicker": Gate(max_increase=5, min_change=0.02, reason="a test")}
 
 
 def repeats(count: int, shift: float = 0.0) -> list[RunData]:
@@ -25,7 +26,7 @@ def repeats(count: int, shift: float = 0.0) -> list[RunData]:
 
 
 def whole(base, new, draws=40, **options) -> Rates:
-    return reduce(Rates.joined, error_rates("arm", base, new, GATES, draws, **options))
+    return reduce(Rates.joined, draw_rates("arm", base, new, GATES, draws, **options))
 
 
 def test_a_virtual_run_holds_each_prompts_clips_of_the_chosen_run(tmp_path):
@@ -76,18 +77,29 @@ def test_a_pool_that_cannot_be_drawn_from_is_refused():
         whole(repeats(2), [other])
 
 
-def test_the_table_goes_between_the_markers_and_nowhere_else(tmp_path):
+def test_the_table_has_a_row_per_arm():
     rates = [whole(repeats(3), None, 10)]
-    page = tmp_path / "page.md"
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    write_between(page, page_block(rates, "a command", "A pool."))
-    text = page.read_text()
-    assert text.startswith("before\n")
-    assert text.endswith("\nafter\n")
-    assert "old" not in text
-    assert "`a command`" in text
-    assert f"{rates[0].rate(WHOLE)[0]:.1%}".replace("%", " %") in text
     assert table(rates, Verdict.PASS)["draws"].tolist() == [10]
-    (tmp_path / "bare.md").write_text("no markers")
-    with pytest.raises(RunError, match="markers"):
-        write_between(tmp_path / "bare.md", "text")
+    assert f"{rates[0].rate(WHOLE)[0]:.1%}".replace("%", " %") in table(rates)[WHOLE][0]
+
+
+def test_the_procedure_makes_the_pool_once_and_gates_it(workspace):
+    path = workspace / "small.toml"
+    path.write_text(path.read_text() + "\n[gates.temporal_flickering]\nmax_decrease = 5\n")
+    suite, pool = load_suite(path), workspace / "pool"
+    options = {"repeats": 2, "others": 1, "draws": 10, "power": 10, "workers": 1}
+    errors = gate_errors(suite, "python:my_generator:noisy", ["python:my_generator:generate"], pool, **options)
+    assert (errors.suite, errors.cases, errors.repeats, errors.others) == ("small", 16, 2, 1)
+    assert [(r.arm, r.draws) for r in errors.rates] == [
+        ("python:my_generator:noisy, again", 10),
+        ("python:my_generator:generate", 10),
+    ]
+    assert all(sum(r.counts[WHOLE].values()) == 10 for r in errors.rates)
+    runs = sorted(pool.iterdir())
+    assert len(runs) == 3
+    assert gate_errors(suite, "python:my_generator:noisy", ["python:my_generator:generate"], pool, **options) == errors
+    assert sorted(pool.iterdir()) == runs
+    with pytest.raises(GeneratorError, match="'magic' is not known"):
+        gate_errors(suite, "python:my_generator:noisy", ["magic"], pool, **options)
+    with pytest.raises(SuiteError, match=r"no \[gates"):
+        gate_errors(load_suite("videos"), pool=pool)

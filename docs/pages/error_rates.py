@@ -1,0 +1,87 @@
+"""The measured block of `docs/verdicts.md`: how often the gate of the suite `gate` errs, and what it finds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from docs.pages.program import launch, write_page
+from reports.text.error_rates import SEEN, print_rates, sees, table
+from reports.text.tables import markdown
+from sora_eval.records.verdict import Verdict
+from sora_eval.studies.error_rates import SIGNIFICANT, WHOLE, GateErrors
+from sora_eval.studies.gate_errors import gate_errors
+from sora_eval.suite import load_suite
+from sora_eval.util.errors import RunError
+
+BEGIN, END = "<!-- error-rates -->", "<!-- /error-rates -->"
+
+
+def main(
+    page: Annotated[Path, typer.Option(help="The page; the block goes between its markers.")] = Path("docs/verdicts.md"),
+    pool: Annotated[Path, typer.Option(help="Where the runs go; what is there already is used.")] = Path("runs/pool"),
+    workers: Annotated[int, typer.Option(min=1, help="Processes that draw and gate; the numbers stay the same.")] = 2,
+) -> None:
+    """Measure how often the gate of the suite `gate` errs, on the reference model, and write it into docs/verdicts.md."""
+    try:
+        text = page.read_text()
+    except OSError as error:
+        raise RunError(f"{page}: {error.strerror}") from error
+    between(text, "")  # a page without markers is refused before hours of runs
+    errors = gate_errors(load_suite("gate"), pool=pool, workers=workers)
+    print_rates(errors)
+    write_page(page, between(page.read_text(), page_block(errors)))
+
+
+def page_block(errors: GateErrors) -> str:
+    """What stands between the markers: rates of REGRESSED, of significance and of the other verdicts of the gate."""
+    rates = errors.rates
+    runs = f"{errors.repeats} runs of {errors.label} and {errors.others} of each other generator"
+    pool = f"The pool: {runs}, {errors.cases} cases each."
+    verdicts = {v: table(rates, v) for v in (Verdict.PASS, Verdict.IMPROVED, Verdict.INCONCLUSIVE)}
+    whole = pd.DataFrame(
+        [{"new run": r.arm, **{str(v): t[WHOLE][i] for v, t in verdicts.items()}} for i, r in enumerate(rates)]
+    )
+    return "\n".join(
+        [
+            f"Written by `python -m docs.pages.error_rates`. {pool}",
+            "",
+            "A virtual run answers each prompt with the clips of one run of the pool, chosen at random; the first row is A/A",
+            "(both runs of one checkpoint, no clip in both), the others are that checkpoint against another generator. Draws",
+            "share clips, so the intervals (95 %, Clopper-Pearson) are of the draws, not of new pools.",
+            "",
+            "Share of the draws that are REGRESSED:",
+            "",
+            markdown(table(rates)),
+            "",
+            f"{SEEN:.0%} of the draws or more are REGRESSED, metric by metric:",
+            "",
+            *(f"- {line}" for line in sees(rates)),
+            "",
+            "Share of the draws whose own test gives p <= 0.05, before limit, least change and Holm's correction. In the first",
+            "row it is the level of the test, which should be 5 % or less; in the others what the test alone could find:",
+            "",
+            markdown(table(rates, SIGNIFICANT)),
+            "",
+            "What else the whole gate said:",
+            "",
+            markdown(whole),
+        ]
+    )
+
+
+def between(page: str, text: str) -> str:
+    """The page with `text` between its markers; the rest of it stays. Raises RunError without them."""
+    try:
+        before, rest = page.split(BEGIN)
+        after = rest.split(END)[1]
+    except (ValueError, IndexError):
+        raise RunError(f"the page lacks the markers {BEGIN} and {END}, between which the table goes") from None
+    return f"{before}{BEGIN}\n{text}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    launch(main)
