@@ -10,7 +10,7 @@ import pytest
 
 from reports.export import junit
 from reports.text import gate as verdicts
-from sora_eval.gate import baseline, judge
+from sora_eval.gate import baseline, gate_run
 from sora_eval.gate.judge import gate
 from sora_eval.records.verdict import GateResult, Verdict
 from sora_eval.runs.rows import SampleRow
@@ -73,7 +73,7 @@ def test_an_interrupt_exits_130(made, monkeypatch):
     def gate(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(judge, "gate", gate)
+    monkeypatch.setattr(gate_run, "gate", gate)
     assert sora_eval("gate", "base").returncode == 130
 
 
