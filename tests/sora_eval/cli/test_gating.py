@@ -59,7 +59,7 @@ def test_every_exit_code_and_the_verdict_as_the_last_line(made, arguments, code,
     written = json.loads((made[arguments[1]].path / "verdicts.json").read_text())
     assert written["exit_code"] == code
     assert last == written["headline"]
-    assert {r.metric for r in written["rows"]} == {"m", "other"}
+    assert {r["metric"] for r in written["rows"]} == {"m", "other"}
 
 
 def test_a_bug_exits_1_with_a_traceback(made):
@@ -94,7 +94,7 @@ BAD = [
     (("gate", "gone"), "run 'gone' is not a folder"),
     (("gate", "base", "-b", "gone.json"), "gone.json does not exist; make it with"),
     (("gate", "base", "-b", "bad.json"), "bad.json is damaged"),
-    (("gate", "base", "-b", "newer.json"), "schema version 9, but this sora_eval reads up to 1"),
+    (("gate", "base", "-b", "newer.json"), "schema version 9, but this sora_eval reads up to 2"),
     (("gate", "base", "--suite", "broken.toml"), "broken.toml: not valid TOML"),
     (("gate", "base", "--suite", "quick"), "is not the suite of the run"),
     (("gate", "ungated"), "has no [gates.*]: there is nothing to judge"),
@@ -116,7 +116,7 @@ def spoilt(made, tmp_path):
     make_run(tmp_path / "runs/ungated", {"m": values})
     make_run(tmp_path / "runs/dirty", {"m": values}, git={"commit": "c", "dirty": True})
     rows = made["failed"].rows(SampleRow)
-    made["failed"].replace(SampleRow, [*rows[:-1], {**rows[-1], "status": "error", "error": "x"}])
+    made["failed"].replace(SampleRow, [*rows[:-1], rows[-1].model_copy(update={"status": "error", "error": "x"})])
     return tmp_path
 
 

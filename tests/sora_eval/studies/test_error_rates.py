@@ -39,7 +39,7 @@ def test_a_virtual_run_holds_each_prompts_clips_of_the_chosen_run(tmp_path):
     made = compose(sides, chosen)
     assert list(made.samples) == list(sides[0].samples)
     for case, row in made.samples.items():
-        assert made.scores["m"][case]["value"] == chosen[row["prompt_id"]]
+        assert made.scores["m"][case].value == chosen[row.prompt_id]
     ids, vectors = made.features["fvd"]
     assert [v[0] for v in vectors] == [chosen[i.split("/")[0]] for i in ids]
 
@@ -47,7 +47,7 @@ def test_a_virtual_run_holds_each_prompts_clips_of_the_chosen_run(tmp_path):
 def test_two_draws_of_one_checkpoint_share_no_clip():
     pool = repeats(3)
     a, b = draw(pool, None, np.random.default_rng(5))
-    same = [a.scores["flicker"][i]["value"] == b.scores["flicker"][i]["value"] for i in a.samples]
+    same = [a.scores["flicker"][i].value == b.scores["flicker"][i].value for i in a.samples]
     assert not any(same)
 
 

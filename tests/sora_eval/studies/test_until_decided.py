@@ -18,7 +18,7 @@ from sora_eval.gate.judge import gate
 from sora_eval.pipeline import run as evaluate
 from sora_eval.records.verdict import Verdict
 from sora_eval.runs.folder import RunFolder, stored_suite
-from sora_eval.runs.rows import MetricRow, SampleRow
+from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow
 from sora_eval.studies import until_decided as sizing
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import BaselineError, SuiteError
@@ -73,9 +73,9 @@ def decide(base, generator=NOISY, **options):
 
 
 def rows(folder):
+    """What a run says, times left out."""
     return {
-        t: [{k: v for k, v in r.items() if k not in ("seconds", "peak_bytes")} for r in folder.rows(t)]
-        for t in ("samples", "scores", "metrics")
+        t: [r.model_dump(exclude={"seconds", "peak_bytes"}) for r in folder.rows(t)] for t in (SampleRow, ScoreRow, MetricRow)
     }
 
 
@@ -83,11 +83,11 @@ def test_a_large_change_is_decided_on_whole_prompts_before_the_pool_is_used_up(b
     folder, result = decide(base, spending="pocock")
     head = folder.head
     assert result.verdict is Verdict.REGRESSED
-    used = head["sequential"]["prompts"]
+    used = list(head.sequential.prompts)
     assert used == [p.id for p in load_suite("sized.toml").prompt_list][: len(used)]
     assert len(used) < 16
     assert [s.prompt_id for s in folder.rows(SampleRow)] == used
-    assert (head["status"], head["partial"], head["sequential"]["decided"]) == ("success", False, True)
+    assert (head.status, head.partial, head.sequential.decided) == ("success", False, True)
     assert result.headline.endswith(f"decided after {len(used)} of 16 prompts")
     # A gate of the run on disk says the same as its last look, against the run and against the file it is promoted to.
     assert gate(folder, base, stored_suite(folder).gates) == result
@@ -105,8 +105,8 @@ def test_what_stays_open_uses_the_pool_and_is_then_the_run_that_asked_all(base):
     folder, result = decide(base, "python:my_generator:unsteady", batch=8)
     whole = evaluate.run(load_suite("sized.toml"), "python:my_generator:unsteady", "whole")
     looks = folder.head.sequential.looks
-    assert [(look["prompts"], look["verdict"]) for look in looks] == [(8, "INCONCLUSIVE"), (16, "INCONCLUSIVE")]
-    assert sum(look["alpha"] for look in looks) == pytest.approx(0.05)
+    assert [(look.prompts, look.verdict) for look in looks] == [(8, "INCONCLUSIVE"), (16, "INCONCLUSIVE")]
+    assert sum(look.alpha for look in looks) == pytest.approx(0.05)
     assert result.headline == "gate: INCONCLUSIVE (1 gate); undecided after 16 of 16 prompts"
     assert (result.exit_code, replace(result, strict=True).exit_code) == (0, 11)
     assert rows(folder) == rows(whole)
@@ -220,7 +220,7 @@ def test_bad_input_is_one_message_before_anything_is_generated(base, workspace):
 def test_another_baseline_on_resume_is_refused(base):
     folder, _ = decide(base)
     sized = folder.head.sequential
-    folder.update_head(sequential={**sized, "baseline_run": "another"})
+    folder.update_head(sequential=sized.model_copy(update={"baseline_run": "another"}))
     with pytest.raises(BaselineError, match="this run was begun against 'another': start a new one"):
         sizing.resume(folder)
 
