@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, field, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 
 from reference_model.errors import ReferenceModelError
+
+STRICT = ConfigDict(extra="forbid", strict=True)
 
 
 class ConfigError(ReferenceModelError):
     """A config file or an override that cannot be used."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class VAEConfig:
     """4 frames x 4x4 px become one latent site of `latent_channels` values."""
 
@@ -26,7 +31,7 @@ class VAEConfig:
     kl_weight: float = 1e-3  # noise then costs about 1e-3 of a loss of 3e-2, and latents carry no texture for nothing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class TextConfig:
     width: int = 128
     depth: int = 3
@@ -34,7 +39,7 @@ class TextConfig:
     max_tokens: int = 48
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class DiTConfig:
     width: int = 128
     depth: int = 8
@@ -46,7 +51,7 @@ class DiTConfig:
     skip: bool = False  # the network answers for what its input does not tell of the velocity; see flow.skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class CaptionerConfig:
     width: int = 128
     depth: int = 3  # of the encoder, and of the decoder
@@ -55,13 +60,13 @@ class CaptionerConfig:
     drop_threshold: float = 8.0  # grey levels within which a tubelet is dropped
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class RefinerConfig(TextConfig):
     width: int = 96
     depth: int = 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class SamplingConfig:
     """Defaults of generation; chosen by velocity error on held-out prompts."""
 
@@ -71,7 +76,7 @@ class SamplingConfig:
     guidance_times: tuple[float, float] = (0.0, 1.0)  # guidance acts between these; 1 is noise
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class TrainConfig:
     seed: int = 0
     clips: int = 16000
@@ -109,7 +114,7 @@ class TrainConfig:
     save_every: int = 250
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class ModelConfig:
     vae: VAEConfig = field(default_factory=VAEConfig)
     text: TextConfig = field(default_factory=TextConfig)
@@ -182,35 +187,27 @@ PRESETS: dict[str, ModelConfig] = {
     ),
 }
 
-T = TypeVar("T")
+
+def parsed(text: str, where: str) -> ModelConfig:
+    """A config from JSON, strictly. Raises ConfigError that names the field, the nearest known key or the expected type."""
+    try:
+        return TypeAdapter(ModelConfig).validate_json(text)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(problem, where) for problem in error.errors(include_url=False))) from None
 
 
-def from_dict(cls: type[T], data: dict[str, Any], where: str = "config") -> T:
-    """Build a config record strictly. Raises ConfigError naming the nearest known key or the expected type."""
-    hints = get_type_hints(cls)
-    known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
-    values: dict[str, Any] = {}
-    for key, value in data.items():
-        if key not in known:
-            near = get_close_matches(key, known, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
-            raise ConfigError(f"{where}: unknown key {key!r}{hint}")
-        values[key] = _convert(hints[key], value, f"{where}.{key}")
-    return cls(**values)
-
-
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    if is_dataclass(hint):
-        if not isinstance(value, dict):
-            raise ConfigError(f"{where}: found {value!r}, expected a table")
-        return from_dict(hint, value, where)  # type: ignore[arg-type]
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if hint in (int, float, str, bool):
-        if type(value) is not hint:
-            raise ConfigError(f"{where}: found {value!r}, expected {hint.__name__}")
-        return value
-    return tuple(tuple(v) if isinstance(v, list) else v for v in value)
+def _explain(problem: Any, where: str) -> str:
+    if problem["type"] == "json_invalid":
+        return f"{where} is not JSON: {problem['ctx']['error']}"
+    *tables, key = map(str, problem["loc"])
+    if problem["type"] == "unexpected_keyword_argument":
+        table = getattr(ModelConfig(), tables[0]) if tables else ModelConfig()
+        known = [f.name for f in fields(table)]
+        near = get_close_matches(key, known, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
+        return f"{'.'.join([where, *tables])}: unknown key {key!r}{hint}"
+    message = f"{problem['msg'][0].lower()}{problem['msg'][1:]}"
+    return f"{'.'.join([where, *tables, key])}: found {problem['input']!r}, {message}"
 
 
 def override(config: ModelConfig, settings: Sequence[str]) -> ModelConfig:
@@ -225,15 +222,13 @@ def override(config: ModelConfig, settings: Sequence[str]) -> ModelConfig:
             data[table][key] = json.loads(value)
         except json.JSONDecodeError as error:
             raise ConfigError(f"{setting!r}: {value!r} is not a JSON value") from error
-    return from_dict(ModelConfig, data, "--set")
+    return parsed(json.dumps(data), "--set")
 
 
 def load_config(path: Path) -> ModelConfig:
     """Read a config file written by `ModelConfig.save`."""
     try:
-        data = json.loads(path.read_text())
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist; a checkpoint folder holds config.json beside its weights") from None
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{path} is not JSON: {error}") from error
-    return from_dict(ModelConfig, data, str(path))
+    return parsed(text, str(path))

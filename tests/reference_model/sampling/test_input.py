@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from reference_model.config import ConfigError, ModelConfig, from_dict, load_config
+from reference_model.config import PRESETS, ConfigError, load_config, override, parsed
 from reference_model.errors import ReferenceModelError
 from reference_model.networks.text import PromptError, tokenize
 from reference_model.packing.shapes import ShapeError, check_shape
@@ -42,9 +42,11 @@ def test_shapes_that_do_not_fit_name_the_nearest(shape, words):
 
 def test_config_is_strict_and_survives_its_file(tmp_path):
     with pytest.raises(ConfigError, match="unknown key 'widht'; did you mean 'width'"):
-        from_dict(ModelConfig, {"dit": {"widht": 3}})
-    with pytest.raises(ConfigError, match=r"dit.depth: found '8', expected int"):
-        from_dict(ModelConfig, {"dit": {"depth": "8"}})
+        parsed('{"dit": {"widht": 3}}', "config")
+    with pytest.raises(ConfigError, match=r"dit.depth: found '8', input should be a valid integer"):
+        parsed('{"dit": {"depth": "8"}}', "config")
+    with pytest.raises(ConfigError, match="dit.rope_split: found 'abc', input should be a valid array"):
+        override(PRESETS["tiny"], ['dit.rope_split="abc"'])
     ModelConfig().save(tmp_path / "config.json")
     assert load_config(tmp_path / "config.json") == ModelConfig()
     (tmp_path / "config.json").write_text("{")
