@@ -5,16 +5,13 @@ import weakref
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from sora_eval.pipeline.score import score
-from sora_eval.pipeline.workers import Workers
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import ScoreRow
 from sora_eval.suite import Suite, SuiteHead
-from sora_eval.util.errors import RunError
 
 FRAME_BYTES = 16 * 32 * 32 * 3
 
@@ -62,28 +59,3 @@ def test_memory_is_flat_from_100_to_1000_clips(tmp_path, monkeypatch):
     few, many = peak_of(100, tmp_path), peak_of(1000, tmp_path)
     # 900 more clips have 44 MB of frames; their rows in the plan are all that may stay.
     assert many - few < 0.1 * 900 * FRAME_BYTES
-
-
-def state():
-    return {"made": 1}
-
-
-def square(held, x):
-    return held["made"] * x * x
-
-
-def dies(_held, _x):
-    import os
-
-    os._exit(3)
-
-
-@pytest.mark.parametrize("number", [1, 2])
-def test_workers_answer_in_the_order_of_the_jobs(number):
-    with Workers(state, number) as pool:
-        assert list(pool.map(square, ((i,) for i in range(9)))) == [i * i for i in range(9)]
-
-
-def test_a_worker_that_dies_is_one_message():
-    with Workers(state, 2) as pool, pytest.raises(RunError, match=r"a scoring worker died.*fewer --workers"):
-        list(pool.map(dies, ((i,) for i in range(3))))

@@ -304,7 +304,7 @@ def project(pytester, workspace, monkeypatch):
 
 
 def test_a_suite_runs_as_items_with_properties(project):
-    result = project.runpytest_subprocess(
+    result = project.runpytest_inprocess(
         "suites/small.toml", *FLAGS, "python:my_generator:generate", "-v", "--junit-xml=out.xml"
     )
     result.assert_outcomes(passed=6)
@@ -322,7 +322,7 @@ def test_a_suite_runs_as_items_with_properties(project):
 
 
 def test_failures_are_one_line(project):
-    result = project.runpytest_subprocess("suites/small.toml", *FLAGS, "python:my_generator:broken")
+    result = project.runpytest_inprocess("suites/small.toml", *FLAGS, "python:my_generator:broken")
     result.assert_outcomes(failed=6)
     result.stdout.fnmatch_lines(["*of 16 cases failed; *", "*temporal_flickering: * clips are missing from its 16 cases*"])
     result.stdout.no_fnmatch_line("*Traceback*")

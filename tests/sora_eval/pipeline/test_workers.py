@@ -1,0 +1,31 @@
+"""Workers answer in order, and one that dies is one message. This module stays light: every worker imports it anew."""
+
+import pytest
+
+from sora_eval.pipeline.workers import Workers
+from sora_eval.util.errors import RunError
+
+
+def state():
+    return {"made": 1}
+
+
+def square(held, x):
+    return held["made"] * x * x
+
+
+def dies(_held, _x):
+    import os
+
+    os._exit(3)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_workers_answer_in_the_order_of_the_jobs(number):
+    with Workers(state, number) as pool:
+        assert list(pool.map(square, ((i,) for i in range(9)))) == [i * i for i in range(9)]
+
+
+def test_a_worker_that_dies_is_one_message():
+    with Workers(state, 2) as pool, pytest.raises(RunError, match=r"a scoring worker died.*fewer --workers"):
+        list(pool.map(dies, ((i,) for i in range(3))))
