@@ -11,22 +11,21 @@ import numpy as np
 import pytest
 
 from sora_eval.pipeline import run as evaluate
-from sora_eval.registry.metrics import REGISTRY
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import RunError, SuiteError
 from tests.sora_eval.video.test_codec import encode
 
-STABLE = ("samples", "scores", "metrics")
+STABLE = (SampleRow, ScoreRow, MetricRow)
 
 
 def tables(run: RunFolder) -> dict:
     """Rows without what differs between any two runs: times and memory."""
     out = {}
-    for name in STABLE:
-        rows = [{k: v for k, v in r.items() if k not in ("seconds", "peak_bytes")} for r in run.rows(name)]
-        out[name] = [r for r in rows if r.get("metric", "fvd").split(".")[0] in REGISTRY]  # speed is of no metric
+    for row in STABLE:
+        rows = [r.model_dump(exclude={"seconds", "peak_bytes"}) for r in run.rows(row)]
+        out[row.table] = [r for r in rows if r.get("family") != "speed"]
     return out
 
 
@@ -54,8 +53,8 @@ def test_every_case_has_its_rows_and_every_number_its_signature(workspace):
     stages = {(r.stage, r.repeat) for r in run.rows(TimingRow)}
     assert stages == {("first", 0), ("whole", 0), ("whole", 1)}
     head = run.head
-    assert (head["status"], head["partial"], head["failed_cases"]) == ("success", False, 0)
-    assert head["suite"]["fingerprint"] == suite.fingerprint
+    assert (head.status, head.partial, head.failed_cases) == ("success", False, 0)
+    assert head.suite.fingerprint == suite.fingerprint
 
 
 def test_two_runs_of_one_generator_have_the_same_numbers(workspace):
@@ -78,12 +77,12 @@ def test_failures_are_rows_with_found_and_expected_and_the_rest_is_scored(worksp
     assert any("NoneType; expected a numpy array" in e for e in errors)
     assert 0 < len(errors) < len(rows)
     for row in run.rows(ScoreRow):
-        if rows[row.id]["status"] == "error":
+        if rows[row.id].status == "error":
             assert (row.value, row.status) == (None, "error")
     flicker = next(r for r in run.rows(MetricRow) if r.metric == "temporal_flickering" and r.slice == "all")
-    assert flicker["n_expected"] == len(rows)
-    assert flicker["n_scored"] == len(rows) - len(errors)
-    assert "clips that failed" in flicker["reason"]
+    assert flicker.n_expected == len(rows)
+    assert flicker.n_scored == len(rows) - len(errors)
+    assert "clips that failed" in flicker.reason
 
 
 def test_a_missing_weight_is_an_error_row_and_the_rest_goes_on(workspace):
@@ -94,7 +93,7 @@ def test_a_missing_weight_is_an_error_row_and_the_rest_goes_on(workspace):
     assert (row.status, row.value, row.n_scored) == ("error", None, 0)
     assert "neither 'world', a folder in open_clip's format, nor" in row.reason
     assert run.head.failed_metrics == 1
-    assert next(r for r in run.rows(MetricRow) if r.metric == "temporal_flickering")["n_scored"] == 3
+    assert next(r for r in run.rows(MetricRow) if r.metric == "temporal_flickering").n_scored == 3
 
 
 def _kill_when(arguments, run_root, table, rows):
@@ -221,14 +220,14 @@ def test_set_metrics_carry_their_reference_and_their_null(workspace):
     suite = load_suite("sets.toml")
     good, bad = (evaluate.run(suite, f"python:my_generator:{n}", evaluate.Path("runs")) for n in ("generate", "noisy"))
     rows = [{r.metric: r for r in run.rows(MetricRow)} for run in (good, bad)]
-    assert rows[0]["fvd"]["value"] < rows[1]["fvd"]["value"]
-    assert rows[1]["fvd"]["p"] < 0.05 < rows[0]["fvd"]["p"]
-    assert rows[0]["fvd"]["null"] > 0
-    assert rows[0]["fvd"]["low"] is None  # a resampled interval would exclude its own value
-    assert rows[0]["kvd"]["low"] < rows[0]["kvd"]["value"] < rows[0]["kvd"]["high"]
-    assert rows[0]["fvd"]["signature"] == rows[1]["fvd"]["signature"]
+    assert rows[0]["fvd"].value < rows[1]["fvd"].value
+    assert rows[1]["fvd"].p < 0.05 < rows[0]["fvd"].p
+    assert rows[0]["fvd"].null > 0
+    assert rows[0]["fvd"].low is None  # a resampled interval would exclude its own value
+    assert rows[0]["kvd"].low < rows[0]["kvd"].value < rows[0]["kvd"].high
+    assert rows[0]["fvd"].signature == rows[1]["fvd"].signature
     other = evaluate.run(
         evaluate.with_reference(suite, "python:my_generator:noisy"), "python:my_generator:generate", evaluate.Path("runs")
     )
     row = next(r for r in other.rows(MetricRow) if r.metric == "fvd")
-    assert row.signature != rows[0]["fvd"]["signature"]  # another reference set, another number
+    assert row.signature != rows[0]["fvd"].signature  # another reference set, another number
