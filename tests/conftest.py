@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from reference_model.world import Facts, ObjectFacts, WorldClip, make_clip
 from sora_eval.features.view import ClipView
@@ -13,6 +14,9 @@ from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
 
 pytest_plugins = ["pytester"]
+# An example may take as long as its work does: a limit of wall time would fail on a busy machine.
+settings.register_profile("sora_eval", settings(), deadline=None)
+settings.load_profile("sora_eval")
 ROOT = Path(__file__).parent.parent
 
 

@@ -36,7 +36,7 @@ from sora_eval.suite import Gate, load_suite
 from sora_eval.util.errors import Undefined
 from sora_eval.util.weights import load_i3d
 from sora_eval.video.codec import read_clip
-from tests.runs import make_run
+from tests.runs import head_of, make_run
 
 STATISTIC = SetStatistic(kind="frechet")
 
@@ -138,7 +138,7 @@ def test_overhead(benchmark, tmp_path, monkeypatch):
     suite = load_suite(tmp_path / "all.toml")
     i3d.session()  # the network is loaded before the cache is an empty one
     monkeypatch.setenv("SORA_EVAL_CACHE", str(tmp_path / "cache"))
-    folder = RunFolder.create(tmp_path / "runs", {"status": "started"}, suite.to_json())
+    folder = RunFolder.create(tmp_path / "runs", head_of(status="started"), suite.to_json())
     generate(folder, suite, open_generator("world"), suite.cases)
     samples = {r.id: r for r in folder.rows(SampleRow)}
     scorer = Scorer(folder, suite, suite.prompt_list, None)

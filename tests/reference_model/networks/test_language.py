@@ -38,7 +38,7 @@ class Answers:
         return self.drafts
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10**6), level=st.sampled_from(LEVELS), still=st.booleans())
 def test_what_is_told_can_be_read_back_and_less_is_told_at_shorter_levels(seed, level, still):
     told = describe(sample_facts(np.random.default_rng(seed)))

@@ -34,7 +34,7 @@ def test_uniform_motion_has_the_stated_velocity(direction, axis, sign):
     assert np.allclose(steps[:, 1 - axis], 0, atol=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10**6), size=st.sampled_from(SHAPES))
 def test_every_clip_is_deterministic_inside_the_frame_and_has_a_readable_caption(seed, size):
     rng = np.random.default_rng(seed)
@@ -98,7 +98,7 @@ def test_impossible_facts_are_named(change, words):
         Facts.from_json({"objects": [good, {**good, "colour": "blue", "motion": "floats"}]})
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), channels=st.permutations(range(3)), mirror=st.booleans())
 def test_twins_are_clips_of_the_world_and_their_words_describe_them(seed, channels, mirror):
     rng = np.random.default_rng(seed)

@@ -50,7 +50,7 @@ def test_a_change_exactly_at_the_limit_passes():
 numbers = st.lists(st.floats(0.5, 20), min_size=24, max_size=24)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(a=numbers, b=numbers, up=st.floats(0, 30), floor=st.floats(0, 3), rising=st.booleans())
 def test_swapping_the_runs_swaps_improved_and_regressed(a, b, up, floor, rising):
     spec = Gate(max_increase=up, floor=floor) if rising else Gate(max_decrease=up, floor=floor)
@@ -59,7 +59,7 @@ def test_swapping_the_runs_swaps_improved_and_regressed(a, b, up, floor, rising)
     assert (there is Verdict.IMPROVED) == (back is Verdict.REGRESSED)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(a=numbers, limit=st.floats(0, 20))
 def test_a_run_against_itself_passes(a, limit):
     row = verdict(a, a, Gate(max_increase=limit, max_decrease=limit))
@@ -67,7 +67,7 @@ def test_a_run_against_itself_passes(a, limit):
     assert row.change == 0
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(a=numbers, b=numbers, seed=st.integers(0, 999))
 def test_the_order_of_rows_never_matters(a, b, seed):
     order = np.random.default_rng(seed).permutation(24)
@@ -83,7 +83,7 @@ def test_the_order_of_rows_never_matters(a, b, seed):
     assert gate(sides[1], mixed[0], gates).rows == gate(sides[1], sides[0], gates).rows
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(a=numbers, b=numbers, shifts=st.lists(st.integers(-50, 50), min_size=12, max_size=12))
 def test_what_a_prompt_adds_to_both_runs_changes_nothing(a, b, shifts):
     shift = np.repeat(shifts, 2)
@@ -94,7 +94,7 @@ def test_what_a_prompt_adds_to_both_runs_changes_nothing(a, b, shifts):
     assert moved.interval.low == pytest.approx(plain.interval.low, abs=1e-6)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(a=numbers, b=numbers)
 def test_p_is_never_below_the_smallest_that_the_test_can_give(a, b):
     row = verdict(a, b)
@@ -102,7 +102,7 @@ def test_p_is_never_below_the_smallest_that_the_test_can_give(a, b):
     assert row.p_adjusted >= row.p
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(a=st.lists(st.floats(0.5, 20), min_size=1, max_size=6), factor=st.floats(0.1, 10))
 def test_fewer_than_two_clusters_are_inconclusive(a, factor):
     row = verdict(a, np.array(a) * factor, prompts=["p"] * 6)

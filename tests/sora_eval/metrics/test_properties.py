@@ -14,7 +14,7 @@ from sora_eval.metrics.base import ClipMetric
 from sora_eval.metrics.create import create
 from sora_eval.pipeline import run as evaluate
 from sora_eval.registry.metrics import REGISTRY
-from sora_eval.runs.rows import ScoreRow
+from sora_eval.runs.rows import AttributionRow, MetricRow, ScoreRow
 from sora_eval.suite import load_suite
 from tests.conftest import view_of, world_clip
 
@@ -116,18 +116,18 @@ def test_workers_change_nothing_and_rows_keep_the_order_of_the_plan(tmp_path, mo
     (tmp_path / "all.toml").write_text(textwrap.dedent(SUITE) + tables)
     monkeypatch.setenv("SORA_EVAL_CACHE", str(tmp_path / "cache-1"))
     one = evaluate.run(load_suite(tmp_path / "all.toml"), "world", tmp_path / "runs")
-    before = {t: one.rows(t) for t in ("scores", "metrics", "attribution")}
-    assert not [r.reason for r in before["metrics"] if r.status == "error"]
+    before = {t: one.rows(t) for t in (ScoreRow, MetricRow, AttributionRow)}
+    assert not [r.reason for r in before[MetricRow] if r.status == "error"]
     # Another cache, and no reference features: the workers must do the work themselves.
     monkeypatch.setenv("SORA_EVAL_CACHE", str(tmp_path / "cache-2"))
     for file in (one.path / "features").iterdir():
         file.unlink()
     two = evaluate.rescore(one, workers=2)
-    assert [r.id for r in two.rows(ScoreRow)] == [r.id for r in before["scores"]]
+    assert [r.id for r in two.rows(ScoreRow)] == [r.id for r in before[ScoreRow]]
     for table, old in before.items():
         for a, b in zip(old, two.rows(table), strict=True):
-            for key in a:
-                if isinstance(a[key], float):
-                    assert b[key] == pytest.approx(a[key], rel=1e-6, abs=1e-6), (table, key, a, b)
+            for key, value in a:
+                if isinstance(value, float):
+                    assert getattr(b, key) == pytest.approx(value, rel=1e-6, abs=1e-6), (table, key, a, b)
                 elif key not in ("detail", "reason"):
-                    assert b[key] == a[key]
+                    assert getattr(b, key) == value

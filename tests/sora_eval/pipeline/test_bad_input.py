@@ -106,6 +106,6 @@ def test_an_extrapolation_that_does_not_hold_is_a_row_with_the_reason(tmp_path, 
     made = folder_of(tmp_path / "made", clips)
     run = evaluate.run(load_suite(tmp_path / "s.toml"), f"folder:{made}", tmp_path / "runs", reference=f"folder:{made}")
     fvd, limit = run.rows(MetricRow)
-    assert (fvd["metric"], fvd["status"]) == ("fvd", "ok")
-    assert (limit["metric"], limit["status"], limit["value"]) == ("fvd.infinity", "undefined", None)
-    assert "at least 240 of each are needed. Use 'kvd'" in limit["reason"]
+    assert (fvd.metric, fvd.status) == ("fvd", "ok")
+    assert (limit.metric, limit.status, limit.value) == ("fvd.infinity", "undefined", None)
+    assert "at least 240 of each are needed. Use 'kvd'" in limit.reason

@@ -12,6 +12,7 @@ from sora_eval.records.clip import Clip
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import ScoreRow
 from sora_eval.suite import Suite, SuiteHead
+from tests.runs import head_of
 
 FRAME_BYTES = 16 * 32 * 32 * 3
 
@@ -42,7 +43,7 @@ class Source:
 
 def peak_of(number, root):
     suite = Suite(suite=SuiteHead(id="flat"), metrics={"temporal_flickering": {}})
-    folder, source = RunFolder.create(root, {"status": "started"}, suite.to_json()), Source(number)
+    folder, source = RunFolder.create(root, head_of(status="started"), suite.to_json()), Source(number)
     tracemalloc.start()
     score(folder, suite, source.cases(), source)
     peak = tracemalloc.get_traced_memory()[1]

@@ -12,7 +12,7 @@ from sora_eval.stats.set_statistic import SetStatistic
 FVD, KVD = SetStatistic(kind="frechet"), SetStatistic(kind="mmd-cubic")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     n=st.integers(4, 14),
     m=st.integers(3, 14),

@@ -35,7 +35,7 @@ def test_frechet_equals_the_covariance_formula(n, m, d, ddof, rng):
     assert frechet_from_gram(k, x, y, ddof) == pytest.approx(expected, rel=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     n=st.integers(2, 12),
     m=st.integers(2, 12),

@@ -44,7 +44,7 @@ def test_sign_flip_holds_its_level_and_has_power(rng):
 
 
 @given(values=st.lists(st.floats(-5, 5), min_size=2, max_size=12), shift=st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_order_of_rows_changes_nothing_and_p_is_never_zero(values, shift):
     clusters = [str(i % 3) for i in range(len(values))]
     order = np.random.default_rng(shift).permutation(len(values))

@@ -22,7 +22,7 @@ def encode(path, frames, fps=24, codec="libx264", **options):
         container.mux(stream.encode())
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(t=st.integers(1, 6), h=st.integers(4, 40), w=st.integers(4, 40), seed=st.integers(0, 99))
 def test_written_clips_come_back_bit_equal(tmp_path_factory, t, h, w, seed):
     path = tmp_path_factory.mktemp("clip") / "a.mkv"

@@ -29,7 +29,7 @@ def distance(a, b):
 
 @pytest.mark.parametrize("name", BY_PIXEL)
 @given(frames=videos, seed=st.integers(0, 99))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_no_pixel_comes_back_as_damage_grows(name, frames, seed):
     clip = Clip(frames, 8.0)
     last = np.zeros(frames.shape)
