@@ -186,5 +186,5 @@ class GateResult:
             return None
         try:
             return GateResult.from_json(json.loads(path.read_text()))
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise RunError(f"{path} is damaged: {error!r}; gate the run again") from error

@@ -10,6 +10,7 @@ from reports.text import tables
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import ScoreRow
 from sora_eval.util.errors import RunError
+from tests.runs import head_of
 
 KINDS = {"text": "string", "name": "string", "whole": "Int64", "real": "float64", "flag": "boolean", "nested": "object"}
 
@@ -59,7 +60,7 @@ def test_missing_values_are_missing_and_never_zero(pair, tmp_path):
     run = RunFolder(tmp_path / "holes")
     run.path.mkdir()
     run.write_head(RunFolder(pair[0]).head)
-    lost = {"id": "a", "metric": "clip_score", "value": None, "status": "error", "reason": "no clip", "signature": "s"}
+    lost = ScoreRow(id="a", metric="clip_score", value=None, status="error", reason="no clip", signature="s")
     run.replace(ScoreRow, [lost])
     row = frames.load([run]).scores.iloc[0]
     assert pd.isna(row.value)
@@ -68,18 +69,16 @@ def test_missing_values_are_missing_and_never_zero(pair, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("generator", "steps"),
-    [
-        ({"steps": 500, "checkpoint": "x-2000"}, 500),
-        ({"checkpoint": "step-0012000"}, 12000),
-        ({"checkpoint": "v2/ckpt_5000"}, 5000),
-        ({"checkpoint": "base"}, None),
-        ({"checkpoint": "v2"}, None),
-        ({"checkpoint": None}, None),
-    ],
+    ("checkpoint", "steps", "shown"),
+    [("x-2000", 500, 500), ("step-0012000", None, None), ("v2/ckpt_5000", None, None), ("base", None, None), ("", 0, 0)],
 )
-def test_training_steps_are_recorded_or_read_from_a_name(generator, steps):
-    assert frames.steps_of(generator) == steps
+def test_training_steps_are_those_that_the_checkpoint_records_and_never_read_from_its_name(tmp_path, checkpoint, steps, shown):
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    generator = {"name": "made", "checkpoint": checkpoint, "fingerprint": "w1", "training_steps": steps}
+    run.write_head(head_of(generator=generator))
+    (value,) = frames.load([run]).runs["training_steps"]
+    assert (None if pd.isna(value) else value) == shown
 
 
 def test_files_hold_the_same_rows(pair, tmp_path):

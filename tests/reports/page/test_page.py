@@ -15,7 +15,7 @@ from reports.source import Source, open_source
 from sora_eval.cli import app
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import MetricRow, SampleRow
-from tests.runs import HOSTILE, drawn_run
+from tests.runs import HOSTILE, drawn_run, edit
 
 CLIP = re.compile(r"data:image/webp;base64,[A-Za-z0-9+/=]+")
 
@@ -104,9 +104,19 @@ def test_the_forest_points_right_where_it_is_better(pair):
 
 def test_slices_are_rows_and_marked_as_not_gated(pair):
     rows = rows_of(open_source(pair))
-    assert {r.kind for r in rows} == {"all", "shape", "length", "tag"}
-    assert {r.slice for r in rows if r.kind == "tag"} == {"objects:1", "even", "odd"}
+    assert {r.kind for r in rows} == {"all", "shape", "tag"}  # one length and one count of objects split nothing
+    assert {r.slice for r in rows if r.kind == "tag"} == {"even", "odd"}
     assert all("not corrected" in r.why for r in rows if r.kind == "tag")
+
+
+def test_lengths_are_rows_where_they_differ(pair, tmp_path):
+    longer = [RunFolder(shutil.copytree(path, tmp_path / path.name)) for path in pair]
+    for run in longer:
+        edit(run, SampleRow, lambda row: row | {"frames": 17 if row["width"] == 40 else 9})
+    rows = rows_of(open_source([run.path for run in longer]))
+    assert {r.kind for r in rows} == {"all", "shape", "length", "tag"}
+    assert {r.slice for r in rows if r.kind == "length"} == {"9 frames", "17 frames"}
+    assert all("not corrected" in r.why for r in rows if r.kind == "length")
 
 
 def test_no_timings_one_repeat_no_clips_a_deleted_clip_another_schema_are_said_in_place(pair, tmp_path):
@@ -124,7 +134,7 @@ def test_no_timings_one_repeat_no_clips_a_deleted_clip_another_schema_are_said_i
     assert "no timings" in text
     assert "one repeat only of 2 timed shapes" in text
     assert "no clips: their files are not there" in text
-    assert f"1 clips were deleted, for example that of {first['id']}" in text
+    assert f"1 clips were deleted, for example that of {first.id}" in text
     assert "schema version 99, but this sora_eval reads 1" in text
     assert "scores.jsonl:1 is damaged" in text
     assert "No timings" in visible(html.render(open_source([silent.path]), clips=0))
@@ -145,8 +155,7 @@ def test_a_report_of_nothing_but_problems_is_still_built(tmp_path):
 def test_unlike_environments_and_protocols_are_named(pair, tmp_path):
     other = drawn_run(tmp_path, "other", seed=1)
     other.update_head(hardware={"cpu": "slide rule", "cores": 1})
-    rows = other.rows(MetricRow)
-    other.replace(MetricRow, [r | {"signature": "clip_score|other"} if r.metric == "clip_score" else r for r in rows])
+    edit(other, MetricRow, lambda r: r | {"signature": "clip_score|other"} if r["metric"] == "clip_score" else r)
     page = visible(html.render(open_source([pair[0], other.path]), clips=0))
     section = section_of(page, "environment")
     assert re.search(r'class="differs"><th scope="row">hardware.cpu</th><td>abacus</td><td>slide rule</td>', section)
@@ -161,7 +170,8 @@ def test_many_checkpoints_are_curves_over_their_steps(tmp_path):
     curves = data_of(html.render(open_source([r.path for r in runs]), clips=0))["curves"]
     assert curves["x"] == "training steps"
     assert [p["x"] for p in curves["metrics"][0]["rows"]] == [500, 2000, 5000]
-    runs[1].update_head(generator={**runs[1].head.generator, "steps": None, "checkpoint": "unnamed"})
+    unnamed = runs[1].head.generator.model_copy(update={"training_steps": None, "checkpoint": "unnamed"})
+    runs[1].update_head(generator=unnamed)
     curves = data_of(html.render(open_source([r.path for r in runs]), clips=0))["curves"]
     assert curves["x"] == "run, in the order given"
 
