@@ -302,7 +302,7 @@ def test_a_folder_of_generated_clips_is_scored_by_the_shipped_suite(filmed, tmp_
     assert rows["physics_iq.original"].high == 100.0
     reasons = {r.id: r.reason for r in run.rows(ScoreRow) if r.metric == "physics_iq.mse"}
     assert "12 frames" in reasons["0003_perspective-left_trimmed-run/native/0"]
-    json.dumps(run.rows(ScoreRow))
+    json.dumps([r.model_dump() for r in run.rows(ScoreRow)])
     (tmp_path / "physics-IQ-benchmark").rename(tmp_path / "elsewhere")
     again = evaluate.run(load_suite("physics_iq"), f"folder:{made}", tmp_path / "runs")
     row = again.rows(MetricRow)[0]

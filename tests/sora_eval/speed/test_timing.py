@@ -149,10 +149,10 @@ def test_a_mixed_list_is_served_in_every_way_that_all_generators_know():
     (group,), _ = plan(suite, [Stub("A", [], packings=("packed", "single")), Stub("B", [], packings=("single", "packed"))])
     assert [p.id for p in group] == ["mixed:packed", "mixed:single"]
     metrics = {r.metric: r for r in summarise(time_group(suite, [Stub("A", [])], group[:1])[0], "s", peak_flops=1e6)}
-    assert metrics["clips_per_second"]["value"] == pytest.approx(2 / 0.02)
-    assert metrics["frames_per_second"]["value"] == pytest.approx(6 / 0.02)
-    assert metrics["share_of_peak"]["value"] == pytest.approx(100 * 100 / 0.02 / 1e6)
-    assert "scenario:mixed|batch:2" in metrics["latency"]["signature"]
+    assert metrics["clips_per_second"].value == pytest.approx(2 / 0.02)
+    assert metrics["frames_per_second"].value == pytest.approx(6 / 0.02)
+    assert metrics["share_of_peak"].value == pytest.approx(100 * 100 / 0.02 / 1e6)
+    assert "scenario:mixed|batch:2" in metrics["latency"].signature
 
 
 def test_a_device_is_synchronised_around_the_call_and_never_inside():
@@ -261,13 +261,13 @@ def test_bench_of_two_generators_leaves_two_runs_of_one_session(workspace):
     suite = load_suite("small.toml")
     runs = bench(suite, ["python:my_generator:generate", "python:my_generator:slow"], workspace / "runs")
     heads = [r.head for r in runs]
-    assert heads[0]["bench"]["session"] == heads[1]["bench"]["session"]
-    assert heads[0]["bench"]["matrix_peak_flops"] > 0
-    assert [h["status"] for h in heads] == ["success"] * 2
-    values = [{(m["metric"], m["slice"]): m for m in r.rows(MetricRow)} for r in runs]
+    assert heads[0].bench["session"] == heads[1].bench["session"]
+    assert heads[0].bench["matrix_peak_flops"] > 0
+    assert [h.status for h in heads] == ["success"] * 2
+    values = [{(m.metric, m.slice): m for m in r.rows(MetricRow)} for r in runs]
     key = ("latency", "32x32x5")
-    assert values[0][key]["value"] < values[1][key]["value"]
-    assert values[0][key]["signature"] == values[1][key]["signature"]
+    assert values[0][key].value < values[1][key].value
+    assert values[0][key].signature == values[1][key].signature
     assert {r.id for r in runs[0].rows(TimingRow)} == {"32x32x5", "mixed:single", "mixed:batch"}
 
 
@@ -291,10 +291,10 @@ def test_a_process_that_dies_in_a_call_or_a_count_is_a_row_with_the_reason_and_t
         for method in ("call", "tokens", "flops"):
             kill_in(generator, method)
             (rows,) = time_group(suite_of(repeats=1), [generator], group)
-            assert [r["stage"] for r in rows] == ["failed"]
-            assert rows[0]["reason"] == "the process of python:my_generator:generate ended with -9; out of memory?"
+            assert [r.stage for r in rows] == ["failed"]
+            assert rows[0].reason == "the process of python:my_generator:generate ended with -9; out of memory?"
             (rows,) = time_group(suite_of(repeats=1), [generator], group)
-            assert [r["stage"] for r in rows] == ["first", "whole"]
+            assert [r.stage for r in rows] == ["first", "whole"]
 
 
 def test_a_process_that_a_call_ends_says_with_which_code(workspace):
