@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sora_eval.video.corruptions import BASELINE
+from sora_eval.video.corruptions import TRIVIAL_PREFIX
+
+SCHEMA_VERSION = 2  # of selfcheck.json; 1 called the trivial clips baselines
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,8 @@ class Result:
     missing: dict[str, str] = field(default_factory=dict)
 
     @property
-    def baselines(self) -> list[Row]:
-        return [r for r in self.rows if r.corruption.startswith(BASELINE)]
+    def trivial(self) -> list[Row]:
+        return [r for r in self.rows if r.corruption.startswith(TRIVIAL_PREFIX)]
 
     @property
     def failures(self) -> list[str]:
@@ -96,7 +98,7 @@ class Result:
     def to_json(self) -> dict[str, Any]:
         """Plain data without NaN, for selfcheck.json."""
         return {
-            "schema_version": 1,
+            "schema_version": SCHEMA_VERSION,
             "clips": self.clips,
             "n": self.n,
             "verdict": self.verdict,
@@ -105,7 +107,7 @@ class Result:
             "rows": [asdict(r) for r in self.rows],
             "summary": [asdict(r) for r in self.summary],
             "caught": [asdict(c) for c in self.caught],
-            "baselines": [asdict(r) for r in self.baselines],
+            "trivial": [asdict(r) for r in self.trivial],
         }
 
 
