@@ -275,11 +275,11 @@ def page(found: dict[str, Any]) -> str:
     differences = [d for m in found["made"].values() for d in m.get("largest_difference_from_torch", {}).values()]
     fields = {
         "clips": runs["base"].get("clips", 0),
-        "floor_clips": runs["world"].get("clips", 0),
+        "oracle_clips": runs["world"].get("clips", 0),
         "ladder_clips": runs["early"].get("clips", 0),
         "variant_clips": runs["plain"].get("clips", 0),
         "facts": table(
-            ["", "tracker floor (`world`)", "VAE floor (`vae`)", "`early`", "`middle`", "`base`"],
+            ["", "oracle `world`", "oracle `vae`", "`early`", "`middle`", "`base`"],
             [[label, *(runs[r].get(m) for r in ladder)] for m, label in ROWS.items()],
         ),
         "targets": table(["", "aim", "measured", "met"], targets(found, runs)),
@@ -291,7 +291,7 @@ def page(found: dict[str, Any]) -> str:
             ],
         ),
         "held_out_clips": runs["held-out"].get("clips", 0),
-        "held_out_floor": number(runs["held-out world"].get("object_facts.velocity_error")),
+        "held_out_oracle": number(runs["held-out world"].get("object_facts.velocity_error")),
         "psnr": f"{found['vae']['psnr']:.2f}",
         "psnr_foreground": f"{found['vae']['psnr_foreground']:.2f}",
         **{f"caption_{k}": f"{found['captioner'][k]:.4f}" for k in ("precision", "recall", "f1")},

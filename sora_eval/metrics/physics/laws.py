@@ -17,7 +17,7 @@ from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.metrics.physics.collision import ENERGY, MOMENTUM, OVERLAP, REACH, collision
 from sora_eval.metrics.physics.scene import Bools, Scene, TrackedObject, runs, scene_of
 
-# Origin of the tolerances: `sora-eval run world --generator world` (tracker floor) and `--generator vae` (VAE floor)
+# Origin of the tolerances: `sora-eval run world --generator world` (oracle of the tracker) and `--generator vae` (of the VAE)
 # stay inside them; see docs/reference_model.md.
 FALL_TOLERANCE = 1.0  # px between a flight and its law
 SIZE_TOLERANCE = 0.3  # of area, width and height

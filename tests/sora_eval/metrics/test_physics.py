@@ -1,4 +1,4 @@
-"""The world obeys its own laws to the tracker's floor, and each damage breaks the law that it is about."""
+"""The world obeys its own laws up to the tracker's error, and each damage breaks the law that it is about."""
 
 import pickle
 from dataclasses import replace
@@ -164,7 +164,7 @@ def test_support_knows_floor_air_and_neighbours():
 
 
 def test_the_world_obeys_all_laws_whatever_it_shows():
-    """The tracker floor: on the world itself every law holds in 97 % of the pairs and more."""
+    """The tracker's oracle: on the world itself every law holds in 97 % of the pairs and more."""
     values: dict[str, list[float]] = {}
     for seed in range(120):
         clip = random_clip(seed)
