@@ -28,7 +28,7 @@ BLIND_SPOTS = ("blind", "blind to little", "better")
 
 
 def write_files(result: Result, folder: Path) -> list[Path]:
-    """selfcheck.csv and .parquet (a row an output and treatment), selfcheck.json, selfcheck.png; returns them."""
+    """selfcheck.csv and .parquet (one row per output and treatment), selfcheck.json, selfcheck.png; returns them."""
     table = pd.DataFrame([asdict(r) for r in result.rows])
     table.insert(0, "clips", result.clips)
     table.to_csv(folder / "selfcheck.csv", index=False)
@@ -86,7 +86,7 @@ def heat_map(result: Result, path: Path) -> None:
 
 
 def caught_table(result: Result) -> pd.DataFrame:
-    """A row a corruption: who catches it."""
+    """One row per corruption: which metrics catch it."""
     rows = [
         {
             "corruption": c.corruption,
@@ -101,7 +101,7 @@ def caught_table(result: Result) -> pd.DataFrame:
 
 
 def claims_table(result: Result, *, blind: bool) -> pd.DataFrame:
-    """A row a claim: responses, or the documented blind spots."""
+    """One row per claim: responses, or the documented blind spots."""
     rows = [
         {
             "metric": r.metric,
@@ -120,7 +120,7 @@ def claims_table(result: Result, *, blind: bool) -> pd.DataFrame:
 
 
 def trivial_table(result: Result) -> pd.DataFrame:
-    """A row an output: its value on the trivial clips."""
+    """One row per output: its value on the trivial clips."""
     names = [n for n in TRIVIAL if any(r.corruption == TRIVIAL_PREFIX + n for r in result.rows)]
     value: dict[tuple[str, str], Any] = {(r.metric, r.corruption): r.value for r in result.trivial}
     better = {r.metric: {True: "higher", False: "lower", None: "-"}[r.higher_is_better] for r in result.rows}

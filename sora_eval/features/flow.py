@@ -102,7 +102,7 @@ class PairWarping:
 
 
 class MiddleFrames:
-    """For each odd frame: mean absolute difference, 0..255, to what the frames around it say it should be.
+    """For each odd frame: mean absolute difference, 0..255, to its interpolation from the frames around it.
 
     The two neighbours are warped half way along the flow between them and averaged. A frame's own flow is not used, so a
     frame that breaks the motion of its neighbours stands out.

@@ -55,12 +55,12 @@ def _segment(frames: npt.NDArray[np.uint8]) -> Floats:
         gray = _gray(frame)
         if not len(rows):
             break
-        there, found = _follow(last, gray, places)
-        back, found_back = _follow(gray, last, there)
+        there, forward = _follow(last, gray, places)
+        back, backward = _follow(gray, last, there)
         height, width = gray.shape
         inside = (there >= 0).all(1) & (there[:, 0] <= width - 1) & (there[:, 1] <= height - 1)
-        kept = found & found_back & inside & (np.linalg.norm(back - places, axis=1) <= LOOP)
-        places, rows = there[kept], rows[kept]
+        tracked = forward & backward & inside & (np.linalg.norm(back - places, axis=1) <= LOOP)
+        places, rows = there[tracked], rows[tracked]
         out[rows, t] = places / scale
         last = gray
     return out

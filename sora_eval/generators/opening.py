@@ -1,4 +1,4 @@
-"""Opens a generator by its spec, such as `reference:early?steps=10`, and refuses a spec without loading what it names."""
+"""Opens a generator by its spec, such as `reference:early?steps=10`, and checks a spec without loading what it names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Spec:
-    """A spec taken apart: `KIND[:ARGUMENT][?key=value&...]`."""
+    """The parts of a spec: `KIND[:ARGUMENT][?key=value&...]`."""
 
     info: GeneratorInfo
     argument: str
@@ -48,9 +48,9 @@ def read_spec(spec: str) -> Spec:
 
 def open_generator(spec: str) -> Generator:
     """Open a generator by `KIND[:ARGUMENT][?key=value&...]`. Raises GeneratorError or WeightsError."""
-    asked = read_spec(spec)
-    opened: Generator = _load(asked.info.target)(asked.argument, asked.options)
-    return opened
+    parts = read_spec(spec)
+    generator: Generator = _load(parts.info.target)(parts.argument, parts.options)
+    return generator
 
 
 def _load(target: str) -> Any:

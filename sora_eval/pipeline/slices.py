@@ -14,14 +14,14 @@ from sora_eval.runs.rows import SampleRow
 
 @dataclass(frozen=True)
 class Slice:
-    """Cases that a row is about. `buckets` holds those of the run whose clip is known."""
+    """The cases of one row. `buckets` holds those of the run whose clip is known."""
 
     label: str
     ids: Sequence[str]
     buckets: Mapping[str, Bucket]
 
     def pooling(self, ids: Sequence[str], sensitive: tuple[Axis, ...]) -> Pooling:
-        """What a row of these cases says of buckets."""
+        """The bucket columns of a row of these cases."""
         return pooling_of([self.buckets[i] for i in ids if i in self.buckets], sensitive)
 
 

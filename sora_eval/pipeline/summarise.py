@@ -74,7 +74,7 @@ def sensitive_to(name: str, suite: Suite) -> tuple[Axis, ...]:
 
 
 def failed_row(name: str, label: str, reason: str, expected: int) -> MetricRow:
-    """The row of a metric that could not be made."""
+    """The row of a metric that could not be created."""
     return MetricRow(
         metric=name,
         slice=label,

@@ -108,7 +108,7 @@ class Material(ABC):
 
 
 class FolderMaterial(Material):
-    """Clips that exist, with their prompts if a manifest tells them."""
+    """Existing clips, with their prompts if a manifest has them."""
 
     def __init__(self, spec: str, count: int, seed: int) -> None:
         generator = open_generator(spec)
@@ -123,7 +123,7 @@ class FolderMaterial(Material):
 
 
 class WorldMaterial(Material):
-    """The world's answers to a suite, each prompt in its first shape: in turn those in which something falls, other ones with
+    """The world's clips for a suite, each prompt in its first shape: in turn those in which something falls, other ones with
     gravity, and those without, so that few clips have something to damage for every corruption."""
 
     exact = True

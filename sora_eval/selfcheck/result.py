@@ -34,7 +34,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Response:
-    """How one output answers to one corruption, beside what it claims. `ok` is None where nothing is claimed or measured."""
+    """How one output responds to one corruption, beside what it claims. `ok` is None where nothing is claimed or measured."""
 
     metric: str
     family: str
@@ -51,7 +51,7 @@ class Response:
 @dataclass(frozen=True)
 class Caught:
     """Which outputs of the families that should notice a corruption do: graded, and for the worse. `ok` is None where not all
-    metrics of these families were asked."""
+    metrics of these families were measured."""
 
     corruption: str
     families: tuple[str, ...]
@@ -61,7 +61,7 @@ class Caught:
 
 @dataclass(frozen=True)
 class Result:
-    """A finished selfcheck. `missing` are metrics that could not be made."""
+    """A finished selfcheck. `missing` are metrics that could not be created."""
 
     clips: str
     n: int
@@ -77,7 +77,7 @@ class Result:
 
     @property
     def failures(self) -> list[str]:
-        """One sentence a claim that does not hold, and a corruption that nobody catches."""
+        """One sentence per claim that does not hold, and per corruption that no metric catches."""
         broken = [
             f"{r.metric} on {r.corruption}: claims {r.claimed!r}, found {r.direction!r}"
             f" (rank correlation {_text(r.rank_correlation)}, effect {_text(r.effect_sd)} sd"

@@ -41,7 +41,7 @@ Kind = Literal["pixel", "time", "scene", "set"]
 
 @dataclass(frozen=True)
 class Corruption:
-    """One way to damage clips, and the metric families of which at least one member has to notice it.
+    """One way to damage clips, and the metric families in which at least one metric has to detect it.
 
     `pixel` and `time` ones work on any clip, `scene` ones need a generator that knows the truth. `shared` ones have no degrees
     on a single clip: their strength is the share of clips that they hit.

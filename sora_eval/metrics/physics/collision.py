@@ -141,7 +141,7 @@ def _velocities(a: Track, b: Track, frames: slice) -> Floats:
 
 
 def _energy(velocities: Floats, masses: Floats, pair: tuple[Track, Track], frames: slice, gravity: float) -> float:
-    """Mechanical energy a unit of mass, mean over the steps. Steps are exact velocities of their middles under gravity."""
+    """Mechanical energy per unit of mass, mean over the steps. Steps are exact velocities of their middles under gravity."""
     kinetic = np.square(velocities).sum(2) / 2  # (steps, 2)
     heights = np.stack([t.position[frames, 1] for t in pair], 1)
     potential = -gravity * (heights[1:] + heights[:-1]) / 2  # y points down
