@@ -28,7 +28,7 @@ COMMAND = "python -m docs.pages.selfcheck"
 
 def main(
     page: Annotated[Path, typer.Option(help="The page; its picture goes into images/ beside it.")] = Path("docs/selfcheck.md"),
-    out: Annotated[Path, typer.Option(help="Folder of the files; a killed selfcheck goes on from it.")] = Path("selfcheck"),
+    out: Annotated[Path, typer.Option(help="Folder of the files; a killed selfcheck resumes from it.")] = Path("selfcheck"),
 ) -> None:
     """Run the selfcheck with its defaults and write docs/selfcheck.md."""
     result = selfcheck(out=out)

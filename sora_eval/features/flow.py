@@ -53,7 +53,7 @@ class Flow:
     def __call__(self, a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Floats:
         if self.kind != "dis":
             return raft.flow(self.kind, self.weights, a, b)
-        # Made anew, since OpenCV's objects cannot be pickled; it costs microseconds.
+        # Created each time, since OpenCV's objects cannot be pickled; it costs microseconds.
         dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         gray = [cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in (a, b)]
         return np.asarray(dis.calc(gray[0], gray[1], None), np.float32)  # type: ignore[call-overload]

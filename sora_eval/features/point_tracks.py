@@ -14,7 +14,7 @@ from sora_eval.util.errors import Undefined
 POINTS = 200  # at most, of a segment
 QUALITY = 0.02  # of the best corner
 APART = 5  # px between two corners
-SEGMENT = 9  # frames; corners are found anew in the last one, so what comes into the picture is followed too
+SEGMENT = 9  # frames; corners are detected again in the last one, so that new content is tracked too
 WINDOW, LEVELS = 15, 3  # px and pyramid levels: steps of up to some 60 px are found
 LOOP = 1.0  # px between a point and where the way there and back ends
 

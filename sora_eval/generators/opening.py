@@ -25,7 +25,7 @@ class Spec:
 def read_spec(spec: str) -> Spec:
     """The parts of a spec, checked without loading a generator.
 
-    Raises GeneratorError for a kind or an option that is not known, and for what the kind can refuse by its words alone.
+    Raises GeneratorError for an unknown kind or option, and for values that the kind can reject without opening anything.
     """
     head, _, query = spec.partition("?")
     kind, _, argument = head.partition(":")

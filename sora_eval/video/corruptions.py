@@ -1,7 +1,7 @@
 """Graded damage to clips, and the trivial clips that a metric must not prefer. Pure numpy and OpenCV.
 
 A corruption has a strength from 0 (the clip itself) to 1. What is drawn at random is drawn before the strength comes in, so a
-stronger one is the weaker one and more of it. Corruptions of a scene are rendered anew with another truth, by the generator
+stronger one is the weaker one and more of it. Corruptions of a scene are rendered again with another truth, by the generator
 that knows it; those of a set hit a share of its clips.
 """
 
