@@ -13,7 +13,7 @@ from sora_eval.compare.run_data import RunData, data_of
 from sora_eval.gate.judge import gate
 from sora_eval.records.case import Prompt
 from sora_eval.records.clip import Clip
-from sora_eval.registry.metrics import REGISTRY
+from sora_eval.registry import metrics as registry
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.head import RunHead
 from sora_eval.runs.rows import AttributionRow, MetricRow, Row, SampleRow, ScoreRow, TimingRow, parsed
@@ -207,7 +207,7 @@ def _score(case: str, metric: str, value: Any, **facts: Any) -> ScoreRow:
 def _metric(metric: str, value: float | None, n: int, **facts: Any) -> MetricRow:
     """The row of all cases, of which `n` have a score."""
     declared = metric.partition(".")[0]
-    family = REGISTRY[declared].family if declared in REGISTRY else "temporal"
+    family = registry.METRICS.built_in[declared].family if declared in registry.METRICS.built_in else "temporal"
     defaults = {"slice": "all", "unit": "1", "signature": f"{metric}|made", "declared": declared, "family": family}
     return MetricRow(metric=metric, value=value, **{"n_expected": n, "n_scored": n, **defaults, **facts})
 

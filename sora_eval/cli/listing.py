@@ -15,6 +15,7 @@ class What(StrEnum):
     suites = "suites"
     metrics = "metrics"
     generators = "generators"
+    formats = "formats"
     weights = "weights"
     runs = "runs"
 
@@ -23,7 +24,7 @@ def listing(
     what: Annotated[What | None, typer.Argument(help="What to list; left out, all but runs.")] = None,
     root: Annotated[Path, typer.Option(help="Where run folders are.")] = Path("runs"),
 ) -> None:
-    """List suites, metrics, generators, weights or runs."""
+    """List suites, metrics, generators, formats of manifests, weights or runs."""
     from rich.table import Table
 
     from reports.text.tables import console as make_console
@@ -44,16 +45,29 @@ def _rows(kind: What, root: Path) -> tuple[list[tuple[str, ...]], tuple[str, ...
         suites = [load_suite(name) for name in shipped()]
         return [(s.suite.id, str(len(s.cases)), s.suite.description) for s in suites], ("name", "cases", "about")
     if kind is What.metrics:
-        from sora_eval.registry.metrics import REGISTRY
+        from sora_eval.registry.metrics import METRICS
 
         metrics: list[tuple[str, ...]] = [
-            (n, i.family, i.kind, ", ".join(i.sensitive_to) or "none of them", i.about) for n, i in REGISTRY.items()
+            (n, i.family, i.kind, ", ".join(i.sensitive_to) or "none of them", i.about) for n, i in METRICS.built_in.items()
         ]
-        return metrics, ("name", "family", "kind", "changes with", "about")
+        return metrics + [(n, "", "", "", f"of {o}") for n, o in METRICS.third_party().items()], (
+            "name",
+            "family",
+            "kind",
+            "changes with",
+            "about",
+        )
     if kind is What.generators:
         from sora_eval.registry.generators import GENERATORS
 
-        return [(i.usage.replace("[", r"\["), i.about) for i in GENERATORS.values()], ("usage", "about")
+        kinds = [(i.usage, i.about) for i in GENERATORS.built_in.values()]
+        kinds += [(name, f"of {origin}") for name, origin in GENERATORS.third_party().items()]
+        return [(usage.replace("[", r"\["), about) for usage, about in kinds], ("usage", "about")
+    if kind is What.formats:
+        from sora_eval.registry.formats import FORMATS
+
+        formats: list[tuple[str, ...]] = [(n, i.about) for n, i in FORMATS.built_in.items()]
+        return formats + [(n, f"of {o}") for n, o in FORMATS.third_party().items()], ("suffix", "about")
     if kind is What.weights:
         from sora_eval.util.weights import WEIGHTS
 

@@ -10,7 +10,7 @@ from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
 from sora_eval.suite import Suite
-from sora_eval.util.errors import SoraEvalError
+from sora_eval.util.errors import reason_of
 
 
 def request_of(case: Case, suite: Suite, seed_offset: int = 0) -> Request:
@@ -58,9 +58,3 @@ def problem_of(clip: Any, request: Request) -> str | None:
     if clip.frames.shape != expected:
         return f"found frames {clip.frames.shape}, expected {expected}"
     return None
-
-
-def reason_of(error: BaseException) -> str:
-    """An error as the reason of a row, on one line."""
-    message = " ".join(str(error).split())
-    return message if isinstance(error, SoraEvalError) else f"{type(error).__name__}: {message}"

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from sora_eval.generators.protocol import ClipSource
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
-from sora_eval.util.errors import ClipError, GeneratorError
+from sora_eval.registry.formats import FORMATS
+from sora_eval.util.errors import ClipError, GeneratorError, RegistryError
 from sora_eval.video.codec import VIDEO_SUFFIXES, read_clip
 
-MANIFESTS = ("manifest.jsonl", "manifest.csv", "manifest.parquet")
+MANIFESTS = tuple(f"manifest.{name}" for name in FORMATS.built_in)
 # VideoPhy's and T2V-CompBench's names beside our own.
 _COLUMNS = {"path": ("path", "videopath", "video_path", "file"), "prompt": ("prompt", "caption", "text")}
 
@@ -63,17 +62,18 @@ class FolderGenerator(ClipSource):
 
     @staticmethod
     def _read_manifest(path: Path) -> list[dict[str, Any]]:
-        readers: dict[str, Callable[..., pd.DataFrame]] = {
-            ".csv": pd.read_csv,
-            ".parquet": pd.read_parquet,
-            ".jsonl": lambda p: pd.read_json(p, lines=True),
-        }
-        if path.suffix not in readers:
-            raise GeneratorError(f"folder:{path}: a manifest is a {', '.join(readers)} file")
+        suffix = path.suffix[1:]
+        if suffix not in FORMATS:
+            suffixes = ", ".join(f".{name}" for name in [*FORMATS.built_in, *FORMATS.third_party()])
+            raise GeneratorError(f"folder:{path}: a manifest is a {suffixes} file")
         try:
-            table = readers[path.suffix](path)
+            read = FORMATS.load(suffix)
+        except RegistryError as error:
+            raise GeneratorError(f"folder:{path}: {error}") from error
+        try:
+            table = read(path)
         except Exception as error:
-            raise GeneratorError(f"{path} cannot be read as a {path.suffix[1:]} table: {error}") from error
+            raise GeneratorError(f"{path} cannot be read as a {suffix} table: {error}") from error
         for name, aliases in _COLUMNS.items():
             present = [c for c in aliases if c in table.columns]
             if present:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from difflib import get_close_matches
+from functools import partial
+from typing import TYPE_CHECKING
 
 from sora_eval.registry.generators import GENERATORS, GeneratorInfo
-from sora_eval.util.errors import GeneratorError
+from sora_eval.registry.targets import load_target
+from sora_eval.util.errors import GeneratorError, RegistryError, SoraEvalError, reason_of
 
 if TYPE_CHECKING:
     from sora_eval.generators.protocol import Generator
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 class Spec:
     """The parts of a spec: `KIND[:ARGUMENT][?key=value&...]`."""
 
+    kind: str
     info: GeneratorInfo
     argument: str
     options: dict[str, str]
@@ -30,9 +34,8 @@ def read_spec(spec: str) -> Spec:
     head, _, query = spec.partition("?")
     kind, _, argument = head.partition(":")
     if kind not in GENERATORS:
-        usage = "; ".join(info.usage for info in GENERATORS.values())
-        raise GeneratorError(f"generator {spec!r} is not known; expected one of: {usage}")
-    info = GENERATORS[kind]
+        raise GeneratorError(f"generator {spec!r} is not known; expected one of: {'; '.join(_usages())}{_hint(kind)}")
+    info = _info(kind)
     options: dict[str, str] = {}
     for pair in filter(None, query.split("&")):
         key, equals, value = pair.partition("=")
@@ -42,20 +45,50 @@ def read_spec(spec: str) -> Spec:
             raise GeneratorError(f"{head}: option {key!r} is not known; known: {', '.join(info.options) or 'none'}")
         options[key] = value
     if info.check:
-        _load(info.check)(argument, options)
-    return Spec(info, argument, options)
+        load_target(info.check)(argument, options)
+    return Spec(kind, info, argument, options)
 
 
 def open_generator(spec: str) -> Generator:
     """Open a generator by `KIND[:ARGUMENT][?key=value&...]`. Raises GeneratorError or WeightsError."""
     parts = read_spec(spec)
-    generator: Generator = _load(parts.info.target)(parts.argument, parts.options)
+    opener = GENERATORS.load(parts.kind)
+    if parts.kind in GENERATORS.built_in:
+        generator: Generator = opener(parts.argument, parts.options)
+        return generator
+    return _opened_by_package(spec, partial(opener, parts.argument, parts.options))
+
+
+def _opened_by_package(spec: str, opener: Callable[[], object]) -> Generator:
+    """The generator of another package's opener; whatever it raises is a GeneratorError."""
+    from sora_eval.generators.protocol import Generator
+
+    try:
+        generator = opener()
+    except SoraEvalError:
+        raise
+    except Exception as error:
+        raise GeneratorError(f"{spec} cannot be opened: {reason_of(error)}") from error
+    if not isinstance(generator, Generator):
+        expected = "a Generator of sora_eval.generators.protocol"
+        raise GeneratorError(f"{spec}: its opener returned a {type(generator).__name__}, expected {expected}")
     return generator
 
 
-def _load(target: str) -> Any:
-    module, _, function = target.partition(":")
-    return getattr(import_module(f"sora_eval.generators.{module}"), function)
+def _info(kind: str) -> GeneratorInfo:
+    try:
+        return GENERATORS.info(kind)
+    except RegistryError as error:
+        raise GeneratorError(str(error)) from error
+
+
+def _usages() -> list[str]:
+    return [*(info.usage for info in GENERATORS.built_in.values()), *GENERATORS.third_party()]
+
+
+def _hint(kind: str) -> str:
+    close = get_close_matches(kind, [*GENERATORS.built_in, *GENERATORS.third_party()], 1, 0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def with_device(spec: str, device: str | None) -> str:

@@ -4,34 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import os
-import sys
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any
 
 from sora_eval.generators.protocol import Generator
 from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
-from sora_eval.util.errors import GeneratorError
+from sora_eval.registry.targets import load_user_target
+from sora_eval.util.errors import GeneratorError, RegistryError
 
 
 def open_python(argument: str, options: dict[str, str]) -> PythonGenerator:
     spec = f"python:{argument}"
-    module_name, _, attribute = argument.partition(":")
-    if not module_name or not attribute:
+    if not all(argument.partition(":")):
         raise GeneratorError(f"{spec} is not python:MODULE:CALLABLE, for example python:my_model:generate")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # as `python -m` does: the user's module lies beside them
     try:
-        module = import_module(module_name)
-    except ImportError as error:
-        raise GeneratorError(f"{spec}: module {module_name!r} cannot be imported ({error}); is it on PYTHONPATH?") from error
-    function = getattr(module, attribute, None)
+        function = load_user_target(argument)
+    except RegistryError as error:
+        raise GeneratorError(f"{spec}: {error}") from error
     if not callable(function):
-        names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
-        raise GeneratorError(f"{spec}: {module_name} has no callable {attribute!r}; it has: {', '.join(names[:10])}")
+        raise GeneratorError(f"{spec}: {argument} is a {type(function).__name__}; expected a function")
     return PythonGenerator(spec, function)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import torch
 from torchmetrics import Metric
 
 from sora_eval.features.view import Array, ClipView, Extractor
+from sora_eval.records.bucket import Axis
 from sora_eval.records.case import Prompt
 from sora_eval.stats.set_statistic import SetStatistic
 
@@ -49,8 +50,16 @@ class ClipMetric(Metric):
 
     Subclasses set `outputs` and `signature` and implement `score`. States are float64 sums, so partial states merge
     and the order of clips does not matter.
+
+    Of a metric that `registry.metrics` does not list, the class also says its `family` in reports, what of the same content
+    does not move its scores (`invariant_to`), and whether it reads facts in `pixels`, so that it is never scored on a
+    canonical canvas. Its options are the parameters of its `__init__`, all with defaults.
     """
 
+    kind: ClassVar[str] = "per-clip"
+    family: ClassVar[str] = "custom"
+    invariant_to: ClassVar[frozenset[Axis]] = frozenset()
+    pixels: ClassVar[bool] = False
     full_state_update = False
     is_differentiable = False
     outputs: tuple[Output, ...]
@@ -93,8 +102,16 @@ class ClipMetric(Metric):
 
 
 class SetMetric(Metric):
-    """A metric of a set of clips against a reference set; its features are collected, its value is computed at the end."""
+    """A metric of a set of clips against a reference set; its features are collected, its value is computed at the end.
 
+    Subclasses set `outputs`, `signature`, `extractor`, `least` and `statistic`, and implement `compute`. What else a class
+    may declare is said at `ClipMetric`.
+    """
+
+    kind: ClassVar[str] = "set"
+    family: ClassVar[str] = "custom"
+    invariant_to: ClassVar[frozenset[Axis]] = frozenset()
+    pixels: ClassVar[bool] = False
     full_state_update = False
     is_differentiable = False
     outputs: tuple[Output, ...]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
 
 from sora_eval.metrics.base import ClipMetric, SetMetric
 from sora_eval.records.case import Prompt
-from sora_eval.registry.metrics import REGISTRY, check_options
-from sora_eval.util.errors import SoraEvalError
+from sora_eval.registry.metrics import METRICS, check_options, metric_info
+from sora_eval.util.errors import MetricError, SoraEvalError, reason_of
 
 
 @dataclass
@@ -40,10 +39,23 @@ def make_metrics(chosen: Mapping[str, Mapping[str, Any]], prompts: Iterable[Prom
 
 
 def create(name: str, options: dict[str, Any] | None = None) -> ClipMetric | SetMetric:
-    """A metric with its options; the rest keep their defaults. Raises WeightsError when a network is missing, RefusedError and
-    SuiteError for options that it cannot have."""
+    """A metric with its options; the rest keep their defaults. `name` is one of `sora-eval list metrics`, or `module:Class`.
+
+    Raises RegistryError for a name that is none, WeightsError when a network is missing, RefusedError and SuiteError for
+    options that it cannot have, MetricError where the class of a user cannot be made.
+    """
     check_options(name, options or {})
-    info = REGISTRY[name]
-    module, _, attribute = info.target.partition(":")
-    metric: ClipMetric | SetMetric = getattr(import_module(module), attribute)(**{**info.options, **(options or {})})
+    arguments = {**metric_info(name).options, **(options or {})}
+    if name in METRICS.built_in:
+        metric: ClipMetric | SetMetric = METRICS.load(name)(**arguments)
+        return metric
+    try:
+        metric = METRICS.load(name)(**arguments)
+    except SoraEvalError:
+        raise
+    except Exception as error:  # code of the user's may raise anything
+        raise MetricError(f"{name} cannot be made: {reason_of(error)}") from error
+    needed = ("signature",) if isinstance(metric, ClipMetric) else ("signature", "extractor", "least", "statistic")
+    if missing := [attribute for attribute in needed if not hasattr(metric, attribute)]:
+        raise MetricError(f"{name} has no {', '.join(missing)}; a {metric.kind} metric sets {', '.join(needed)}")
     return metric

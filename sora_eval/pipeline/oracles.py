@@ -11,7 +11,7 @@ from sora_eval.generators.protocol import Generator
 from sora_eval.metrics.create import make_metrics
 from sora_eval.pipeline.score_clip import Views, score_rows, signature_of
 from sora_eval.records.case import Case
-from sora_eval.registry.metrics import REGISTRY
+from sora_eval.registry.metrics import metric_info
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import OracleRow
 from sora_eval.suite import Suite
@@ -23,7 +23,8 @@ PREFIX = "oracle:"  # of the slices of metrics.jsonl
 
 def measured(suite: Suite) -> list[str]:
     """The metrics that oracles are scored by: those of physics that score clip by clip, which cost next to nothing."""
-    return [m for m in suite.metrics if REGISTRY[m].family == "physics" and REGISTRY[m].kind == "per-clip"]
+    infos = {name: metric_info(name) for name in suite.metrics}
+    return [name for name, info in infos.items() if info.family == "physics" and info.kind == "per-clip"]
 
 
 def score_oracles(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:

@@ -14,6 +14,7 @@ from sora_eval.generators.opening import open_generator, read_spec
 from sora_eval.generators.protocol import ClipSource, Generator
 from sora_eval.generators.shapes import check_suite
 from sora_eval.records.case import Case
+from sora_eval.registry.metrics import check_options
 from sora_eval.runs.folder import RunFolder, new_head, now, stored_suite
 from sora_eval.runs.head import GeneratorId, RunHead, Sequential
 from sora_eval.runs.rows import OracleRow, ScoreRow, TimingRow
@@ -108,7 +109,7 @@ def resume(folder: RunFolder, workers: int = 1) -> RunFolder:
 def reopen(folder: RunFolder, workers: int = 1) -> Work:
     """The work of a run that was killed. Raises RunError if the generator is not the one that started it."""
     started = folder.head.generator
-    suite = stored_suite(folder)
+    suite = _scorable(folder)
     generator = open_generator(started.spec)
     if generator.fingerprint() != started.fingerprint:
         raise RunError(
@@ -135,7 +136,7 @@ def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
     from sora_eval.pipeline.summarise import summarise
 
     folder.repair()
-    suite = stored_suite(folder)
+    suite = _scorable(folder)
     generator = open_generator(folder.head.generator.spec)
     cases = asked(folder.head, plan(suite, generator))
     folder.replace(ScoreRow, [])
@@ -144,6 +145,14 @@ def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
     score_oracles(folder, suite, cases)
     summarise(folder, suite, cases)
     return folder
+
+
+def _scorable(folder: RunFolder) -> Suite:
+    """The suite of a run that is to be scored. Raises RegistryError before anything changes where a metric's class has gone."""
+    suite = stored_suite(folder)
+    for name, options in suite.metrics.items():
+        check_options(name, options)
+    return suite
 
 
 def with_reference(suite: Suite, spec: str) -> Suite:

@@ -19,7 +19,7 @@ from sora_eval.pipeline.score_clip import Scorer
 from sora_eval.pipeline.workers import Workers
 from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
-from sora_eval.registry.metrics import REGISTRY
+from sora_eval.registry.metrics import metric_info, outputs_of
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import SampleRow, ScoreRow
 from sora_eval.suite import Suite
@@ -47,7 +47,8 @@ class _Vectors:
 
     def of(self, name: str) -> tuple[list[str], Array]:
         ids = self.ids.get(name, [])
-        return ids, np.array(self.values.get(name, []), np.float32).reshape(len(ids), -1)
+        values = np.array(self.values.get(name, []), np.float32)
+        return ids, values.reshape(len(ids), -1) if ids else np.empty((0, 0), np.float32)
 
 
 def score(folder: RunFolder, suite: Suite, cases: list[Case], source: ClipSource | None = None, workers: int = 1) -> None:
@@ -59,7 +60,7 @@ def score(folder: RunFolder, suite: Suite, cases: list[Case], source: ClipSource
     prompts = suite.prompt_list or [c.prompt for c in cases]
     samples = {row.id: row for row in folder.rows(SampleRow)}
     scored = {row.id for row in folder.rows(ScoreRow)}
-    sets = [n for n in suite.metrics if REGISTRY[n].kind == "set"] if suite.reference is not None else []
+    sets = [n for n in suite.metrics if metric_info(n).kind == "set"] if suite.reference is not None else []
     with Workers(partial(Scorer, folder, suite, prompts, source), workers) as pool:
         jobs = [(case, samples.get(case.id), case.id not in scored) for case in cases]
         vectors, broken = _Vectors(), set[str]()
@@ -72,8 +73,8 @@ def score(folder: RunFolder, suite: Suite, cases: list[Case], source: ClipSource
             broken |= result.missing
         sets = [name for name in sets if name not in broken]
         for name in sets:
-            folder.save_features(name, *vectors.of(name))
-        if sets and not all("clips" in folder.load_features(REFERENCE + name) for name in sets):
+            folder.save_features(outputs_of(name)[0], *vectors.of(name))
+        if sets and not all("clips" in folder.load_features(REFERENCE + outputs_of(name)[0]) for name in sets):
             _reference_features(folder, suite, sets, pool)
 
 
@@ -91,7 +92,13 @@ def _reference_features(folder: RunFolder, suite: Suite, sets: list[str], pool: 
         ids, values = vectors.of(name)
         buckets, clips = (np.array(column.get(name, []), np.str_) for column in (vectors.buckets, vectors.clips))
         folder.save_features(
-            REFERENCE + name, ids, values, failed=np.array(failed, np.str_), buckets=buckets, clips=clips, source=source
+            REFERENCE + outputs_of(name)[0],
+            ids,
+            values,
+            failed=np.array(failed, np.str_),
+            buckets=buckets,
+            clips=clips,
+            source=source,
         )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from sora_eval.features.view import Array, ClipView, FeatureCache
 from sora_eval.generators.protocol import ClipSource
+from sora_eval.metrics.asking import features_of, scores_of
 from sora_eval.metrics.base import ClipMetric, SetMetric
 from sora_eval.metrics.create import make_metrics
 from sora_eval.pipeline.canonical import on_canvas
@@ -17,17 +18,17 @@ from sora_eval.pipeline.generate import sample_row
 from sora_eval.records.bucket import Bucket
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
-from sora_eval.registry.metrics import REGISTRY
+from sora_eval.registry.metrics import metric_info
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import SampleRow, ScoreRow, Status
 from sora_eval.suite import Suite
-from sora_eval.util.errors import ClipError, Undefined
+from sora_eval.util.errors import ClipError, MetricError, Undefined
 from sora_eval.video.codec import read_clip
 
 
 def signature_of(name: str, metric: ClipMetric | SetMetric, suite: Suite) -> str:
     """A metric's signature in a suite: its own, and the canonical canvas where it is scored on one."""
-    canvas = suite.canonical.signature if suite.canonical and not REGISTRY[name].pixels else ""
+    canvas = suite.canonical.signature if suite.canonical and not metric_info(name).pixels else ""
     return metric.signature + canvas
 
 
@@ -72,13 +73,13 @@ class Scorer:
             clip = _read_made(self.folder, case, sample)
         views = clip if isinstance(clip, str) else Views(clip, case, self.suite, self.cache)
         rows, vectors = score_rows(case, views, self.metrics.per_clip, self.signatures) if wanted else [], {}
-        for name in self.sets:
+        for name, metric in self.sets.items():
             try:
                 vectors[name] = self._features(name, views)
-            except Undefined as reason:
-                status: Status = "error" if isinstance(views, str) else "undefined"
+            except (Undefined, MetricError) as reason:
+                status: Status = "undefined" if isinstance(reason, Undefined) and not isinstance(views, str) else "error"
                 if wanted:
-                    rows.append(_score_row(case, name, None, status, str(reason), {}, self.signatures[name]))
+                    rows.append(_score_row(case, metric.outputs[0].name, None, status, str(reason), {}, self.signatures[name]))
         return Scored(None if sample else read, rows, vectors, frozenset(self.metrics.missing))
 
     def reference(self, case: Case, clip: Clip | str) -> tuple[Case, Real]:
@@ -89,7 +90,7 @@ class Scorer:
         for name in self.sets:
             try:
                 vectors[name] = self._features(name, views)
-            except Undefined as reason:
+            except (Undefined, MetricError) as reason:
                 failed.append(f"{case.id}: {reason}")
         bucket = Bucket(clip.width, clip.height, clip.num_frames, clip.fps)
         return case, Real(vectors, tuple(failed), str(bucket), clip.sha256)
@@ -97,10 +98,7 @@ class Scorer:
     def _features(self, name: str, views: Views | str) -> Array:
         if isinstance(views, str):
             raise Undefined(f"no clip: {views}")
-        values = np.asarray(self.sets[name].features(views.of(name)), np.float32)
-        if not np.isfinite(values).all():
-            raise Undefined("the features hold NaN or infinite values")
-        return values
+        return features_of(name, self.sets[name], views.of(name))
 
 
 def score_rows(
@@ -114,9 +112,10 @@ def score_rows(
             rows += [_score_row(case, n, None, "error", f"no clip: {views}", {}, signature) for n in outputs]
             continue
         try:
-            scores = metric.score(views.of(name))
-        except Undefined as reason:
-            rows += [_score_row(case, n, None, "undefined", str(reason), {}, signature) for n in outputs]
+            scores = scores_of(name, metric, views.of(name))
+        except (Undefined, MetricError) as reason:
+            why: Status = "undefined" if isinstance(reason, Undefined) else "error"
+            rows += [_score_row(case, n, None, why, str(reason), {}, signature) for n in outputs]
             continue
         for output in outputs:
             s = scores[output]
@@ -137,7 +136,7 @@ class Views:
 
     def of(self, metric: str) -> ClipView:
         """The clip that a metric sees. Raises Undefined for a clip that does not fill the canvas."""
-        if self._canvas is None or REGISTRY[metric].pixels:
+        if self._canvas is None or metric_info(metric).pixels:
             return self._native
         if self._canonical is None:
             try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sora_eval.pipeline.generate import sample_row
@@ -14,11 +14,12 @@ from sora_eval.runs.rows import SampleRow
 
 @dataclass(frozen=True)
 class Slice:
-    """The cases of one row. `buckets` holds those of the run whose clip is known."""
+    """The cases of one row. `buckets` holds those of the run whose clip is known, `failed` those that have no clip."""
 
     label: str
     ids: Sequence[str]
     buckets: Mapping[str, Bucket]
+    failed: Collection[str] = ()
 
     def pooling(self, ids: Sequence[str], sensitive: tuple[Axis, ...]) -> Pooling:
         """The bucket columns of a row of these cases."""
@@ -29,4 +30,5 @@ def summary_slices(cases: Sequence[Case], samples: Mapping[str, SampleRow]) -> l
     """All cases, and a slice per bucket where there are several. A case without a clip belongs where it was asked for."""
     rows = [samples.get(c.id) or sample_row(c, None, "", "not generated") for c in cases]
     buckets = {r.id: r.bucket for r in rows if r.bucket is not None}
-    return [Slice(s.label, s.ids, buckets) for s in slices.slices_of(rows, ("all", "shape"))]
+    failed = {r.id for r in rows if r.status == "error"}
+    return [Slice(s.label, s.ids, buckets, failed) for s in slices.slices_of(rows, ("all", "shape"))]

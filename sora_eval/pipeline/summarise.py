@@ -13,7 +13,7 @@ from sora_eval.pipeline.slices import Slice, summary_slices
 from sora_eval.pipeline.summarise_sets import attribution_rows, set_rows
 from sora_eval.records.bucket import Axis, pooling_note
 from sora_eval.records.case import Case
-from sora_eval.registry.metrics import REGISTRY
+from sora_eval.registry.metrics import metric_info, outputs_of
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import AttributionRow, MetricRow, OracleRow, SampleRow, ScoreRow, Status, TimingRow
 from sora_eval.speed import summary as speed
@@ -34,7 +34,7 @@ def summarise(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
     attributions: list[AttributionRow] = []
     for name in suite.metrics:
         if name in metrics.missing:
-            rows.append(failed_row(name, "all", metrics.missing[name], len(cases)))
+            rows += failed_rows(name, "all", metrics.missing[name], len(cases))
             continue
         if name in metrics.per_clip:
             metric = metrics.per_clip[name]
@@ -45,9 +45,9 @@ def summarise(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
             chosen = metrics.sets[name]
             signature, sensitive = signature_of(name, chosen, suite), sensitive_to(name, suite)
             for part in slices:
-                why = why_missing([r for i, r in scores.get(name, {}).items() if i in set(part.ids)])
+                why = why_missing(part, [r for i, r in scores.get(chosen.outputs[0].name, {}).items() if i in set(part.ids)])
                 rows += set_rows(name, chosen, part, folder, why, prompt_of, signature, sensitive)
-            attributions += attribution_rows(name, chosen, folder, signature)
+            attributions += attribution_rows(chosen, folder, signature)
     rows += _oracle_rows(folder, suite, metrics, slices[0], prompt_of)
     timings = folder.rows(TimingRow)
     if suite.throughput is not None and timings:
@@ -68,28 +68,31 @@ def by_metric(rows: Sequence[ScoreRow]) -> Scores:
 
 def sensitive_to(name: str, suite: Suite) -> tuple[Axis, ...]:
     """What a metric's scores must not be pooled over silently: neither what it is invariant to nor what the canvas fixes."""
-    info = REGISTRY[name]
+    info = metric_info(name)
     fixed = suite.canonical.fixed if suite.canonical and not info.pixels else ()
     return tuple(axis for axis in info.sensitive_to if axis not in fixed)
 
 
-def failed_row(name: str, label: str, reason: str, expected: int) -> MetricRow:
-    """The row of a metric that could not be created."""
-    return MetricRow(
-        metric=name,
-        slice=label,
-        value=None,
-        status="error",
-        reason=reason,
-        n_expected=expected,
-        declared=name,
-        family=REGISTRY[name].family,
-    )
+def failed_rows(name: str, label: str, reason: str, expected: int) -> list[MetricRow]:
+    """The rows of a metric that could not be created, one per output."""
+    return [
+        MetricRow(
+            metric=output,
+            slice=label,
+            value=None,
+            status="error",
+            reason=reason,
+            n_expected=expected,
+            declared=name,
+            family=metric_info(name).family,
+        )
+        for output in outputs_of(name)
+    ]
 
 
-def why_missing(rows: Sequence[ScoreRow]) -> str:
+def why_missing(part: Slice, rows: Sequence[ScoreRow]) -> str:
     """The reasons of missing scores, the most frequent first, with their counts."""
-    counts = Counter(r.reason if r.status == "undefined" else "clips that failed" for r in rows)
+    counts = Counter("clips that failed" if r.id in part.failed else r.reason for r in rows)
     return "; ".join(f"{n} x {reason}" for reason, n in counts.most_common(3))
 
 
@@ -121,7 +124,7 @@ def clip_rows(
                 slice=part.label,
                 value=mean if scored else None,
                 status=status,
-                reason="; ".join(filter(None, [why_missing(missing), pooling_note(pooling)])),
+                reason="; ".join(filter(None, [why_missing(part, missing), pooling_note(pooling)])),
                 n_expected=len(part.ids),
                 n_scored=len(scored),
                 low=interval.low,
@@ -131,7 +134,7 @@ def clip_rows(
                 higher_is_better=output.higher_is_better,
                 signature=signature,
                 declared=name,
-                family=REGISTRY[name].family,
+                family=metric_info(name).family,
                 buckets=pooling.buckets,
                 sensitive_to=pooling.sensitive_to,
                 pooled=pooling.pooled,
@@ -155,7 +158,7 @@ def _oracle_rows(
             if metric is None:
                 continue  # its own row says why
             if unopened:
-                rows.append(failed_row(name, part.label, unopened[0], len(part.ids)))
+                rows += failed_rows(name, part.label, unopened[0], len(part.ids))
             else:
                 signature, sensitive = signature_of(name, metric, suite), sensitive_to(name, suite)
                 rows += clip_rows(name, metric, part, scores, prompt_of, signature, sensitive)

@@ -14,7 +14,7 @@ from sora_eval.metrics.base import SetMetric
 from sora_eval.pipeline.score import REFERENCE
 from sora_eval.pipeline.slices import Slice
 from sora_eval.records.bucket import Axis, pooling_note
-from sora_eval.registry.metrics import REGISTRY
+from sora_eval.registry.metrics import metric_info
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import AttributionRow, MetricRow
 from sora_eval.stats.attribution import attribution
@@ -46,20 +46,21 @@ def set_rows(
     sensitive: tuple[Axis, ...],
 ) -> list[MetricRow]:
     """The row of a set metric on one slice, and those of its further outputs. `missing` says why clips lack a vector."""
-    stored = folder.load_features(REFERENCE + name)
-    ids, generated = _vectors(folder.load_features(name), ids=set(part.ids))
+    output = metric.outputs[0]
+    stored = folder.load_features(REFERENCE + output.name)
+    ids, generated = _vectors(folder.load_features(output.name), ids=set(part.ids))
     # A bucket is compared with the clips of its own bucket; all clips with all of the reference set.
     wanted = None if part.label == "all" else {str(part.buckets[i]) for i in part.ids if i in part.buckets}
     clips, real = _vectors(stored, buckets=wanted, column="clips")
     sets = _Sets(ids, generated, clips, real)
-    pooling, output = part.pooling(ids, sensitive), metric.outputs[0]
+    pooling = part.pooling(ids, sensitive)
     reasons = [missing, pooling_note(pooling)]
     if not stored:
         reasons.append("no reference set: give one with --reference folder:PATH")
     elif len(stored["failed"]):
         reasons.append(f"reference: {len(stored['failed'])} clips left out ({stored['failed'][0]})")
     row = MetricRow(
-        metric=name,
+        metric=output.name,
         slice=part.label,
         value=None,
         status="undefined",
@@ -69,7 +70,7 @@ def set_rows(
         higher_is_better=output.higher_is_better,
         signature=f"{signature}|reference:{hash_of(clips) if stored else 'none'}",
         declared=name,
-        family=REGISTRY[name].family,
+        family=metric_info(name).family,
         buckets=pooling.buckets,
         sensitive_to=pooling.sensitive_to,
         pooled=pooling.pooled,
@@ -145,8 +146,9 @@ def _further_rows(metric: SetMetric, whole: MetricRow, reference: int | None) ->
     return rows
 
 
-def attribution_rows(name: str, metric: SetMetric, folder: RunFolder, signature: str) -> list[AttributionRow]:
+def attribution_rows(metric: SetMetric, folder: RunFolder, signature: str) -> list[AttributionRow]:
     """Decrease of a distance when each clip is left out; none where there is no distance or too few clips."""
+    name = metric.outputs[0].name
     generated, real = folder.load_features(name), folder.load_features(REFERENCE + name)
     if not metric.statistic.is_distance or not generated or not real or len(generated["ids"]) < 3 or len(real["ids"]) < 2:
         return []

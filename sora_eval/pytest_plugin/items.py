@@ -113,7 +113,7 @@ class SuiteItem(_Item):
         self.metric = metric
 
     def runtest(self) -> None:
-        from sora_eval.runs.rows import MetricRow, SampleRow
+        from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow
 
         run = self.file.run_folder()
         failed = [r for r in run.rows(SampleRow) if r.status == "error"]
@@ -133,6 +133,9 @@ class SuiteItem(_Item):
         for row in whole:
             if row.status != "ok" or row.value is None or not math.isfinite(row.value):
                 raise Failed(f"{row.metric}: {row.status}: {row.reason}")
+        names, without = {r.metric for r in rows}, {r.id for r in failed}
+        if broken := [r for r in run.rows(ScoreRow) if r.status == "error" and r.metric in names and r.id not in without]:
+            raise Failed(f"{self.metric}: {len(broken)} scores failed; {broken[0].id}: {broken[0].reason}")
         if failed:
             raise Failed(f"{self.metric}: {len(failed)} clips are missing from its {whole[0].n_expected} cases")
 

@@ -1,1 +1,1 @@
-"""What there is by name, without loading it: metrics, generators."""
+"""What there is by name, without loading it: metrics, generators, formats."""

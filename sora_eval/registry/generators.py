@@ -1,10 +1,13 @@
-"""The generators by kind. This table loads none of them."""
+"""The generators by kind: a table of those of this project, which loads none of them, and where others come from."""
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, field
+from typing import Any
 
 from sora_eval.records.capabilities import Capabilities
+from sora_eval.registry.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -19,38 +22,64 @@ class GeneratorInfo:
     capabilities: Capabilities | None = None  # of all generators of this kind that make clips; None: known when it is open
 
 
-GENERATORS: dict[str, GeneratorInfo] = {
+_BUILT_IN = {
     "reference": GeneratorInfo(
         "reference[:CHECKPOINT][?backend=torch&steps=10&guidance=2&refine=true&first_frames=1]",
         "the reference model; shipped: base, base-int8, middle, early",
-        "reference:open_reference",
+        "sora_eval.generators.reference:open_reference",
         ("backend", "device", "threads", "refine", "refine_model", "first_frames", "steps", "guidance"),
-        "reference:check_reference",
+        "sora_eval.generators.reference:check_reference",
         Capabilities(side=8, stride=4),
     ),
     "world": GeneratorInfo(
         "world",
         "the world itself: a perfect generator for prompts with facts (tracker floor)",
-        "reference:open_world",
-        check="reference:check_world",
+        "sora_eval.generators.reference:open_world",
+        check="sora_eval.generators.reference:check_world",
         capabilities=Capabilities(),
     ),
     "vae": GeneratorInfo(
         "vae[:CHECKPOINT]",
         "the world through the reference VAE and back (VAE floor)",
-        "reference:open_vae",
+        "sora_eval.generators.reference:open_vae",
         ("backend", "device", "threads"),
-        "reference:check_vae",
+        "sora_eval.generators.reference:check_vae",
         Capabilities(side=8, stride=4),
     ),
-    "folder": GeneratorInfo("folder:PATH", "real videos: a folder, or a manifest (csv, jsonl, parquet)", "folder:open_folder"),
+    "folder": GeneratorInfo(
+        "folder:PATH", "real videos: a folder, or a manifest (csv, jsonl, parquet)", "sora_eval.generators.folder:open_folder"
+    ),
     "diffusers": GeneratorInfo(
         "diffusers:ID[?device=cuda&dtype=bfloat16]",
         "a video pipeline of diffusers: a folder, or a name on the hub",
-        "diffusers:open_diffusers",
+        "sora_eval.generators.diffusers:open_diffusers",
         ("device", "dtype"),
     ),
     "python": GeneratorInfo(
-        "python:MODULE:CALLABLE", "your function: request -> frames (T, H, W, 3) uint8", "python:open_python"
+        "python:MODULE:CALLABLE",
+        "your function: request -> frames (T, H, W, 3) uint8",
+        "sora_eval.generators.python:open_python",
     ),
 }
+
+
+def info_of_opener(kind: str, target: str, opener: Any) -> GeneratorInfo:
+    """The record of a kind that a package adds: a function `open(argument, options) -> Generator`.
+
+    Attributes of the function, where they are there, say more: `usage`, `about`, `options` (their names) and `capabilities`.
+    Raises ValueError for what cannot be called, or declares what is no such thing.
+    """
+    if not callable(opener):
+        raise ValueError(f"expected a function (argument, options) that returns a generator, found {type(opener).__name__}")
+    options = getattr(opener, "options", ())
+    if isinstance(options, str) or not all(isinstance(o, str) for o in options):
+        raise ValueError(f"its options = {options!r}; expected the names of its options")
+    capabilities = getattr(opener, "capabilities", None)
+    if capabilities is not None and not isinstance(capabilities, Capabilities):
+        raise ValueError(f"its capabilities = {capabilities!r}; expected Capabilities of sora_eval.records.capabilities")
+    about = getattr(opener, "about", "") or (inspect.getdoc(opener) or "").partition("\n")[0]
+    usage = getattr(opener, "usage", f"{kind}[:ARGUMENT]")
+    return GeneratorInfo(usage, about, target, tuple(options), capabilities=capabilities)
+
+
+GENERATORS = Registry("generator", "sora_eval.generators", _BUILT_IN, info_of_opener)

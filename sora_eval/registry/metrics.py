@@ -1,39 +1,16 @@
-"""The metrics by name. This table loads none of them; `metrics.create` does."""
+"""The metrics by name: a table of those of this project, which loads none of them, and where others come from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+import re
+from collections.abc import Iterable
+from typing import Any
 
-from sora_eval.records.bucket import AXES, Axis
-from sora_eval.records.family import Family
-from sora_eval.util.errors import SuiteError
+from sora_eval.registry.metric_info import MetricInfo, info_of_class
+from sora_eval.registry.registry import Registry
+from sora_eval.util.errors import SuiteError, near
 
-
-@dataclass(frozen=True)
-class MetricInfo:
-    """What is known of a metric without loading it. `options` are the keys a suite may set, with their defaults.
-
-    `outputs` are its names in metrics.jsonl, where it has others than its own: what a gate can name.
-    """
-
-    family: Family
-    kind: Literal["per-clip", "set"]
-    target: str  # module:class
-    about: str
-    options: dict[str, Any] = field(default_factory=dict)
-    outputs: tuple[str, ...] = ()  # names of its scores, where they are several
-    # What of the same content does not move its scores; tests/sora_eval/metrics/test_invariances.py holds every declaration.
-    invariant_to: frozenset[Axis] = frozenset()
-    choices: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of options that are a word
-    pixels: bool = False  # reads facts in pixels and frames: never scored on a canonical canvas
-
-    @property
-    def sensitive_to(self) -> tuple[Axis, ...]:
-        """What its scores are not to be pooled over or compared across."""
-        return tuple(axis for axis in AXES if axis not in self.invariant_to)
-
-
+_BARE = re.compile(r"^[A-Za-z0-9_-]+$")
 _CLIP_OPTIONS = {"model": "world", "frames": 8}
 _SET_OPTIONS = {"protocol": "original", "precision": "fp32", "network": ""}
 _SET_CHOICES: dict[str, tuple[str, ...]] = {
@@ -43,7 +20,7 @@ _SET_CHOICES: dict[str, tuple[str, ...]] = {
 _FLOW_OPTIONS = {"flow": "dis", "flow_weights": ""}
 _FLOW_CHOICES: dict[str, tuple[str, ...]] = {"flow": ("dis", "raft", "raft_small")}
 
-REGISTRY: dict[str, MetricInfo] = {
+_BUILT_IN = {
     "fvd": MetricInfo(
         "distribution",
         "set",
@@ -186,12 +163,52 @@ REGISTRY: dict[str, MetricInfo] = {
     ),
 }
 
+METRICS = Registry(
+    "metric",
+    "sora_eval.metrics",
+    _BUILT_IN,
+    info_of_class,
+    hint=" (a class of your own is named MODULE:CLASS)",
+    takes_targets=True,
+)
+
+
+def metric_info(name: str) -> MetricInfo:
+    """What is known of a metric: a built-in name, one of an entry point, or `module:Class`. Raises RegistryError."""
+    return METRICS.info(name)
+
+
+def outputs_of(name: str) -> tuple[str, ...]:
+    """The names of a metric's scores: what its rows are called, and what a gate can name. Raises RegistryError."""
+    return metric_info(name).outputs or (name,)
+
+
+def check_outputs(names: Iterable[str]) -> None:
+    """Refuse metrics whose scores have one name: in rows, gates and reports they would stand for each other.
+
+    Raises SuiteError.
+    """
+    owners: dict[str, str] = {}
+    for name in names:
+        for output in outputs_of(name):
+            if (other := owners.setdefault(output, name)) != name:
+                tables = f"[metrics.{quoted(other)}] and [metrics.{quoted(name)}]"
+                raise SuiteError(f"{tables} both give {output!r}; leave one out, or rename an output of your own class")
+
 
 def check_options(name: str, options: dict[str, Any]) -> None:
-    """Refuse values that no metric of that name takes. Raises SuiteError."""
-    info = REGISTRY[name]
+    """Refuse options that no metric of that name takes. Raises SuiteError, and RegistryError for the name."""
+    info, table = metric_info(name), f"[metrics.{quoted(name)}]"
     for key, value in options.items():
+        if key not in info.options:
+            raise SuiteError(f"{table}.{key} is not an option{near(key, list(info.options))}")
+        default = info.options[key]
+        if default is not None and type(value) is not type(default):
+            raise SuiteError(f"{table}.{key} = {value!r} is {type(value).__name__}; expected {type(default).__name__}")
         if key in info.choices and value not in info.choices[key]:
-            raise SuiteError(
-                f"[metrics.{name}].{key} = {value!r} is not known; expected one of: {', '.join(info.choices[key])}"
-            )
+            raise SuiteError(f"{table}.{key} = {value!r} is not known; expected one of: {', '.join(info.choices[key])}")
+
+
+def quoted(name: str) -> str:
+    """A name as TOML writes it in a table's head."""
+    return name if _BARE.match(name) else f'"{name}"'

@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sora_eval.registry.metrics import REGISTRY
+from sora_eval.records.speed_metrics import is_speed
+from sora_eval.registry.metrics import METRICS
 
 SCHEMA_VERSION = 2
 Json = dict[str, Any]
@@ -39,12 +40,12 @@ def upgraded_row(table: str, row: Json) -> Json:
     if table == "metrics":
         label = str(row["slice"])
         declared = str(row["metric"]).partition(".")[0]
-        info = REGISTRY.get(declared)
+        info = METRICS.built_in.get(declared)
         return {
             **row,
             "slice": label.replace("floor:", "oracle:", 1) if label.startswith("floor:") else label,
-            "declared": declared if info else "",
-            "family": info.family if info else "speed",
+            "declared": "" if is_speed(declared) else declared,
+            "family": info.family if info else "speed" if is_speed(declared) else "custom",
             "statistic": statistic_of(str(row["signature"])),
         }
     return row

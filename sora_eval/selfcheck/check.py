@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sora_eval.registry.metrics import REGISTRY
+from sora_eval.registry.metrics import METRICS, check_outputs, metric_info
 from sora_eval.selfcheck.material import open_material
 from sora_eval.selfcheck.result import Result
-from sora_eval.util.errors import SelfcheckError, near
+from sora_eval.util.errors import RegistryError, SelfcheckError, SuiteError, near
 from sora_eval.video.corruptions import CORRUPTIONS
 
 
@@ -44,21 +44,24 @@ def selfcheck(
 
 def check_metrics(specs: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Options by metric, of `NAME[?option=value&...]`; all that are registered where none is named. Raises SelfcheckError."""
-    return dict(map(_read_spec, specs or REGISTRY))
+    try:
+        options = dict(map(_read_spec, specs or [*METRICS.built_in, *METRICS.third_party()]))
+        check_outputs(options)
+    except (RegistryError, SuiteError) as error:
+        raise SelfcheckError(str(error)) from error
+    return options
 
 
 def _read_spec(spec: str) -> tuple[str, dict[str, Any]]:
     name, _, query = spec.partition("?")
-    if name not in REGISTRY:
-        raise SelfcheckError(f"metric {name!r} is not known{near(name, list(REGISTRY))}")
-    defaults, options = REGISTRY[name].options, {}
+    defaults, options = metric_info(name).options, dict[str, Any]()
     for pair in filter(None, query.split("&")):
         key, _, text = pair.partition("=")
         if key not in defaults:
             raise SelfcheckError(f"metric {spec!r}: {key!r} is not an option{near(key, list(defaults))}")
         try:
             options[key] = type(defaults[key])(text)
-        except ValueError:
+        except (ValueError, TypeError):
             raise SelfcheckError(f"metric {spec!r}: {key} = {text!r}; expected {type(defaults[key]).__name__}") from None
     return name, options
 

@@ -1,7 +1,7 @@
 """What every metric claims to see, and what it is known not to see. The selfcheck holds the metrics to this table.
 
 It says what follows from a metric's definition, not all that it happens to answer to; an output without a line claims nothing.
-`CLAIMS` may be added to, as `REGISTRY` may.
+`CLAIMS` may be added to.
 
 The table was narrowed after looking at the clips of `--clips world` (seed 0 and 5) and at those of `--clips quick` (seeds 1
 and 3), so that it holds there is no independent evidence: other clips and seeds are the fairer test.

@@ -9,7 +9,7 @@ import numpy as np
 
 from sora_eval.metrics.base import ClipMetric, Output, SetMetric
 from sora_eval.metrics.create import Metrics
-from sora_eval.registry.metrics import REGISTRY
+from sora_eval.registry.metrics import METRICS, metric_info
 from sora_eval.selfcheck.claims import CLAIMS, Claim
 from sora_eval.selfcheck.material import Cell, Material
 from sora_eval.selfcheck.measure import Measured
@@ -29,7 +29,7 @@ def judge(material: Material, metrics: Metrics, seen: Measured, clips: str) -> R
     corruptions = tuple(dict.fromkeys(c.kind for c in seen.cells if c.kind in CORRUPTIONS))
     by_key = {(r.metric, r.corruption, r.strength): r for r in rows}
     summary = [
-        _response(by_key, output, REGISTRY[name].family, corruption, exact=material.exact)
+        _response(by_key, output, metric_info(name).family, corruption, exact=material.exact)
         for name, metric in instances.items()
         for output in metric.outputs
         for corruption in corruptions
@@ -40,7 +40,7 @@ def judge(material: Material, metrics: Metrics, seen: Measured, clips: str) -> R
 
 
 def _rows(name: str, metric: ClipMetric | SetMetric, output: Output, seen: Measured, n: int) -> Iterator[Row]:
-    family, kind = REGISTRY[name].family, REGISTRY[name].kind
+    info = metric_info(name)
     for cell in seen.cells:
         if isinstance(metric, SetMetric):
             value, change, effect, scored, reason = _set_value(metric, seen, cell)
@@ -56,8 +56,8 @@ def _rows(name: str, metric: ClipMetric | SetMetric, output: Output, seen: Measu
             reason = "; ".join(filter(None, [reason, _reasons(seen.reasons[key, cell])]))
         yield Row(
             output.name,
-            family,
-            kind,
+            info.family,
+            info.kind,
             output.unit,
             output.higher_is_better,
             cell.kind,
@@ -127,9 +127,9 @@ def _holds(claim: Claim | None, response: str, rows: list[Row], *, exact: bool) 
 
 
 def _complete_families(metrics: set[str]) -> set[str]:
-    """Families whose registered metrics are all among `metrics`."""
-    families = {info.family for info in REGISTRY.values()}
-    return {f for f in families if all(name in metrics for name, info in REGISTRY.items() if info.family == f)}
+    """Families whose built-in metrics are all among `metrics`."""
+    built_in = METRICS.built_in
+    return {f for f in {i.family for i in built_in.values()} if all(n in metrics for n, i in built_in.items() if i.family == f)}
 
 
 def _caught(corruption: str, summary: list[Response], complete: set[str]) -> Caught:

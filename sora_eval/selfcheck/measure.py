@@ -21,13 +21,14 @@ import numpy.typing as npt
 import torch
 
 from sora_eval.features.view import ClipView, FeatureCache
+from sora_eval.metrics.asking import features_of, scores_of
 from sora_eval.metrics.base import ClipMetric, SetMetric
 from sora_eval.metrics.create import Metrics
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
 from sora_eval.selfcheck.claims import SET_CORRUPTIONS
 from sora_eval.selfcheck.material import Cell, Material, cells_of
-from sora_eval.util.errors import SelfcheckError, SoraEvalError, Undefined
+from sora_eval.util.errors import MetricError, SelfcheckError, SoraEvalError, Undefined
 from sora_eval.util.progress import track
 from sora_eval.video.corruptions import CORRUPTIONS
 
@@ -59,7 +60,7 @@ class StoredScores:
     def scores(self, view: ClipView, metrics: dict[str, ClipMetric], cell: Cell) -> dict[str, Scores]:
         """The scores of every metric on one clip; new ones are appended in one write."""
         keys = {name: self._key(view.clip, view.case, name, m) for name, m in metrics.items()}
-        new = {keys[name]: _score(m, view) for name, m in metrics.items() if keys[name] not in self._scores}
+        new = {keys[name]: _score(name, m, view) for name, m in metrics.items() if keys[name] not in self._scores}
         if new:
             self._scores.update(new)
             row = {"id": view.case.id, "corruption": cell.kind, "strength": cell.strength, "scores": new}
@@ -75,10 +76,10 @@ class StoredScores:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
 
-def _score(metric: ClipMetric, view: ClipView) -> Scores:
+def _score(name: str, metric: ClipMetric, view: ClipView) -> Scores:
     try:
-        scores = metric.score(view)
-    except Undefined as reason:
+        scores = scores_of(name, metric, view)
+    except (Undefined, MetricError) as reason:
         return {o.name: (None, str(reason)) for o in metric.outputs}
     out: Scores = {}
     for o in metric.outputs:
@@ -113,7 +114,7 @@ def measure(
     except OSError as error:
         raise SelfcheckError(f"cannot write into {out}: {error.strerror}; choose another folder with --out") from error
     cells, cache, n = cells_of(corruptions), FeatureCache(), len(material.cases)
-    extractors = {m.extractor.signature: m for m in metrics.sets.values()}
+    extractors = {metric.extractor.signature: (name, metric) for name, metric in metrics.sets.items()}
     shown = [c for c in cells if all_sets or c.kind not in CORRUPTIONS or c.kind in SET_CORRUPTIONS]
     names = [o.name for m in metrics.per_clip.values() for o in m.outputs]
     seen = Measured(
@@ -134,11 +135,11 @@ def measure(
                     seen.values[name, cell][i] = np.nan if value is None else value
                     seen.reasons[name, cell].update([reason] if value is None else [])
             if cell in shown:
-                for signature, metric in extractors.items():
+                for signature, (name, metric) in extractors.items():
                     try:
-                        seen.vectors[signature, cell][i] = metric.features(view)
-                    except Undefined as undefined:
-                        seen.reasons[signature, cell][str(undefined)] += 1
+                        seen.vectors[signature, cell][i] = features_of(name, metric, view)
+                    except (Undefined, MetricError) as reason:
+                        seen.reasons[signature, cell][str(reason)] += 1
     if extractors:
         _see_reference(material, extractors, cache, seen.reference)
     return seen
@@ -157,12 +158,12 @@ def _one_thread() -> Iterator[None]:
 
 
 def _see_reference(
-    material: Material, extractors: dict[str, SetMetric], cache: FeatureCache, vectors: dict[str, Vectors]
+    material: Material, extractors: dict[str, tuple[str, SetMetric]], cache: FeatureCache, vectors: dict[str, Vectors]
 ) -> None:
     for i in track(range(len(material.cases)), "reference"):
-        for signature, metric in extractors.items():
+        for signature, (name, metric) in extractors.items():
             try:
-                vectors[signature][i] = metric.features(ClipView(material.reference(i), material.cases[i], cache))
+                vectors[signature][i] = features_of(name, metric, ClipView(material.reference(i), material.cases[i], cache))
             except (Undefined, SoraEvalError):  # a clip of the same shape, or the same clip, has the reason
                 continue
 

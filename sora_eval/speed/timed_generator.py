@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
-from sora_eval.generators.asking import problem_of, reason_of
+from sora_eval.generators.asking import problem_of
 from sora_eval.generators.opening import open_generator
 from sora_eval.generators.protocol import AS_A_BATCH, Generator
 from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.request import Request
 from sora_eval.util.environment import peak_bytes, reset_peak
-from sora_eval.util.errors import GeneratorError, SoraEvalError
+from sora_eval.util.errors import GeneratorError, SoraEvalError, reason_of
 from sora_eval.util.processes import begin_worker
 
 GRACE = 5.0  # seconds that a running call has to end when its process is no longer needed

@@ -10,10 +10,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from sora_eval.records.speed_metrics import SPEED_METRICS
-from sora_eval.registry.metrics import REGISTRY, check_options
+from sora_eval.registry.metrics import check_options, check_outputs, outputs_of, quoted
 from sora_eval.suite.suite import Suite
 from sora_eval.suite.tables import Axes, Canonical, Gate, Generate, Oracles, Prompts, Reference, SuiteHead, Throughput
-from sora_eval.util.errors import SoraEvalError, SuiteError, near
+from sora_eval.util.errors import RegistryError, SuiteError, near
 
 
 def shipped() -> list[str]:
@@ -43,8 +43,7 @@ def load_suite(name: str | Path) -> Suite:
         raise SuiteError(f"{path}: [oracles] are made of the suite's own prompts; add [prompts] and [axes], or leave them out")
     if not suite.metrics and suite.throughput is None:
         raise SuiteError(f"{path}: neither [metrics.*] nor [throughput]: the suite would measure nothing")
-    for metric, options in suite.metrics.items():
-        _check_metric(path, metric, options)
+    _check_metrics(suite)
     for metric in suite.gates:
         _check_gate(suite, metric)
     suite.prompt_list  # noqa: B018  (a broken prompt file is an error of the suite)
@@ -58,33 +57,27 @@ def gates_of(suite: Suite, fingerprint: str) -> dict[str, Gate]:
     return suite.gates
 
 
-def _check_metric(path: Path, metric: str, options: dict[str, Any]) -> None:
-    if metric not in REGISTRY:
-        raise SuiteError(f"{path}: [metrics.{metric}] is not a metric{near(metric, list(REGISTRY))}")
-    known = REGISTRY[metric].options
-    for key, value in options.items():
-        if key not in known:
-            raise SuiteError(f"{path}: [metrics.{metric}].{key} is not an option{near(key, list(known))}")
-        if type(value) is not type(known[key]):
-            expected = type(known[key]).__name__
-            raise SuiteError(f"{path}: [metrics.{metric}].{key} = {value!r} is {type(value).__name__}; expected {expected}")
+def _check_metrics(suite: Suite) -> None:
+    for metric, options in suite.metrics.items():
+        try:
+            check_options(metric, options)
+        except SuiteError as error:
+            raise SuiteError(f"{suite.path}: {error}") from error
+        except RegistryError as error:
+            raise SuiteError(f"{suite.path}: [metrics.{quoted(metric)}]: {error}") from error
     try:
-        check_options(metric, options)
-    except SoraEvalError as error:
-        raise SuiteError(f"{path}: {error}") from error
+        check_outputs(suite.metrics)
+    except SuiteError as error:
+        raise SuiteError(f"{suite.path}: {error}") from error
 
 
 def _check_gate(suite: Suite, metric: str) -> None:
-    known = [o for name in suite.metrics for o in REGISTRY[name].outputs or (name,)]
+    known = [o for name in suite.metrics for o in outputs_of(name)]
     if suite.throughput is not None:
         known += SPEED_METRICS
     if metric in known or (suite.throughput is not None and metric.startswith("latency.")):
         return
-    raise SuiteError(f"{suite.path}: [gates.{_quoted(metric)}] is not measured by this suite{near(metric, known)}")
-
-
-def _quoted(name: str) -> str:
-    return f'"{name}"' if "." in name else name
+    raise SuiteError(f"{suite.path}: [gates.{quoted(metric)}] is not measured by this suite{near(metric, known)}")
 
 
 def _explain(problem: Any) -> str:
@@ -111,5 +104,5 @@ def _explain(problem: Any) -> str:
         return f"{where} is missing"
     message = problem["msg"].removeprefix("Value error, ")
     if isinstance(problem["input"], dict):  # a rule about the whole table
-        return f"[{'.'.join(map(_quoted, location))}]: {message}"
+        return f"[{'.'.join(map(quoted, location))}]: {message}"
     return f"{where} = {problem['input']!r}: {message[0].lower()}{message[1:]}"

@@ -14,6 +14,10 @@ class SoraEvalError(Exception):
     """Says what was found, what was expected and how to mend it."""
 
 
+class RegistryError(SoraEvalError):
+    """The name of a metric, generator or format that is unknown, stands for two things, or cannot be loaded."""
+
+
 class SuiteError(SoraEvalError):
     """A suite file that cannot be used."""
 
@@ -46,5 +50,15 @@ class RefusedError(SoraEvalError):
     """A number that was asked for and would mislead; the message says why, and what to use instead."""
 
 
+class MetricError(SoraEvalError):
+    """A metric of the user's that broke on a clip; the message is the reason of its rows."""
+
+
 class Undefined(Exception):
     """A score that has no value on this clip; the message is the reason of its row."""
+
+
+def reason_of(error: BaseException) -> str:
+    """An error as the reason of a row, on one line."""
+    message = " ".join(str(error).split())
+    return message if isinstance(error, SoraEvalError) else f"{type(error).__name__}: {message}"

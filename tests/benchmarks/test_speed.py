@@ -25,7 +25,7 @@ from sora_eval.generators.opening import open_generator
 from sora_eval.metrics.base import ClipMetric
 from sora_eval.pipeline.generate import generate
 from sora_eval.pipeline.score_clip import Scorer
-from sora_eval.registry.metrics import REGISTRY
+from sora_eval.registry.metrics import METRICS
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import SampleRow, ScoreRow
 from sora_eval.stats.attribution import attribution
@@ -133,7 +133,7 @@ def test_overhead(benchmark, tmp_path, monkeypatch):
     (tmp_path / "p.jsonl").write_text("".join(json.dumps(p) + "\n" for p in prompts))
     head = '[suite]\nid = "all"\n[prompts]\nfile = "p.jsonl"\n[axes]\nshapes = ["48x48"]\nframes = [17]\n'
     (tmp_path / "all.toml").write_text(
-        head + '[reference]\ngenerator = "world"\n' + "".join(f"[metrics.{n}]\n" for n in REGISTRY)
+        head + '[reference]\ngenerator = "world"\n' + "".join(f"[metrics.{n}]\n" for n in METRICS.built_in)
     )
     suite = load_suite(tmp_path / "all.toml")
     i3d.session()  # the network is loaded before the cache is an empty one

@@ -91,7 +91,7 @@ def test_failed_cases_exit_12(workspace):
         (("run", "small.toml", "-g", "reference?device=cuda"), "device 'cuda' was asked for"),
         (("run", "small.toml", "-g", "python:my_generator"), "is not python:MODULE:CALLABLE"),
         (("run", "small.toml", "-g", "python:gone:f"), "module 'gone' cannot be imported"),
-        (("run", "small.toml", "-g", "python:my_generator:draw"), "has no callable 'draw'; it has:"),
+        (("run", "small.toml", "-g", "python:my_generator:draw"), "my_generator has no 'draw'; it has:"),
         (("run", "videos", "-g", "folder:empty"), "holds no video"),
         (("run", "small.toml", "-g", "world", "--out", "small.toml"), "cannot write runs into small.toml"),
         (("run", "--resume", "gone"), "0 runs in ./runs start with it"),

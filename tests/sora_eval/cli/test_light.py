@@ -33,7 +33,7 @@ json.dump(outcomes, sys.stdout)
 WORKS = [
     ("--help",),
     *((verb, "--help") for verb in ("run", "bench", "gate", "selfcheck", "error-rates", "history")),
-    *(("list", what) for what in ("suites", "metrics", "generators", "weights", "runs")),
+    *(("list", what) for what in ("suites", "metrics", "generators", "formats", "weights", "runs")),
     ("list",),
     ("validate", "quick"),
     ("validate", "throughput"),
@@ -47,6 +47,8 @@ WORDS = [  # refused by words alone: nothing is computed
     ("run",),
     ("run", "metric.toml"),
     ("run", "option.toml"),
+    ("run", "class.toml"),
+    ("validate", "class.toml"),
     ("run", "shape.toml"),
     ("validate", "shape.toml"),
     ("run", "quick", "-g", "magic"),
@@ -104,6 +106,7 @@ def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("light")
     (root / "prompts.jsonl").write_text('{"id": "a", "text": "a red circle"}\n')
     (root / "metric.toml").write_text(SUITE.replace("clip_score", "clip_scor"))
+    (root / "class.toml").write_text(SUITE.replace("clip_score", '"gone:Metric"'))
     (root / "option.toml").write_text(SUITE + "modl = 'world'\n")
     (root / "shape.toml").write_text(SUITE.replace("frames = [9]", "frames = [10]"))
     return root
@@ -133,4 +136,6 @@ def test_the_kinds_that_declare_their_shapes_and_options_are_as_they_say():
     for spec in ("reference", "world", "vae"):
         declared = read_spec(spec).info.capabilities
         assert declared == open_generator(spec).capabilities
-    assert all(info.capabilities is None for kind, info in GENERATORS.items() if kind not in ("reference", "world", "vae"))
+    assert all(
+        info.capabilities is None for kind, info in GENERATORS.built_in.items() if kind not in ("reference", "world", "vae")
+    )

@@ -11,13 +11,13 @@ from sora_eval.features.fvd_protocols import FVD_PROTOCOLS
 from sora_eval.features.i3d import VideoFeatures
 from sora_eval.features.video_network import NetworkFile
 from sora_eval.metrics.create import create
-from sora_eval.registry.metrics import REGISTRY
+from sora_eval.registry.metrics import METRICS
 from sora_eval.util.errors import RefusedError, Undefined, WeightsError
 from sora_eval.util.weights import sha256_file
 from tests.conftest import view_of
 from tests.sora_eval.conftest import write_network
 
-SETS = [n for n, i in REGISTRY.items() if i.kind == "set"]
+SETS = [n for n, i in METRICS.built_in.items() if i.kind == "set"]
 
 
 def means(frames, protocol="original"):

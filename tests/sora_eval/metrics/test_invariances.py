@@ -13,7 +13,7 @@ from reference_model.world import ObjectFacts
 from sora_eval.metrics.base import ClipMetric
 from sora_eval.metrics.create import create
 from sora_eval.records.bucket import AXES
-from sora_eval.registry.metrics import REGISTRY
+from sora_eval.registry.metrics import METRICS
 from tests.conftest import view_of, world_clip
 
 MOVED = 0.05
@@ -83,12 +83,12 @@ def moved(name, change):
 
 
 @pytest.mark.parametrize("change", AXES)
-@pytest.mark.parametrize("name", [n for n, i in REGISTRY.items() if not i.pixels])
+@pytest.mark.parametrize("name", [n for n, i in METRICS.built_in.items() if not i.pixels])
 def test_declarations_are_true_and_complete(name, change):
-    known = REGISTRY[name].invariant_to
-    if REGISTRY[name].kind == "set" and name != "fvd":
+    known = METRICS.built_in[name].invariant_to
+    if METRICS.built_in[name].kind == "set" and name != "fvd":
         # They share FVD's vectors, and a check of them costs I3D.
-        assert known == REGISTRY["fvd"].invariant_to
+        assert known == METRICS.built_in["fvd"].invariant_to
         return
     how_far = moved(name, change)
     if change in known:
@@ -97,7 +97,7 @@ def test_declarations_are_true_and_complete(name, change):
         assert how_far > MOVED, f"{name} does not declare {change} and moves by {how_far:.2f} spreads only"
 
 
-@pytest.mark.parametrize("name", [n for n, i in REGISTRY.items() if i.pixels])
+@pytest.mark.parametrize("name", [n for n, i in METRICS.built_in.items() if i.pixels])
 def test_what_reads_facts_in_pixels_declares_nothing(name):
-    assert REGISTRY[name].invariant_to == frozenset()
-    assert REGISTRY[name].sensitive_to == AXES
+    assert METRICS.built_in[name].invariant_to == frozenset()
+    assert METRICS.built_in[name].sensitive_to == AXES

@@ -15,7 +15,7 @@ from sora_eval.metrics.create import create
 from sora_eval.metrics.temporal import consistency, temporal_flickering
 from sora_eval.metrics.text import clip_score, retrieval_rank
 from sora_eval.records.case import Prompt
-from sora_eval.registry.metrics import REGISTRY
+from sora_eval.registry.metrics import METRICS
 from sora_eval.util.errors import Undefined, WeightsError
 from sora_eval.util.weights import world_clip as world_clip_folder
 from tests.conftest import view_of, world_clip
@@ -37,11 +37,11 @@ def views():
     return out
 
 
-@pytest.mark.parametrize("name", list(REGISTRY))
+@pytest.mark.parametrize("name", list(METRICS.built_in))
 def test_every_metric_says_what_it_is(name):
     metric = create(name)
     assert metric.signature.startswith(name.split(".")[0])
-    assert isinstance(metric, ClipMetric if REGISTRY[name].kind == "per-clip" else SetMetric)
+    assert isinstance(metric, ClipMetric if METRICS.built_in[name].kind == "per-clip" else SetMetric)
     assert metric.higher_is_better == metric.outputs[0].higher_is_better
     for output in metric.outputs:
         assert output.name.split(".")[0] == name

@@ -13,12 +13,12 @@ from reference_model.world.prompts import sample_prompts
 from sora_eval.metrics.base import ClipMetric
 from sora_eval.metrics.create import create
 from sora_eval.pipeline import run as evaluate
-from sora_eval.registry.metrics import REGISTRY
+from sora_eval.registry.metrics import METRICS
 from sora_eval.runs.rows import AttributionRow, MetricRow, ScoreRow
 from sora_eval.suite import load_suite
 from tests.conftest import view_of, world_clip
 
-SETS = [n for n, i in REGISTRY.items() if i.kind == "set"]
+SETS = [n for n, i in METRICS.built_in.items() if i.kind == "set"]
 COLOURS = ("red", "blue", "green", "yellow", "magenta", "cyan")
 
 
@@ -64,7 +64,7 @@ def same(metric, other):
 
 
 # physics_iq needs real takes beside its clips: test_physics_iq.py has its own test of this.
-@pytest.mark.parametrize("name", [n for n in REGISTRY if n != "physics_iq"])
+@pytest.mark.parametrize("name", [n for n in METRICS.built_in if n != "physics_iq"])
 def test_batches_order_merging_and_pickling_change_nothing(name, views, network):
     whole = fill(fresh(name, views, network), views, 1)
     assert torch.isfinite(whole.compute()).any()
@@ -84,7 +84,7 @@ def test_batches_order_merging_and_pickling_change_nothing(name, views, network)
     same(whole, fill(again, views, 3))
 
 
-@pytest.mark.parametrize("name", [n for n, i in REGISTRY.items() if i.kind == "per-clip" and n != "physics_iq"])
+@pytest.mark.parametrize("name", [n for n, i in METRICS.built_in.items() if i.kind == "per-clip" and n != "physics_iq"])
 def test_a_per_clip_metric_is_the_mean_of_its_scores(name, views, network):
     metric = fill(fresh(name, views, network), views, 1)
     scores = [metric.score(v) for v in views]
@@ -111,7 +111,8 @@ def test_workers_change_nothing_and_rows_keep_the_order_of_the_plan(tmp_path, mo
     prompts = sample_prompts(5, 3)
     (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(p) + "\n" for p in prompts))
     tables = "".join(
-        f"[metrics.{n}]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in options(n, network).items()) for n in REGISTRY
+        f"[metrics.{n}]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in options(n, network).items())
+        for n in METRICS.built_in
     )
     (tmp_path / "all.toml").write_text(textwrap.dedent(SUITE) + tables)
     monkeypatch.setenv("SORA_EVAL_CACHE", str(tmp_path / "cache-1"))

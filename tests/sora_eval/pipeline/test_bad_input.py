@@ -8,15 +8,15 @@ import pytest
 from sora_eval.metrics.create import create
 from sora_eval.pipeline import run as evaluate
 from sora_eval.records.clip import Clip
-from sora_eval.registry.metrics import REGISTRY
+from sora_eval.registry.metrics import METRICS
 from sora_eval.runs.rows import AttributionRow, MetricRow
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import SuiteError, Undefined
 from sora_eval.video.codec import write_clip
 from tests.conftest import view_of
 
-TEMPORAL = [n for n, i in REGISTRY.items() if i.family == "temporal"]
-SETS = [n for n, i in REGISTRY.items() if i.kind == "set"]
+TEMPORAL = [n for n, i in METRICS.built_in.items() if i.family == "temporal"]
+SETS = [n for n, i in METRICS.built_in.items() if i.kind == "set"]
 
 
 @pytest.mark.parametrize("name", TEMPORAL)

@@ -11,7 +11,8 @@ from reference_model.world import ObjectFacts
 from sora_eval.cli import app
 from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.records.clip import Clip
-from sora_eval.registry.metrics import REGISTRY, MetricInfo
+from sora_eval.registry.metric_info import MetricInfo
+from sora_eval.registry.metrics import METRICS
 from sora_eval.selfcheck import measure as measuring
 from sora_eval.selfcheck.check import selfcheck as check
 from sora_eval.selfcheck.claims import CLAIMS, SET_CORRUPTIONS, Claim
@@ -65,11 +66,13 @@ def test_every_claim_is_about_what_exists():
     outputs = {o for o, _ in CLAIMS}
     assert {c for _, c in CLAIMS} <= set(CORRUPTIONS)
     assert set(SET_CORRUPTIONS) <= set(CORRUPTIONS)
-    assert {name.partition(".")[0] for name in outputs} <= set(REGISTRY)
+    assert {name.partition(".")[0] for name in outputs} <= set(METRICS.built_in)
     assert all(c.why for c in CLAIMS.values())
     # Every metric claims something, and every corruption is claimed by a family that should catch it.
     for name, corruption in CORRUPTIONS.items():
-        families = {REGISTRY[o.partition(".")[0]].family for o, c in CLAIMS if c == name and not CLAIMS[o, c].blind_spot}
+        families = {
+            METRICS.built_in[o.partition(".")[0]].family for o, c in CLAIMS if c == name and not CLAIMS[o, c].blind_spot
+        }
         assert families & set(corruption.caught_by), name
 
 
@@ -100,7 +103,7 @@ class Deaf(ClipMetric):
 
 @pytest.fixture
 def deaf(monkeypatch):
-    monkeypatch.setitem(REGISTRY, "deaf", MetricInfo("temporal", "per-clip", f"{__name__}:Deaf", "a broken metric"))
+    monkeypatch.setitem(METRICS.built_in, "deaf", MetricInfo("temporal", "per-clip", f"{__name__}:Deaf", "a broken metric"))
     monkeypatch.setitem(CLAIMS, ("deaf", "flicker"), Claim("worse", "it says so"))
 
 
@@ -144,7 +147,7 @@ def test_world_clips_end_to_end_and_a_killed_one_goes_on(tmp_path, monkeypatch):
     (out / "scores.jsonl").write_bytes(b"".join(lines[:-3]) + lines[-3][:20])
     scored = []
     real = measuring._score
-    monkeypatch.setattr(measuring, "_score", lambda metric, view: scored.append(1) or real(metric, view))
+    monkeypatch.setattr(measuring, "_score", lambda *asked: scored.append(1) or real(*asked))
     assert selfcheck(*arguments).exit_code == 0
     assert 0 < len(scored) <= 6
     assert json.loads((out / "selfcheck.json").read_text()) == data

@@ -311,8 +311,8 @@ def test_what_cannot_be_opened_in_a_process_says_why_and_leaves_none(workspace):
     before = active_children()
     for spec, reason in (
         ("python:dies:generate", "the process of python:dies:generate ended with 3 before the generator was open"),
-        ("python:odd:generate", "python:odd:generate: Odd: never read elsewhere"),
-        ("python:my_generator:generat", "python:my_generator:generat: my_generator has no callable"),
+        ("python:odd:generate", "python:odd:generate: module 'odd' fails while it is imported: Odd: never read elsewhere"),
+        ("python:my_generator:generat", "python:my_generator:generat: my_generator has no 'generat'; did you mean 'generate'"),
     ):
         with pytest.raises(GeneratorError, match=f"^{reason}"):
             IsolatedGenerator(spec)

@@ -7,7 +7,7 @@ import pytest
 
 from sora_eval.pipeline.run import plan
 from sora_eval.records.capabilities import Capabilities
-from sora_eval.registry.metrics import REGISTRY
+from sora_eval.registry.metrics import METRICS
 from sora_eval.suite import Suite, gates_of, load_suite, shipped
 from sora_eval.util.errors import SuiteError
 
@@ -22,10 +22,10 @@ def test_shipped_suites_are_valid(name):
 
 
 def test_quick_measures_all_four_families_and_speed():
-    from sora_eval.registry.metrics import REGISTRY
+    from sora_eval.registry.metrics import METRICS
 
     suite = load_suite("quick")
-    assert {REGISTRY[m].family for m in suite.metrics} == {"distribution", "text", "temporal", "physics"}
+    assert {METRICS.built_in[m].family for m in suite.metrics} == {"distribution", "text", "temporal", "physics"}
     assert suite.throughput is not None
 
 
@@ -75,12 +75,12 @@ def test_gates_are_declared_by_metric_and_change_no_fingerprint(workspace):
         gates_of(gated, "another")
 
 
-@pytest.mark.parametrize("name", sorted(REGISTRY))
+@pytest.mark.parametrize("name", sorted(METRICS.built_in))
 def test_the_registry_knows_the_outputs_that_a_gate_can_name(name):
     """Read from the class, so that no weights are needed."""
-    module, _, attribute = REGISTRY[name].target.partition(":")
+    module, _, attribute = METRICS.built_in[name].target.partition(":")
     outputs = getattr(importlib.import_module(module), attribute).outputs
-    assert (REGISTRY[name].outputs or (name,)) == tuple(o.name for o in outputs)
+    assert (METRICS.built_in[name].outputs or (name,)) == tuple(o.name for o in outputs)
 
 
 def test_a_suite_survives_its_json(workspace):
@@ -99,7 +99,7 @@ BAD = [
     (
         "[metrics.clip_score]",
         "[metrics.clip_scor]",
-        r"\[metrics.clip_scor\] is not a metric; did you mean 'clip_score'",
+        r"\[metrics.clip_scor\]: metric 'clip_scor' is not known; did you mean 'clip_score'",
     ),
     ("[metrics.clip_score]", "[metrics.clip_score]\nframes = 2.5", r"frames = 2.5 is float; expected int"),
     ("[metrics.clip_score]", "[metrics.clip_score]\nmodle = 'x'", r"modle is not an option; did you mean 'model'"),

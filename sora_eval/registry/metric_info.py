@@ -1,0 +1,89 @@
+"""What is known of a metric: written down for those of this project, read from the class for those of a user or a package."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sora_eval.records.bucket import AXES, Axis
+from sora_eval.records.speed_metrics import is_speed
+
+_OUTPUT = re.compile(r"^[A-Za-z0-9._-]+$")  # a name of files and of gates
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """What is known of a metric without loading it. `options` are the keys a suite may set, with their defaults.
+
+    `outputs` are its names in metrics.jsonl, where it has others than its own: what a gate can name.
+    """
+
+    family: str
+    kind: Literal["per-clip", "set"]
+    target: str  # module:class
+    about: str
+    options: dict[str, Any] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()  # names of its scores, where they are several
+    # What of the same content does not move its scores; tests/sora_eval/metrics/test_invariances.py holds every declaration.
+    invariant_to: frozenset[Axis] = frozenset()
+    choices: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of options that are a word
+    pixels: bool = False  # reads facts in pixels and frames: never scored on a canonical canvas
+
+    @property
+    def sensitive_to(self) -> tuple[Axis, ...]:
+        """What its scores are not to be pooled over or compared across."""
+        return tuple(axis for axis in AXES if axis not in self.invariant_to)
+
+
+def info_of_class(name: str, target: str, loaded: Any) -> MetricInfo:
+    """The record of a metric that this project does not list, from what its class declares.
+
+    `ClipMetric` and `SetMetric` of `metrics.base` say what that is. Raises ValueError for what is no such class, or declares
+    what no metric can have.
+    """
+    kind = getattr(loaded, "kind", None) if inspect.isclass(loaded) else None
+    if kind not in ("per-clip", "set"):
+        raise ValueError("expected a class that derives from ClipMetric or SetMetric of sora_eval.metrics.base")
+    if missing := sorted(getattr(loaded, "__abstractmethods__", ())):
+        raise ValueError(f"it does not implement {', '.join(missing)}")
+    unknown = [axis for axis in loaded.invariant_to if axis not in AXES]
+    if unknown:
+        raise ValueError(f"invariant_to names {unknown[0]!r}; expected some of: {', '.join(AXES)}")
+    if not isinstance(loaded.family, str) or loaded.family in ("", "speed"):
+        raise ValueError(f"family = {loaded.family!r}; expected a word, for example 'temporal' ('speed' is that of timings)")
+    return MetricInfo(
+        loaded.family,
+        kind,
+        target,
+        (inspect.getdoc(loaded) or name).splitlines()[0],
+        _options(loaded),
+        _outputs(loaded),
+        frozenset(loaded.invariant_to),
+        pixels=bool(loaded.pixels),
+    )
+
+
+def _options(metric: type) -> dict[str, Any]:
+    """The parameters of its `__init__`, with their defaults."""
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    parameters = [p for p in inspect.signature(metric).parameters.values() if p.kind in named]
+    if required := [p.name for p in parameters if p.default is p.empty]:
+        raise ValueError(f"{required[0]!r} of its __init__ has no default; every option of a metric has one")
+    return {p.name: p.default for p in parameters}
+
+
+def _outputs(metric: Any) -> tuple[str, ...]:
+    outputs = getattr(metric, "outputs", ())
+    names = tuple(getattr(output, "name", None) for output in outputs) if isinstance(outputs, tuple) else ()
+    if not names or not all(isinstance(n, str) for n in names):
+        raise ValueError("it declares no outputs; expected a tuple of Output of sora_eval.metrics.base")
+    if len(set(names)) < len(names):
+        raise ValueError(f"two of its outputs have one name: {', '.join(map(str, names))}")
+    for output in map(str, names):
+        if not _OUTPUT.match(output):
+            raise ValueError(f"its output {output!r} may have letters, digits, '.', '_' and '-' only")
+        if is_speed(output):
+            raise ValueError(f"its output {output!r} is a name of the throughput sweep; choose another")
+    return tuple(map(str, names))

@@ -1,0 +1,49 @@
+"""Loads what `module:object` names: of this project as it is, of a user with every failure as one message."""
+
+from __future__ import annotations
+
+import os
+import sys
+from difflib import get_close_matches
+from functools import reduce
+from importlib import import_module
+from typing import Any
+
+from sora_eval.util.errors import RegistryError, reason_of
+
+
+def load_target(target: str) -> Any:
+    """The object that `module:object` names. For targets of this project: what goes wrong here is a bug."""
+    module, _, attribute = target.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def load_user_target(target: str, *, installed: bool = False) -> Any:
+    """The object that a user's `module:object` names; unless it is `installed`, the working folder is importable, as under
+    `python -m`.
+
+    Raises RegistryError where the module cannot be imported, whatever it raises, or has no such object.
+    """
+    module_name, _, attribute = target.partition(":")
+    if not module_name or not attribute:
+        raise RegistryError(f"{target!r} is not MODULE:NAME, for example 'my_module:my_name'")
+    if not installed and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        module = import_module(module_name)
+    except ImportError as error:
+        fix = "reinstall its package" if installed else "it must lie in the working folder or on PYTHONPATH"
+        raise RegistryError(f"module {module_name!r} cannot be imported ({error}); {fix}") from error
+    except (Exception, SystemExit) as error:  # code of the user's may do anything
+        raise RegistryError(f"module {module_name!r} fails while it is imported: {reason_of(error)}; fix the module") from error
+    try:
+        return reduce(getattr, attribute.split("."), module)
+    except AttributeError:
+        raise RegistryError(f"{module_name} has no {attribute!r}{_hint(attribute, module)}") from None
+
+
+def _hint(attribute: str, module: Any) -> str:
+    """The nearest public name that the module defines, or the first ones."""
+    names = [n for n, v in vars(module).items() if not n.startswith("_") and getattr(v, "__module__", "") == module.__name__]
+    close = get_close_matches(attribute, names, 1, 0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; it has: {', '.join(names[:10]) or 'nothing'}"
