@@ -24,7 +24,7 @@ def train(
         str,
         typer.Option(help="tiny (seconds), base (shipped; about an hour of 2 cores), long (four times the tokens) or large."),
     ] = "base",
-    out: Annotated[Path | None, typer.Option(help="Working folder; started again, it goes on where it was.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Working folder; started again, it resumes where it was.")] = None,
     stages: Annotated[str, typer.Option(help="Comma-separated: collect,caption,refine,compress,train,clip,export.")] = "",
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves it to torch.")] = 0,
     shared: Annotated[
@@ -32,7 +32,7 @@ def train(
         typer.Option("--shared", help="Others use the machine too: fewer threads are tried now and then."),
     ] = False,
     start: Annotated[
-        str, typer.Option(help="Go on from this checkpoint: its VAE and language networks are kept, its DiT trains further.")
+        str, typer.Option(help="Continue from this checkpoint: its VAE and language networks are kept, its DiT trains further.")
     ] = "",
     new_dit: Annotated[
         bool, typer.Option("--new-dit", help="With --start: the DiT and its text encoder start from nothing all the same.")
@@ -74,7 +74,7 @@ def sample(
     refine: Annotated[bool, typer.Option("--refine", help="Make the prompts dense first.")] = False,
     out: Annotated[Path, typer.Option(help="A .gif, or a .png of the frames side by side.")] = Path("sample.gif"),
 ) -> None:
-    """Make clips from prompts and write them as one picture, a row a prompt."""
+    """Make clips from prompts and write them as one picture, one row per prompt."""
     import numpy as np
     from PIL import Image
 
@@ -106,7 +106,9 @@ def export(
     source: Annotated[Path, typer.Option(help="The working folder of `train`.")] = Path("work/base"),
     checkpoint: Annotated[
         list[str] | None,
-        typer.Option(help="Instead of a training: the weights of this checkpoint (a shipped name or a folder), exported anew."),
+        typer.Option(
+            help="Instead of a training: the weights of this checkpoint (a shipped name or a folder), exported again."
+        ),
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="With --checkpoint: NAME-int8 too.")] = False,
     out: Annotated[Path, typer.Option(help="Gets a folder a checkpoint, shared/ and, of a training, clip/.")] = Path(
@@ -189,7 +191,7 @@ def _verbs() -> None:
 
 
 def main() -> None:
-    """Run the command line; errors that a user can mend are one message and exit code 2."""
+    """Run the command line; errors that a user can fix are one message and exit code 2."""
     try:
         app(standalone_mode=True)
     except ReferenceModelError as error:

@@ -202,9 +202,9 @@ def _explain(problem: Any, where: str) -> str:
     *tables, key = map(str, problem["loc"])
     if problem["type"] == "unexpected_keyword_argument":
         table = getattr(ModelConfig(), tables[0]) if tables else ModelConfig()
-        known = [f.name for f in fields(table)]
-        near = get_close_matches(key, known, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
+        names = [f.name for f in fields(table)]
+        near = get_close_matches(key, names, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(names)}"
         return f"{'.'.join([where, *tables])}: unknown key {key!r}{hint}"
     message = f"{problem['msg'][0].lower()}{problem['msg'][1:]}"
     return f"{'.'.join([where, *tables, key])}: found {problem['input']!r}, {message}"

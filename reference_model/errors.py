@@ -1,5 +1,5 @@
-"""The one base class of errors that a user can mend."""
+"""The one base class of errors that a user can fix."""
 
 
 class ReferenceModelError(Exception):
-    """Says what was found, what was expected and how to mend it; the command line prints it without a traceback."""
+    """States what was found, what was expected and how to fix it; the command line prints it without a traceback."""

@@ -47,11 +47,11 @@ def train(config: ModelConfig, folder: Path, chosen: tuple[str, ...] | None = No
 
 
 def start_from(checkpoint: str, folder: Path, *, new_dit: bool = False) -> None:
-    """Prepare a training that goes on from a finished checkpoint.
+    """Prepare a training that continues from a finished checkpoint.
 
     Its VAE, recaptioner and refiner count as trained; the DiT and its text encoder start from its weights. The other rungs
     of its ladder stay what they are: only `base` and `base-int8` are exported. With `new_dit` the DiT and the text encoder
-    start from nothing, on the latents of that VAE, and the whole ladder is made anew.
+    start from nothing, on the latents of that VAE, and the whole ladder is trained again.
     """
     source = backends.resolve(checkpoint)
     files = backends.component_files(source)
@@ -68,8 +68,8 @@ def start_from(checkpoint: str, folder: Path, *, new_dit: bool = False) -> None:
         state: dict[str, Tensor] = {}
         for component, prefix in components.items():
             weights = backends.weights_of(files[component])
-            known = build(load_config(source / "config.json"))[component].state_dict()
-            state |= {prefix + k.removeprefix("vae."): torch.from_numpy(weights[k]) for k in known if k in weights}
+            names = build(load_config(source / "config.json"))[component].state_dict()
+            state |= {prefix + k.removeprefix("vae."): torch.from_numpy(weights[k]) for k in names if k in weights}
         save_atomic(state, folder / name)
     made = json.loads((source / "checkpoint.json").read_text())["made"]
     sizes = load_config(source / "config.json").train.sizes

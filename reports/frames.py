@@ -1,4 +1,4 @@
-"""Runs as tidy pandas frames: one row an observation, one column a variable, every run in one table."""
+"""Runs as tidy pandas frames: one row per observation, one column per variable, every run in one table."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def _plain(row: Row) -> dict[str, Any]:
 
 
 def _facts(sample: SampleRow | None) -> dict[str, Any]:
-    """What rows of a case say of its sample."""
+    """The columns of its sample that the rows of a case carry."""
     if sample is None:
         return {"prompt_id": None, "tags": None, "shape": None, "frames": None}
     return {"prompt_id": sample.prompt_id, "tags": list(sample.tags), "shape": sample.shape, "frames": sample.frames}
@@ -230,8 +230,8 @@ def _head(head: RunHead) -> dict[str, Any]:
 
 def _size(name: str) -> dict[str, Any]:
     """Sizes read from a shape; none where the name is no shape. What follows the shape (a batch) does not matter here."""
-    found = _SHAPE.match(name)
-    return dict(zip(("width", "height", "frames"), map(int, found.groups()), strict=True)) if found else {}
+    match = _SHAPE.match(name)
+    return dict(zip(("width", "height", "frames"), map(int, match.groups()), strict=True)) if match else {}
 
 
 def _length(row: TimingRow) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a report is made of: runs that were read once, and the reasons why others could not be."""
+"""The data of a report: runs, each read once, and the reasons why others could not be read."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Source:
 
     @cached_property
     def labels(self) -> dict[str, str]:
-        """Run folder's name to a name for people; two runs of one checkpoint are told apart by a number."""
+        """Run folder's name to a name for people; two runs of one checkpoint are distinguished by a number."""
         names = [label_of(r) for r in self.runs]
         numbered = [f"{n} #{names[: i + 1].count(n)}" if names.count(n) > 1 else n for i, n in enumerate(names)]
         return {r.path.name: n for r, n in zip(self.runs, numbered, strict=True)}

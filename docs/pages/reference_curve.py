@@ -1,4 +1,4 @@
-"""The figures of `reference_model.md` over a training that is still going on: one row per call, from the averaged weights.
+"""The figures of `reference_model.md` over a training that is still running: one row per call, from the averaged weights.
 
 `python -m docs.pages.reference_curve --training work/base` judges the last state on disk and appends a row to curve.jsonl.
 """

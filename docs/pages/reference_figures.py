@@ -56,13 +56,13 @@ def captioner_slots(pipeline: Pipeline, clips: int = 400) -> dict[str, Any]:
     """Precision, recall and F1 of the recaptioner's slots against the exact facts, overall and by kind of slot."""
     fresh = list(fresh_clips(clips, (17, 17, 17, 9)))
     texts = pipeline.caption([c.frames for c in fresh])
-    told, true, both = Counter[str](), Counter[str](), Counter[str]()
+    read, true, both = Counter[str](), Counter[str](), Counter[str]()
     for clip, text in zip(fresh, texts, strict=True):
-        found, facts = parse(text).slots(), describe(clip.scene.facts, clip.scene, clip.trajectory.events).slots()
-        for counter, slots in ((told, found), (true, facts), (both, found & facts)):
+        slots_read, facts = parse(text).slots(), describe(clip.scene.facts, clip.scene, clip.trajectory.events).slots()
+        for counter, slots in ((read, slots_read), (true, facts), (both, slots_read & facts)):
             counter.update(s[1] if len(s) == 3 else s[0] for s in slots)
-    by_kind = {kind: round(2 * both[kind] / (told[kind] + true[kind]), 4) for kind in sorted(true | told)}
-    precision, recall = both.total() / told.total(), both.total() / true.total()
+    by_kind = {kind: round(2 * both[kind] / (read[kind] + true[kind]), 4) for kind in sorted(true | read)}
+    precision, recall = both.total() / read.total(), both.total() / true.total()
     return {"precision": precision, "recall": recall, "f1": 2 * precision * recall / (precision + recall), "by_kind": by_kind}
 
 
@@ -73,17 +73,17 @@ def refiner_facts(pipeline: Pipeline, prompts: int = 500) -> dict[str, float]:
     are equally likely.
     """
     rng = np.random.default_rng([FRESH, 1])
-    asked = [describe(sample_facts(rng)).at(sample_level(rng)).text() for _ in range(prompts)]
+    texts = [describe(sample_facts(rng)).at(sample_level(rng)).text() for _ in range(prompts)]
     seeds = list(range(prompts))
-    drafts = pipeline.refiner.draft(asked, seeds)
-    refined = refine(pipeline.refiner, asked, seeds)
-    stated = [parse(a).slots() for a in asked]
-    kept = sum(len(s & parse(d).slots()) for s, d in zip(stated, drafts, strict=True))
+    drafts = pipeline.refiner.draft(texts, seeds)
+    refined = refine(pipeline.refiner, texts, seeds)
+    stated = [parse(a).slots() for a in texts]
+    before = sum(len(s & parse(d).slots()) for s, d in zip(stated, drafts, strict=True))
     after = sum(len(s & parse(r).slots()) for s, r in zip(stated, refined, strict=True))
-    filled = Counter(parse(r).background or "" for a, r in zip(asked, refined, strict=True) if not parse(a).background)
+    filled = Counter(parse(r).background or "" for a, r in zip(texts, refined, strict=True) if not parse(a).background)
     total = max(sum(filled.values()), 1)
     return {
-        "facts_kept": kept / sum(map(len, stated)),
+        "facts_kept": before / sum(map(len, stated)),
         "facts_kept_guarded": after / sum(map(len, stated)),
         "drafts_used": float(np.mean([d == r for d, r in zip(drafts, refined, strict=True)])),
         "facts_added": float(np.mean([len(parse(r).slots()) - len(s) for r, s in zip(refined, stated, strict=True)])),

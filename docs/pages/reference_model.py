@@ -163,15 +163,15 @@ def _last(path: Path) -> dict[str, Any]:
 
 
 def contact_sheet(path: Path, frames: int = 9, zoom: int = 2) -> None:
-    """A PNG: for each prompt its words and a row of frames by `early`, `middle`, `base` and `base` going on from 5 frames."""
+    """A PNG: for each prompt its words and a row of frames by `early`, `middle`, `base` and `base` continuing 5 frames."""
     ladder = {name: Pipeline.load(name) for name in ("early", "middle", "base")}
     requests = [Request(text, w, h, 17, seed=11 + i) for i, (text, w, h) in enumerate(LOOK)]
     rows = {name: [s.frames for s in pipeline.generate(requests)] for name, pipeline in ladder.items()}
-    known = [
+    continued = [
         Request(r.prompt, r.width, r.height, r.num_frames, r.seed, first_frames=real[:5])
         for r, real in zip(requests, _real(requests), strict=True)
     ]
-    rows["base, 5 frames given"] = [s.frames for s in ladder["base"].generate(known)]
+    rows["base, 5 frames given"] = [s.frames for s in ladder["base"].generate(continued)]
     font, left, wide = ImageFont.load_default(11), 120, 48 * zoom + 4
     heights = [16 + len(rows) * (r.height * zoom + 4) for r in requests]
     sheet = Image.new("RGB", (left + frames * wide, sum(heights)), "white")
@@ -195,9 +195,9 @@ def _real(requests: list[Request]) -> list[np.ndarray]:
 
     out = []
     for r in requests:
-        told = parse(r.prompt)
-        objects = tuple(ObjectFacts(o.colour, o.shape, str(o.motion), o.direction, o.speed) for o in told.objects)
-        facts = Facts(objects, str(told.background))
+        description = parse(r.prompt)
+        objects = tuple(ObjectFacts(o.colour, o.shape, str(o.motion), o.direction, o.speed) for o in description.objects)
+        facts = Facts(objects, str(description.background))
         out.append(make_clip(facts, r.height, r.width, r.num_frames, np.random.default_rng(r.seed)).frames)
     return out
 
@@ -275,11 +275,11 @@ def page(found: dict[str, Any]) -> str:
     differences = [d for m in found["made"].values() for d in m.get("largest_difference_from_torch", {}).values()]
     fields = {
         "clips": runs["base"].get("clips", 0),
-        "floor_clips": runs["world"].get("clips", 0),
+        "oracle_clips": runs["world"].get("clips", 0),
         "ladder_clips": runs["early"].get("clips", 0),
         "variant_clips": runs["plain"].get("clips", 0),
         "facts": table(
-            ["", "tracker floor (`world`)", "VAE floor (`vae`)", "`early`", "`middle`", "`base`"],
+            ["", "oracle `world`", "oracle `vae`", "`early`", "`middle`", "`base`"],
             [[label, *(runs[r].get(m) for r in ladder)] for m, label in ROWS.items()],
         ),
         "targets": table(["", "aim", "measured", "met"], targets(found, runs)),
@@ -291,7 +291,7 @@ def page(found: dict[str, Any]) -> str:
             ],
         ),
         "held_out_clips": runs["held-out"].get("clips", 0),
-        "held_out_floor": number(runs["held-out world"].get("object_facts.velocity_error")),
+        "held_out_oracle": number(runs["held-out world"].get("object_facts.velocity_error")),
         "psnr": f"{found['vae']['psnr']:.2f}",
         "psnr_foreground": f"{found['vae']['psnr_foreground']:.2f}",
         **{f"caption_{k}": f"{found['captioner'][k]:.4f}" for k in ("precision", "recall", "f1")},

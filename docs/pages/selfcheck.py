@@ -10,12 +10,12 @@ import typer
 
 from docs.pages.program import launch, write_page
 from reports.export.selfcheck import (
-    baseline_table,
     caught_table,
     claims_table,
     heat_map,
     print_result,
     response_table,
+    trivial_table,
     write_files,
 )
 from reports.text.tables import markdown
@@ -28,7 +28,7 @@ COMMAND = "python -m docs.pages.selfcheck"
 
 def main(
     page: Annotated[Path, typer.Option(help="The page; its picture goes into images/ beside it.")] = Path("docs/selfcheck.md"),
-    out: Annotated[Path, typer.Option(help="Folder of the files; a killed selfcheck goes on from it.")] = Path("selfcheck"),
+    out: Annotated[Path, typer.Option(help="Folder of the files; a killed selfcheck resumes from it.")] = Path("selfcheck"),
 ) -> None:
     """Run the selfcheck with its defaults and write docs/selfcheck.md."""
     result = selfcheck(out=out)
@@ -73,7 +73,7 @@ def page_text(result: Result) -> str:
         *_section("Who catches what", caught_table(result)),
         *_section("Claims", claims_table(result, blind=False)),
         *_section("Documented blind spots", claims_table(result, blind=True)),
-        *_section("Trivial clips", baseline_table(result)),
+        *_section("Trivial clips", trivial_table(result)),
         *_section("All responses", response_table(result), "Rank correlation / effect in sd; positive where the value rises."),
         *_section("Signatures", pd.DataFrame(), "\n".join(f"- {s}" for s in signatures)),
     ]

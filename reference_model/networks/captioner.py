@@ -93,13 +93,13 @@ class Captioner(nn.Module):
 
 
 def prepare(clips: Sequence[Frames], threshold: float) -> Inputs:
-    """The encoder's inputs for clips of any shapes, padded to the one that keeps most."""
-    kept = []
+    """The encoder's inputs for clips of any shapes, padded to the clip that keeps most."""
+    rows = []
     for frames in clips:
         run = patchify.runs(frames, threshold)
         where = np.argwhere(run > 0)
-        kept.append((patchify.tubelets(frames)[tuple(where.T)].reshape(len(where), TUBELET), where, run[tuple(where.T)]))
-    longest = max(len(where) for _, where, _ in kept)
+        rows.append((patchify.tubelets(frames)[tuple(where.T)].reshape(len(where), TUBELET), where, run[tuple(where.T)]))
+    longest = max(len(where) for _, where, _ in rows)
     if longest > MAX_TUBELETS:
         raise ReferenceModelError(
             f"the recaptioner found {longest} tubelets of 8x8 px in a clip, at most {MAX_TUBELETS} are read: scale the clip "
@@ -108,7 +108,7 @@ def prepare(clips: Sequence[Frames], threshold: float) -> Inputs:
     tokens = np.zeros((len(clips), longest, TUBELET), np.float32)
     position = np.zeros((len(clips), longest, 3), np.int64)
     run = np.zeros((len(clips), longest), np.int64)
-    for i, (values, where, length) in enumerate(kept):
+    for i, (values, where, length) in enumerate(rows):
         n = len(where)
         tokens[i, :n], position[i, :n], run[i, :n] = values.astype(np.float32) / 127.5 - 1.0, where, length
     extent = np.array([patchify.grid_of(*frames.shape[:3]) for frames in clips], np.int64)

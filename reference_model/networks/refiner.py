@@ -58,9 +58,9 @@ def keeps_facts(prompt: str, refined: str) -> bool:
 
     The words count too, because a prompt need not be in the grammar's own form ("the red circle moves right").
     """
-    told, kept = parse(prompt), parse(refined)
-    facts = told.slots() if told.objects else told.slots() - {("count", "0")}
-    return facts <= kept.slots() and not _content(prompt) - _content(refined)
+    before, after = parse(prompt), parse(refined)
+    facts = before.slots() if before.objects else before.slots() - {("count", "0")}
+    return facts <= after.slots() and not _content(prompt) - _content(refined)
 
 
 def _content(text: str) -> Counter[str]:

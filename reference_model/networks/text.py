@@ -95,7 +95,7 @@ class TextEncoder(WordEncoder):
 
 
 class Decoder(nn.Module):
-    """Ids (N, M) read so far and the states of what is told (N, S, Ds), to logits (N, M, V) of each next word."""
+    """Ids (N, M) read so far and the states of the source (N, S, Ds), to logits (N, M, V) of each next word."""
 
     def __init__(self, width: int, depth: int, heads: int, source: int, max_tokens: int) -> None:
         super().__init__()

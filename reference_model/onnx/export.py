@@ -83,7 +83,7 @@ def specs(config: ModelConfig) -> dict[str, Spec]:
     """How each graph of a checkpoint is called and checked."""
     sizes = [(2, 3, 4, 5), (1, 1, 4, 4), (3, 5, 8, 8), (1, 5, 6, 10), (2, 4, 10, 6), (1, 2, 12, 12), (1, 7, 16, 8)]
     lengths = [(3, 7), (1, 3), (5, 47), (2, 20), (8, 11), (1, 48), (4, 5)]  # texts, words
-    kept = [9, 1, 64, 30, 17, 40, 5]  # tubelets of the recaptioner
+    tubelet_counts = [9, 1, 64, 30, 17, 40, 5]  # tubelets of the recaptioner
     z = config.vae.latent_channels
 
     def noise(which: int, *shape: int) -> Tensor:
@@ -100,7 +100,7 @@ def specs(config: ModelConfig) -> dict[str, Spec]:
         return noise(which, n, 3, 4 * g - 3, 4 * h, 4 * w).clamp(-1, 1)
 
     def tubelets(which: int) -> tuple[Tensor, ...]:
-        n, s = lengths[which][0], kept[which]
+        n, s = lengths[which][0], tubelet_counts[which]
         rng = np.random.default_rng(which)
         run = rng.integers(1, patchify.MAX_RUN + 1, (n, s))
         run[0, max(s - 3, 1) :] = 0
@@ -108,7 +108,7 @@ def specs(config: ModelConfig) -> dict[str, Spec]:
         return noise(which, n, s, TUBELET).clamp(-1, 1), *map(torch.from_numpy, (position, run, extent))
 
     def read(which: int, width: int) -> Tensor:
-        return noise(which, lengths[which][0], kept[which], width)
+        return noise(which, lengths[which][0], tubelet_counts[which], width)
 
     clips, width, packs, length, texts, states = map(_dim, ("clips", "text_width", "packs", "length", "texts", "states"))
     batch, groups, rows, columns, tubes = map(_dim, ("batch", "groups", "rows", "columns", "tubes"))
@@ -239,7 +239,7 @@ def export_all(config: ModelConfig, folder: Path, out: Path) -> dict[str, dict[s
     recaptioner, refiner) is written once, into `out/shared`; the world CLIP goes to `out/clip`. Returns the largest
     difference from torch of each graph.
     """
-    t, found = config.train, specs(config)
+    t, networks = config.train, specs(config)
     ladder = {"base": 1.0}
     if not (folder / START).exists():  # a training that went on from a checkpoint has no first steps of its own
         ladder = {"early": t.early_fraction, "middle": t.middle_fraction, **ladder}
@@ -250,8 +250,8 @@ def export_all(config: ModelConfig, folder: Path, out: Path) -> dict[str, dict[s
         files = {part: f"{part}/model.onnx" if part in OWN else f"../shared/{part}/model.onnx" for part in COMPONENTS}
         for part in COMPONENTS:
             if part not in OWN and part not in common:
-                common[part] = export_component(modules[part], found[part], out / name / files[part])
-        worst[name] = {p: export_component(modules[p], found[p], out / name / files[p]) for p in OWN} | common
+                common[part] = export_component(modules[part], networks[part], out / name / files[part])
+        worst[name] = {p: export_component(modules[p], networks[p], out / name / files[p]) for p in OWN} | common
         steps = max(int(t.dit_steps * share), 1)
         record = {"dit_steps_done": steps, "largest_difference_from_torch": worst[name]}
         if (folder / ORIGIN).exists():
@@ -273,13 +273,13 @@ def export_snapshot(config: ModelConfig, folder: Path, out: Path) -> int:
     The other networks are finished: they are exported into `out/shared` the first time only.
     """
     state_file = "dit.train.pt"
-    modules, found = trained(config, folder, state_file), specs(config)
+    modules, networks = trained(config, folder, state_file), specs(config)
     step = int(load_tensors(folder / state_file)["step"])
     files = {part: f"{part}/model.onnx" if part in OWN else f"../shared/{part}/model.onnx" for part in COMPONENTS}
     for part in COMPONENTS:
         target = out / "now" / files[part]
         if part in OWN or not target.exists():
-            export_component(modules[part], found[part], target)
+            export_component(modules[part], networks[part], target)
     write_checkpoint(config, out / "now", files, how_made(folder) | {"dit_steps_done": step})
     return step
 
@@ -293,15 +293,15 @@ def export_again(checkpoint: str, out: Path, int8: bool = False) -> dict[str, fl
     source = resolve(checkpoint)
     backend = load_backend(checkpoint, "torch")
     assert isinstance(backend, TorchBackend)
-    config, found, target = backend.config, specs(backend.config), out / source.name
+    config, networks, target = backend.config, specs(backend.config), out / source.name
     record = json.loads((source / "checkpoint.json").read_text())
     files, made = record["components"], record["made"]
-    worst = {part: export_component(backend.modules[part], found[part], target / files[part]) for part in COMPONENTS}
+    worst = {part: export_component(backend.modules[part], networks[part], target / files[part]) for part in COMPONENTS}
     now = {"torch": torch.__version__, "onnx_opset": OPSET, "largest_difference_from_torch": worst}
     write_checkpoint(config, target, files, made | now)
     if int8:
-        kept = {k: v for k, v in made.items() if k != "largest_difference_from_torch"}
-        write_int8(config, target, files, backend.modules["dit"], kept | {"torch": torch.__version__})
+        provenance = {k: v for k, v in made.items() if k != "largest_difference_from_torch"}
+        write_int8(config, target, files, backend.modules["dit"], provenance | {"torch": torch.__version__})
     return worst
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 PATCH = 2  # latent sites a side
-PIXELS = 8  # px a side of a token
+PIXELS = 8  # px per side of a token
 PAD = -1
 PACKINGS = ("packed", "single", "bucketed", "padded")  # ways to compute clips of mixed shapes together
 MAX_RUN = 8  # groups that one kept tubelet may stand for
@@ -125,7 +125,7 @@ def best_fit(sizes: Iterable[int], capacity: int, open_packs: int = 8) -> list[l
     """Streaming best-fit: each clip goes to the fullest open pack that still holds it.
 
     Returns lists of clip numbers, a list a pack, every clip once. With none that fits, the fullest of `open_packs` is
-    closed. A clip larger than `capacity` has a pack of its own.
+    closed. A clip larger than `capacity` has its own pack.
     """
     packs: list[list[int]] = []
     room: dict[int, int] = {}

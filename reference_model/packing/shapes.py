@@ -6,7 +6,7 @@ from reference_model.errors import ReferenceModelError
 
 TIME_STRIDE = 4  # frames a latent frame
 SPACE_STRIDE = 4  # px a latent site
-MULTIPLE = 8  # px a token, and so of both sides
+MULTIPLE = 8  # px per side of a token, and so of both sides
 
 
 class ShapeError(ReferenceModelError):

@@ -142,21 +142,21 @@ class OnnxBackend:
         session = self._session(component)
         binding, output = session.io_binding(), session.get_outputs()[0].name
         # On the CPU an OrtValue is the array's own memory: what moves is copied, or the caller's array would change.
-        own = [np.array(a) if i in moving else np.ascontiguousarray(a) for i, a in enumerate(inputs)]
-        values = [OrtValue.ortvalue_from_numpy(a, self.device, 0) for a in own]
+        buffers = [np.array(a) if i in moving else np.ascontiguousarray(a) for i, a in enumerate(inputs)]
+        values = [OrtValue.ortvalue_from_numpy(a, self.device, 0) for a in buffers]
         for place, value in zip(session.get_inputs(), values, strict=True):
             binding.bind_ortvalue_input(place.name, value)
         binding.bind_output(output, self.device)
-        made: list[Any] = []
+        outputs: list[Any] = []
 
         def step(*changed: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
             for index, value in zip(moving, changed, strict=True):
                 values[index].update_inplace(np.ascontiguousarray(value))
             session.run_with_iobinding(binding)
-            if not made:  # the first evaluation allocates the output; the others write into the same buffer
-                made.append(binding.get_outputs()[0])
-                binding.bind_ortvalue_output(output, made[0])
-            return np.array(made[0].numpy())
+            if not outputs:  # the first evaluation allocates the output; the others write into the same buffer
+                outputs.append(binding.get_outputs()[0])
+                binding.bind_ortvalue_output(output, outputs[0])
+            return np.array(outputs[0].numpy())
 
         return step
 

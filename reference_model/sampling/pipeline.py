@@ -35,7 +35,7 @@ Field = Callable[[Sequence[flow.Floats], float], list[flow.Floats]]  # tokens of
 class Request:
     """One clip to make. Sides are multiples of 8 px, `num_frames` is 1 + 4k; None takes the checkpoint's default.
 
-    `first_frames` (1 + 4j, H, W, 3) are known: the clip goes on from them. With `refine` the prompt is first made dense
+    `first_frames` (1 + 4j, H, W, 3) are given: the clip continues them. With `refine` the prompt is first made dense
     by the refiner; what it says is kept.
     """
 
@@ -61,11 +61,11 @@ class Request:
         if not self.prompt.strip():
             raise ReferenceModelError("the prompt is empty; describe the clip, for example 'a red circle falls'")
         if self.first_frames is not None:
-            found = self.first_frames.shape
+            shape = self.first_frames.shape
             expected = (self.height, self.width, 3)
-            if len(found) != 4 or found[1:] != expected or found[0] >= self.num_frames or (found[0] - 1) % 4:
+            if len(shape) != 4 or shape[1:] != expected or shape[0] >= self.num_frames or (shape[0] - 1) % 4:
                 raise ShapeError(
-                    f"first_frames has the shape {found}; expected (T, {', '.join(map(str, expected))}) with T = 1 + 4k "
+                    f"first_frames has the shape {shape}; expected (T, {', '.join(map(str, expected))}) with T = 1 + 4k "
                     f"below the {self.num_frames} frames asked for"
                 )
         return replace(self, num_inference_steps=steps, guidance_scale=scale)
@@ -172,7 +172,7 @@ class Pipeline:
         chosen = [i for i, r in enumerate(requests) if r.refine]
         if chosen:
             prompts, seeds = [requests[i].prompt for i in chosen], [requests[i].seed for i in chosen]
-            tokenize(prompts, self.config.text.max_tokens)  # an unknown word is the user's to mend, not the refiner's
+            tokenize(prompts, self.config.text.max_tokens)  # an unknown word is the user's to fix, not the refiner's
             for i, prompt in zip(chosen, refine(self.refiner, prompts, seeds, self.config.text.max_tokens), strict=True):
                 requests[i] = replace(requests[i], prompt=prompt)
         return requests
@@ -250,7 +250,7 @@ class Pipeline:
         return Texts({prompt: row for row, prompt in enumerate(distinct)}, lengths, states, pooled)
 
     def _given(self, request: Request) -> flow.Floats:
-        """Tokens of the frames that are known, (n, 4z); none are an empty array."""
+        """Tokens of the given frames, (n, 4z); none are an empty array."""
         if request.first_frames is None:
             return np.zeros((0, 4 * self.config.dit.channels), np.float32)
         (latent,) = self.backend.run("vae_encoder", to_video(request.first_frames))

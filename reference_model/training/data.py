@@ -29,7 +29,7 @@ class Record:
     events: tuple[Event, ...]
 
     def description(self, num_frames: int) -> Description:
-        """What is true of the first `num_frames` frames: contacts that come later are not told."""
+        """What is true of the first `num_frames` frames: later contacts are left out."""
         return describe(self.scene.facts, self.scene, tuple(e for e in self.events if e.frame < num_frames))
 
     def to_json(self) -> dict[str, Any]:

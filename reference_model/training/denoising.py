@@ -36,9 +36,9 @@ def denoising_loss(
     # Enough clips to fill the packs; the few that open one pack too many are left for another step.
     while sum(len(d.tokens) for d in drawn) < capacity * t.dit_packs:
         drawn.append(mixture.draw(rng, drop))
-    kept = patchify.best_fit([len(d.tokens) for d in drawn], capacity)[: t.dit_packs]
-    drawn = [drawn[c] for group in kept for c in group]
-    cuts = np.cumsum([0, *map(len, kept)])
+    members = patchify.best_fit([len(d.tokens) for d in drawn], capacity)[: t.dit_packs]
+    drawn = [drawn[c] for group in members for c in group]
+    cuts = np.cumsum([0, *map(len, members)])
     groups = [list(range(a, b)) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
 
     ids, lengths = tokenize([d.prompt for d in drawn], config.text.max_tokens)

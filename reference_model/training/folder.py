@@ -12,10 +12,10 @@ from reference_model.config import ModelConfig
 from reference_model.errors import ReferenceModelError
 from reference_model.networks.vae import VAE
 
-START = "dit-start.pt"  # weights that the DiT goes on from
+START = "dit-start.pt"  # weights that the DiT's training starts from
 
 
-ORIGIN = "origin.json"  # how the checkpoint that a training goes on from was made
+ORIGIN = "origin.json"  # how the checkpoint that a training continues was made
 
 
 def machine() -> str:

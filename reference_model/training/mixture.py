@@ -49,12 +49,12 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Mixture:
-    """What batches are drawn from: clips, their latents and what is told of them, size by size."""
+    """What batches are drawn from: clips, their latents and their descriptions, size by size."""
 
     config: ModelConfig
     sets: list[data.SizeData]
     latents: list[npt.NDArray[np.float32]]
-    told: list[list[Description]]
+    descriptions: list[list[Description]]
     levels: tuple[float, float, float] = LEVELS
 
     @staticmethod
@@ -84,10 +84,10 @@ class Mixture:
     def _words(self, which: int, row: int, groups: int, rng: np.random.Generator) -> str:
         if rng.random() < self.config.train.text_dropout:
             return ""
-        told = self.told[which][row]
+        description = self.descriptions[which][row]
         if groups < (self.config.train.frames + 3) // 4:  # contacts may come after the last frame that is shown
-            told = replace(told, wall=None, collision=False)
-        return told.at(sample_level(rng, self.levels), still=groups == 1).text()
+            description = replace(description, wall=None, collision=False)
+        return description.at(sample_level(rng, self.levels), still=groups == 1).text()
 
     def _occupied(self, which: int, row: int, groups: int) -> npt.NDArray[np.bool_]:
         """Which tokens (n, 1) hold an object: backgrounds are most of a clip and teach little of it."""

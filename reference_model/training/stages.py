@@ -58,7 +58,7 @@ def caption(config: ModelConfig, folder: Path) -> None:
         frames = 1 + 4 * int(rng.choice(5, p=LENGTHS))
         rows = rng.integers(0, labelled_rows(config, clips), t.captioner_batch)
         twins = [random_twin(clips.video[r, :frames], clips.records[r].description(frames), rng) for r in rows]
-        texts = [told.at("dense", still=frames == 1).text() for _, told in twins]
+        texts = [description.at("dense", still=frames == 1).text() for _, description in twins]
         videos = [video for video, _ in twins]
         # A generator's pixels are never exact: some batches are noisy, and then hardly anything is dropped.
         if rng.random() < 0.25:
@@ -88,14 +88,14 @@ def caption(config: ModelConfig, folder: Path) -> None:
         if target.exists():
             continue
         first = labelled_rows(config, clips) if clips.size in captioned_sizes(config, folder) else len(clips)
-        told = [r.description(t.frames).text() for r in clips.records[:first]]
+        captions = [r.description(t.frames).text() for r in clips.records[:first]]
         parts = range(first, len(clips), 256)
         for begin in track(parts, f"captions {clips.size[0]}x{clips.size[1]}", console=Console(stderr=True)):
-            told += captioner.caption_clips(
+            captions += captioner.caption_clips(
                 run, list(clips.video[begin : begin + 256]), config.captioner.drop_threshold, config.captioner.max_tokens
             )
         partial = target.with_suffix(".part")
-        partial.write_text("".join(json.dumps(text) + "\n" for text in told))
+        partial.write_text("".join(json.dumps(text) + "\n" for text in captions))
         partial.rename(target)
 
 
@@ -113,10 +113,10 @@ def refine(config: ModelConfig, folder: Path) -> None:
     torch.manual_seed(t.seed + 6)
     model = refiner.RefinerNetwork(config.refiner)
     width = config.refiner.max_tokens
-    told = [d for clips in data.load(t, folder / "data") for d in load_captions(folder, clips) if d.objects]
+    descriptions = [d for clips in data.load(t, folder / "data") for d in load_captions(folder, clips) if d.objects]
 
     def step(_: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        dense = [told[i] for i in rng.integers(0, len(told), t.refiner_batch)]
+        dense = [descriptions[i] for i in rng.integers(0, len(descriptions), t.refiner_batch)]
         short = tokenize([d.at(sample_level(rng), still=rng.random() < 0.15).text() for d in dense], width)[0]
         ids, prompt = torch.from_numpy(tokenize([d.text() for d in dense], width)[0]), torch.from_numpy(short)
         loss, accuracy = next_word_loss(model.decoder(ids[:, :-1], model.encoder(prompt), prompt), ids)

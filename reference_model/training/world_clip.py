@@ -79,8 +79,8 @@ def train(config: ModelConfig, folder: Path) -> None:
             # A generator's colours are never exact: the tower must not hang on single grey levels.
             noisy = pixels + rng.normal(0, rng.uniform(0, 8), pixels.shape)
             images.append(model.transform(Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))))
-            told = clips.records[row].description(t.frames)
-            captions.append(told.at(sample_level(rng), still=rng.random() < 0.5).text())
+            description = clips.records[row].description(t.frames)
+            captions.append(description.at(sample_level(rng), still=rng.random() < 0.5).text())
         ids = torch.from_numpy(tokenize(captions)[0])
         ids = F.pad(ids, (0, MODEL["text_cfg"]["context_length"] - ids.shape[1]))
         same = torch.tensor([[a == b for b in captions] for a in captions])

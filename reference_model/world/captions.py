@@ -96,15 +96,15 @@ class Description:
         """What is left of it at a level.
 
         `short` keeps colour, shape and motion; `medium` adds background and bar; `dense` keeps the place of each object
-        at the first frame and the contacts too. A `still` picture shows no motion, so none is told.
+        at the first frame and the contacts too. A `still` picture shows no motion, so its description has none.
         """
         objects = tuple(replace(o, place=o.place if level == "dense" else None) for o in self.objects)
         if still:
             objects = tuple(replace(o, motion=None, direction=None, speed=None) for o in objects)
-        told = replace(self, objects=objects)
+        out = replace(self, objects=objects)
         if level == "short":
-            told = replace(told, background=None, bar=False)
-        return replace(told, wall=None, collision=False) if level != "dense" or still else told
+            out = replace(out, background=None, bar=False)
+        return replace(out, wall=None, collision=False) if level != "dense" or still else out
 
     def text(self) -> str:
         """The words. A sentence that would pass the text encoder's length is left out."""
@@ -120,22 +120,22 @@ class Description:
         return text
 
     def slots(self) -> frozenset[Slot]:
-        """Every single fact that is told: what captions are compared by."""
-        told: set[Slot] = {("count", str(len(self.objects)))}
+        """Every single fact of the description: what captions are compared by."""
+        slots: set[Slot] = {("count", str(len(self.objects)))}
         for o in self.objects:
-            told |= {("colour", o.colour), (o.colour, "shape", o.shape)}
+            slots |= {("colour", o.colour), (o.colour, "shape", o.shape)}
             for name in ("motion", "direction", "speed", "place"):
                 if value := getattr(o, name):
-                    told.add((o.colour, name, value))
+                    slots.add((o.colour, name, value))
         if self.background:
-            told.add(("background", self.background))
-        told |= {("bar",)} if self.bar else set()
-        told |= {("wall", self.wall)} if self.wall else set()
-        return frozenset(told | ({("collision",)} if self.collision else set()))
+            slots.add(("background", self.background))
+        slots |= {("bar",)} if self.bar else set()
+        slots |= {("wall", self.wall)} if self.wall else set()
+        return frozenset(slots | ({("collision",)} if self.collision else set()))
 
 
 def describe(facts: Facts, scene: Scene | None = None, events: tuple[Event, ...] = ()) -> Description:
-    """All that can be told: places need the `scene`, contacts the `events`."""
+    """The full description: places need the `scene`, contacts the `events`."""
     objects = tuple(
         Described(o.colour, o.shape, o.motion, o.direction, o.speed, _place(scene, i) if scene else None)
         for i, o in enumerate(facts.objects)

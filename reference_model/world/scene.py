@@ -64,7 +64,7 @@ def sample_facts(rng: np.random.Generator, fold: str = "train", counts: tuple[fl
     count = int(rng.choice([1, 2, 3], p=counts))
     family = FALLING if rng.random() < 0.55 else FLOATING
     weights = [0.3, 0.3, 0.3, 0.1] if family is FALLING else [0.15, 0.85]
-    # In the order of the palette: what looks the same is told the same.
+    # In the order of the palette: what looks the same has the same description.
     colours = sorted(rng.permutation(len(COLOURS))[:count])
     objects = []
     for colour in (list(COLOURS)[c] for c in colours):

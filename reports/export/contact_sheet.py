@@ -24,7 +24,7 @@ FRAMES = 7  # a row
 
 
 def contact_sheet(runs: Sequence[RunFolder], path: Path, count: int = 12) -> None:
-    """A PNG: for each of `count` cases its prompt and, a row a run, evenly spaced frames."""
+    """A PNG: for each of `count` cases its prompt and, one row per run, evenly spaced frames."""
     samples = [{r.id: r for r in run.rows(SampleRow)} for run in runs]
     ids = list(samples[0])
     chosen = [ids[i] for i in np.unique(np.linspace(0, len(ids) - 1, min(count, len(ids))).round().astype(int))]

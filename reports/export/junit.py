@@ -1,4 +1,4 @@
-"""A gate's result as JUnit XML: a test case a row, so that any CI system shows it."""
+"""A gate's result as JUnit XML: one test case per row, so that any CI system shows it."""
 
 from __future__ import annotations
 

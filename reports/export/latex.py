@@ -35,7 +35,7 @@ def table(source: Source) -> str:
             columns[base][r.metric] = _bold(number(r.base), bold)
     # The order of the suite, not worst first: a paper's table has fixed rows.
     order = [m for m in dict.fromkeys(source.frames.metrics["metric"]) if m in names]
-    frame = pd.DataFrame({escape(run): [own.get(m, "--") for m in order] for run, own in columns.items()})
+    frame = pd.DataFrame({escape(run): [values.get(m, "--") for m in order] for run, values in columns.items()})
     frame.index = pd.Index([names[m] for m in order])
     counts = ", ".join(f"{escape(source.labels[r.path.name])}: {len(r.rows(SampleRow))} clips" for r in source.runs)
     suite = source.runs[0].head.suite

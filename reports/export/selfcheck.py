@@ -16,7 +16,7 @@ import pandas as pd
 from reports.text.tables import console, number, terminal
 from sora_eval.selfcheck.responses import NOTICED
 from sora_eval.selfcheck.result import Response, Result
-from sora_eval.video.corruptions import BASELINE, BASELINES, CORRUPTIONS
+from sora_eval.video.corruptions import CORRUPTIONS, TRIVIAL, TRIVIAL_PREFIX
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -28,7 +28,7 @@ BLIND_SPOTS = ("blind", "blind to little", "better")
 
 
 def write_files(result: Result, folder: Path) -> list[Path]:
-    """selfcheck.csv and .parquet (a row an output and treatment), selfcheck.json, selfcheck.png; returns them."""
+    """selfcheck.csv and .parquet (one row per output and treatment), selfcheck.json, selfcheck.png; returns them."""
     table = pd.DataFrame([asdict(r) for r in result.rows])
     table.insert(0, "clips", result.clips)
     table.to_csv(folder / "selfcheck.csv", index=False)
@@ -86,7 +86,7 @@ def heat_map(result: Result, path: Path) -> None:
 
 
 def caught_table(result: Result) -> pd.DataFrame:
-    """A row a corruption: who catches it."""
+    """One row per corruption: which metrics catch it."""
     rows = [
         {
             "corruption": c.corruption,
@@ -101,7 +101,7 @@ def caught_table(result: Result) -> pd.DataFrame:
 
 
 def claims_table(result: Result, *, blind: bool) -> pd.DataFrame:
-    """A row a claim: responses, or the documented blind spots."""
+    """One row per claim: responses, or the documented blind spots."""
     rows = [
         {
             "metric": r.metric,
@@ -119,12 +119,14 @@ def claims_table(result: Result, *, blind: bool) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def baseline_table(result: Result) -> pd.DataFrame:
-    """A row an output: its value on the trivial clips."""
-    names = [n for n in BASELINES if any(r.corruption == BASELINE + n for r in result.rows)]
-    value: dict[tuple[str, str], Any] = {(r.metric, r.corruption): r.value for r in result.baselines}
+def trivial_table(result: Result) -> pd.DataFrame:
+    """One row per output: its value on the trivial clips."""
+    names = [n for n in TRIVIAL if any(r.corruption == TRIVIAL_PREFIX + n for r in result.rows)]
+    value: dict[tuple[str, str], Any] = {(r.metric, r.corruption): r.value for r in result.trivial}
     better = {r.metric: {True: "higher", False: "lower", None: "-"}[r.higher_is_better] for r in result.rows}
-    rows = [{"metric": m, "better": better[m], **{n: number(value.get((m, BASELINE + n))) for n in names}} for m in better]
+    rows = [
+        {"metric": m, "better": better[m], **{n: number(value.get((m, TRIVIAL_PREFIX + n))) for n in names}} for m in better
+    ]
     return pd.DataFrame(rows)
 
 
@@ -147,11 +149,11 @@ def response_table(result: Result) -> pd.DataFrame:
 
 
 def print_result(result: Result, files: Sequence[Path]) -> None:
-    """Claims that were tested, who catches what, baselines; then the files and the verdict, which is the last line."""
+    """Print who catches what, values on the trivial clips, the files, and the verdict as the last line."""
     out = console()
     for title, table in (
         ("who catches what", caught_table(result).drop(columns="what it does", errors="ignore")),
-        ("trivial clips", baseline_table(result)),
+        ("trivial clips", trivial_table(result)),
     ):
         if not table.empty:
             out.print(terminal(table, title), "")

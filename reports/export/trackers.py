@@ -13,9 +13,9 @@ from sora_eval.util.errors import RunError
 
 
 def to_tensorboard(source: Source, folder: Path) -> int:
-    """A log folder a run, a scalar a metric (`all` or its slice), at the checkpoint's training steps; returns the number.
+    """One log folder per run, one scalar per metric (`all` or its slice) at its training steps; returns the number.
 
-    Runs whose steps are not known stand at 0, 1, ... in the order given. Raises RunError without the package.
+    Runs without recorded steps stand at 0, 1, ... in the order given. Raises RunError without the package.
     """
     try:
         from tensorboard.summary import Writer
@@ -39,7 +39,7 @@ def to_mlflow(source: Source, uri: str, experiment: str | None = None) -> list[s
     by default. Raises RunError without the package.
     """
     if "://" not in uri or uri.startswith("file:"):
-        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # MLflow 3 wants to be told twice
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # MLflow 3 needs this setting as well
     try:
         from mlflow.entities import Metric, Param, RunTag
         from mlflow.exceptions import MlflowException
@@ -51,18 +51,20 @@ def to_mlflow(source: Source, uri: str, experiment: str | None = None) -> list[s
         for run in source.runs:
             head = run.head
             name = experiment or head.suite.id
-            known = client.get_experiment_by_name(name)
-            made = client.create_run(known.experiment_id if known else client.create_experiment(name), run_name=run.path.name)
+            existing = client.get_experiment_by_name(name)
+            record = client.create_run(
+                existing.experiment_id if existing else client.create_experiment(name), run_name=run.path.name
+            )
             steps = head.generator.training_steps or 0
-            own = values(source, run.path.name)
-            metrics = [Metric(_safe(tag), value, made.info.start_time, steps) for tag, value in own.items()]
+            tags_to_values = values(source, run.path.name)
+            metrics = [Metric(_safe(tag), value, record.info.start_time, steps) for tag, value in tags_to_values.items()]
             params = [Param(k, str(v)) for k, v in _facts(head).items()]
             tags = [RunTag("sora_eval.run", run.path.name), RunTag("sora_eval.partial", str(head.partial))]
             for start in range(0, len(metrics), 500):  # a server takes 1000 a call
-                client.log_batch(made.info.run_id, metrics=metrics[start : start + 500])
-            client.log_batch(made.info.run_id, params=params, tags=tags)
-            client.set_terminated(made.info.run_id, "FINISHED" if head.status == "success" else "FAILED")
-            ids.append(made.info.run_id)
+                client.log_batch(record.info.run_id, metrics=metrics[start : start + 500])
+            client.log_batch(record.info.run_id, params=params, tags=tags)
+            client.set_terminated(record.info.run_id, "FINISHED" if head.status == "success" else "FAILED")
+            ids.append(record.info.run_id)
     except (MlflowException, OSError) as error:
         raise RunError(
             f"--mlflow {uri}: {error}; expected file:FOLDER, the address of a tracking server, or a database"
@@ -72,10 +74,10 @@ def to_mlflow(source: Source, uri: str, experiment: str | None = None) -> list[s
 
 def values(source: Source, run: str) -> dict[str, float]:
     """Tag to value: `family/metric` of the whole suite, `family/metric/slice` of a slice; only what has a value."""
-    own = source.frames.metrics[source.frames.metrics["run"].eq(run)]
+    rows = source.frames.metrics[source.frames.metrics["run"].eq(run)]
     return {
         "/".join([r["family"], r["metric"], *([] if r["slice"] == "all" else [r["slice"]])]): float(r["value"])
-        for r in own.to_dict("records")
+        for r in rows.to_dict("records")
         if r["status"] == "ok" and math.isfinite(r["value"])
     }
 

@@ -83,7 +83,7 @@ def forest() -> dict[str, Any]:
 
 
 def scatter(base: str, new: str) -> dict[str, Any]:
-    """A point a prompt: the mean of its cases in the base against the new run. Rows: base, new, prompt, n, tone."""
+    """One point per prompt: the mean of its cases in the base against the new run. Rows: base, new, prompt, n, tone."""
     scale = alt.Scale(zero=False, nice=True, padding=8)
     points = (
         alt.Chart(ROWS)

@@ -1,4 +1,4 @@
-"""The clips of a report: which to show, as sprites that a page can play, with the tracks of their objects."""
+"""The clips of a report: which are shown, as sprites that a page can play, with the tracks of their objects."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ORDERS = {"worsened": "most worsened", "improved": "most improved", "worst": "wo
 @dataclass(frozen=True)
 class Sprite:
     """A clip as one picture of its frames side by side: `uri` (WebP), grid `columns`, size of a frame in px, the
-    numbers of the frames that are kept, and tracks: colour to [x, y] in px of the clip, or None, a kept frame."""
+    numbers of the frames that are shown, and tracks: colour to [x, y] in px of the clip, or None, per shown frame."""
 
     uri: str
     columns: int
@@ -94,7 +94,7 @@ def encode(clip: Clip, tracked: bool) -> Sprite:
     for i, frame in enumerate(frames):
         y, x = divmod(i, columns)
         sheet[y * height : (y + 1) * height, x * width : (x + 1) * width] = frame
-    found = tracks(BlobTracks()(clip)) if tracked else {}
+    objects = tracks(BlobTracks()(clip)) if tracked else {}
     return Sprite(
         _webp(sheet, lossless=max(width, height) <= LOSSLESS_SIDE),
         columns,
@@ -103,7 +103,7 @@ def encode(clip: Clip, tracked: bool) -> Sprite:
         clip.width,
         numbers.tolist(),
         clip.fps,
-        {name: [_point(p) for p in track.position[numbers]] for name, track in found.items()},
+        {name: [_point(p) for p in track.position[numbers]] for name, track in objects.items()},
     )
 
 

@@ -1,4 +1,4 @@
-"""What a reader must know before believing a report: what is missing, what failed, what is unlike."""
+"""What a reader must know before believing a report: what is missing, what failed, what differs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOT_COMPARED = (
 )
 RESULTS = ("bench.session", "bench.open_seconds", "bench.cost")  # measured, or other in every run
 
-KINDS = 5  # of errors that are told apart
+KINDS = 5  # of errors that are listed one by one
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,11 @@ def _clips(run: LoadedRun) -> Iterator[str]:
         yield f"{n} of {len(samples)} clips failed: {error}"
     if len(errors) > KINDS:
         yield f"{len(errors) - KINDS} more kinds of errors are in samples.jsonl"
-    made = [r for r in samples if r.status == "ok"]
-    gone = [r.id for r in made if not (run.path / r.clip).is_file()]
+    clips = [r for r in samples if r.status == "ok"]
+    gone = [r.id for r in clips if not (run.path / r.clip).is_file()]
     if not samples:
         yield "no clips: the run has no cases, or generated none yet"
-    elif len(gone) == len(made):
+    elif len(gone) == len(clips):
         yield "no clips: their files are not there, so nothing can be played"
     elif gone:
         yield f"{len(gone)} clips were deleted, for example that of {gone[0]}"
@@ -104,7 +104,7 @@ def _timings(run: LoadedRun) -> Iterator[str]:
 
 
 def reasons(source: Source) -> list[str]:
-    """Undefined scores and what stands behind values, a line a reason; not failures."""
+    """Undefined scores and what stands behind values, one line per reason; not failures."""
     out: dict[tuple[str, str], list[str]] = {}
     for run in source.runs:
         for r in run.rows(MetricRow):
@@ -125,9 +125,9 @@ def environment(source: Source) -> list[Difference]:
 
 def signatures(source: Source) -> list[Difference]:
     """The protocol of every metric in every run: those that differ first."""
-    known = [{r.metric: r.signature for r in run.rows(MetricRow)} for run in source.runs]
-    names = list(dict.fromkeys(name for own in known for name in own))
-    return _ordered(Difference(name, [own.get(name, "-") or "-" for own in known]) for name in names)
+    signatures = [{r.metric: r.signature for r in run.rows(MetricRow)} for run in source.runs]
+    names = list(dict.fromkeys(name for run in signatures for name in run))
+    return _ordered(Difference(name, [run.get(name, "-") or "-" for run in signatures]) for name in names)
 
 
 def _ordered(differences: Iterator[Difference]) -> list[Difference]:

@@ -74,13 +74,13 @@ def context(source: Source, clips: int, checked: list[dict[str, Any]]) -> dict[s
 
 
 def _environment() -> Environment:
-    made = Environment(
+    environment = Environment(
         loader=PackageLoader("reports.page"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     filters: dict[str, Any] = {"number": number, "signed": signed, "data": to_script, "breakable": breakable}
-    made.filters |= filters
-    made.globals |= {"interval": interval}
-    return made
+    environment.filters |= filters
+    environment.globals |= {"interval": interval}
+    return environment
 
 
 def to_script(data: Any) -> Markup:
@@ -172,18 +172,18 @@ def _cases(source: Source) -> dict[str, Any]:
     columns = [c for c in ("base", "new") if c in scores]
     wide = {c: scores.pivot_table(index="id", columns="metric", values=c, sort=False, dropna=False) for c in columns}
     ids = [i for i in facts.index if i in wide["new"].index]
-    own = facts.loc[ids]
-    prompts = list(dict.fromkeys(own["prompt_id"]))
-    texts = own.drop_duplicates("prompt_id").set_index("prompt_id")["prompt"]
+    cases = facts.loc[ids]
+    prompts = list(dict.fromkeys(cases["prompt_id"]))
+    texts = cases.drop_duplicates("prompt_id").set_index("prompt_id")["prompt"]
     places = {p: i for i, p in enumerate(prompts)}
     metrics = list(dict.fromkeys(scores["metric"]))
     return {
         "ids": ids,
-        "prompt": [places[p] for p in own["prompt_id"]],
+        "prompt": [places[p] for p in cases["prompt_id"]],
         "prompts": [texts[p] for p in prompts],
-        "shape": own["shape"].tolist(),
-        "length": own["frames"].astype(str).tolist(),
-        "tags": [list(t or ()) for t in own["tags"]],
+        "shape": cases["shape"].tolist(),
+        "length": cases["frames"].astype(str).tolist(),
+        "tags": [list(t or ()) for t in cases["tags"]],
         "metrics": {
             m: {c: _short(wide[c][m].reindex(ids)) if m in wide[c] else [None] * len(ids) for c in columns} for m in metrics
         },
@@ -205,7 +205,8 @@ def _cards(source: Source, cases: dict[str, Any], count: int) -> list[dict[str, 
     cards = []
     for case, why in chosen.items():
         sprites = [
-            gallery.sprite(run, own.get(case), bool(law.get(case))) for run, own, law in zip(shown, samples, laws, strict=True)
+            gallery.sprite(run, rows.get(case), bool(law.get(case)))
+            for run, rows, law in zip(shown, samples, laws, strict=True)
         ]
         place = index[case]
         cards.append(
@@ -278,12 +279,12 @@ def _curves(source: Source) -> dict[str, Any]:
         return {}
     runs = source.frames.runs
     steps = runs["training_steps"].tolist()
-    known = not runs["training_steps"].isna().any() and len(set(steps)) == len(steps)
-    place = dict(zip(runs["run"], steps if known else range(1, len(steps) + 1), strict=True))
+    dated = not runs["training_steps"].isna().any() and len(set(steps)) == len(steps)
+    place = dict(zip(runs["run"], steps if dated else range(1, len(steps) + 1), strict=True))
     rows = source.frames.metrics
     rows = rows[rows["slice"].eq("all") & rows["value"].notna()]
-    out: dict[str, Any] = {"x": "training steps" if known else "run, in the order given", "metrics": []}
-    for metric, own in rows.groupby("metric", sort=False):
+    out: dict[str, Any] = {"x": "training steps" if dated else "run, in the order given", "metrics": []}
+    for metric, group in rows.groupby("metric", sort=False):
         points = [
             {
                 "x": int(place[r["run"]]),
@@ -293,9 +294,9 @@ def _curves(source: Source) -> dict[str, Any]:
                 "label": source.labels[r["run"]],
                 "interval": interval(r["low"], r["high"]),
             }
-            for r in own.to_dict("records")
+            for r in group.to_dict("records")
         ]
-        first = own.iloc[0]
+        first = group.iloc[0]
         better = {True: "higher is better", False: "lower is better"}.get(first["higher_is_better"], "")
         title = " · ".join(filter(None, [str(metric), first["unit"], better]))
         out["metrics"].append({"name": title, "family": first["family"], "rows": sorted(points, key=lambda p: p["x"])})
@@ -304,17 +305,17 @@ def _curves(source: Source) -> dict[str, Any]:
 
 def _selfcheck(source: Source, path: Path | None) -> tuple[list[dict[str, Any]], list[str]]:
     """The rows of a selfcheck.json, given or lying in a run, and why there are none."""
-    found = path or next(
+    file = path or next(
         (r.path / "selfcheck.json" for r in reversed(source.runs) if (r.path / "selfcheck.json").exists()), None
     )
-    if found is None:
+    if file is None:
         return [], []
     try:
-        data = read_json(found)
+        data = read_json(file)
         better = {r["metric"]: r["higher_is_better"] for r in data["rows"]}
         return [_seen(r, better[r["metric"]]) for r in data["summary"]], []
     except (RunError, KeyError, TypeError) as error:
-        return [], [f"no selfcheck: {found.name} is not one: {error}"]
+        return [], [f"no selfcheck: {file.name} is not one: {error}"]
 
 
 def _seen(r: dict[str, Any], higher_is_better: bool | None) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def rows_of(source: Source) -> list[Row]:
 
 
 def verdict_line(source: Source, rows: list[Row]) -> dict[str, str]:
-    """The first line of a report: what the gate said, or that none was run and what the rows say."""
+    """The first line of a report: the gate's verdict, or that no gate was run and a count of the rows."""
     if not source.runs:
         return {"tone": "bad", "word": "NO RUN", "text": "no run could be read; the reasons are below"}
     label = source.labels[source.runs[-1].path.name]
@@ -157,8 +157,8 @@ def _sorted(rows: list[Row]) -> list[Row]:
 
 def directions(source: Source) -> dict[str, bool | None]:
     """Metric to whether higher is better; None where neither end is."""
-    known = source.frames.metrics.drop_duplicates("metric", keep="last")
-    return {m: None if pd.isna(h) else bool(h) for m, h in zip(known["metric"], known["higher_is_better"], strict=True)}
+    metrics = source.frames.metrics.drop_duplicates("metric", keep="last")
+    return {m: None if pd.isna(h) else bool(h) for m, h in zip(metrics["metric"], metrics["higher_is_better"], strict=True)}
 
 
 def _shown(metric: str, family: str, label: str) -> bool:
@@ -171,7 +171,7 @@ def _percent(change: float | None, base: float | None) -> float | None:
 
 
 def _word(d: Difference) -> str:
-    """What a difference says, in a word."""
+    """The verdict of a difference, in a word."""
     if d.status is not None:
         return {Verdict.NOT_COMPARABLE: "not comparable", Verdict.INCONCLUSIVE: "no test"}.get(d.status, "no value")
     if word := {"new": "better", "base": "worse"}.get(better(d) or ""):

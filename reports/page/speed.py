@@ -26,15 +26,15 @@ NEAR = 1.15  # sides (square roots of areas) within 15 % are one resolution
 
 def whole_calls(timings: pd.DataFrame) -> pd.DataFrame:
     """The repeats of whole single clips, with their shape; other stages, batches and failures are left out."""
-    kept = timings[timings["stage"].eq("whole") & timings["seconds"].notna() & timings["width"].notna()]
-    if "batch" in kept:
-        kept = kept[kept["batch"].isna() | kept["batch"].eq(1)]
-    shape = kept["width"].astype(str) + "x" + kept["height"].astype(str) + "x" + kept["frames"].astype(str)
-    return kept.assign(shape=shape)
+    timed = timings[timings["stage"].eq("whole") & timings["seconds"].notna() & timings["width"].notna()]
+    if "batch" in timed:
+        timed = timed[timed["batch"].isna() | timed["batch"].eq(1)]
+    shape = timed["width"].astype(str) + "x" + timed["height"].astype(str) + "x" + timed["frames"].astype(str)
+    return timed.assign(shape=shape)
 
 
 def heat_rows(timings: pd.DataFrame, labels: dict[str, str]) -> list[dict[str, Any]]:
-    """A row a (run, length, resolution, aspect ratio) with the median seconds, small resolutions last, wide shapes last."""
+    """One row per (run, length, resolution, aspect ratio) with the median seconds, small resolutions last, wide shapes last."""
     calls = whole_calls(timings)
     if calls.empty:
         return []
@@ -54,7 +54,7 @@ def heat_rows(timings: pd.DataFrame, labels: dict[str, str]) -> list[dict[str, A
         }
         for r, name in zip(medians.to_dict("records"), side, strict=True)
     ]
-    # Two shapes that fall into one cell are told apart by their own size.
+    # Two shapes that fall into one cell are distinguished by their size.
     cells: dict[tuple[Any, ...], set[str]] = {}
     for row in rows:
         cells.setdefault((row["run"], row["frames"], row["aspect"], row["side"]), set()).add(row["shape"])
@@ -93,11 +93,11 @@ def token_rows(timings: pd.DataFrame, labels: dict[str, str]) -> list[dict[str, 
 
 
 def stage_rows(timings: pd.DataFrame, labels: dict[str, str]) -> list[dict[str, str]]:
-    """A row a (run, shape): median seconds of every stage, as text."""
-    kept = timings[timings["seconds"].notna()]
-    if kept.empty:
+    """One row per (run, shape): median seconds of every stage, as text."""
+    timed = timings[timings["seconds"].notna()]
+    if timed.empty:
         return []
-    medians = kept.pivot_table(index=["run", "id"], columns="stage", values="seconds", aggfunc="median", sort=False)
+    medians = timed.pivot_table(index=["run", "id"], columns="stage", values="seconds", aggfunc="median", sort=False)
     named = [str(s) for s in medians]
     stages = [s for s in ("first", "whole") if s in named] + [s for s in named if s not in ("first", "whole")]
     return [

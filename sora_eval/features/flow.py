@@ -53,7 +53,7 @@ class Flow:
     def __call__(self, a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Floats:
         if self.kind != "dis":
             return raft.flow(self.kind, self.weights, a, b)
-        # Made anew, since OpenCV's objects cannot be pickled; it costs microseconds.
+        # Created each time, since OpenCV's objects cannot be pickled; it costs microseconds.
         dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         gray = [cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in (a, b)]
         return np.asarray(dis.calc(gray[0], gray[1], None), np.float32)  # type: ignore[call-overload]
@@ -102,7 +102,7 @@ class PairWarping:
 
 
 class MiddleFrames:
-    """For each odd frame: mean absolute difference, 0..255, to what the frames around it say it should be.
+    """For each odd frame: mean absolute difference, 0..255, to its interpolation from the frames around it.
 
     The two neighbours are warped half way along the flow between them and averaged. A frame's own flow is not used, so a
     frame that breaks the motion of its neighbours stands out.

@@ -182,7 +182,7 @@ PRECISIONS: dict[str, Callable[[Floats], Floats]] = {"fp32": logits, "bf16": log
 
 
 class VideoFeatures:
-    """The features of a set metric: a protocol of `features.protocols`, then I3D or a network from a file.
+    """The features of a set metric: a protocol of `features.fvd_protocols`, then I3D or a network from a file.
 
     `network` is a path (`features.network` says what it must be), or empty for I3D.
     """

@@ -60,8 +60,8 @@ class ClipModel:
                 "or ARCHITECTURE:FILE as the metric's 'model'"
             ) from error
         self.model.eval()
-        own = folder / "tokenizer.json"
-        self._words = Tokenizer.from_file(str(own)) if own.is_file() else None
+        tokenizer = folder / "tokenizer.json"
+        self._words = Tokenizer.from_file(str(tokenizer)) if tokenizer.is_file() else None
         self._bpe = None if self._words else open_clip.get_tokenizer(spec.partition(":")[0])
         self.context_length = int(self.model.context_length)
         name = "world" if spec == "world" else Path(spec).name if folder.is_dir() else spec.replace("/", "_")
@@ -114,11 +114,11 @@ def _load(spec: str) -> ClipModel | TimmModel | WeightsError:
 
 
 def load(spec: str) -> ClipModel | TimmModel:
-    """A model by its spec; loaded once a process. Raises WeightsError."""
-    found = _load(spec)
-    if isinstance(found, WeightsError):
-        raise found
-    return found
+    """A model by its spec; loaded once per process. Raises WeightsError."""
+    model = _load(spec)
+    if isinstance(model, WeightsError):
+        raise model
+    return model
 
 
 class TimmModel:
@@ -133,8 +133,8 @@ class TimmModel:
         if name not in timm.list_models() and name not in timm.list_pretrained():
             raise WeightsError(f"image network {spec!r}: timm has no model {name!r}")
         try:
-            own: dict[str, Any] = {"pretrained_cfg_overlay": {"file": file[0]}} if file else {}
-            self.model = timm.create_model(name, pretrained=True, num_classes=0, **own).eval()
+            overlay: dict[str, Any] = {"pretrained_cfg_overlay": {"file": file[0]}} if file else {}
+            self.model = timm.create_model(name, pretrained=True, num_classes=0, **overlay).eval()
         except (OSError, RuntimeError, FileNotFoundError, ValueError) as error:
             raise WeightsError(
                 f"image network {spec!r} could not be loaded ({_first_line(error)}); "

@@ -78,27 +78,27 @@ def _unseen(rows: int) -> Floats:
 def _blobs(frame: npt.NDArray[np.uint8]) -> Floats:
     image = frame.astype(np.float64)
     coverage = np.minimum((image.max(-1) - image.min(-1)) / FULL_CHROMA, 1.0)  # (H, W)
-    hue = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV)[..., 0].astype(np.int64)  # 0..179, two degrees a step
+    hue = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV)[..., 0].astype(np.int64)  # 0..179, two degrees per step
     nearest = ((hue + 15) // 30) % 6
     out = _unseen(6)
     for i in np.unique(nearest[coverage > COVERED]):
         mask = ((nearest == i) & (coverage > COVERED)).astype(np.uint8)
         number, labels = cv2.connectedComponents(mask, connectivity=8)
-        found = []
+        blobs = []
         for label in range(1, number):
             # One pixel around the core holds the soft edge.
             near = cv2.dilate((labels == label).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
             weight = np.where(near & (nearest == i), coverage, 0.0)
             if weight.sum() >= MIN_AREA:
-                found.append(weight)
-        if found:
-            weight = max(found, key=lambda w: float(w.sum()))
+                blobs.append(weight)
+        if blobs:
+            weight = max(blobs, key=lambda w: float(w.sum()))
             area = weight.sum()
             rows, columns = weight.max(1), weight.max(0)
             y = (weight.sum(1) @ (np.arange(len(rows)) + 0.5)) / area
             x = (weight.sum(0) @ (np.arange(len(columns)) + 0.5)) / area
             (left, right), (top, bottom) = _edges(columns), _edges(rows)
-            out[i] = x, y, area, columns.sum(), rows.sum(), left, top, right, bottom, len(found)
+            out[i] = x, y, area, columns.sum(), rows.sum(), left, top, right, bottom, len(blobs)
     return out
 
 

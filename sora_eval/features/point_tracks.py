@@ -14,7 +14,7 @@ from sora_eval.util.errors import Undefined
 POINTS = 200  # at most, of a segment
 QUALITY = 0.02  # of the best corner
 APART = 5  # px between two corners
-SEGMENT = 9  # frames; corners are found anew in the last one, so what comes into the picture is followed too
+SEGMENT = 9  # frames; corners are detected again in the last one, so that new content is tracked too
 WINDOW, LEVELS = 15, 3  # px and pyramid levels: steps of up to some 60 px are found
 LOOP = 1.0  # px between a point and where the way there and back ends
 
@@ -55,12 +55,12 @@ def _segment(frames: npt.NDArray[np.uint8]) -> Floats:
         gray = _gray(frame)
         if not len(rows):
             break
-        there, found = _follow(last, gray, places)
-        back, found_back = _follow(gray, last, there)
+        there, forward = _follow(last, gray, places)
+        back, backward = _follow(gray, last, there)
         height, width = gray.shape
         inside = (there >= 0).all(1) & (there[:, 0] <= width - 1) & (there[:, 1] <= height - 1)
-        kept = found & found_back & inside & (np.linalg.norm(back - places, axis=1) <= LOOP)
-        places, rows = there[kept], rows[kept]
+        tracked = forward & backward & inside & (np.linalg.norm(back - places, axis=1) <= LOOP)
+        places, rows = there[tracked], rows[tracked]
         out[rows, t] = places / scale
         last = gray
     return out

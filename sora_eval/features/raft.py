@@ -21,7 +21,7 @@ Frame = npt.NDArray[np.uint8]
 
 
 def signature(kind: str, weights: str = "") -> str:
-    """Which network and which weights. Raises WeightsError when they cannot be had."""
+    """Which network and which weights. Raises WeightsError when they cannot be loaded."""
     return f"{KINDS[kind]}|weights:{_identity(kind, weights)}"
 
 

@@ -24,7 +24,7 @@ CONTRACT = f"expected a network from (N, 3, T, {SIDE}, {SIDE}) float32 to (N, D)
 
 
 class NetworkFile:
-    """A video network in a file; opened once a process, checked against the contract when it is opened."""
+    """A video network in a file; opened once per process, checked against the contract when it is opened."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -57,14 +57,14 @@ def _open_result(path: str) -> tuple[Run, int] | WeightsError:
 
 
 def _opened(path: str) -> tuple[Run, int]:
-    found = _open_result(path)
-    if isinstance(found, WeightsError):
-        raise found
-    return found
+    result = _open_result(path)
+    if isinstance(result, WeightsError):
+        raise result
+    return result
 
 
 def _open(path: Path) -> tuple[Run, int]:
-    """The network as a function, and D. Raises WeightsError for a file that is none or breaks the contract."""
+    """The network as a function, and D. Raises WeightsError for a file that is no network or breaks the contract."""
     if not path.is_file():
         raise WeightsError(f"network {str(path)!r} does not exist; {CONTRACT}, in an ONNX or a TorchScript file")
     try:
@@ -95,13 +95,13 @@ def _open_onnx(path: Path) -> tuple[Run, int]:
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 4  # what is wrong with a file is said once, by us
+    options.log_severity_level = 4  # an invalid file is reported once, by the error below
     session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     inputs, outputs = session.get_inputs(), session.get_outputs()
     shape = inputs[0].shape if inputs else []
     if len(inputs) != 1 or len(shape) != 5 or inputs[0].type != "tensor(float)":
-        found = ", ".join(f"{i.name}: {i.type}{i.shape}" for i in inputs) or "no input"
-        raise WeightsError(f"network {str(path)!r} takes {found}; {CONTRACT}")
+        signature = ", ".join(f"{i.name}: {i.type}{i.shape}" for i in inputs) or "no input"
+        raise WeightsError(f"network {str(path)!r} takes {signature}; {CONTRACT}")
     name, frames = inputs[0].name, shape[2] if isinstance(shape[2], int) else CLIP_FRAMES
     return lambda video: np.asarray(session.run([outputs[0].name], {name: video})[0]), frames
 

@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 
 
 class Extractor(Protocol):
-    """A pure function of a clip's frames. `signature` names protocol and weights; equal signatures, equal values."""
+    """A pure function of a clip's frames. `signature` names protocol and weights; equal signatures mean equal values."""
 
     signature: str
     cached: bool  # worth keeping on disk
@@ -32,25 +32,25 @@ class Extractor(Protocol):
 
 
 class FeatureCache:
-    """Features on disk by content: frames, protocol and weights. A changed one of these never meets an old value."""
+    """Features on disk by content: frames, protocol and weights. A value of others is never returned."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or cache_folder() / "features"
 
     def get(self, clip: Clip, extractor: Extractor) -> Array:
-        """The features of a clip, from disk when they are known."""
+        """The features of a clip, from disk where they are cached."""
         if not extractor.cached:
             return extractor(clip)
         key = hashlib.sha256(f"{clip.sha256}|{clip.fps}|{extractor.signature}".encode()).hexdigest()
         return self.keep(key, lambda: extractor(clip))
 
     def keep(self, key: str, make: Callable[[], Array]) -> Array:
-        """The value of a key, which is a hash of all that the value depends on; made when it is not known."""
+        """The value of a key, which is a hash of all that the value depends on; computed where it is not cached."""
         path = self.folder / key[:2] / f"{key}.npy"
         if path.exists():
             try:
-                known: Array = np.load(path, allow_pickle=False)
-                return known
+                value: Array = np.load(path, allow_pickle=False)
+                return value
             except (ValueError, EOFError, OSError):
                 path.unlink(missing_ok=True)  # torn by a full disk: it is only a cache
         value = make()
@@ -66,17 +66,17 @@ class ClipView:
 
     def __init__(self, clip: Clip, case: Case, cache: FeatureCache | None = None) -> None:
         self.clip, self.case, self._cache = clip, case, cache
-        self._known: dict[str, Array | Undefined] = {}
+        self._values: dict[str, Array | Undefined] = {}
 
     def features(self, extractor: Extractor) -> Array:
         """The value of an extractor on this clip. Raises Undefined like the extractor itself."""
-        known = self._known.get(extractor.signature)
-        if known is None:
+        value = self._values.get(extractor.signature)
+        if value is None:
             try:
-                known = extractor(self.clip) if self._cache is None else self._cache.get(self.clip, extractor)
+                value = extractor(self.clip) if self._cache is None else self._cache.get(self.clip, extractor)
             except Undefined as reason:
-                known = reason
-            self._known[extractor.signature] = known
-        if isinstance(known, Undefined):
-            raise known
-        return known
+                value = reason
+            self._values[extractor.signature] = value
+        if isinstance(value, Undefined):
+            raise value
+        return value

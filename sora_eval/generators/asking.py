@@ -14,7 +14,7 @@ from sora_eval.util.errors import reason_of
 
 
 def request_of(case: Case, suite: Suite, seed_offset: int = 0) -> Request:
-    """What a generator is asked for.
+    """The request of a case.
 
     Its seed mixes the prompt's id with the case's seed: one seed for all prompts would start them all from the same noise,
     and a set of clips would be far less varied than its n says.
@@ -37,7 +37,7 @@ def request_of(case: Case, suite: Suite, seed_offset: int = 0) -> Request:
 
 
 def answers(generator: Generator, requests: list[Request]) -> list[Clip | str]:
-    """A clip or the reason why there is none, a request; one bad request does not take its neighbours along."""
+    """One clip per request, or the reason why there is none; a bad request does not fail the others of its batch."""
     try:
         clips = list(generator.generate(requests))
         if len(clips) == len(requests):
@@ -51,7 +51,7 @@ def answers(generator: Generator, requests: list[Request]) -> list[Clip | str]:
 
 
 def problem_of(clip: Any, request: Request) -> str | None:
-    """What is wrong with an answer, found and expected; None if nothing is."""
+    """The defect of an answer as found and expected; None if there is none."""
     if not isinstance(clip, Clip):
         return f"the generator returned a {type(clip).__name__}, expected a Clip"
     expected = (request.num_frames, request.height, request.width, 3)

@@ -51,7 +51,7 @@ def open_diffusers(argument: str, options: dict[str, str]) -> DiffusersGenerator
 
 
 class DiffusersGenerator(Generator):
-    """A pipeline asked one request at a time, each with a generator of its own seed, on the processor: the same noise on
+    """A pipeline called with one request at a time, each with a CPU random generator of its own seed: the same noise on
     every device."""
 
     name = "diffusers"
@@ -96,24 +96,24 @@ class DiffusersGenerator(Generator):
 
     def _clip(self, r: Request) -> Clip:
         options = {"num_inference_steps": r.num_inference_steps, "guidance_scale": r.guidance_scale}
-        asked: dict[str, Any] = {k: v for k, v in options.items() if v is not None}
-        unknown = [k for k in asked if k not in self._accepted]
+        keywords: dict[str, Any] = {k: v for k, v in options.items() if v is not None}
+        unknown = [k for k in keywords if k not in self._accepted]
         if unknown:
             raise GeneratorError(f"{type(self._pipeline).__name__} takes no {', '.join(unknown)}; leave it out of [generate]")
         clock = Stages(self._pipeline, self.synchronise)
         if "callback_on_step_end" in self._accepted:
-            asked["callback_on_step_end"] = clock.stepped
+            keywords["callback_on_step_end"] = clock.stepped
         with clock:
-            made = self._pipeline(
+            output = self._pipeline(
                 prompt=r.prompt,
                 height=r.height,
                 width=r.width,
                 num_frames=r.num_frames,
                 generator=torch.Generator().manual_seed(r.seed),
                 output_type="np",
-                **asked,
+                **keywords,
             )
-        values = np.asarray(made.frames[0], np.float32)  # (T, H, W, 3) in [0, 1]
+        values = np.asarray(output.frames[0], np.float32)  # (T, H, W, 3) in [0, 1]
         if not np.isfinite(values).all():
             raise GeneratorError("the pipeline gave NaN or infinite values")
         return Clip(np.rint(values.clip(0, 1) * 255).astype(np.uint8), r.fps, clock.seconds)

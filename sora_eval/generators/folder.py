@@ -1,4 +1,4 @@
-"""Videos that exist already: a folder of files, or a manifest that names them and their prompts."""
+"""Existing videos: a folder of files, or a manifest that names them and their prompts."""
 
 from __future__ import annotations
 
@@ -74,14 +74,14 @@ class FolderGenerator(ClipSource):
             table = read(path)
         except Exception as error:
             raise GeneratorError(f"{path} cannot be read as a {suffix} table: {error}") from error
-        for name, known in _COLUMNS.items():
-            found = [c for c in known if c in table.columns]
-            if found:
-                table = table.rename(columns={found[0]: name})
+        for name, aliases in _COLUMNS.items():
+            present = [c for c in aliases if c in table.columns]
+            if present:
+                table = table.rename(columns={present[0]: name})
             elif name == "path":
                 raise GeneratorError(
                     f"{path} has the columns {', '.join(map(str, table.columns))}; expected 'path' (or "
-                    f"{', '.join(known[1:])}) and 'prompt'"
+                    f"{', '.join(aliases[1:])}) and 'prompt'"
                 )
         if table.empty:
             raise GeneratorError(f"{path} lists no clips")
@@ -116,7 +116,7 @@ class FolderGenerator(ClipSource):
         return read_clip(self._entries[case.id][1])
 
     def path(self, case: Case) -> Path:
-        """Where a case's file lies."""
+        """The path of a case's file."""
         return self._entries[case.id][1]
 
     def generate(self, requests: Sequence[Request]) -> list[Clip]:

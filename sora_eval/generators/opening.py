@@ -1,4 +1,4 @@
-"""Opens a generator by its spec, such as `reference:early?steps=10`, and refuses a spec without loading what it names."""
+"""Opens a generator by its spec, such as `reference:early?steps=10`, and checks a spec without loading what it names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Spec:
-    """A spec taken apart: `KIND[:ARGUMENT][?key=value&...]`."""
+    """The parts of a spec: `KIND[:ARGUMENT][?key=value&...]`."""
 
     kind: str
     info: GeneratorInfo
@@ -29,7 +29,7 @@ class Spec:
 def read_spec(spec: str) -> Spec:
     """The parts of a spec, checked without loading a generator.
 
-    Raises GeneratorError for a kind or an option that is not known, and for what the kind can refuse by its words alone.
+    Raises GeneratorError for an unknown kind or option, and for values that the kind can reject without opening anything.
     """
     head, _, query = spec.partition("?")
     kind, _, argument = head.partition(":")
@@ -51,28 +51,28 @@ def read_spec(spec: str) -> Spec:
 
 def open_generator(spec: str) -> Generator:
     """Open a generator by `KIND[:ARGUMENT][?key=value&...]`. Raises GeneratorError or WeightsError."""
-    asked = read_spec(spec)
-    opener = GENERATORS.load(asked.kind)
-    if asked.kind in GENERATORS.built_in:
-        opened: Generator = opener(asked.argument, asked.options)
-        return opened
-    return _opened_by_package(spec, partial(opener, asked.argument, asked.options))
+    parts = read_spec(spec)
+    opener = GENERATORS.load(parts.kind)
+    if parts.kind in GENERATORS.built_in:
+        generator: Generator = opener(parts.argument, parts.options)
+        return generator
+    return _opened_by_package(spec, partial(opener, parts.argument, parts.options))
 
 
 def _opened_by_package(spec: str, opener: Callable[[], object]) -> Generator:
-    """What the opener of another package gives; whatever it raises is a GeneratorError."""
+    """The generator of another package's opener; whatever it raises is a GeneratorError."""
     from sora_eval.generators.protocol import Generator
 
     try:
-        opened = opener()
+        generator = opener()
     except SoraEvalError:
         raise
     except Exception as error:
         raise GeneratorError(f"{spec} cannot be opened: {reason_of(error)}") from error
-    if not isinstance(opened, Generator):
+    if not isinstance(generator, Generator):
         expected = "a Generator of sora_eval.generators.protocol"
-        raise GeneratorError(f"{spec}: its opener returned a {type(opened).__name__}, expected {expected}")
-    return opened
+        raise GeneratorError(f"{spec}: its opener returned a {type(generator).__name__}, expected {expected}")
+    return generator
 
 
 def _info(kind: str) -> GeneratorInfo:

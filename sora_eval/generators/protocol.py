@@ -1,4 +1,4 @@
-"""The base class of generators under test: what an adapter has to say, and a default for everything else."""
+"""The base class of generators under test: what an adapter has to define, and defaults for the rest."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class Generator(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Hash of weights and configuration: another value, another generator."""
+        """Hash of weights and configuration; generators with different hashes are different generators."""
 
     @abstractmethod
     def generate(self, requests: Sequence[Request]) -> Sequence[Clip]:
-        """One clip per request, in order. The same request gives the same clip, whatever stands beside it."""
+        """One clip per request, in order. The same request gives the same clip, whatever else is in the batch."""
 
     def serve(self, requests: Sequence[Request], packing: str) -> Sequence[Clip]:
         """The clips of `generate`, batched by one of `packings`, or as `generate` does (`AS_A_BATCH`).
@@ -70,7 +70,7 @@ class Generator(ABC):
         return None
 
     def synchronise(self) -> None:  # noqa: B027  most devices have nothing to wait for
-        """Wait for a device that works on after a call has returned."""
+        """Wait for work that the device still does after a call has returned."""
 
     def damaged(self, request: Request, corruption: str, strength: float, rng: np.random.Generator) -> Clip:
         """The answer under a scene corruption of `video.corruptions`. Raises Undefined where it does not apply."""
@@ -82,7 +82,7 @@ class ClipSource(Generator):
 
     @abstractmethod
     def cases(self) -> list[Case]:
-        """What it brings."""
+        """The cases of its clips."""
 
     @abstractmethod
     def read(self, case: Case) -> Clip:
@@ -90,4 +90,4 @@ class ClipSource(Generator):
 
     @abstractmethod
     def path(self, case: Case) -> Path:
-        """Where its file lies."""
+        """The path of its file."""

@@ -1,4 +1,4 @@
-"""A function of the user's as a generator: `python:MODULE:CALLABLE`."""
+"""A user's function as a generator: `python:MODULE:CALLABLE`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def open_python(argument: str, options: dict[str, str]) -> PythonGenerator:
 
 
 class PythonGenerator(Generator):
-    """Calls `function(request)`, a request a call. It returns frames (T, H, W, 3) uint8, or a `Clip`.
+    """Calls `function(request)`, one request per call. It returns frames (T, H, W, 3) uint8, or a `Clip`.
 
     A `fingerprint` attribute of the function, if there is one, says which weights it uses; else its source is hashed.
     """
@@ -39,9 +39,9 @@ class PythonGenerator(Generator):
         self.capabilities = getattr(function, "capabilities", Capabilities())
 
     def fingerprint(self) -> str:
-        own = getattr(self._function, "fingerprint", None)
-        if own is not None:
-            return str(own() if callable(own) else own)
+        declared = getattr(self._function, "fingerprint", None)
+        if declared is not None:
+            return str(declared() if callable(declared) else declared)
         try:
             source = inspect.getsource(self._function)
         except (OSError, TypeError):
@@ -51,6 +51,6 @@ class PythonGenerator(Generator):
     def generate(self, requests: Sequence[Request]) -> list[Clip]:
         out = []
         for request in requests:
-            made = self._function(request)
-            out.append(made if isinstance(made, Clip) else Clip(made, request.fps))
+            frames = self._function(request)
+            out.append(frames if isinstance(frames, Clip) else Clip(frames, request.fps))
         return out

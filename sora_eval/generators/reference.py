@@ -60,7 +60,7 @@ def _check_pipeline(checkpoint: str, options: dict[str, str], spec: str) -> None
 def open_reference(checkpoint: str, options: dict[str, str]) -> ReferenceGenerator:
     """`refine` is true, false or the address of an OpenAI-compatible endpoint (ends in /v1; needs `refine_model`).
 
-    With `first_frames=N` the clip goes on from the first N frames of the world's answer to the same prompt and seed.
+    With `first_frames=N` the clip continues the first N frames of the world's clip for the same prompt and seed.
     `steps` and `guidance` take the place of what a suite asks for, so that two of them can be compared on one suite.
     """
     spec, refiner = f"reference:{checkpoint or 'base'}", None
@@ -72,7 +72,7 @@ def open_reference(checkpoint: str, options: dict[str, str]) -> ReferenceGenerat
 
 
 def check_reference(checkpoint: str, options: dict[str, str]) -> None:
-    """Raise GeneratorError for a checkpoint that is not there and for values that no option takes."""
+    """Raise GeneratorError for a missing checkpoint and for invalid values of options."""
     spec = f"reference:{checkpoint or 'base'}"
     refine = options.get("refine", "false")
     if refine.startswith(("http://", "https://")):
@@ -216,7 +216,7 @@ def _scene_seed(request: Request) -> list[int]:
 
 
 def world_frames(request: Request) -> Frames:
-    """The world's answer to a request. Raises GeneratorError for a prompt without facts."""
+    """The world's clip for a request. Raises GeneratorError for a prompt without facts."""
     facts = _facts(request)
     try:
         rng = np.random.default_rng(_scene_seed(request))
@@ -226,7 +226,7 @@ def world_frames(request: Request) -> Frames:
 
 
 class WorldGenerator(Generator):
-    """Renders the facts of a prompt: what a perfect generator would answer."""
+    """Renders the facts of a prompt: the output of a perfect generator."""
 
     name, checkpoint = "world", "exact"
 

@@ -1,4 +1,4 @@
-"""Which shapes a generator can make, and what to say of the others."""
+"""Which shapes a generator can make, and the message for the others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sora_eval.util.errors import GeneratorError, SuiteError
 
 
 def check_suite(suite: Suite, capabilities: Capabilities) -> None:
-    """Raise SuiteError for shapes of a suite that a generator cannot make, a line each, with the nearest that it can."""
+    """Raise SuiteError for shapes of a suite that a generator cannot make, one line each, with the nearest valid ones."""
     problems = []
     if suite.axes is not None:
         sizes = [(c.width or 0, c.height or 0, c.num_frames or 0) for c in suite.cases]
@@ -29,8 +29,8 @@ def check_shape(request: Request, capabilities: Capabilities, name: str) -> None
 
 
 def shape_problems(sizes: Sequence[tuple[int, int, int]], capabilities: Capabilities) -> Iterator[str]:
-    """Why (width, height, frames) cannot be had, one sentence a value, without repeats."""
-    told: set[tuple[str, int]] = set()
+    """Why (width, height, frames) cannot be generated: one sentence per value, without repeats."""
+    reported: set[tuple[str, int]] = set()
     for width, height, frames in sizes:
         values = (
             ("width", width, capabilities.side, 0),
@@ -38,9 +38,9 @@ def shape_problems(sizes: Sequence[tuple[int, int, int]], capabilities: Capabili
             ("frames", frames, capabilities.stride, 1),
         )
         for name, value, step, offset in values:
-            if (value - offset) % step == 0 or (name, value) in told:
+            if (value - offset) % step == 0 or (name, value) in reported:
                 continue
-            told.add((name, value))
+            reported.add((name, value))
             low = max((value - offset) // step, 1) * step + offset
             rule = f"{offset} + a multiple of {step}" if offset else f"a multiple of {step}"
             yield f"{name} = {value} is not {rule}; nearest valid: {low}, {low + step}"

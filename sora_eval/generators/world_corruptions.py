@@ -15,7 +15,7 @@ from sora_eval.video.corruptions import JUMPS
 
 Positions = npt.NDArray[np.float64]  # (T, N, 2), centroids in px
 
-SINKING = 2.0  # px a frame at full strength; a fall through 32 px ends at 3 px a frame
+SINKING = 2.0  # px per frame at full strength; a fall through 32 px ends at 3 px per frame
 NOWHERE = -1000.0  # px; outside every frame
 
 
@@ -76,7 +76,7 @@ def weaker_gravity(clip: WorldClip, strength: float, rng: np.random.Generator) -
 
 
 def sink(clip: WorldClip, strength: float, rng: np.random.Generator) -> Positions:
-    """Whatever touches the floor goes on through it from there, steadily."""
+    """Objects that touch the floor sink through it from then on, at constant speed."""
     landed = _landings(clip.scene, clip.trajectory)
     if not landed:
         raise Undefined("nothing touches a floor in this scene")

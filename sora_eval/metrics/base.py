@@ -1,4 +1,4 @@
-"""The two kinds of metric, both `torchmetrics.Metric`: per-clip (a score a clip) and set (a value a set)."""
+"""The two kinds of metric, both `torchmetrics.Metric`: per-clip (one score per clip) and set (one value per set)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Scored = ClipView | Mapping[str, float | None]
 
 
 class ClipMetric(Metric):
-    """A metric with one score a clip; `compute` is the mean of the scores that exist.
+    """A metric with one score per clip; `compute` is the mean of the scores that exist.
 
     Subclasses set `outputs` and `signature` and implement `score`. States are float64 sums, so partial states merge
     and the order of clips does not matter.
@@ -79,14 +79,14 @@ class ClipMetric(Metric):
         self.add_state("count", zeros.clone(), dist_reduce_fx="sum")
 
     def prepare(self, prompts: Iterable[Prompt]) -> None:
-        """Told once, before the first clip: all prompts of the suite."""
+        """Receive all prompts of the suite, once, before the first clip."""
 
     @abstractmethod
     def score(self, view: ClipView) -> Mapping[str, Score]:
         """The score of every output on one clip. Raises `Undefined` when none exists."""
 
     def update(self, items: Scored | Sequence[Scored]) -> None:
-        """Count the scores of one clip or of several, or scores that are already known; None is not counted."""
+        """Count the scores of one clip or of several, or existing scores; None is not counted."""
         for item in items if isinstance(items, Sequence) else (items,):
             scores = {n: s.value for n, s in self.score(item).items()} if isinstance(item, ClipView) else item
             for i, output in enumerate(self.outputs):
@@ -96,13 +96,13 @@ class ClipMetric(Metric):
                     self.count[i] += 1
 
     def compute(self) -> torch.Tensor:
-        """Means, one an output, NaN where nothing was scored."""
+        """Means, one per output, NaN where nothing was scored."""
         means = (self.total / self.count).reshape(-1)
         return torch.stack([m.clamp(*o.limits) if o.limits else m for o, m in zip(self.outputs, means, strict=True)])
 
 
 class SetMetric(Metric):
-    """A metric of a set of clips against a reference set; its features are kept, its value comes at the end.
+    """A metric of a set of clips against a reference set; its features are collected, its value is computed at the end.
 
     Subclasses set `outputs`, `signature`, `extractor`, `least` and `statistic`, and implement `compute`. What else a class
     may declare is said at `ClipMetric`.
@@ -139,7 +139,7 @@ class SetMetric(Metric):
         return view.features(self.extractor)
 
     def update(self, items: ClipView | Sequence[ClipView] | npt.ArrayLike, *, real: bool = False) -> None:
-        """Add one clip or several, or vectors (n, D) that are already known, to the generated or the real set."""
+        """Add one clip or several, or existing vectors (n, D), to the generated or the real set."""
         views = [items] if isinstance(items, ClipView) else items if isinstance(items, Sequence) else []
         if views and all(isinstance(v, ClipView) for v in views):
             values = np.stack([self.features(v) for v in views if isinstance(v, ClipView)])

@@ -74,15 +74,15 @@ class CaptionFacts(ClipMetric):
             raise Undefined("the prompt has no facts to read back")
         still = view.clip.num_frames == 1
         try:
-            asked = describe(Facts.from_json(facts)).at("medium", still=still)
+            expected = describe(Facts.from_json(facts)).at("medium", still=still)
         except ReferenceModelError as error:
             raise Undefined(f"the prompt's facts are not of the reference world: {error}") from error
         text = str(view.features(self.extractor)[0])
         seen = parse(text).at("medium", still=still)
-        return {"caption_facts": Score(slot_f1(asked, seen), detail={"caption": text})}
+        return {"caption_facts": Score(slot_f1(expected, seen), detail={"caption": text})}
 
 
-def slot_f1(asked: Description, seen: Description) -> float:
+def slot_f1(expected: Description, seen: Description) -> float:
     """2 |both| / (|asked| + |seen|) of the slots of two descriptions."""
-    a, b = asked.slots(), seen.slots()
+    a, b = expected.slots(), seen.slots()
     return 2 * len(a & b) / (len(a) + len(b))

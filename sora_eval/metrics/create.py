@@ -14,7 +14,7 @@ from sora_eval.util.errors import MetricError, SoraEvalError, reason_of
 
 @dataclass
 class Metrics:
-    """The metrics that could be made, by name, and why the others could not."""
+    """The metrics that could be created, by name, and why the others could not."""
 
     per_clip: dict[str, ClipMetric] = field(default_factory=dict)
     sets: dict[str, SetMetric] = field(default_factory=dict)
@@ -23,19 +23,19 @@ class Metrics:
 
 def make_metrics(chosen: Mapping[str, Mapping[str, Any]], prompts: Iterable[Prompt]) -> Metrics:
     """Create metrics by name with their options; a missing weight is a reason in `missing`, not the end of the run."""
-    made, prompts = Metrics(), list(prompts)
+    metrics, prompts = Metrics(), list(prompts)
     for name, options in chosen.items():
         try:
             metric = create(name, dict(options))
         except SoraEvalError as error:
-            made.missing[name] = str(error)
+            metrics.missing[name] = str(error)
             continue
         if isinstance(metric, ClipMetric):
             metric.prepare(prompts)
-            made.per_clip[name] = metric
+            metrics.per_clip[name] = metric
         else:
-            made.sets[name] = metric
-    return made
+            metrics.sets[name] = metric
+    return metrics
 
 
 def create(name: str, options: dict[str, Any] | None = None) -> ClipMetric | SetMetric:

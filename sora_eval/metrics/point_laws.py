@@ -1,7 +1,7 @@
-"""Laws of motion for any video, without facts: proxies, read from points that are followed through it.
+"""Laws of motion for any video, without facts: proxies, read from points that are tracked through it.
 
 They know neither objects nor forces. A point may be lost because it is blurred, and two neighbours may belong to two
-things; real clips are therefore below 1, and only differences between clips of the same kind mean something.
+objects; real clips are therefore below 1, and only differences between clips of the same kind mean something.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TELEPORT = 0.05  # between a point's step and the median step of its neighbours
 STRETCH = (0.1, 0.01)  # of the distance to a neighbour, and in any case
 JERK = (0.02, 0.5)  # change of a step in any case, and of the step before
 NEIGHBOURS = 6
-MANY = 0.2  # of the points that are followed: a frame in which more break a law is told
+MANY = 0.2  # of the tracked points: a frame in which more break a law is reported as broken
 LAWS = ("permanence", "continuity", "rigidity", "smoothness")
 
 Floats = npt.NDArray[np.float64]
@@ -123,7 +123,7 @@ def _judge(places: Floats, start: int, size: Floats) -> list[_Step]:
 
 
 def _leaves(expected: Floats, size: Floats) -> Bools:
-    """Where a point goes on to the border or past it."""
+    """Where a point moves on to the border or past it."""
     return np.asarray(((expected < EDGE) | (expected > size - EDGE)).any(1), bool)
 
 
@@ -152,5 +152,5 @@ def _together(step: Floats, near: npt.NDArray[np.int64]) -> Bools:
 def _rigid(last: Floats, now: Floats, near: npt.NDArray[np.int64]) -> Bools:
     before = np.linalg.norm(last[near] - last[:, None], axis=2)  # (points, neighbours)
     after = np.linalg.norm(now[near] - now[:, None], axis=2)
-    kept = np.abs(after - before) <= np.maximum(STRETCH[0] * before, STRETCH[1])
-    return np.asarray(2 * kept.sum(1) >= near.shape[1], bool)
+    rigid = np.abs(after - before) <= np.maximum(STRETCH[0] * before, STRETCH[1])
+    return np.asarray(2 * rigid.sum(1) >= near.shape[1], bool)

@@ -1,4 +1,4 @@
-"""Does the clip hang together over time, and does it move at all?"""
+"""Temporal consistency of a clip, and whether it moves at all."""
 
 from __future__ import annotations
 

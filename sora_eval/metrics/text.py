@@ -76,15 +76,15 @@ class ClipRetrieval(_PromptMetric):
         self._others = tuple(dict.fromkeys(p.text for p in prompts))
 
     def score(self, view: ClipView) -> Mapping[str, Score]:
-        own = view.case.prompt.text
-        others = [self.text(t) for t in self._others if t != own]
+        prompt = view.case.prompt.text
+        others = [self.text(t) for t in self._others if t != prompt]
         if not others:
             raise Undefined("retrieval needs at least two different prompts")
-        rank = retrieval_rank(view.features(self.extractor), self.text(own), np.stack(others))
+        rank = retrieval_rank(view.features(self.extractor), self.text(prompt), np.stack(others))
         return {"clip_retrieval": Score(float(rank == 1), detail={"rank": rank, "of": len(others) + 1})}
 
 
-def retrieval_rank(frames: Floats, own: Floats, others: Floats) -> int:
-    """1 + the number of other prompts (m, D) at least as near to the mean of the frames as its own (D,)."""
+def retrieval_rank(frames: Floats, prompt: Floats, others: Floats) -> int:
+    """1 + the number of `others` (m, D) at least as near to the mean of the frames as `prompt` (D,)."""
     mean = frames.astype(np.float64).mean(0)
-    return 1 + int((others @ mean >= own @ mean).sum())
+    return 1 + int((others @ mean >= prompt @ mean).sum())

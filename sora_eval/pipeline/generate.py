@@ -1,4 +1,4 @@
-"""Generating: requests in chunks, every clip written when it is made, every failure a row with its reason."""
+"""Generation: requests in chunks, every clip written as soon as it exists, every failure a row with its reason."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def generate(folder: RunFolder, suite: Suite, generator: Generator, cases: list[
     for chunk in track(chunks, "generate"):
         if all(case.id in done for case in chunk):
             continue
-        made = answers(generator, [request_of(case, suite, seed_offset) for case in chunk])
-        for case, answer in zip(chunk, made, strict=True):
+        results = answers(generator, [request_of(case, suite, seed_offset) for case in chunk])
+        for case, answer in zip(chunk, results, strict=True):
             if case.id not in done:
                 folder.append([_stored(folder, case, answer)])
 

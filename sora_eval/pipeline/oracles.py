@@ -1,6 +1,6 @@
-"""Oracles: what the metrics of physics say of generators that cannot do better, on the same cases as the run.
+"""Oracles: the physics metrics of generators that cannot do better, on the same cases as the run.
 
-The tracker's oracle is the world itself; the latent's is the world through the VAE and back. Their clips are not kept.
+The tracker's oracle is the world itself; the latent's is the world through the VAE and back. Their clips are not stored.
 """
 
 from __future__ import annotations

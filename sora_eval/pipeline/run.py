@@ -33,7 +33,7 @@ def run(
     seed_offset: int = 0,
     workers: int = 1,
 ) -> RunFolder:
-    """Run a suite against a generator, from nothing. Returns the finished run.
+    """Run a suite against a generator in a new run folder. Returns the finished run.
 
     `seed_offset` shifts every seed that the generator is asked for; cases keep their ids. `workers` processes score.
     """
@@ -99,7 +99,7 @@ def begin(
 
 
 def resume(folder: RunFolder, workers: int = 1) -> RunFolder:
-    """Go on with a run that was killed. Raises RunError if the generator is not the one that started it."""
+    """Resume a run that was killed. Raises RunError if the generator is not the one that started it."""
     work = reopen(folder, workers)
     with ending(folder):
         stages(work, asked(folder.head, work.cases))
@@ -156,7 +156,7 @@ def _scorable(folder: RunFolder) -> Suite:
 
 
 def with_reference(suite: Suite, spec: str) -> Suite:
-    """The same suite against another reference set. Raises GeneratorError for a spec that is none."""
+    """The same suite against another reference set. Raises GeneratorError for an invalid spec."""
     read_spec(spec)
     data = suite.to_json()
     data["declared"]["reference"] = {**(data["declared"]["reference"] or {}), "generator": spec}
@@ -164,7 +164,7 @@ def with_reference(suite: Suite, spec: str) -> Suite:
 
 
 def check(suite: Suite, spec: str) -> bool:
-    """Refuse a suite or a spec by what is known of its kind without opening it; returns whether that is all there is to know.
+    """Check a suite and a spec by the kind of the generator, without opening it; returns whether that decides everything.
 
     Raises GeneratorError, and SuiteError for shapes that the generator cannot make, with the nearest it can.
     """
@@ -178,7 +178,7 @@ def check(suite: Suite, spec: str) -> bool:
 
 
 def validate(suite: Suite, spec: str) -> None:
-    """Check that a generator can answer a suite; it is opened only if its kind alone does not tell. Raises as `plan` does."""
+    """Check that a generator can answer a suite; it is opened only if its kind does not decide. Raises as `plan` does."""
     if not check(suite, spec):
         plan(suite, open_generator(spec))
 
@@ -194,7 +194,7 @@ def plan(suite: Suite, generator: Generator) -> list[Case]:
 
 
 def _is_brought(suite: Suite) -> bool:
-    """Whether the clips of a suite exist already."""
+    """Whether the clips of a suite already exist."""
     return suite.axes is None and bool(suite.metrics)
 
 
@@ -205,7 +205,7 @@ def _without_prompts(suite: Suite, generator: str) -> SuiteError:
 
 
 def stages(work: Work, cases: list[Case]) -> None:
-    """Generate, score and summarise these cases of a run; what is on disk already is left as it is."""
+    """Generate, score and summarise these cases of a run; what is already on disk stays unchanged."""
     from sora_eval.pipeline.generate import generate
     from sora_eval.pipeline.oracles import score_oracles
     from sora_eval.pipeline.score import score
@@ -224,7 +224,7 @@ def stages(work: Work, cases: list[Case]) -> None:
 
 @contextmanager
 def ending(folder: RunFolder) -> Iterator[None]:
-    """However the work inside ends, run.json says so."""
+    """Record in run.json how the work inside ends."""
     try:
         yield
     except KeyboardInterrupt:

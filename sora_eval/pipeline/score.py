@@ -1,4 +1,4 @@
-"""Scoring: every clip is decoded once and shown to every metric; the reference set passes by clip by clip.
+"""Scoring: every clip is decoded once and shown to every metric; the reference set is read clip by clip.
 
 The way of the plan: here alone rows are written, in the order of the plan, whatever process scored a clip. Nothing of a
 clip is kept but its rows and vectors, so memory does not grow with the frames.
@@ -52,7 +52,7 @@ class _Vectors:
 
 
 def score(folder: RunFolder, suite: Suite, cases: list[Case], source: ClipSource | None = None, workers: int = 1) -> None:
-    """Decode each clip once and show it to every metric. Clips that exist already are read here, straight from `source`.
+    """Decode each clip once and show it to every metric. Existing clips are read here, straight from `source`.
 
     The rows of a case are appended together, so a killed run never holds half a case. `workers` processes score at a time;
     the numbers do not depend on how many there are.
@@ -79,18 +79,18 @@ def score(folder: RunFolder, suite: Suite, cases: list[Case], source: ClipSource
 
 
 def _reference_features(folder: RunFolder, suite: Suite, sets: list[str], pool: Workers[Scorer]) -> None:
-    """The reference set's vectors, clip by clip; the clips themselves are not kept."""
+    """The reference set's vectors, clip by clip; the clips themselves are not stored."""
     assert suite.reference is not None
     generator = open_generator(suite.reference.generator)
     answered, number = _reference_clips(suite, generator)
-    kept, failed = _Vectors(), list[str]()
+    vectors, failed = _Vectors(), list[str]()
     for case, real in track(pool.map(Scorer.reference, answered), "reference", number):
-        kept.add(case, real.vectors, real.bucket, real.sha256)
+        vectors.add(case, real.vectors, real.bucket, real.sha256)
         failed += real.failed
     source = np.array(f"{suite.reference.generator}|{generator.fingerprint()}|seed+{suite.reference.seed_offset}")
     for name in sets:
-        ids, values = kept.of(name)
-        buckets, clips = (np.array(column.get(name, []), np.str_) for column in (kept.buckets, kept.clips))
+        ids, values = vectors.of(name)
+        buckets, clips = (np.array(column.get(name, []), np.str_) for column in (vectors.buckets, vectors.clips))
         folder.save_features(
             REFERENCE + outputs_of(name)[0],
             ids,
@@ -109,16 +109,16 @@ def _reference_clips(suite: Suite, generator: Generator) -> tuple[Iterator[tuple
     if suite.axes is None:
         if not isinstance(generator, ClipSource):
             raise SuiteError(f"{suite.path}: [reference].generator must bring clips, for example 'folder:PATH'")
-        own = generator.cases()
+        cases = generator.cases()
 
         def read() -> Iterator[tuple[Case, Clip | str]]:
-            for case in own:
+            for case in cases:
                 try:
                     yield case, generator.read(case)
                 except ClipError as error:
                     yield case, str(error)
 
-        return read(), len(own)
+        return read(), len(cases)
 
     def make() -> Iterator[tuple[Case, Clip | str]]:
         for case in suite.cases:

@@ -1,4 +1,4 @@
-"""Scoring one clip: decoded once, shown to every metric. It writes nothing; `scoring` walks the plan and writes."""
+"""Scoring one clip: decoded once, shown to every metric. It writes nothing; `pipeline.score` walks the plan and writes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def signature_of(name: str, metric: ClipMetric | SetMetric, suite: Suite) -> str
 
 @dataclass(frozen=True)
 class Scored:
-    """What one clip leaves behind: its row of samples where it came from a folder, rows of scores, and vectors."""
+    """The results of one clip: its row of samples where it came from a folder, rows of scores, and vectors."""
 
     sample: SampleRow | None
     rows: list[ScoreRow]
@@ -44,7 +44,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Real:
-    """What a clip of the reference set leaves behind: vectors, why some are missing, its bucket and its frames' hash."""
+    """The results of a clip of the reference set: vectors, why some are missing, its bucket and its frames' hash."""
 
     vectors: dict[str, Array]
     failed: tuple[str, ...]
@@ -61,8 +61,8 @@ class Scorer:
         self.cache = FeatureCache()
         # Without a reference set there is nothing to measure a distance to.
         self.sets = self.metrics.sets if suite.reference is not None else {}
-        made: dict[str, ClipMetric | SetMetric] = {**self.metrics.per_clip, **self.sets}
-        self.signatures = {name: signature_of(name, metric, suite) for name, metric in made.items()}
+        metrics_by_name: dict[str, ClipMetric | SetMetric] = {**self.metrics.per_clip, **self.sets}
+        self.signatures = {name: signature_of(name, metric, suite) for name, metric in metrics_by_name.items()}
 
     def case(self, case: Case, sample: SampleRow | None, wanted: bool) -> Scored:
         """Score a clip of the run; `sample` is its row. Its rows of scores only if they are `wanted`."""
@@ -83,7 +83,7 @@ class Scorer:
         return Scored(None if sample else read, rows, vectors, frozenset(self.metrics.missing))
 
     def reference(self, case: Case, clip: Clip | str) -> tuple[Case, Real]:
-        """What a clip of the reference set leaves behind, or the reason why there is no clip."""
+        """The results of a clip of the reference set, or the reason why there is no clip."""
         if isinstance(clip, str):
             return case, Real({}, (f"{case.id}: {clip}",))
         views, vectors, failed = Views(clip, case, self.suite, self.cache), {}, []
@@ -135,7 +135,7 @@ class Views:
         self._canonical: ClipView | Undefined | None = None
 
     def of(self, metric: str) -> ClipView:
-        """What a metric is shown. Raises Undefined for a clip that does not fill the canvas."""
+        """The clip that a metric sees. Raises Undefined for a clip that does not fill the canvas."""
         if self._canvas is None or metric_info(metric).pixels:
             return self._native
         if self._canonical is None:

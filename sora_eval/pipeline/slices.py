@@ -14,7 +14,7 @@ from sora_eval.runs.rows import SampleRow
 
 @dataclass(frozen=True)
 class Slice:
-    """Cases that a row is about. `buckets` holds those of the run whose clip is known, `failed` those that have no clip."""
+    """The cases of one row. `buckets` holds those of the run whose clip is known, `failed` those that have no clip."""
 
     label: str
     ids: Sequence[str]
@@ -22,7 +22,7 @@ class Slice:
     failed: Collection[str] = ()
 
     def pooling(self, ids: Sequence[str], sensitive: tuple[Axis, ...]) -> Pooling:
-        """What a row of these cases says of buckets."""
+        """The bucket columns of a row of these cases."""
         return pooling_of([self.buckets[i] for i in ids if i in self.buckets], sensitive)
 
 

@@ -74,7 +74,7 @@ def sensitive_to(name: str, suite: Suite) -> tuple[Axis, ...]:
 
 
 def failed_rows(name: str, label: str, reason: str, expected: int) -> list[MetricRow]:
-    """The rows of a metric that could not be made, one per output."""
+    """The rows of a metric that could not be created, one per output."""
     return [
         MetricRow(
             metric=output,

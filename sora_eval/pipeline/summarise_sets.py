@@ -1,4 +1,4 @@
-"""Rows of set metrics: a distance of the generated vectors to the reference's, slice by slice, and what each clip adds."""
+"""Rows of set metrics: a distance of the generated vectors to the reference's, slice by slice, and the share of each clip."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def set_rows(
 
 
 def _measured(row: MetricRow, metric: SetMetric, sets: _Sets, prompts: Sequence[str], reasons: Sequence[str]) -> MetricRow:
-    """The row with the value of two sets that are large enough, and with what the value is read beside."""
+    """The row of two sets that are large enough: the value, its null and its p."""
     value = float(metric.compute())
     statistic, (a, b) = set_statistic(metric.statistic, sets.generated, sets.real)
     interval, clusters = NO_INTERVAL, np.array(prompts)
@@ -147,7 +147,7 @@ def _further_rows(metric: SetMetric, whole: MetricRow, reference: int | None) ->
 
 
 def attribution_rows(metric: SetMetric, folder: RunFolder, signature: str) -> list[AttributionRow]:
-    """How much a distance falls when each clip leaves; none where there is no distance or too few clips."""
+    """Decrease of a distance when each clip is left out; none where there is no distance or too few clips."""
     name = metric.outputs[0].name
     generated, real = folder.load_features(name), folder.load_features(REFERENCE + name)
     if not metric.statistic.is_distance or not generated or not real or len(generated["ids"]) < 3 or len(real["ids"]) < 2:
@@ -164,7 +164,7 @@ def attribution_rows(metric: SetMetric, folder: RunFolder, signature: str) -> li
 def _vectors(
     stored: Features, ids: set[str] | None = None, buckets: set[str] | None = None, column: str = "ids"
 ) -> tuple[list[str], npt.NDArray[Any]]:
-    """A column and the vectors of a features file, of the wanted cases or buckets only."""
+    """A column and the vectors of a features file, of the selected cases or buckets only."""
     if not stored:
         return [], np.empty((0, 0), np.float32)
     chosen = np.ones(len(stored["ids"]), bool)
@@ -175,7 +175,7 @@ def _vectors(
 
 
 def hash_of(clips: Sequence[str]) -> str:
-    """Hash of the reference clips: another reference set, another signature.
+    """Hash of the reference clips, so that another reference set has another signature.
 
     Of the clips, not of their vectors, whose last digits are the machine's: else a baseline would hold on one machine only.
     """

@@ -1,4 +1,4 @@
-"""An ordered map over worker processes, each of which makes its own state once."""
+"""An ordered map over worker processes, each of which builds its own state once."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Workers(Generic[S]):
                 yield pending.popleft().result()
         except BrokenProcessPool as error:
             raise RunError(
-                "a scoring worker died, most likely for want of memory; go on with 'sora-eval run --resume' and fewer --workers"
+                "a scoring worker died, most likely out of memory; resume with 'sora-eval run --resume' and fewer --workers"
             ) from error
         finally:
             for future in pending:

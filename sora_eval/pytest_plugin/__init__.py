@@ -1,4 +1,4 @@
-"""`pytest suites/gate.toml --sora-eval`: suites as test items, and fixtures for tests of one's own.
+"""`pytest suites/gate.toml --sora-eval`: suites as test items, and fixtures for your own tests.
 
 Does nothing without the flag. At load this package imports only the standard library and pytest.
 """
@@ -22,7 +22,7 @@ SENT = "sora_eval_folder"  # what the controller of xdist tells its workers
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("sora_eval", "text-to-video evaluation")
     add = group.addoption
-    add("--sora-eval", action="store_true", help="collect suite files (*.toml) as tests: an item a metric, shape and gate")
+    add("--sora-eval", action="store_true", help="collect suite files (*.toml) as tests: one item per metric, shape and gate")
     add("--sora-generator", default="reference", metavar="SPEC", help="what to test (default: %(default)s)")
     add("--sora-out", default="runs", metavar="DIR", help="where run folders go (default: %(default)s)")
     add("--sora-limit", type=int, metavar="N", help="only the first N cases; such a run cannot be gated")
@@ -36,8 +36,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    told = getattr(config, "workerinput", {}).get(SENT)
-    config.stash[SHARED] = SharedRuns(config, Path(told) if told else new_folder())
+    folder = getattr(config, "workerinput", {}).get(SENT)
+    config.stash[SHARED] = SharedRuns(config, Path(folder) if folder else new_folder())
 
 
 @pytest.hookimpl(optionalhook=True)

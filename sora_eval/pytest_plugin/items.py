@@ -1,4 +1,4 @@
-"""A suite file as test items: one a metric, one a shape of its sweep, one a gate."""
+"""A suite file as test items: one per metric, per shape of its sweep, and per gate."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class SuiteFile(pytest.File):
         return run
 
     def generator(self) -> Any:
-        """The generator, opened once a worker. Raises SoraEvalError."""
+        """The generator, opened once per worker. Raises SoraEvalError."""
         from sora_eval.speed.timed_generator import LocalGenerator
 
         if self._generator is None:
@@ -106,7 +106,7 @@ class _Item(pytest.Item):
 
 
 class SuiteItem(_Item):
-    """One metric of a suite. It passes when every case could be scored or has a reason of the protocol's own."""
+    """One metric of a suite. It passes when every case could be scored or has a reason that its protocol gives."""
 
     def __init__(self, *, metric: str | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -141,7 +141,7 @@ class SuiteItem(_Item):
 
 
 class GateItem(_Item):
-    """One gate of a suite against the baseline: by its limits, or by its window. Of speed, a row a shape.
+    """One gate of a suite against the baseline: by its limits, or by its window. For speed, one row per shape.
 
     Undecided rows skip the item with their reasons; under strict they fail it.
     """
@@ -174,7 +174,7 @@ class GateItem(_Item):
 
 
 def _properties(row: Any) -> dict[str, str]:
-    """What JUnit says of a row; what there is not is left out."""
+    """The JUnit properties of a row; those without a value are left out."""
     numbers = {"value": row.new, "base": row.base, "change": row.change, "change_percent": row.change_percent}
     out = {"verdict": str(row.verdict), "limit": row.limit, "n": str(row.n), "unit": row.unit}
     out |= {k: f"{v:.6g}" for k, v in {**numbers, "p": row.p, "p_adjusted": row.p_adjusted}.items() if v is not None}
@@ -210,11 +210,11 @@ def _timed(file: SuiteFile, shape: str) -> Callable[[Any], None]:
         def prepare() -> None:
             """Not timed. Inside `pedantic`, so that a generator that cannot be opened is a failure of the benchmark."""
             try:
-                asked = checked(Point(shape, "latency", requests), file.generator().facts.capabilities)
+                point = checked(Point(shape, "latency", requests), file.generator().facts.capabilities)
             except SoraEvalError as error:
                 raise Failed(str(error)) from None
-            if asked.problem:
-                raise Failed(asked.problem)
+            if point.problem:
+                raise Failed(point.problem)
 
         def call() -> None:
             calls.append(file.generator().call(requests))
@@ -223,12 +223,12 @@ def _timed(file: SuiteFile, shape: str) -> Callable[[Any], None]:
 
         benchmark.group = f"{file.suite.suite.id}: throughput"
         benchmark.pedantic(call, setup=prepare, rounds=sweep.repeats, warmup_rounds=sweep.warmup)
-        kept, generator = calls[-sweep.repeats :], file.generator()
+        timed, generator = calls[-sweep.repeats :], file.generator()
         benchmark.extra_info |= {
             "shape": shape,
             "generator": generator.facts.spec,
             "tokens": generator.tokens(requests),
-            "stages": {s: statistics.median(c.stages[s] for c in kept) for s in kept[0].stages},
+            "stages": {s: statistics.median(c.stages[s] for c in timed) for s in timed[0].stages},
         }
 
     return point

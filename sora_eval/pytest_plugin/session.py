@@ -1,4 +1,4 @@
-"""What the items and fixtures of a test session share: runs, each made once over all workers of xdist, and their gates."""
+"""Shared by the items and fixtures of a test session: runs, each made once over all workers of xdist, and their gates."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class UndecidedWarning(UserWarning):
 
 
 def new_folder() -> Path:
-    """A name that no other session has; nothing is made before it is needed."""
+    """A name that no other session has; the folder is created when it is needed."""
     return Path(tempfile.gettempdir()) / f"sora-eval-{uuid4().hex}"
 
 
@@ -45,7 +45,7 @@ def fails(row: GateRow, strict: bool) -> bool:
 
 
 class SharedRuns:
-    """The runs of one session. `folder` holds a lock and a record a run, for all workers; `notes` is what to say at the end."""
+    """The runs of one session. `folder` holds a lock and a record per run, for all workers; `notes` are printed at the end."""
 
     def __init__(self, config: pytest.Config, folder: Path) -> None:
         self.config, self.folder, self.notes = config, folder, list[str]()
@@ -69,10 +69,10 @@ class SharedRuns:
         """What to gate against; None where nothing was named. An ini value is relative to the root folder."""
         from sora_eval.gate.baseline import FOLDER
 
-        if asked := self.config.getoption("--sora-baseline"):
-            return Path(asked)
-        if asked := self.config.getini("sora_baseline"):
-            return Path(self.config.rootpath, asked)
+        if option := self.config.getoption("--sora-baseline"):
+            return Path(option)
+        if setting := self.config.getini("sora_baseline"):
+            return Path(self.config.rootpath, setting)
         return FOLDER if self.updates else None
 
     # Runs
@@ -80,7 +80,7 @@ class SharedRuns:
     def run(self, suite: Suite, generator: str | None = None, limit: int | None = None) -> RunFolder:
         """The finished run for these arguments: the first worker that asks makes it, the others wait and read it.
 
-        What a user can mend is raised as SoraEvalError to each of them.
+        What a user can fix is raised as SoraEvalError in each of them.
         """
         from sora_eval.pipeline import run as evaluate
         from sora_eval.runs.folder import RunFolder
@@ -89,26 +89,26 @@ class SharedRuns:
         spec = generator or self.config.getoption("--sora-generator")
         limit = limit if limit is not None else self.config.getoption("--sora-limit")
         out = Path(self.config.getoption("--sora-out")).absolute()
-        asked = [str(suite.path), suite.to_json(), spec, limit, str(out)]
-        key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+        arguments = [str(suite.path), suite.to_json(), spec, limit, str(out)]
+        key = hashlib.sha256(json.dumps(arguments, sort_keys=True).encode()).hexdigest()[:16]
         if key in self._made:
             return self._made[key]
         with self._locked(key):
             record = self.folder / f"{key}.json"
             if not record.exists():
                 try:
-                    made = {"run": str(evaluate.run(suite, spec, out, limit=limit).path)}
+                    outcome = {"run": str(evaluate.run(suite, spec, out, limit=limit).path)}
                 except SoraEvalError as error:
-                    made = {"error": str(error)}
+                    outcome = {"error": str(error)}
                 except Exception as error:  # a bug: its traceback is shown once, and the run is not tried by every item
                     text = f"the run failed with {type(error).__name__}: {error}; the first item that asked has the traceback"
                     record.write_text(json.dumps({"error": text}))
                     raise
-                record.write_text(json.dumps(made))
-            found = json.loads(record.read_text())
-        if "error" in found:
-            raise SoraEvalError(found["error"])
-        self._made[key] = RunFolder.open(Path(found["run"]))
+                record.write_text(json.dumps(outcome))
+            outcome = json.loads(record.read_text())
+        if "error" in outcome:
+            raise SoraEvalError(outcome["error"])
+        self._made[key] = RunFolder.open(Path(outcome["run"]))
         return self._made[key]
 
     @contextlib.contextmanager
@@ -134,7 +134,7 @@ class SharedRuns:
         return self._judged[key]
 
     def assert_no_regression(self, run: RunFolder, baseline: Any = None, strict: bool | None = None) -> GateResult:
-        """Raises AssertionError with a line for each gate that failed; warns of each that is undecided."""
+        """Raises AssertionError with a line for each gate that failed; warns about each that is undecided."""
         from sora_eval.gate import baseline as baselines
         from sora_eval.util.environment import is_strict
 

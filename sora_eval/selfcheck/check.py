@@ -1,4 +1,4 @@
-"""A whole selfcheck: refuses unknown names before a network is loaded, measures, and judges the claims."""
+"""A whole selfcheck: rejects unknown names before a network is loaded, measures, and judges the claims."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def selfcheck(
     """Show graded damage to metrics and judge what they claim to see.
 
     `clips` is a suite of world prompts or `folder:PATH`; `metrics` are `NAME[?option=value&...]`, all where none is named.
-    Without `corruptions` all are shown, and set metrics see the most telling ones only. `seed` is of the corruptions. Scores
-    are kept in `out` as they are made: a killed selfcheck goes on from there. Raises SelfcheckError for unknown names, for
-    clips that cannot be used and for an `out` that cannot be written.
+    Without `corruptions` all are shown, and set metrics see only the most informative ones. `seed` is of the corruptions.
+    Scores are written to `out` as they are computed: a killed selfcheck resumes from there. Raises SelfcheckError for unknown
+    names, for clips that cannot be used and for an `out` that cannot be written.
     """
     chosen = check_corruptions(corruptions)
     options = check_metrics(metrics)
@@ -36,10 +36,10 @@ def selfcheck(
     from sora_eval.selfcheck.judge import judge
     from sora_eval.selfcheck.measure import measure
 
-    made = make_metrics(options, material.prompts)
-    seen = measure(material, made, chosen, out, all_sets=bool(corruptions))
+    instances = make_metrics(options, material.prompts)
+    seen = measure(material, instances, chosen, out, all_sets=bool(corruptions))
     shown = clips if material.exact else f"folder:{Path(clips.removeprefix('folder:')).name}"  # results hold no paths
-    return judge(material, made, seen, shown)
+    return judge(material, instances, seen, shown)
 
 
 def check_metrics(specs: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -54,15 +54,15 @@ def check_metrics(specs: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 def _read_spec(spec: str) -> tuple[str, dict[str, Any]]:
     name, _, query = spec.partition("?")
-    known, options = metric_info(name).options, dict[str, Any]()
+    defaults, options = metric_info(name).options, dict[str, Any]()
     for pair in filter(None, query.split("&")):
         key, _, text = pair.partition("=")
-        if key not in known:
-            raise SelfcheckError(f"metric {spec!r}: {key!r} is not an option{near(key, list(known))}")
+        if key not in defaults:
+            raise SelfcheckError(f"metric {spec!r}: {key!r} is not an option{near(key, list(defaults))}")
         try:
-            options[key] = type(known[key])(text)
+            options[key] = type(defaults[key])(text)
         except (ValueError, TypeError):
-            raise SelfcheckError(f"metric {spec!r}: {key} = {text!r}; expected {type(known[key]).__name__}") from None
+            raise SelfcheckError(f"metric {spec!r}: {key} = {text!r}; expected {type(defaults[key]).__name__}") from None
     return name, options
 
 

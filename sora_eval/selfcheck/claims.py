@@ -19,7 +19,7 @@ Expectation = Literal["worse", "worse at full", "better", "up", "down", "blind",
 
 @dataclass(frozen=True)
 class Claim:
-    """One expectation and its reason. Those that name a blind spot are held on the world only, whose clips are known."""
+    """One expectation and its reason. Those that name a blind spot are tested on the world only, whose truth is known."""
 
     expects: Expectation
     why: str
@@ -32,7 +32,7 @@ class Claim:
 CLAIMS: dict[tuple[str, str], Claim] = {}
 
 # The corruptions that set metrics are shown by default: those with a claim below, and those that cost nothing, since their
-# clips are known already. Each of the others costs the network another five clips a clip.
+# clips are known already. Each of the others costs the network another five clips per clip.
 SET_CORRUPTIONS = (
     "blur",
     "noise",
@@ -62,7 +62,7 @@ _claim("fvd kvd precision recall", "blind", "caption_swap", "the prompt is not l
 # Text: frames are looked at one by one.
 _claim("clip_score clip_retrieval caption_facts", "worse", "caption_swap", "the clip shows another prompt")
 _claim("clip_score", "worse", "blur noise jpeg_blocks colour_shift object_vanish", "frames no longer show what is asked for")
-# Not by degrees: the recaptioner tells of the clip as a whole, and an object that is there in the first half is told of.
+# Not by degrees: the recaptioner describes the whole clip, and an object present in the first half is described.
 _claim("caption_facts", "worse at full", "object_vanish", "an object that is never there cannot be read back")
 _claim("clip_score clip_retrieval", "blind", "reversal frame_drop speed_change", "the order of frames does not count")
 _claim("clip_retrieval", "blind", "frame_shuffle freeze", "the order of frames does not count")
@@ -102,7 +102,7 @@ _claim("physics_laws.free_fall", "worse at full", "frame_shuffle", "flights leav
 _claim("physics_laws.support", "worse", "pass_through_floor", "objects sink")
 # Not of a teleport, which parts a pair as often as it joins one, nor of a reversal: what bounces well obeys backwards too.
 _claim("physics_laws.collision", "worse", "object_vanish caption_swap", "what an unseen object met nobody can tell")
-_claim("physics_laws.collision", "blind", "flicker", "objects are told by their hue, and their paths stay")
+_claim("physics_laws.collision", "blind", "flicker", "objects are told apart by hue, and their paths stay")
 _claim("object_facts.motion", "worse", "reversal", "another motion than the one asked for")
 # Not of a freeze: the speed is the median step, which a few held frames do not move.
 _claim("object_facts.velocity_error", "worse", "speed_change", "another speed than the one asked for")

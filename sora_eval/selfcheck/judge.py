@@ -1,4 +1,4 @@
-"""From what was measured to rows, responses, and whether every claim holds."""
+"""Turns measurements into rows and responses, and decides whether every claim holds."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from sora_eval.video.corruptions import CLEAN, CORRUPTIONS, STRENGTHS
 def judge(material: Material, metrics: Metrics, seen: Measured, clips: str) -> Result:
     """Rows of every output and treatment, a response of every output and corruption, and who catches what."""
     rows: list[Row] = []
-    asked: dict[str, ClipMetric | SetMetric] = {**metrics.per_clip, **metrics.sets}
-    for name, metric in asked.items():
+    instances: dict[str, ClipMetric | SetMetric] = {**metrics.per_clip, **metrics.sets}
+    for name, metric in instances.items():
         for output in metric.outputs:
             rows += _rows(name, metric, output, seen, len(material.cases))
     corruptions = tuple(dict.fromkeys(c.kind for c in seen.cells if c.kind in CORRUPTIONS))
     by_key = {(r.metric, r.corruption, r.strength): r for r in rows}
     summary = [
         _response(by_key, output, metric_info(name).family, corruption, exact=material.exact)
-        for name, metric in asked.items()
+        for name, metric in instances.items()
         for output in metric.outputs
         for corruption in corruptions
     ]
-    complete = _complete_families(set(asked))
+    complete = _complete_families(set(instances))
     caught = [_caught(c, summary, complete) for c in corruptions] if material.exact else []
     return Result(clips, len(material.cases), material.exact, rows, summary, caught, metrics.missing)
 
@@ -91,31 +91,31 @@ def _set_value(metric: SetMetric, seen: Measured, cell: Cell) -> tuple[float | N
 
 
 def _reasons(counts: Counter[str]) -> str:
-    """The reasons for missing scores, the commonest first, with their counts."""
+    """The reasons for missing scores, the most frequent first, with their counts."""
     return "; ".join(f"{number} clips: {reason}" for reason, number in counts.most_common(3))
 
 
 def _response(
     rows: dict[tuple[str, str, float], Row], output: Output, family: str, corruption: str, *, exact: bool
 ) -> Response:
-    own = [rows[output.name, corruption, s] for s in STRENGTHS]
-    correlation = rank_correlation(STRENGTHS, [r.change for r in own])
-    effect, least = own[-1].effect_sd, own[0].effect_sd
-    found = direction(correlation, effect, output.higher_is_better)
+    graded = [rows[output.name, corruption, s] for s in STRENGTHS]
+    correlation = rank_correlation(STRENGTHS, [r.change for r in graded])
+    effect, least = graded[-1].effect_sd, graded[0].effect_sd
+    response = direction(correlation, effect, output.higher_is_better)
     claim = CLAIMS.get((output.name, corruption))
     note = claim.why if claim else ""
-    if found == "unknown":
-        note = own[-1].reason or f"too few clips changed or kept a score: {LEAST_PAIRS} pairs at three strengths are needed"
-    ok = _holds(claim, found, own, exact=exact)
+    if response == "unknown":
+        note = graded[-1].reason or f"too few clips changed or kept a score: {LEAST_PAIRS} pairs at three strengths are needed"
+    ok = _holds(claim, response, graded, exact=exact)
     return Response(
-        output.name, family, corruption, correlation, effect, least, found, claim.expects if claim else "", ok, note
+        output.name, family, corruption, correlation, effect, least, response, claim.expects if claim else "", ok, note
     )
 
 
-def _holds(claim: Claim | None, found: str, rows: list[Row], *, exact: bool) -> bool | None:
+def _holds(claim: Claim | None, response: str, rows: list[Row], *, exact: bool) -> bool | None:
     """Whether a claim is true of the rows of all strengths. What could not be measured is no failure, nor is a blind spot
     elsewhere than on the world."""
-    if claim is None or found == "unknown" or (claim.blind_spot and not exact):
+    if claim is None or response == "unknown" or (claim.blind_spot and not exact):
         return None
     least, effect = rows[0].effect_sd, rows[-1].effect_sd
     if claim.expects == "blind to little":
@@ -123,20 +123,20 @@ def _holds(claim: Claim | None, found: str, rows: list[Row], *, exact: bool) -> 
     if claim.expects in ("better", "worse at full"):  # the damaged clip wins or loses; it need not do so by degrees
         sign = 1.0 if rows[-1].higher_is_better == (claim.expects == "better") else -1.0
         return effect is not None and sign * effect >= NOTICED
-    return found == claim.expects
+    return response == claim.expects
 
 
-def _complete_families(made: set[str]) -> set[str]:
-    """Families of which every metric of this project was asked."""
-    known = METRICS.built_in
-    return {f for f in {i.family for i in known.values()} if all(n in made for n, i in known.items() if i.family == f)}
+def _complete_families(metrics: set[str]) -> set[str]:
+    """Families whose built-in metrics are all among `metrics`."""
+    built_in = METRICS.built_in
+    return {f for f in {i.family for i in built_in.values()} if all(n in metrics for n, i in built_in.items() if i.family == f)}
 
 
 def _caught(corruption: str, summary: list[Response], complete: set[str]) -> Caught:
     families = CORRUPTIONS[corruption].caught_by
-    own = [r for r in summary if r.corruption == corruption and r.family in families]
-    by = [r for r in own if r.direction == "worse" or (r.direction in ("up", "down") and r.direction == r.claimed)]
+    responses = [r for r in summary if r.corruption == corruption and r.family in families]
+    by = [r for r in responses if r.direction == "worse" or (r.direction in ("up", "down") and r.direction == r.claimed)]
     by.sort(key=lambda r: -abs(r.effect_sd or 0.0))
-    measured = {r.family for r in own if r.direction != "unknown"}
+    measured = {r.family for r in responses if r.direction != "unknown"}
     sure = set(families) <= complete & measured
     return Caught(corruption, families, tuple(r.metric for r in by), True if by else (False if sure else None))

@@ -1,4 +1,4 @@
-"""The clips of a selfcheck and what is done to them: nothing, a trivial baseline, or a corruption of some strength."""
+"""The clips of a selfcheck and their treatment: none, a trivial clip, or a corruption of some strength."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from sora_eval.selfcheck.responses import LEAST_PAIRS
 from sora_eval.suite import Suite, load_suite
 from sora_eval.util.errors import SelfcheckError, Undefined
 from sora_eval.video.corruptions import (
-    BASELINE,
-    BASELINES,
     CLEAN,
     CORRUPTIONS,
     SOURCES,
     STRENGTHS,
-    baseline,
+    TRIVIAL,
+    TRIVIAL_PREFIX,
     corrupt,
     generator_of,
     hit,
+    trivial,
 )
 
 REFERENCE_SEED = 1_000_000
@@ -34,16 +34,16 @@ REFERENCE_SEED = 1_000_000
 
 @dataclass(frozen=True)
 class Cell:
-    """One treatment of every clip: `clean`, `baseline:NAME`, or the name of a corruption with its strength."""
+    """One treatment of every clip: `clean`, `trivial:NAME`, or the name of a corruption with its strength."""
 
     kind: str
     strength: float = 0.0
 
 
 def cells_of(corruptions: tuple[str, ...]) -> list[Cell]:
-    """Clean first, then the baselines, then every corruption at every strength."""
+    """Clean first, then the trivial clips, then every corruption at every strength."""
     graded = [Cell(name, s) for name in corruptions for s in STRENGTHS]
-    return [Cell(CLEAN), *(Cell(f"{BASELINE}{name}", 1.0) for name in BASELINES), *graded]
+    return [Cell(CLEAN), *(Cell(f"{TRIVIAL_PREFIX}{name}", 1.0) for name in TRIVIAL), *graded]
 
 
 class Material(ABC):
@@ -76,8 +76,8 @@ class Material(ABC):
     def treat(self, i: int, clip: Clip, cell: Cell) -> tuple[Clip, Case]:
         """The clean `clip` of case i, and its case, after one treatment. Raises Undefined where it does not apply."""
         case, name, strength = self.cases[i], cell.kind, cell.strength
-        if name.startswith(BASELINE):
-            return baseline(clip, name.removeprefix(BASELINE), case.id, self._seed), case
+        if name.startswith(TRIVIAL_PREFIX):
+            return trivial(clip, name.removeprefix(TRIVIAL_PREFIX), case.id, self._seed), case
         if name == CLEAN or (CORRUPTIONS[name].shared and not hit(self._orders[name], strength)[i]):
             return clip, case
         if name == "caption_swap":
@@ -108,7 +108,7 @@ class Material(ABC):
 
 
 class FolderMaterial(Material):
-    """Clips that exist, with their prompts if a manifest tells them."""
+    """Existing clips, with their prompts if a manifest has them."""
 
     def __init__(self, spec: str, count: int, seed: int) -> None:
         generator = open_generator(spec)
@@ -123,7 +123,7 @@ class FolderMaterial(Material):
 
 
 class WorldMaterial(Material):
-    """The world's answers to a suite, each prompt in its first shape: in turn those in which something falls, other ones with
+    """The world's clips for a suite, each prompt in its first shape: in turn those in which something falls, other ones with
     gravity, and those without, so that few clips have something to damage for every corruption."""
 
     exact = True

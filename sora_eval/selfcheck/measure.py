@@ -1,7 +1,7 @@
 """Every metric on every clip under every treatment.
 
-Clips pass by one at a time and are seen as in a run, through `ClipView` and the feature cache. Scores are kept by content as
-they are made, so a killed selfcheck goes on where it was.
+Clips are read one at a time and scored as in a run, through `ClipView` and the feature cache. Scores are stored by content as
+they are computed, so a killed selfcheck resumes where it was.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ Scores = dict[str, tuple[float | None, str]]  # output -> value, or None with it
 Vectors = dict[int, npt.NDArray[Any]]  # features of clips
 
 
-class Kept:
-    """Scores on disk, a line a (clip, treatment), found again by content: frames, rate, prompt, facts, metric, signature and
+class StoredScores:
+    """Scores on disk, one line per (clip, treatment), looked up by content: frames, rate, prompt, facts, metric, signature and
     the prompts that it was prepared with."""
 
     def __init__(self, path: Path, prompts: Sequence[Prompt]) -> None:
         self._path = path
         self._context = hashlib.sha256("\n".join(p.text for p in prompts).encode()).hexdigest()
-        self._known: dict[str, Scores] = {}
+        self._scores: dict[str, Scores] = {}
         if path.exists():
             data = path.read_bytes()
             whole = data[: data.rfind(b"\n") + 1]
@@ -51,7 +51,7 @@ class Kept:
                 path.write_bytes(whole)
             for number, line in enumerate(whole.decode().splitlines(), 1):
                 try:
-                    self._known.update(
+                    self._scores.update(
                         {k: {o: (s[0], s[1]) for o, s in v.items()} for k, v in json.loads(line)["scores"].items()}
                     )
                 except (json.JSONDecodeError, KeyError, TypeError) as error:
@@ -60,15 +60,15 @@ class Kept:
     def scores(self, view: ClipView, metrics: dict[str, ClipMetric], cell: Cell) -> dict[str, Scores]:
         """The scores of every metric on one clip; new ones are appended in one write."""
         keys = {name: self._key(view.clip, view.case, name, m) for name, m in metrics.items()}
-        new = {keys[name]: _score(name, m, view) for name, m in metrics.items() if keys[name] not in self._known}
+        new = {keys[name]: _score(name, m, view) for name, m in metrics.items() if keys[name] not in self._scores}
         if new:
-            self._known.update(new)
+            self._scores.update(new)
             row = {"id": view.case.id, "corruption": cell.kind, "strength": cell.strength, "scores": new}
             with self._path.open("a") as file:
                 file.write(json.dumps(row) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-        return {name: self._known[key] for name, key in keys.items()}
+        return {name: self._scores[key] for name, key in keys.items()}
 
     def _key(self, clip: Clip, case: Case, name: str, metric: ClipMetric) -> str:
         facts = json.dumps(case.prompt.facts, sort_keys=True)
@@ -110,7 +110,7 @@ def measure(
     `SET_CORRUPTIONS` only, unless `all_sets`. Raises SelfcheckError when `out` cannot be written."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        kept = Kept(out / "scores.jsonl", material.prompts)
+        stored = StoredScores(out / "scores.jsonl", material.prompts)
     except OSError as error:
         raise SelfcheckError(f"cannot write into {out}: {error.strerror}; choose another folder with --out") from error
     cells, cache, n = cells_of(corruptions), FeatureCache(), len(material.cases)
@@ -130,7 +130,7 @@ def measure(
                 for name in [*names, *extractors]:
                     seen.reasons[name, cell][view] += 1
                 continue
-            for scores in kept.scores(view, metrics.per_clip, cell).values():
+            for scores in stored.scores(view, metrics.per_clip, cell).values():
                 for name, (value, reason) in scores.items():
                     seen.values[name, cell][i] = np.nan if value is None else value
                     seen.reasons[name, cell].update([reason] if value is None else [])
@@ -158,13 +158,13 @@ def _one_thread() -> Iterator[None]:
 
 
 def _see_reference(
-    material: Material, extractors: dict[str, tuple[str, SetMetric]], cache: FeatureCache, found: dict[str, Vectors]
+    material: Material, extractors: dict[str, tuple[str, SetMetric]], cache: FeatureCache, vectors: dict[str, Vectors]
 ) -> None:
     for i in track(range(len(material.cases)), "reference"):
         for signature, (name, metric) in extractors.items():
             try:
-                found[signature][i] = features_of(name, metric, ClipView(material.reference(i), material.cases[i], cache))
-            except (Undefined, SoraEvalError):  # a clip of the same shape, or the same clip, has told the reason
+                vectors[signature][i] = features_of(name, metric, ClipView(material.reference(i), material.cases[i], cache))
+            except (Undefined, SoraEvalError):  # a clip of the same shape, or the same clip, has the reason
                 continue
 
 

@@ -1,4 +1,4 @@
-"""How a metric answers to graded damage, and whether that is what it claims. Pure numpy and scipy."""
+"""How a metric responds to graded damage, and whether that is what it claims. Pure numpy and scipy."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def rank_correlation(strengths: Sequence[float], changes: Sequence[float | None]
 
     0 where nothing changes; None with fewer than three strengths that have a change.
     """
-    known = [(s, c) for s, c in zip(strengths, changes, strict=True) if c is not None]
-    if len(known) < 3:
+    pairs = [(s, c) for s, c in zip(strengths, changes, strict=True) if c is not None]
+    if len(pairs) < 3:
         return None
-    x, y = np.array([(0.0, 0.0), *known]).T
+    x, y = np.array([(0.0, 0.0), *pairs]).T
     y = np.where(np.abs(y) <= SAME * max(float(np.abs(y).max()), 1.0), 0.0, y)
     return 0.0 if np.ptp(y) == 0 else float(stats.spearmanr(x, y).statistic)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sora_eval.video.corruptions import BASELINE
+from sora_eval.video.corruptions import TRIVIAL_PREFIX
+
+SCHEMA_VERSION = 2  # of selfcheck.json; 1 called the trivial clips baselines
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Response:
-    """How one output answers to one corruption, beside what it claims. `ok` is None where nothing is claimed or measured."""
+    """How one output responds to one corruption, beside what it claims. `ok` is None where nothing is claimed or measured."""
 
     metric: str
     family: str
@@ -49,7 +51,7 @@ class Response:
 @dataclass(frozen=True)
 class Caught:
     """Which outputs of the families that should notice a corruption do: graded, and for the worse. `ok` is None where not all
-    metrics of these families were asked."""
+    metrics of these families were measured."""
 
     corruption: str
     families: tuple[str, ...]
@@ -59,7 +61,7 @@ class Caught:
 
 @dataclass(frozen=True)
 class Result:
-    """A finished selfcheck. `missing` are metrics that could not be made."""
+    """A finished selfcheck. `missing` are metrics that could not be created."""
 
     clips: str
     n: int
@@ -70,12 +72,12 @@ class Result:
     missing: dict[str, str] = field(default_factory=dict)
 
     @property
-    def baselines(self) -> list[Row]:
-        return [r for r in self.rows if r.corruption.startswith(BASELINE)]
+    def trivial(self) -> list[Row]:
+        return [r for r in self.rows if r.corruption.startswith(TRIVIAL_PREFIX)]
 
     @property
     def failures(self) -> list[str]:
-        """One sentence a claim that does not hold, and a corruption that nobody catches."""
+        """One sentence per claim that does not hold, and per corruption that no metric catches."""
         broken = [
             f"{r.metric} on {r.corruption}: claims {r.claimed!r}, found {r.direction!r}"
             f" (rank correlation {_text(r.rank_correlation)}, effect {_text(r.effect_sd)} sd"
@@ -96,7 +98,7 @@ class Result:
     def to_json(self) -> dict[str, Any]:
         """Plain data without NaN, for selfcheck.json."""
         return {
-            "schema_version": 1,
+            "schema_version": SCHEMA_VERSION,
             "clips": self.clips,
             "n": self.n,
             "verdict": self.verdict,
@@ -105,7 +107,7 @@ class Result:
             "rows": [asdict(r) for r in self.rows],
             "summary": [asdict(r) for r in self.summary],
             "caught": [asdict(c) for c in self.caught],
-            "baselines": [asdict(r) for r in self.baselines],
+            "trivial": [asdict(r) for r in self.trivial],
         }
 
 

@@ -1,1 +1,1 @@
-"""How fast: sweeps timed in turns, and what their raw repeats say."""
+"""How fast: sweeps timed in turns, and the summary of their raw repeats."""

@@ -1,4 +1,4 @@
-"""What the machine can do at most: the matrix peak that shares of it are counted against."""
+"""The peak FLOP/s of the machine's matrix product: the denominator of `share of the machine's peak`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SIDE, SECONDS = 1536, 0.6
 
 
 def matrix_peak(device: str = "cpu", threads: int = 0) -> float:
-    """FLOP/s of the fastest of many fp32 products of two square matrices, by torch's BLAS with `threads` (0: one a core).
+    """FLOP/s of the fastest of many fp32 products of two square matrices, by torch's BLAS with `threads` (0: one per core).
 
     The fastest, since a peak is what the machine does when nothing disturbs it.
     """
@@ -39,6 +39,6 @@ def _wait(torch: Any, device: str) -> None:
 
 
 def matrix_peak_apart(device: str = "cpu", threads: int = 0) -> float:
-    """`matrix_peak` in a process of its own, so that its threads and memory disturb nothing that is timed."""
+    """`matrix_peak` in its own process, so that its threads and memory do not disturb the timings."""
     with mp.get_context("spawn").Pool(1) as pool:
         return pool.apply(matrix_peak, (device, threads))

@@ -11,7 +11,7 @@ from scipy.optimize import nnls
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds = a + b n + c n^2 for n tokens: what a call costs anyway, what every token costs, what every pair costs.
+    """Seconds = a + b n + c n^2 for n tokens: the fixed cost of a call, the cost per token and the cost per pair.
 
     `error_percent` is the largest relative error of the fit.
     """
@@ -35,9 +35,9 @@ def cost_of(tokens: Sequence[float], seconds: Sequence[float]) -> Cost:
         raise ValueError(f"a curve of three coefficients needs three numbers of tokens, found {len(set(n.tolist()))}")
     scale = np.array([1.0, n.max(), n.max() ** 2])
     columns = np.stack([np.ones_like(n), n, n**2], 1) / scale
-    found, _ = nnls(columns / s[:, None], np.ones_like(s))
-    a, b, c = (float(v) for v in found / scale)
-    error = np.abs(columns @ found / s - 1).max()
+    coefficients, _ = nnls(columns / s[:, None], np.ones_like(s))
+    a, b, c = (float(v) for v in coefficients / scale)
+    error = np.abs(columns @ coefficients / s - 1).max()
     return Cost(a, b, c, float(100 * error))
 
 

@@ -1,4 +1,4 @@
-"""Benchmarks: a suite's sweep on one generator, or on two that take turns, each in a process of its own."""
+"""Benchmarks: a suite's sweep on one generator, or on two that take turns, each in its own process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sora_eval.util.progress import track
 
 
 def bench(suite: Suite, specs: Sequence[str], out: Path) -> list[RunFolder]:
-    """Time the sweep of a suite; a run folder a spec, in that order. Two specs take turns in every round.
+    """Time the sweep of a suite; one run folder per spec, in that order. Two specs take turns in every round.
 
     Raises SuiteError for a suite without [throughput], GeneratorError for a generator that cannot be opened.
     """
@@ -51,7 +51,7 @@ def bench(suite: Suite, specs: Sequence[str], out: Path) -> list[RunFolder]:
 
 @contextmanager
 def isolated(specs: Sequence[str]) -> Iterator[list[IsolatedGenerator]]:
-    """Generators in processes of their own, ended at the end."""
+    """Generators in their own processes, which end with the context."""
     with ExitStack() as stack:
         generators = []
         for spec in specs:
@@ -61,7 +61,7 @@ def isolated(specs: Sequence[str]) -> Iterator[list[IsolatedGenerator]]:
 
 
 def session_facts(suite: Suite, generators: Sequence[TimedGenerator]) -> dict[str, Any]:
-    """What run.json says of a job in which generators take turns. `common` is where they do not differ."""
+    """The record in run.json of a job in which generators take turns. `common` are the fields that are equal."""
     where = [{**_settings(suite), **g.facts.where} for g in generators]
     common = {k: v for k, v in where[0].items() if all(w.get(k) == v for w in where)}
     device = str(where[0].get("device", "cpu"))
@@ -74,9 +74,9 @@ def session_facts(suite: Suite, generators: Sequence[TimedGenerator]) -> dict[st
 
 
 def _settings(suite: Suite) -> dict[str, Any]:
-    asked = suite.generate
-    found = {"steps": asked.num_inference_steps, "guidance": asked.guidance_scale}
-    return {k: v for k, v in found.items() if v is not None}
+    generate = suite.generate
+    settings = {"steps": generate.num_inference_steps, "guidance": generate.guidance_scale}
+    return {k: v for k, v in settings.items() if v is not None}
 
 
 def _head(suite: Suite, generator: TimedGenerator, session: dict[str, Any]) -> RunHead:

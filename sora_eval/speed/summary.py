@@ -1,4 +1,4 @@
-"""What the raw repeats of a sweep say: rows of metrics.jsonl, and how cost grows with tokens. Pure."""
+"""Summarises the raw repeats of a sweep: rows of metrics.jsonl, and how cost grows with tokens. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ UNITS: dict[str, tuple[str, bool | None]] = {  # metric: unit, whether higher is
 
 
 def repeats_of(rows: Sequence[TimingRow], metric: str, peak_flops: float | None = None) -> list[float]:
-    """The repeats of one point (its rows) in a speed metric's unit; empty where the metric cannot be had.
+    """The repeats of one point (its rows) in a speed metric's unit; empty where the metric is not defined.
 
     `latency.STAGE` is of a stage of the generator; every other metric is of whole calls. Tokens and FLOPs are there only if
     the generator counts them, a share only if `peak_flops`, the machine's matrix peak in FLOP/s, is known.
@@ -53,7 +53,7 @@ def _tokens_of(row: TimingRow) -> int | None:
 
 
 def frames_of(row: TimingRow) -> int:
-    """Frames that one timed call made; a run of schema 1 may say it in the point's id only."""
+    """Frames that one timed call made; a run of schema 1 may hold it in the point's id only."""
     return row.frames if row.frames is not None else int(row.id.split("x")[2]) * row.batch
 
 
@@ -97,7 +97,7 @@ def _metric(metric: str, label: str, values: Sequence[float], signature: str, re
 
 
 def signature_of(head: RunHead) -> str:
-    """Under which conditions speed was measured. In an interleaved session, what its two generators have in common: what is
+    """The conditions under which speed was measured. In an interleaved session, what its two generators have in common: what is
     compared on purpose (a backend, a number of steps) is in run.json only, else nothing could be compared with it."""
     facts = {"cpu": head.hardware["cpu"], "cores": head.hardware["cores"], **(head.bench or {}).get("common", {})}
     return "|".join(["speed", *(f"{k}:{v}" for k, v in facts.items())])

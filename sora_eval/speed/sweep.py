@@ -1,4 +1,4 @@
-"""What a speed sweep asks for: shapes snapped to what a generator can make, batches, and one list of mixed shapes. Pure."""
+"""The points of a speed sweep: shapes snapped to what a generator can make, batches, and one list of mixed shapes. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sora_eval.suite import Suite, Throughput
 
 @dataclass(frozen=True)
 class Point:
-    """One thing that is timed: requests that are answered in one go. With a `problem` it cannot be had.
+    """One timed point: requests that are answered in one call. With a `problem` it cannot be timed.
 
     Ids are `WxHxT` for one clip, `batch4:WxHxT`, `offline:WxHxT`, `mixed:PACKING`.
     """
@@ -42,7 +42,7 @@ def size_of(shape: str) -> tuple[int, int, int]:
 def snapped(area: int, aspect: str, frames: int, capabilities: Capabilities) -> tuple[int, int, int]:
     """The shape nearest to an area (px), an aspect ratio and a length that a generator takes.
 
-    Nearest by the logarithms of area and ratio: a side rounded on its own would turn 4:3 into 1:1 on a coarse grid.
+    Nearest by the logarithms of area and ratio: a side rounded alone would turn 4:3 into 1:1 on a coarse grid.
     """
     over, under = map(int, aspect.split(":"))
     step = capabilities.side
@@ -85,8 +85,8 @@ def request_for(shape: str, suite: Suite, seed: int = 0) -> Request:
 def groups_of(suite: Suite, capabilities: Capabilities, packings: Sequence[str]) -> tuple[list[list[Point]], list[str]]:
     """The points of a sweep, those of one inner list timed in turns; and notes on what was snapped.
 
-    Offline points hold one request: how many fit is found by a search. A shape that the generator cannot make is a point
-    with its problem.
+    Offline points hold one request: a search finds the largest batch that fits. A shape that the generator cannot make is a
+    point with its problem.
     """
     sweep = suite.throughput
     assert sweep is not None

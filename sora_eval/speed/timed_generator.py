@@ -40,7 +40,7 @@ class Call:
 
 @dataclass(frozen=True)
 class GeneratorFacts:
-    """Who is timed and where it runs; `where` has device, provider, threads and the settings that its spec fixes."""
+    """Which generator is timed and where it runs; `where` has device, provider, threads and settings of the spec."""
 
     spec: str
     name: str
@@ -144,7 +144,7 @@ class LocalGenerator:
 
 
 class IsolatedGenerator:
-    """A generator in a process of its own. When that dies, what it was asked has the reason; the next call starts it anew."""
+    """A generator in its own process. When the process dies, the call fails with the reason, and the next one restarts it."""
 
     facts: GeneratorFacts
 
@@ -167,7 +167,7 @@ class IsolatedGenerator:
             raise
 
     def _ended(self) -> str:
-        """What became of a process that died."""
+        """The reason why the process died, as an error."""
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
@@ -235,7 +235,7 @@ def _answer(method: str, arguments: tuple[Any, ...]) -> Any:
 
 @contextmanager
 def _errors_of(what: str) -> Iterator[None]:
-    """Whatever a user's generator raises is a GeneratorError, which every process can read; errors of the harness stay."""
+    """Turn what a user's generator raises into a GeneratorError, which any process can unpickle; harness errors stay."""
     try:
         yield
     except SoraEvalError:

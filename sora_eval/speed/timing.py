@@ -1,4 +1,4 @@
-"""Speed: points of a sweep timed in turns over one generator or several, and what their raw repeats say.
+"""Speed: points of a sweep timed in turns over one generator or several, and the rows of their raw repeats.
 
 Rows of timings.jsonl are `runs.rows.TimingRow`. The first call,
 which may build things, is stage `first`; warm-up calls are not kept. `whole` is the wall time of one call; the other
@@ -43,7 +43,7 @@ def plan(suite: Suite, generators: Sequence[TimedGenerator]) -> tuple[list[list[
 
 
 def time_group(suite: Suite, generators: Sequence[TimedGenerator], group: Sequence[Point]) -> list[list[TimingRow]]:
-    """Rows per generator. Rounds alternate over all points and generators, A B A B, so that a slow minute meets all."""
+    """Rows per generator. Rounds alternate over all points and generators, A B A B, so that a slow minute affects all."""
     sweep = suite.throughput
     assert sweep is not None
     points = [
@@ -80,11 +80,11 @@ def _offline(point: Point, generators: Sequence[TimedGenerator], budget: float, 
     """The point with the largest batch that all answer within `budget` seconds and `memory` bytes, or why there is none."""
     batch = MOST_BATCH
     for generator in generators:
-        found, call = largest_batch(generator, point.requests[0], budget, batch, memory)
-        if not found:
+        largest, call = largest_batch(generator, point.requests[0], budget, batch, memory)
+        if not largest:
             took = f"one clip takes {call.seconds:.2f} s and {call.bytes / 1e6:.0f} MB" if call.seconds is not None else ""
             return replace(point, problem=call.reason or f"{took}; the budgets are {budget:g} s and {memory / 1e6:.0f} MB")
-        batch = min(batch, found)
+        batch = min(batch, largest)
     return replace(point, requests=_copies(point.requests[0], batch))
 
 
@@ -159,7 +159,7 @@ class _Rows:
             self.repeats, self.spent = self.repeats + 1, self.spent + call.seconds
 
     def count(self, generator: TimedGenerator) -> None:
-        """Fill in the FLOPs. A generator that cannot finish the count has no row but that: its process may have died of it."""
+        """Fill in the FLOPs. A generator that cannot finish the count has only a failed row: its process may have died."""
         try:
             by_stage = generator.flops(self.point.requests, self.point.packing) or {}
         except SoraEvalError as error:

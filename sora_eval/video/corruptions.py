@@ -1,7 +1,7 @@
 """Graded damage to clips, and the trivial clips that a metric must not prefer. Pure numpy and OpenCV.
 
 A corruption has a strength from 0 (the clip itself) to 1. What is drawn at random is drawn before the strength comes in, so a
-stronger one is the weaker one and more of it. Corruptions of a scene are rendered anew with another truth, by the generator
+stronger one is the weaker one and more of it. Corruptions of a scene are rendered again with another truth, by the generator
 that knows it; those of a set hit a share of its clips.
 """
 
@@ -20,7 +20,7 @@ from sora_eval.records.clip import Clip
 from sora_eval.records.family import Family
 
 STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
-CLEAN, BASELINE = "clean", "baseline:"  # what is no corruption: nothing done, or a trivial clip by its name
+CLEAN, TRIVIAL_PREFIX = "clean", "trivial:"  # treatments that are no corruption: none, or a trivial clip by its name
 
 # What full strength means. Large enough to be seen by anyone; frame sizes enter as the short side.
 BLUR_SIGMA = 0.08  # of the short side
@@ -41,7 +41,7 @@ Kind = Literal["pixel", "time", "scene", "set"]
 
 @dataclass(frozen=True)
 class Corruption:
-    """One way to damage clips, and the metric families of which at least one member has to notice it.
+    """One way to damage clips, and the metric families in which at least one metric has to detect it.
 
     `pixel` and `time` ones work on any clip, `scene` ones need a generator that knows the truth. `shared` ones have no degrees
     on a single clip: their strength is the share of clips that they hit.
@@ -201,7 +201,7 @@ def _mix(a: npt.NDArray[Any], b: npt.NDArray[Any], share: float) -> Frames:
     return _bytes(a + share * (b.astype(np.float32) - a))
 
 
-BASELINES: dict[str, str] = {
+TRIVIAL: dict[str, str] = {
     "real": "the clean clips",
     "static": "the first frame, held",
     "black": "nothing at all",
@@ -211,22 +211,23 @@ BASELINES: dict[str, str] = {
 }
 
 
-def baseline(clip: Clip, name: str, key: str, seed: int = 0) -> Clip:
+def trivial(clip: Clip, name: str, key: str, seed: int = 0) -> Clip:
     """A trivial clip of the same shape, rate and length."""
-    rng, frames = generator_of(f"baseline:{name}", key, seed), clip.frames
+    rng = generator_of(f"baseline:{name}", key, seed)  # the word is part of the seed: another one gives other noise
+    frames = clip.frames
     match name:
         case "real":
             return clip
         case "static":
-            made = np.repeat(frames[:1], len(frames), axis=0)
+            pixels = np.repeat(frames[:1], len(frames), axis=0)
         case "black":
-            made = np.zeros_like(frames)
+            pixels = np.zeros_like(frames)
         case "noise":
-            made = rng.integers(0, 256, frames.shape, dtype=np.uint8)
+            pixels = rng.integers(0, 256, frames.shape, dtype=np.uint8)
         case "reversed":
-            made = np.ascontiguousarray(frames[::-1])
+            pixels = np.ascontiguousarray(frames[::-1])
         case "shuffled":
-            made = frames[rng.permutation(len(frames))]
+            pixels = frames[rng.permutation(len(frames))]
         case _:
-            raise ValueError(f"no baseline {name!r}; known: {', '.join(BASELINES)}")
-    return Clip(made, clip.fps)
+            raise ValueError(f"no trivial clip {name!r}; known: {', '.join(TRIVIAL)}")
+    return Clip(pixels, clip.fps)

@@ -9,7 +9,7 @@ import numpy as np
 from sora_eval.features.object_tracks import BlobTracks, Track
 from sora_eval.features.view import ClipView
 from sora_eval.metrics.base import ClipMetric, Output, Score
-from sora_eval.metrics.physics.scene import Bools, Floats, Stage, Thing, stage_of
+from sora_eval.metrics.physics.scene import Bools, Floats, Scene, TrackedObject, scene_of
 
 # Fill of the bounding box by a square, a circle and a triangle is 1, 0.785 and 0.5; the borders lie halfway.
 FILL_BORDERS = ((0.89, "square"), (0.64, "circle"), (0.0, "triangle"))
@@ -27,7 +27,7 @@ class ObjectFacts(ClipMetric):
     count: 1 if as many objects are seen as asked for (median over frames). colour, shape: share of the objects asked
     for that are there, and there with the shape asked for, in at least half of the frames. motion: share of the objects
     asked for that are there and move in the way asked for: still, left, right, up, down, falls or bounces (`motion_of`);
-    those that touch another at once do not count. velocity_error: px a frame between measured and stated velocity, of
+    those that touch another at once do not count. velocity_error: px per frame between measured and stated velocity, of
     objects that move uniformly, up to their first contact; a frame in which an object is missing adds its diameter to the
     mean over frames.
     """
@@ -43,17 +43,17 @@ class ObjectFacts(ClipMetric):
     signature = f"object_facts-2|{BlobTracks.signature}|motion:{STILL:g}px-{WATCHED}f-{GAIN:g}-{RISE}f|missing:diameter"
 
     def score(self, view: ClipView) -> Mapping[str, Score]:
-        stage = stage_of(view, self.extractor)
-        asked = len(stage.things)
-        blobs = float(np.median(np.sum([t.blobs for t in stage.seen], axis=0))) if stage.seen else 0.0
-        found = [_half(t.track.seen) for t in stage.things]
-        shaped = [_half(shapes_of(t.track) == t.shape) for t in stage.things]
+        scene = scene_of(view, self.extractor)
+        expected = len(scene.objects)
+        blobs = float(np.median(np.sum([t.blobs for t in scene.seen], axis=0))) if scene.seen else 0.0
+        present = [_half(t.track.seen) for t in scene.objects]
+        shaped = [_half(shapes_of(t.track) == t.shape) for t in scene.objects]
         return {
-            "object_facts.count": Score(float(blobs == asked), detail={"seen": blobs, "asked": asked}),
-            "object_facts.colour": Score(float(np.mean(found))),
+            "object_facts.count": Score(float(blobs == expected), detail={"seen": blobs, "asked": expected}),
+            "object_facts.colour": Score(float(np.mean(present))),
             "object_facts.shape": Score(float(np.mean(shaped))),
-            "object_facts.motion": _motion_score(stage),
-            "object_facts.velocity_error": _velocity_score(stage),
+            "object_facts.motion": _motion_score(scene),
+            "object_facts.velocity_error": _velocity_score(scene),
         }
 
 
@@ -67,47 +67,47 @@ def shapes_of(track: Track) -> np.ndarray:
     return np.select([fill >= border for border, _ in FILL_BORDERS], [name for _, name in FILL_BORDERS], "")
 
 
-def _motion_score(stage: Stage) -> Score:
+def _motion_score(scene: Scene) -> Score:
     """Missing objects count as wrong; those that touch another at once do not count."""
-    motions = {t.colour: motion_of(t, stage) if _half(t.track.seen) else "missing" for t in stage.things}
-    told = [(t, m) for t in stage.things if (m := motions[t.colour]) is not None]
-    right = [_motion_asked(t) in m.split(" or ") for t, m in told]
+    motions = {t.colour: motion_of(t, scene) if _half(t.track.seen) else "missing" for t in scene.objects}
+    observed = [(t, m) for t in scene.objects if (m := motions[t.colour]) is not None]
+    right = [_motion_asked(t) in m.split(" or ") for t, m in observed]
     if not right:
-        return Score(None, "every object touches another before its motion can be told")
+        return Score(None, "every object touches another before its motion can be determined")
     return Score(float(np.mean(right)), detail={"seen": motions})
 
 
-def _motion_asked(thing: Thing) -> str:
-    return {"floats": "still", "rests": "still"}.get(thing.motion, thing.direction or thing.motion)
+def _motion_asked(tracked: TrackedObject) -> str:
+    return {"floats": "still", "rests": "still"}.get(tracked.motion, tracked.direction or tracked.motion)
 
 
-def motion_of(thing: Thing, stage: Stage) -> str | None:
+def motion_of(tracked: TrackedObject, scene: Scene) -> str | None:
     """How an object moves up to its first contact with another: still, left, right, up, down, falls or bounces.
 
     Still stays within 1.5 px. Up and down keep their speed; what falls gains at least a third of the world's g from a
     start at rest; what bounces falls and rises again by 1.5 px. A wall ends a uniform motion: it may turn there. "falls or
-    bounces" where a contact or the end of the clip comes before a rise could be seen; either is right then. None if another
-    object is touched before `WATCHED` frames are over: then nobody can tell. "unseen" if that is because it is missing.
+    bounces" where a contact or the end of the clip comes before a rise could be seen; either is right then. None, undecidable,
+    if another object is touched before `WATCHED` frames are over; "unseen" if that is because it is missing.
     """
-    track = thing.track
-    touched = np.flatnonzero(stage.touching[thing.colour])
-    end = int(touched[0]) if len(touched) else stage.num_frames
+    track = tracked.track
+    touched = np.flatnonzero(scene.touching[tracked.colour])
+    end = int(touched[0]) if len(touched) else scene.num_frames
     unknown = None if track.seen[:end].all() else "unseen"
-    if end < min(WATCHED, stage.num_frames):
+    if end < min(WATCHED, scene.num_frames):
         return unknown
     x, y = track.position[:end].T
     if np.isfinite(x).sum() < 3:
         return "unseen"
     if np.nanmax(x) - np.nanmin(x) < STILL and np.nanmax(y) - np.nanmin(y) < STILL:
         return "still"
-    return _way(track, stage, end)
+    return _way(track, scene, end)
 
 
-def _way(track: Track, stage: Stage, end: int) -> str:
+def _way(track: Track, scene: Scene, end: int) -> str:
     """The motion of one that moves, from its path up to the first wall."""
     moved = track.position[:end] - track.position[np.flatnonzero(track.seen)[0]]  # (T, 2)
     axis = int(np.nanmax(np.abs(moved[:, 1])) >= np.nanmax(np.abs(moved[:, 0])))
-    walls = (track.low[:end, axis] <= 1.5) | (track.high[:end, axis] >= (stage.width, stage.height)[axis] - 3.5)
+    walls = (track.low[:end, axis] <= 1.5) | (track.high[:end, axis] >= (scene.width, scene.height)[axis] - 3.5)
     walls[:2] = False
     way = moved[: max(int(np.argmax(walls)) + 1 if walls.any() else end, 3), axis]
     if not np.isfinite(way).any():
@@ -115,7 +115,7 @@ def _way(track: Track, stage: Stage, end: int) -> str:
     forward = bool(np.nanmax(way) > -np.nanmin(way))
     if axis == 0:
         return "right" if forward else "left"
-    return _downwards(way, track.position[:end, 1], whole=end == stage.num_frames) if forward else "up"
+    return _downwards(way, track.position[:end, 1], whole=end == scene.num_frames) if forward else "up"
 
 
 def _downwards(way: Floats, y: Floats, *, whole: bool) -> str:
@@ -131,30 +131,30 @@ def _downwards(way: Floats, y: Floats, *, whole: bool) -> str:
     return "falls" if whole and len(y) - lowest > RISE else UNDECIDED
 
 
-def _velocity_score(stage: Stage) -> Score:
-    uniform = [t for t in stage.things if t.motion in UNIFORM]
+def _velocity_score(scene: Scene) -> Score:
+    uniform = [t for t in scene.objects if t.motion in UNIFORM]
     if not uniform:
         return Score(None, "nothing moves uniformly in this prompt")
-    errors = [e for e in (velocity_error(t, stage) for t in uniform) if e is not None]
-    missing = float(np.mean([t.diameter * (1 - t.track.seen.mean()) for t in stage.things]))
+    errors = [e for e in (velocity_error(t, scene) for t in uniform) if e is not None]
+    missing = float(np.mean([t.diameter * (1 - t.track.seen.mean()) for t in scene.objects]))
     if not errors:
         return Score(None, "no uniformly moving object could be tracked over two frames without contact")
     return Score(float(np.mean(errors)) + missing, detail={"missing_px_per_frame": round(missing, 4)})
 
 
-def velocity_error(thing: Thing, stage: Stage) -> float | None:
+def velocity_error(tracked: TrackedObject, scene: Scene) -> float | None:
     """|measured - stated| velocity in px/frame, measured as the median step before the first contact or wall ahead.
 
     One that is missing there does not move. None if it touches another at once.
     """
-    track, stated = thing.track, thing.velocity
-    ended = stage.touching[thing.colour].copy()
-    for axis, size in ((0, stage.width), (1, stage.height)):
+    track, stated = tracked.track, tracked.velocity
+    ended = scene.touching[tracked.colour].copy()
+    for axis, size in ((0, scene.width), (1, scene.height)):
         if stated[axis] > 0:
             ended |= track.high[:, axis] >= size - 1
         elif stated[axis] < 0:
             ended |= track.low[:, axis] <= 1
-    end = int(np.argmax(ended)) if ended.any() else stage.num_frames
+    end = int(np.argmax(ended)) if ended.any() else scene.num_frames
     if end < 2 and track.seen.all():
         return None
     steps = np.diff(track.position[:end], axis=0)

@@ -1,7 +1,7 @@
 """Do tracked objects obey the laws of their world?
 
-Every law is a share of (object, frame) pairs that obey it. A missing object obeys none: vanishing is never free, and no
-frame that is taken away from a true clip raises a law or takes its value away.
+Every law is a share of (object, frame) pairs that obey it. A missing object obeys none: vanishing is never free, and
+removing a frame from a true clip neither raises the score of a law nor makes it undefined.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from sora_eval.features.object_tracks import BlobTracks, Track
 from sora_eval.features.view import ClipView
 from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.metrics.physics.collision import ENERGY, MOMENTUM, OVERLAP, REACH, collision
-from sora_eval.metrics.physics.scene import Bools, Stage, Thing, runs, stage_of
+from sora_eval.metrics.physics.scene import Bools, Scene, TrackedObject, runs, scene_of
 
-# Origin of the tolerances: `sora-eval run world --generator world` (tracker floor) and `--generator vae` (VAE floor)
+# Origin of the tolerances: `sora-eval run world --generator world` (oracle of the tracker) and `--generator vae` (of the VAE)
 # stay inside them; see docs/reference_model.md.
 FALL_TOLERANCE = 1.0  # px between a flight and its law
 SIZE_TOLERANCE = 0.3  # of area, width and height
-SUPPORT = (0.2, 2.5, 1.5)  # px a frame that count as rest, px above the floor that count as air, px below it as sunk
+SUPPORT = (0.2, 2.5, 1.5)  # px per frame that count as rest, px above the floor that count as air, px below it as sunk
 FLIGHTS = ("falls", "bounces")
 LAWS = ("permanence", "continuity", "rigidity", "free_fall", "collision", "support")
 
@@ -44,14 +44,14 @@ class PhysicsLaws(ClipMetric):
     )
 
     def score(self, view: ClipView) -> Mapping[str, Score]:
-        stage = stage_of(view, self.extractor)
+        scene = scene_of(view, self.extractor)
         laws = {
-            "permanence": permanence(stage),
-            "continuity": continuity(stage),
-            "rigidity": rigidity(stage),
-            "free_fall": free_fall(stage),
-            "collision": collision(stage),
-            "support": support(stage),
+            "permanence": permanence(scene),
+            "continuity": continuity(scene),
+            "rigidity": rigidity(scene),
+            "free_fall": free_fall(scene),
+            "collision": collision(scene),
+            "support": support(scene),
         }
         return {f"physics_laws.{law}": laws[law] for law in LAWS}
 
@@ -64,42 +64,42 @@ def _share(obeys: Mapping[str, Bools], first_frame: int = 0, **measured: Any) ->
     return Score(value, detail={"broken_frames": frames, "objects": broken, **measured})
 
 
-def permanence(stage: Stage) -> Score:
+def permanence(scene: Scene) -> Score:
     """Jaccard index of objects expected and seen, mean over frames.
 
     Another colour, or a second blob of an expected one, counts as an object that should not be there. An occluder explains
     a gap between two sightings, and an object cut in two.
     """
-    present = np.zeros((len(stage.things), stage.num_frames), bool)
-    for mask, thing in zip(present, stage.things, strict=True):
-        mask[:] = thing.track.seen
-        if stage.occluder and mask.any():
+    present = np.zeros((len(scene.objects), scene.num_frames), bool)
+    for mask, tracked in zip(present, scene.objects, strict=True):
+        mask[:] = tracked.track.seen
+        if scene.occluder and mask.any():
             places = np.flatnonzero(mask)
             mask[places[0] : places[-1] + 1] = True
-    blobs = np.zeros(stage.num_frames)
-    for track in stage.seen:
-        blobs += track.seen if stage.occluder else track.blobs
-    visible = np.sum([t.track.seen for t in stage.things], axis=0)
-    index = present.sum(0) / (len(stage.things) + np.maximum(blobs - visible, 0))
-    objects = {t.colour: [int(i) for i in np.flatnonzero(~m)] for t, m in zip(stage.things, present, strict=True)}
+    blobs = np.zeros(scene.num_frames)
+    for track in scene.seen:
+        blobs += track.seen if scene.occluder else track.blobs
+    visible = np.sum([t.track.seen for t in scene.objects], axis=0)
+    index = present.sum(0) / (len(scene.objects) + np.maximum(blobs - visible, 0))
+    objects = {t.colour: [int(i) for i in np.flatnonzero(~m)] for t, m in zip(scene.objects, present, strict=True)}
     broken = [int(i) for i in np.flatnonzero(index < 1)]
     return Score(float(index.mean()), detail={"broken_frames": broken, "objects": objects})
 
 
-def continuity(stage: Stage) -> Score:
+def continuity(scene: Scene) -> Score:
     """Share of the T - 1 steps in which the object is seen at both ends and moves by at most its diameter."""
-    if stage.num_frames < 2:
-        return _share({t.colour: t.track.seen for t in stage.things})
-    steps = {t.colour: np.linalg.norm(np.diff(t.track.position, axis=0), axis=1) <= t.diameter for t in stage.things}
+    if scene.num_frames < 2:
+        return _share({t.colour: t.track.seen for t in scene.objects})
+    steps = {t.colour: np.linalg.norm(np.diff(t.track.position, axis=0), axis=1) <= t.diameter for t in scene.objects}
     return _share(steps, 1)  # a NaN step is not <=
 
 
-def rigidity(stage: Stage) -> Score:
+def rigidity(scene: Scene) -> Score:
     """Share of the frames in which the object is seen as large, wide and high as in one of them, within 30 %.
 
-    Of all frames that could be the one, the one that most others agree with.
+    The frame of reference is the one that most other frames agree with.
     """
-    return _share({t.colour: _alike(t.track) for t in stage.things})
+    return _share({t.colour: _alike(t.track) for t in scene.objects})
 
 
 def _alike(track: Track) -> Bools:
@@ -108,35 +108,35 @@ def _alike(track: Track) -> Bools:
     return np.asarray(agree[int(agree.sum(1).argmax())], bool)
 
 
-def free_fall(stage: Stage) -> Score:
+def free_fall(scene: Scene) -> Score:
     """Share of the frames of the first flight that lie within 1 px of y0 + v0 t + g t^2 / 2.
 
     y0 is measured at the first frame, v0 and g are facts. The flight ends where the law meets the floor, so one that hangs
-    in the air breaks the law for as long as it should have been falling. From its first contact with another object on
-    nothing is asked of it but to be seen.
+    in the air breaks the law for as long as it should have been falling. After its first contact with another object
+    it only has to be visible.
     """
-    flying = [t for t in stage.things if t.motion in FLIGHTS]
+    flying = [t for t in scene.objects if t.motion in FLIGHTS]
     if not flying:
         return Score(None, "nothing falls in this prompt")
-    flights = {t.colour: _flight(t, stage) for t in flying}
+    flights = {t.colour: _flight(t, scene) for t in flying}
     measured: dict[str, Any] = {}
     for key in ("fitted_g", "residual_px"):
-        values = [own[key] for _, own in flights.values() if key in own]
+        values = [fit[key] for _, fit in flights.values() if key in fit]
         if values:
             measured[key] = round(float(np.mean(values)), 4)
     return _share({colour: mask for colour, (mask, _) in flights.items()}, **measured)
 
 
-def _flight(thing: Thing, stage: Stage) -> tuple[Bools, dict[str, float]]:
-    track = thing.track
+def _flight(tracked: TrackedObject, scene: Scene) -> tuple[Bools, dict[str, float]]:
+    track = tracked.track
     if not track.seen[0]:
-        return np.zeros(stage.num_frames, bool), {}
-    time = np.arange(stage.num_frames, dtype=float)
+        return np.zeros(scene.num_frames, bool), {}
+    time = np.arange(scene.num_frames, dtype=float)
     y = track.position[:, 1]
-    law = y[0] + thing.velocity[1] * time + 0.5 * stage.gravity * time**2
-    landed = np.flatnonzero((law > stage.floor_y - thing.reach_down) & (time > 0))
-    flight = max(int(landed[0]) if len(landed) else stage.num_frames, 2)
-    hit = np.flatnonzero(stage.touching[thing.colour][:flight])
+    law = y[0] + tracked.velocity[1] * time + 0.5 * scene.gravity * time**2
+    landed = np.flatnonzero((law > scene.floor_y - tracked.reach_down) & (time > 0))
+    flight = max(int(landed[0]) if len(landed) else scene.num_frames, 2)
+    hit = np.flatnonzero(scene.touching[tracked.colour][:flight])
     alone = int(hit[0]) if len(hit) else flight
     residual = np.abs(y - law)[:flight]
     obeys = (residual <= FALL_TOLERANCE) | (track.seen[:flight] & (time[:flight] >= alone))
@@ -147,25 +147,25 @@ def _flight(thing: Thing, stage: Stage) -> tuple[Bools, dict[str, float]]:
     return obeys, measured
 
 
-def support(stage: Stage) -> Score:
+def support(scene: Scene) -> Score:
     """Share of the frames in which the object is seen, is not below the floor, and does not rest on air.
 
-    It rests where it stays within 0.2 px a frame for three steps; on air, where its lower edge is more than 2.5 px above the
+    It rests where it stays within 0.2 px per frame for three steps; on air, where its lower edge is more than 2.5 px above the
     floor and it touches no other object.
     """
-    if not stage.gravity:
+    if not scene.gravity:
         return Score(None, "nothing has weight in this prompt")
-    return _share({t.colour: _supported(t, stage) for t in stage.things})
+    return _share({t.colour: _supported(t, scene) for t in scene.objects})
 
 
-def _supported(thing: Thing, stage: Stage) -> Bools:
-    track = thing.track
+def _supported(tracked: TrackedObject, scene: Scene) -> Bools:
+    track = tracked.track
     bottom = track.high[:, 1]
-    # A step that is not seen is not one that moves: taking frames away does not end a rest.
+    # A step that is not seen is not one that moves: removing frames does not end a rest.
     slow = ~(np.abs(np.diff(track.position, axis=0)).max(1) >= SUPPORT[0])  # (T - 1,)
-    rests = np.zeros(stage.num_frames, bool)
+    rests = np.zeros(scene.num_frames, bool)
     for start, end in runs(slow):
         if end - start >= 3:
             rests[start : end + 1] = True
-    on_air = rests & (bottom < stage.floor_y - SUPPORT[1]) & ~stage.touching[thing.colour]
-    return track.seen & ~(bottom > stage.floor_y + SUPPORT[2]) & ~on_air
+    on_air = rests & (bottom < scene.floor_y - SUPPORT[1]) & ~scene.touching[tracked.colour]
+    return track.seen & ~(bottom > scene.floor_y + SUPPORT[2]) & ~on_air

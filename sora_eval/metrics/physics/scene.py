@@ -1,4 +1,4 @@
-"""What laws are about: the objects that a prompt's facts name, each with its track, and the room they move in.
+"""What laws are about: the objects that a prompt's facts name, each with its track, and the space they move in.
 
 A missing object obeys no law: its track is there, unseen. Whatever excuses an object from a law (a contact, a wall) is
 seen evidence, so taking frames away can only take excuses away.
@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Thing:
+class TrackedObject:
     """An object asked for, and what was seen of it. `velocity` (2,) in px/frame at the first frame, `radius` in px."""
 
     colour: str
@@ -50,10 +50,10 @@ class Thing:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """The objects asked for, every track seen (strangers too), and the room: sizes, `gravity` in px/frame^2, the floor."""
+class Scene:
+    """The objects asked for, every track seen (strangers too), and the space: sizes, `gravity` in px/frame^2, the floor."""
 
-    things: tuple[Thing, ...]
+    objects: tuple[TrackedObject, ...]
     seen: tuple[Track, ...]
     num_frames: int
     width: int
@@ -65,7 +65,7 @@ class Stage:
     @cached_property
     def touching(self) -> dict[str, Bools]:
         """For each object asked for the frames (T,) in which it touches any other."""
-        return {t.colour: touching(t.track, self.seen) for t in self.things}
+        return {t.colour: touching(t.track, self.seen) for t in self.objects}
 
     def at_wall(self, track: Track, axis: int) -> Bools:
         """Frames (T,) in which an object is at one of the two ends of an axis: wall, floor, and the ceiling where
@@ -75,19 +75,19 @@ class Stage:
         return at_end if self.gravity and axis == 1 else at_end | (track.low[:, axis] <= AT_WALL)
 
 
-def stage_of(view: ClipView, extractor: BlobTracks) -> Stage:
-    """The stage of a clip. Raises Undefined for a prompt without facts, or with too few."""
+def scene_of(view: ClipView, extractor: BlobTracks) -> Scene:
+    """The scene of a clip. Raises Undefined for a prompt without facts, or with too few."""
     facts = view.case.prompt.facts
     if not facts or not facts.get("objects"):
         raise Undefined("the prompt has no facts; laws of tracked objects need to know what should be there")
-    objects: list[dict[str, Any]] = facts["objects"]
-    lacking = sorted({k for o in objects for k in NEEDED - set(o)} | ({"gravity", "floor"} - set(facts)))
+    descriptions: list[dict[str, Any]] = facts["objects"]
+    lacking = sorted({k for o in descriptions for k in NEEDED - set(o)} | ({"gravity", "floor"} - set(facts)))
     if lacking:
         raise Undefined(f"the prompt's facts lack {', '.join(lacking)}; docs/suites.md says what they hold")
     seen = tracks(view.features(extractor))
     clip = view.clip
-    things = tuple(
-        Thing(
+    objects = tuple(
+        TrackedObject(
             o["colour"],
             o["shape"],
             o["motion"],
@@ -96,20 +96,20 @@ def stage_of(view: ClipView, extractor: BlobTracks) -> Stage:
             float(o["radius"]),
             seen.get(o["colour"]) or Track.missing(o["colour"], clip.num_frames),
         )
-        for o in objects
+        for o in descriptions
     )
     gravity, floor_y = float(facts["gravity"]), clip.height - float(facts["floor"])
     occluder = bool(facts.get("occluder"))
-    return Stage(things, tuple(seen.values()), clip.num_frames, clip.width, clip.height, gravity, floor_y, occluder)
+    return Scene(objects, tuple(seen.values()), clip.num_frames, clip.width, clip.height, gravity, floor_y, occluder)
 
 
 def near(a: Track, b: Track) -> Bools:
-    """Frames (T,) in which two outlines' boxes are less than 1.5 px apart, or will meet before the next frame if they go on
-    as they came; an unseen object is near nothing."""
+    """Frames (T,) in which two outlines' boxes are less than 1.5 px apart, or will meet before the next frame at
+    their present speed; an unseen object is near nothing."""
     gap = np.maximum(a.low - b.high, b.low - a.high).max(1)
     ahead = np.concatenate([[np.nan], 2 * gap[1:] - gap[:-1]])
-    found: Bools = (gap < CONTACT) | (ahead < 0)
-    return found
+    contact: Bools = (gap < CONTACT) | (ahead < 0)
+    return contact
 
 
 def touching(track: Track, others: Iterable[Track]) -> Bools:

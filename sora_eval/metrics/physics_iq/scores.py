@@ -151,13 +151,13 @@ class PhysicsIQ(ClipMetric):
         """Physical variance of the whole benchmark at a rate: means over its scenarios and views, and how many there are."""
         assert self.takes is not None
         if fps not in self._benchmark:
-            known = []
+            variances = []
             for first, second in self.takes.pairs(fps):
                 try:
-                    known.append(_variance(first, second, fps).array())
+                    variances.append(_variance(first, second, fps).array())
                 except Undefined:
                     continue  # its own clips say why
-            self._benchmark[fps] = Measures(*np.mean(known, axis=0).tolist()), len(known)
+            self._benchmark[fps] = Measures(*np.mean(variances, axis=0).tolist()), len(variances)
         return self._benchmark[fps]
 
 
@@ -166,7 +166,7 @@ def _rounded(measures: Measures) -> dict[str, float]:
 
 
 def _variance(first: Path, second: Path, fps: float, real: Shown | None = None) -> Measures:
-    """Take 1 against take 2. Kept by the content of both files; a file that changes is measured anew."""
+    """Take 1 against take 2. Cached by the content of both files; a changed file is measured again."""
     key = hashlib.sha256(f"{PROTOCOL}|{hash_of(first)}|{hash_of(second)}|{fps}".encode()).hexdigest()
 
     def make() -> Floats:

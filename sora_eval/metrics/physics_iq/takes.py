@@ -32,7 +32,7 @@ Frame = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Shot:
-    """What a file name says: view and scenario, which take of it (None of a generated clip), its rate where it is told."""
+    """What a file name says: view and scenario, which take of it (None of a generated clip), its rate if the name has one."""
 
     view: str
     scenario: str
@@ -44,16 +44,16 @@ class Shot:
 def parse_name(name: str) -> Shot | None:
     """Read a file name with or without its suffix; None if it is not one of the benchmark's."""
     stem = name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in VIDEO_SUFFIXES else name
-    found = _NAME.match(stem)
-    if found is None:
+    parts = _NAME.match(stem)
+    if parts is None:
         return None
-    take, fps = (int(v) if v else None for v in (found["take"], found["fps"]))
-    return Shot(found["view"], found["scenario"], take, fps, found["kind"])
+    take, fps = (int(v) if v else None for v in (parts["take"], parts["fps"]))
+    return Shot(parts["view"], parts["scenario"], take, fps, parts["kind"])
 
 
 @dataclass(frozen=True)
 class Takes:
-    """The takes below a folder, by (view, scenario, take); of each one file a rate."""
+    """The takes below a folder, by (view, scenario, take); one file per rate of each."""
 
     folder: Path
     files: dict[tuple[str, str, int], dict[int | None, Path]]
@@ -70,10 +70,10 @@ class Takes:
             shot = parse_name(path.name)
             if shot is None or shot.take is None or shot.kind not in KINDS:
                 continue
-            own = files.setdefault((shot.view, shot.scenario, shot.take), {})
-            if shot.fps in own:
-                raise ClipError(f"physics_iq: {path} and {own[shot.fps]} are the same take at the same rate; remove one")
-            own[shot.fps] = path
+            rates = files.setdefault((shot.view, shot.scenario, shot.take), {})
+            if shot.fps in rates:
+                raise ClipError(f"physics_iq: {path} and {rates[shot.fps]} are the same take at the same rate; remove one")
+            rates[shot.fps] = path
         if not files:
             raise ClipError(
                 f"physics_iq: no real take below {folder}; expected names such as "
@@ -83,13 +83,15 @@ class Takes:
 
     def path(self, view: str, scenario: str, take: int, fps: float) -> Path:
         """The file of a take at a rate. Raises Undefined if there is none."""
-        own = self.files.get((view, scenario, take))
-        if own is None:
+        rates = self.files.get((view, scenario, take))
+        if rates is None:
             raise Undefined(f"{self.folder} has no take {take} of {scenario}, {view}")
-        found = next((p for f, p in own.items() if f is not None and abs(f - fps) <= FPS_SLACK * fps), own.get(None))
-        if found is None:
-            raise Undefined(f"take {take} of {scenario}, {view}, is there at {sorted(f or 0 for f in own)} fps, not at {fps:g}")
-        return found
+        path = next((p for f, p in rates.items() if f is not None and abs(f - fps) <= FPS_SLACK * fps), rates.get(None))
+        if path is None:
+            raise Undefined(
+                f"take {take} of {scenario}, {view}, is there at {sorted(f or 0 for f in rates)} fps, not at {fps:g}"
+            )
+        return path
 
     def pairs(self, fps: float) -> list[tuple[Path, Path]]:
         """Takes 1 and 2 of all that has both at a rate."""
@@ -103,8 +105,8 @@ class Takes:
 
     @property
     def content(self) -> str:
-        """Hash of names and content of all takes: another file, another value."""
-        parts = sorted(f"{p.name}|{hash_of(p)}" for own in self.files.values() for p in own.values())
+        """Hash of names and content of all takes; a changed file changes it."""
+        parts = sorted(f"{p.name}|{hash_of(p)}" for rates in self.files.values() for p in rates.values())
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
@@ -121,7 +123,7 @@ def _hash(path: Path, _size: int, _modified: int) -> str:
 
 
 def check_length(frames: int, fps: float, what: str) -> None:
-    """Raises Undefined unless so many frames are exactly five seconds."""
+    """Raises Undefined unless that number of frames is exactly five seconds."""
     expected = round(SECONDS * fps)
     if frames != expected:
         raise Undefined(f"{what} has {frames} frames at {fps:g} fps; Physics-IQ takes exactly {SECONDS} s, {expected} frames")

@@ -1,4 +1,4 @@
-"""The world obeys its own laws to the tracker's floor, and each damage breaks the law that it is about."""
+"""The world obeys its own laws up to the tracker's error, and each damage breaks the law that it is about."""
 
 import pickle
 from dataclasses import replace
@@ -13,7 +13,8 @@ from reference_model.world import Facts, FactsError, ObjectFacts, Scene, make_cl
 from sora_eval.features.object_tracks import BlobTracks, Track, tracks
 from sora_eval.metrics.create import create
 from sora_eval.metrics.physics.laws import support
-from sora_eval.metrics.physics.scene import Stage, Thing
+from sora_eval.metrics.physics.scene import Scene as MeasuredScene
+from sora_eval.metrics.physics.scene import TrackedObject
 from sora_eval.util.errors import Undefined
 from tests.conftest import view_of, world_clip
 
@@ -130,40 +131,40 @@ def test_without_facts_there_is_no_law():
         create("physics_laws").score(view_of(np.zeros((5, 32, 32, 3), np.uint8)))
 
 
-def thing_of(x, y=20.0, colour="red", side=8.0):
+def object_of(x, y=20.0, colour="red", side=8.0):
     """A square of the world that is seen in every frame."""
     x = np.asarray(x, float)
     position = np.stack([x, np.broadcast_to(np.asarray(y, float), x.shape)], 1)
     ones, box = np.ones(len(x)), side * np.ones((len(x), 2))
     track = Track(colour, position, side**2 * ones, box, position - side / 2, position + side / 2, ones.astype(int))
-    return Thing(colour, "square", "falls", None, np.zeros(2), side / np.sqrt(np.pi), track)
+    return TrackedObject(colour, "square", "falls", None, np.zeros(2), side / np.sqrt(np.pi), track)
 
 
-def stage_of(*things, missing=()):
-    return Stage((*things, *missing), tuple(t.track for t in things), 17, 40, 32, 0.3, 30.0, False)
+def scene_of(*objects, missing=()):
+    return MeasuredScene((*objects, *missing), tuple(t.track for t in objects), 17, 40, 32, 0.3, 30.0, False)
 
 
 TIME = np.arange(17.0)
 
 
 def test_support_knows_floor_air_and_neighbours():
-    resting = thing_of(np.full(17, 20.0), 26.0)
-    assert support(stage_of(resting)).value == 1.0
-    hanging = thing_of(np.full(17, 20.0), 12.0)
-    assert support(stage_of(hanging)).value == 0.0
-    on_top = thing_of(np.full(17, 20.0), 18.0, "blue")
-    assert support(stage_of(on_top, resting)).value == 1.0
-    sinking = thing_of(np.full(17, 20.0), 26 + 0.5 * TIME)
-    assert support(stage_of(sinking)).detail["broken_frames"] == list(range(4, 17))
-    falling = thing_of(np.full(17, 20.0), np.minimum(5 + 0.15 * TIME**2, 26.0))
-    assert support(stage_of(falling)).value == 1.0
+    resting = object_of(np.full(17, 20.0), 26.0)
+    assert support(scene_of(resting)).value == 1.0
+    hanging = object_of(np.full(17, 20.0), 12.0)
+    assert support(scene_of(hanging)).value == 0.0
+    on_top = object_of(np.full(17, 20.0), 18.0, "blue")
+    assert support(scene_of(on_top, resting)).value == 1.0
+    sinking = object_of(np.full(17, 20.0), 26 + 0.5 * TIME)
+    assert support(scene_of(sinking)).detail["broken_frames"] == list(range(4, 17))
+    falling = object_of(np.full(17, 20.0), np.minimum(5 + 0.15 * TIME**2, 26.0))
+    assert support(scene_of(falling)).value == 1.0
     unseen = replace(resting, colour="blue", track=Track.missing("blue", 17))
-    assert support(stage_of(missing=[unseen])).value == 0.0
-    assert support(stage_of(resting, missing=[unseen])).detail["objects"] == {"red": [], "blue": list(range(17))}
+    assert support(scene_of(missing=[unseen])).value == 0.0
+    assert support(scene_of(resting, missing=[unseen])).detail["objects"] == {"red": [], "blue": list(range(17))}
 
 
 def test_the_world_obeys_all_laws_whatever_it_shows():
-    """The tracker floor: on the world itself every law holds in 97 % of the pairs and more."""
+    """The tracker's oracle: on the world itself every law holds in 97 % of the pairs and more."""
     values: dict[str, list[float]] = {}
     for seed in range(120):
         clip = random_clip(seed)

@@ -126,7 +126,7 @@ def test_world_clips_end_to_end_and_a_killed_one_goes_on(tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     assert done.output.strip().splitlines()[-1].startswith("selfcheck: PASS (")
     data = json.loads((out / "selfcheck.json").read_text())
-    assert data["schema_version"] == 1
+    assert data["schema_version"] == 2
     assert data["n"] == 6
     found = {(r["metric"], r["corruption"]): r for r in data["summary"]}
     assert found["temporal_flickering", "flicker"]["direction"] == "worse"
@@ -135,11 +135,11 @@ def test_world_clips_end_to_end_and_a_killed_one_goes_on(tmp_path, monkeypatch):
     assert found["temporal_flickering", "reversal"]["effect_sd"] == 0
     assert found["physics_laws.continuity", "teleport"]["direction"] == "worse"
     assert found["physics_laws.support", "pass_through_floor"]["direction"] == "worse"
-    assert {r["corruption"] for r in data["baselines"]} >= {"baseline:static", "baseline:real", "baseline:black"}
+    assert {r["corruption"] for r in data["trivial"]} >= {"trivial:static", "trivial:real", "trivial:black"}
     table = pd.read_csv(out / "selfcheck.csv")
     assert len(table) == len(pd.read_parquet(out / "selfcheck.parquet")) == len(data["rows"])
     still = table[table["metric"].eq("temporal_flickering")].set_index("corruption")["value"]
-    assert still["baseline:static"] == 1.0
+    assert still["trivial:static"] == 1.0
     assert (out / "selfcheck.png").stat().st_size > 5000
     # A kill tears the last line and loses the ones after it; what is kept is not computed again.
     kept = (out / "scores.jsonl").read_bytes()

@@ -11,7 +11,7 @@ from sora_eval.features.object_tracks import BlobTracks, tracks
 from sora_eval.generators.world_corruptions import damaged_frames
 from sora_eval.records.clip import Clip
 from sora_eval.util.errors import Undefined
-from sora_eval.video.corruptions import BASELINES, CORRUPTIONS, STRENGTHS, TIME_MAPS, baseline, corrupt, generator_of, hit
+from sora_eval.video.corruptions import CORRUPTIONS, STRENGTHS, TIME_MAPS, TRIVIAL, corrupt, generator_of, hit, trivial
 from tests.conftest import world_clip
 
 PIXEL = [n for n, c in CORRUPTIONS.items() if c.kind == "pixel"]
@@ -153,9 +153,9 @@ def test_scenes_that_have_nothing_to_damage_say_so():
         scene("pass_through_floor", 1.0, still)
 
 
-def test_baselines_keep_shape_and_rate(rng):
+def test_trivial_clips_keep_shape_and_rate(rng):
     clip = Clip(rng.integers(0, 256, (9, 16, 20, 3), dtype=np.uint8), 5.0)
-    made = {name: baseline(clip, name, "k") for name in BASELINES}
+    made = {name: trivial(clip, name, "k") for name in TRIVIAL}
     assert {(m.frames.shape, m.fps) for m in made.values()} == {(clip.frames.shape, 5.0)}
     assert made["real"] is clip
     assert (np.diff(made["static"].frames.astype(int), axis=0) == 0).all()
@@ -163,4 +163,4 @@ def test_baselines_keep_shape_and_rate(rng):
     assert np.array_equal(made["reversed"].frames[::-1], clip.frames)
     assert sorted(f.tobytes() for f in made["shuffled"].frames) == sorted(f.tobytes() for f in clip.frames)
     with pytest.raises(ValueError, match="known: real"):
-        baseline(clip, "blue", "k")
+        trivial(clip, "blue", "k")
