@@ -13,7 +13,8 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from reports.text.tables import console, number, terminal
+from reports.text.console import console
+from reports.text.tables import number, terminal
 from sora_eval.selfcheck.responses import NOTICED
 from sora_eval.selfcheck.result import Response, Result
 from sora_eval.video.corruptions import CORRUPTIONS, TRIVIAL, TRIVIAL_PREFIX

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reports.text.tables import console, number, terminal
+from reports.text.console import console
+from reports.text.tables import number, terminal
 from sora_eval.compare.run_data import RunData
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from reports.text.tables import console, interval, number, terminal
+from reports.text.console import console
+from reports.text.tables import interval, number, terminal
 from sora_eval.compare.checkpoints import CheckpointOrder, Order, Step
 
 TITLES = {"distribution": "Distribution", "text": "Text", "temporal": "Temporal", "physics": "Physics"}

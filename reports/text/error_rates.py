@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from reports.text.tables import console, terminal
+from reports.text.console import console
+from reports.text.tables import terminal
 from sora_eval.records.verdict import Verdict
 from sora_eval.studies.error_rates import SIGNIFICANT, WHOLE, GateErrors, Rates
 

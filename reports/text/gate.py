@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from reports.text import tables
+from reports.text.console import console
 from sora_eval.records.verdict import SEVERITY, GateResult, GateRow
 
 
@@ -48,7 +49,7 @@ def sides(result: GateResult) -> str:
 
 def print_gate(result: GateResult) -> None:
     """The table, the reasons, and the verdict as the last line of standard output."""
-    out = tables.console()
+    out = console()
     out.print(tables.terminal(verdict_table(result), sides(result)), "")
     for note in verdict_notes(result):
         out.print(note, highlight=False, markup=False, soft_wrap=True)

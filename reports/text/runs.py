@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from reports import frames
 from reports.text import tables
+from reports.text.console import console
 from sora_eval.compare.comparison import Comparison, compare, label_of
 from sora_eval.runs.folder import RunFolder
 
@@ -16,7 +17,7 @@ def print_runs(runs: Sequence[RunFolder]) -> None:
         for other in runs[1:]:
             print_comparison(compare(runs[0], other))
         return
-    out, data = tables.console(), frames.load(runs)
+    out, data = console(), frames.load(runs)
     title = f"{runs[0].head.suite.id}: {label_of(runs[0])}"
     quality, speed = tables.quality_table(data), tables.speed_table(data)
     if not quality.empty:
@@ -29,7 +30,7 @@ def print_runs(runs: Sequence[RunFolder]) -> None:
 
 def print_comparison(comparison: Comparison, slices: bool = False) -> None:
     """A comparison, and what limits it."""
-    out = tables.console()
+    out = console()
     title = f"{comparison.base} against {comparison.new} (change = new - base)"
     out.print(tables.terminal(tables.comparison_table(comparison, slices), title), "")
     for note in tables.comparison_notes(comparison):

@@ -8,7 +8,6 @@ from textwrap import shorten
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -16,7 +15,6 @@ from reports.frames import SCHEMA, Frames, comparison_frame
 from sora_eval.compare.comparison import Comparison
 
 ORACLE = "oracle:"  # slices of generators that cannot do better
-PLAIN_WIDTH = 118  # columns where the output is no terminal
 PROMPT_WIDTH = 72  # characters of a prompt in a table
 SPEED = {
     "latency": "latency s",
@@ -32,12 +30,6 @@ SPEED = {
     "flops": "FLOP",
     "share_of_peak": "% of peak",
 }
-
-
-def console() -> Console:
-    """Standard output, wide enough for a table where it is no terminal."""
-    out = Console()
-    return out if out.is_terminal else Console(width=PLAIN_WIDTH)
 
 
 def number(value: Any) -> str:

@@ -34,16 +34,16 @@ def bench(
 
     started = time.monotonic()
     folders = run_bench(loaded, [with_device(s, device) for s in (generator, against) if s is not None], out)
-    from reports.text import tables
+    from reports.text.console import console
     from reports.text.speed import print_speed
 
-    console = tables.console()
+    out_console = console()
     for folder in folders:
-        print_speed(folder, console)
-        console.print(f"{folder.path}  ({time.monotonic() - started:.0f} s)", highlight=False, soft_wrap=True)
+        print_speed(folder, out_console)
+        out_console.print(f"{folder.path}  ({time.monotonic() - started:.0f} s)", highlight=False, soft_wrap=True)
     if len(folders) == 2:
         command = f"sora-eval compare {folders[0].path} {folders[1].path} --slices"
-        console.print(f"compare them: {command}", highlight=False, soft_wrap=True)
+        out_console.print(f"compare them: {command}", highlight=False, soft_wrap=True)
     if any(f.head.failed_metrics for f in folders):
-        console.print("incomplete: some shapes failed; their reasons are above and in timings.jsonl", style="yellow")
+        out_console.print("incomplete: some shapes failed; their reasons are above and in timings.jsonl", style="yellow")
         raise typer.Exit(EXIT_INCOMPLETE)

@@ -42,15 +42,16 @@ def history(
 
     drawn = histories(folder, metric or (), over=over.value if over else None, suite=suite, baseline=baseline, label=slice_)
     from reports.export.history import draw, terminal_table
-    from reports.text import tables
+    from reports.text.console import console
+    from reports.text.tables import terminal
 
-    console, target = tables.console(), png or folder / "history.png"
+    out, target = console(), png or folder / "history.png"
     for problem in drawn.problems:
         typer.echo(f"warning: {problem}", err=True)
     for chart in drawn.charts:
-        console.print(tables.terminal(terminal_table(chart), f"{chart.metric} of {drawn.suite} over {chart.axis}"), "")
+        out.print(terminal(terminal_table(chart), f"{chart.metric} of {drawn.suite} over {chart.axis}"), "")
         for note in chart.notes:
-            console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
+            out.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
     try:
         draw(drawn.charts, target)
     except (OSError, ValueError) as error:

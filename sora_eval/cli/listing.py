@@ -27,15 +27,15 @@ def listing(
     """List suites, metrics, generators, formats of manifests, weights or runs."""
     from rich.table import Table
 
-    from reports.text.tables import console as make_console
+    from reports.text.console import console
 
-    console = make_console()
+    out = console()
     for kind in [what] if what else [w for w in What if w is not What.runs]:
         rows, columns = _rows(kind, root)
         table = Table(*columns, title=kind.value, title_justify="left", box=None, header_style="bold")
         for row in rows:
             table.add_row(*row)
-        console.print(table)
+        out.print(table)
 
 
 def _rows(kind: What, root: Path) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
@@ -77,10 +77,9 @@ def _rows(kind: What, root: Path) -> tuple[list[tuple[str, ...]], tuple[str, ...
             "licence",
             "about",
         )
-    from sora_eval.compare.comparison import label_of
     from sora_eval.runs.folder import find_runs
 
-    return [(r.path.name, r.head.suite.id, label_of(r), r.head.status, r.head.started) for r in find_runs(root)], (
+    return [(r.path.name, r.head.suite.id, r.head.generator.label, r.head.status, r.head.started) for r in find_runs(root)], (
         "run",
         "suite",
         "generator",

@@ -127,16 +127,16 @@ def _is_incomplete(run: RunFolder) -> bool:
 
 def _show(done: list[RunFolder], seconds: float) -> None:
     """The tables, where the runs are, and of every run what failed in it."""
-    from reports.text import tables
+    from reports.text.console import console
     from reports.text.runs import print_runs
 
     print_runs(done)
-    console = tables.console()
+    out = console()
     for run in done:
-        console.print(f"{run.path}  ({seconds:.0f} s)", highlight=False, soft_wrap=True)
+        out.print(f"{run.path}  ({seconds:.0f} s)", highlight=False, soft_wrap=True)
     for run in filter(_is_incomplete, done):
         head = run.head
-        console.print(
+        out.print(
             f"incomplete: {head.failed_cases} of {head.cases} cases and {head.failed_metrics} metrics "
             f"failed; the reasons are in {run.path}/samples.jsonl and metrics.jsonl",
             style="yellow",

@@ -123,7 +123,7 @@ def outcomes(folder, commands):
 
 @pytest.mark.parametrize(
     ("commands", "returncode", "heavy"),
-    [(WORKS, 0, HEAVY), (WORDS, 2, HEAVY | FRAMES), (REFUSED, 2, HEAVY)],
+    [(WORKS, 0, HEAVY | FRAMES), (WORDS, 2, HEAVY | FRAMES), (REFUSED, 2, HEAVY)],
     ids=["read", "refused-by-words", "refused"],
 )
 def test_no_network_is_loaded_for(folder, commands, returncode, heavy):

@@ -10,6 +10,7 @@ from reports import frames, source
 from reports.export import report
 from reports.frames import comparison_frame as frame_of
 from reports.text import tables
+from reports.text.console import console
 from sora_eval.compare.comparison import compare
 from sora_eval.compare.difference import difference
 from sora_eval.compare.run_data import data_of
@@ -133,9 +134,9 @@ def test_frames_are_tidy_and_reports_hold_every_table(runs, tmp_path):
 def test_markdown_escapes_bars_and_terminals_show_no_markup():
     table = pd.DataFrame({"metric": ["a|b"], "value": ["[bold]1"]})
     assert "a\\|b" in tables.markdown(table)
-    console = tables.console()
-    with console.capture() as capture:
-        console.print(tables.terminal(table, "t"))
+    out = console()
+    with out.capture() as capture:
+        out.print(tables.terminal(table, "t"))
     assert "[bold]1" in capture.get()
 
 
