@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sora_eval.registry.generators import GENERATORS, GeneratorInfo
+from sora_eval.registry.spec import split_spec
 from sora_eval.util.errors import GeneratorError
 
 if TYPE_CHECKING:
@@ -27,20 +28,15 @@ def read_spec(spec: str) -> Spec:
 
     Raises GeneratorError for a kind or an option that is not known, and for what the kind can refuse by its words alone.
     """
-    head, _, query = spec.partition("?")
+    head, options = split_spec(spec, "generator", GeneratorError)
     kind, _, argument = head.partition(":")
     if kind not in GENERATORS:
         usage = "; ".join(info.usage for info in GENERATORS.values())
         raise GeneratorError(f"generator {spec!r} is not known; expected one of: {usage}")
     info = GENERATORS[kind]
-    options: dict[str, str] = {}
-    for pair in filter(None, query.split("&")):
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise GeneratorError(f"generator {spec!r}: {pair!r} is not key=value")
+    for key in options:
         if key not in info.options:
             raise GeneratorError(f"{head}: option {key!r} is not known; known: {', '.join(info.options) or 'none'}")
-        options[key] = value
     if info.check:
         _load(info.check)(argument, options)
     return Spec(info, argument, options)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sora_eval.registry.metrics import REGISTRY
+from sora_eval.registry.spec import split_spec
 from sora_eval.selfcheck.material import open_material
 from sora_eval.selfcheck.result import Result
 from sora_eval.util.errors import SelfcheckError, near
@@ -48,12 +49,11 @@ def check_metrics(specs: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def _read_spec(spec: str) -> tuple[str, dict[str, Any]]:
-    name, _, query = spec.partition("?")
+    name, texts = split_spec(spec, "metric", SelfcheckError)
     if name not in REGISTRY:
         raise SelfcheckError(f"metric {name!r} is not known{near(name, list(REGISTRY))}")
     known, options = REGISTRY[name].options, {}
-    for pair in filter(None, query.split("&")):
-        key, _, text = pair.partition("=")
+    for key, text in texts.items():
         if key not in known:
             raise SelfcheckError(f"metric {spec!r}: {key!r} is not an option{near(key, list(known))}")
         try:
