@@ -13,7 +13,7 @@ import pandas as pd
 
 from reports import frames
 from sora_eval.compare.comparison import Comparison, compare, label_of
-from sora_eval.compare.run_data import RunData, data_of
+from sora_eval.compare.run_data import RunData, data_of, numbered
 from sora_eval.records.verdict import GateResult
 from sora_eval.runs.folder import R, RunFolder, resolve_run
 from sora_eval.runs.head import RunHead
@@ -58,9 +58,7 @@ class Source:
     @cached_property
     def labels(self) -> dict[str, str]:
         """Run folder's name to a name for people; two runs of one checkpoint are distinguished by a number."""
-        names = [label_of(r) for r in self.runs]
-        numbered = [f"{n} #{names[: i + 1].count(n)}" if names.count(n) > 1 else n for i, n in enumerate(names)]
-        return {r.path.name: n for r, n in zip(self.runs, numbered, strict=True)}
+        return dict(zip((r.path.name for r in self.runs), numbered([label_of(r) for r in self.runs]), strict=True))
 
     def plain(self, text: str) -> str:
         """Text without the folders of this machine: a report may be given away."""

@@ -19,6 +19,7 @@ from scipy.stats import quantile_test
 
 from docs.pages.ltx_peer import save_ltx
 from docs.pages.program import launch, write_page
+from reports.text.columns import SPEED_COLUMNS
 from sora_eval.records.request import Request
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import MetricRow, TimingRow
@@ -219,7 +220,7 @@ def render(run: RunFolder, ratios: Sequence[Ratio]) -> str:
         }
         for r in ratios
     ]
-    shapes = _sweep_table(run)
+    shapes = sweep_table(run)
     cost = where["cost"]
     grown = "too few numbers of tokens for a curve" if cost is None else _growth(cost)
     peak = where["matrix_peak_flops"]
@@ -280,32 +281,19 @@ def _growth(cost: dict[str, float]) -> str:
     return text + f" What grows with pairs of tokens (attention) costs more than what grows with tokens from n = {lead:.0f}."
 
 
-def _sweep_table(run: RunFolder) -> Any:
+def sweep_table(run: RunFolder) -> Any:
+    """A row per timed point, the medians as text."""
     import pandas as pd
 
-    columns = {
-        "latency.first": ("first s", 1.0),
-        "latency": ("latency s", 1.0),
-        "latency.text": ("text s", 1.0),
-        "latency.denoise": ("denoise s", 1.0),
-        "latency.denoise_step": ("step s", 1.0),
-        "latency.decode": ("decode s", 1.0),
-        "clips_per_second": ("clips/s", 1.0),
-        "frames_per_second": ("frames/s", 1.0),
-        "tokens_per_second": ("tokens/s", 1.0),
-        "flops": ("GFLOP", 1e-9),
-        "share_of_peak": ("share of peak %", 1.0),
-        "peak_bytes": ("peak MB", 1e-6),
-    }
     points = {r.id: r for r in run.rows(TimingRow)}
     values = {(r.slice, r.metric): r.value for r in run.rows(MetricRow) if r.value is not None}
     out = []
     for name, head in points.items():
         if (name, "latency") in values:
             row: dict[str, Any] = {"point": name, "batch": head.batch, "tokens": head.tokens}
-            for metric, (title, scale) in columns.items():
-                value = values.get((name, metric))
-                row[title] = "-" if value is None else f"{value * scale:.3g}"
+            for column in SPEED_COLUMNS:
+                value = values.get((name, column.metric))
+                row[column.title] = "-" if value is None else f"{value * column.scale:.3g}"
             out.append(row)
     return pd.DataFrame(out)
 

@@ -7,20 +7,10 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
+from reports.text.columns import SPEED_COLUMNS
 from reports.text.tables import number, terminal
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import MetricRow, TimingRow
-
-SHOWN = {
-    "latency": "latency s",
-    "latency.denoise": "denoise s",
-    "latency.denoise_step": "step s",
-    "latency.decode": "decode s",
-    "clips_per_second": "clips/s",
-    "tokens_per_second": "tokens/s",
-    "peak_bytes": "peak MB",
-    "share_of_peak": "% of peak",
-}
 
 
 def speed_table(folder: RunFolder) -> pd.DataFrame:
@@ -33,9 +23,9 @@ def speed_table(folder: RunFolder) -> pd.DataFrame:
         if metrics["latency"].status == "error":
             continue
         row = {"run": name, "batch": str(points[name].batch), "tokens": number(points[name].tokens)}
-        for metric, title in SHOWN.items():
-            value = metrics[metric].value if metric in metrics else None
-            row[title] = number(value / 1e6 if metric == "peak_bytes" and value is not None else value)
+        for column in (c for c in SPEED_COLUMNS if c.brief):
+            value = metrics[column.metric].value if column.metric in metrics else None
+            row[column.title] = number(None if value is None else value * column.scale)
         out.append(row)
     return pd.DataFrame(out).rename(columns={"run": "shape"})
 

@@ -12,24 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from reports.frames import SCHEMA, Frames, comparison_frame
+from reports.text.columns import SPEED_COLUMNS, speed_column
 from sora_eval.compare.comparison import Comparison
 
 ORACLE = "oracle:"  # slices of generators that cannot do better
 PROMPT_WIDTH = 72  # characters of a prompt in a table
-SPEED = {
-    "latency": "latency s",
-    "latency.first": "first call s",
-    "latency.text": "text s",
-    "latency.denoise": "denoise s",
-    "latency.denoise_step": "denoising step s",
-    "latency.decode": "decode s",
-    "clips_per_second": "clips/s",
-    "frames_per_second": "frames/s",
-    "tokens_per_second": "tokens/s",
-    "peak_bytes": "peak byte",
-    "flops": "FLOP",
-    "share_of_peak": "% of peak",
-}
 
 
 def number(value: Any) -> str:
@@ -128,20 +115,15 @@ def costly_table(frames: Frames, count: int = 5) -> pd.DataFrame:
 def speed_table(frames: Frames) -> pd.DataFrame:
     """One row a (run, shape): medians of the repeats."""
     metrics = frames.metrics[_is_speed(frames.metrics)]
+    several = frames.runs["run"].nunique() > 1
+    shown = dict.fromkeys([*(c.metric for c in SPEED_COLUMNS), *metrics["metric"]])
     rows = []
-    for (label, shape), own in metrics.groupby(["label", "slice"], sort=False):
-        values = {
-            SPEED.get(r["metric"], r["metric"]): number(r["value"]) if r["status"] == "ok" else r["status"]
-            for r in own.to_dict("records")
-        }
-        several = frames.runs["run"].nunique() > 1
-        rows.append(
-            {
-                **({"run": label} if several else {}),
-                "shape": shape,
-                **{name: values[name] for name in dict.fromkeys([*SPEED.values(), *values]) if name in values},
-            }
-        )
+    for (label, shape), points in metrics.groupby(["label", "slice"], sort=False):
+        by_metric = {r["metric"]: r for r in points.to_dict("records")}
+        row = {**({"run": label} if several else {}), "shape": shape}
+        for column, r in ((speed_column(m), by_metric[m]) for m in shown if m in by_metric):
+            row[column.title] = number(r["value"] * column.scale) if r["status"] == "ok" else r["status"]
+        rows.append(row)
     return pd.DataFrame(rows).fillna("-")
 
 

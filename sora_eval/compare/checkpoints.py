@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from sora_eval.compare.comparison import better
 from sora_eval.compare.difference import Difference, difference
-from sora_eval.compare.run_data import RunData
+from sora_eval.compare.run_data import RunData, numbered
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.stats.power import detectable
 from sora_eval.util.errors import RunError
@@ -70,8 +70,7 @@ def names_of(runs: Sequence[RunData]) -> list[str]:
     one = len({s.head.generator.name for s in runs}) == 1
     if one and all(checkpoints) and len(set(checkpoints)) == len(runs):
         return checkpoints
-    labels = [s.label for s in runs]
-    return [f"{n} #{labels[: i + 1].count(n)}" if labels.count(n) > 1 else n for i, n in enumerate(labels)]
+    return numbered([s.label for s in runs])
 
 
 def checkpoint_order(runs: Sequence[RunData]) -> list[CheckpointOrder]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -71,6 +71,11 @@ class RunData:
         return {i for part in self.slices if part.label == label for i in part.ids} or {
             i for i, s in self.samples.items() if label in (s.shape, f"{s.frames} frames") or label in s.tags
         }
+
+
+def numbered(labels: Sequence[str]) -> list[str]:
+    """The labels, those that stand several times told apart by a number."""
+    return [f"{n} #{labels[: i + 1].count(n)}" if labels.count(n) > 1 else n for i, n in enumerate(labels)]
 
 
 def restricted(data: RunData, prompts: Collection[str]) -> RunData:

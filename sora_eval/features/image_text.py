@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 
 from sora_eval.features.view import Array
 from sora_eval.records.clip import Clip
-from sora_eval.util.errors import Undefined, WeightsError
+from sora_eval.util.errors import Undefined, WeightsError, line_of
 from sora_eval.util.weights import sha256_file, world_clip
 
 Floats = npt.NDArray[np.float32]
@@ -56,7 +56,7 @@ class ClipModel:
                 identity = sha256_file(Path(pretrained))[:12] if Path(pretrained).is_file() else _state_hash(self.model)
         except (OSError, RuntimeError, FileNotFoundError, IndexError, ValueError) as error:
             raise WeightsError(
-                f"CLIP model {spec!r} could not be loaded ({_first_line(error)}). Without a network, give a local folder "
+                f"CLIP model {spec!r} could not be loaded ({line_of(error)}). Without a network, give a local folder "
                 "or ARCHITECTURE:FILE as the metric's 'model'"
             ) from error
         self.model.eval()
@@ -101,10 +101,6 @@ def _state_hash(model: torch.nn.Module) -> str:
     return digest.hexdigest()[:12]
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-
-
 @cache
 def _load(spec: str) -> ClipModel | TimmModel | WeightsError:
     try:
@@ -137,7 +133,7 @@ class TimmModel:
             self.model = timm.create_model(name, pretrained=True, num_classes=0, **overlay).eval()
         except (OSError, RuntimeError, FileNotFoundError, ValueError) as error:
             raise WeightsError(
-                f"image network {spec!r} could not be loaded ({_first_line(error)}); "
+                f"image network {spec!r} could not be loaded ({line_of(error)}); "
                 + ("the file should hold weights of that model" if file else "without a network, give timm:NAME:FILE")
             ) from error
         settings = resolve_data_config({}, model=self.model)  # type: ignore[no-untyped-call]

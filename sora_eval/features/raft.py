@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.util.errors import WeightsError
+from sora_eval.util.errors import WeightsError, line_of
 from sora_eval.util.weights import sha256_file
 
 SHORT_MIN = 128  # px; RAFT halves an eighth of the frame three times
@@ -51,8 +51,8 @@ def _network(kind: str, weights: str) -> Any:
             return build(weights="DEFAULT").eval()
         except (OSError, RuntimeError) as error:
             raise WeightsError(
-                f"torchvision's weights of {KINDS[kind]} could not be loaded ({_first(error)}). Without a network, give a file "
-                "of them as the metric's 'flow_weights'"
+                f"torchvision's weights of {KINDS[kind]} could not be loaded ({line_of(error)}). Without a network, give a "
+                "file of them as the metric's 'flow_weights'"
             ) from error
     path = Path(weights)
     if not path.is_file():
@@ -63,7 +63,7 @@ def _network(kind: str, weights: str) -> Any:
         module.load_state_dict(state)
     except Exception as error:  # damaged files raise whatever their reader raises
         raise WeightsError(
-            f"flow_weights = {weights!r} is no state dict of torchvision's {KINDS[kind]}: {_first(error)}"
+            f"flow_weights = {weights!r} is no state dict of torchvision's {KINDS[kind]}: {line_of(error)}"
         ) from error
     return module.eval()
 
@@ -77,7 +77,3 @@ def _identity(kind: str, weights: str) -> str:
     # torchvision's file names end in the first eight digits of their sha256, and it checks them.
     chosen = getattr(optical_flow, {"raft": "Raft_Large_Weights", "raft_small": "Raft_Small_Weights"}[kind]).DEFAULT
     return str(chosen.url).rsplit("-", 1)[-1].removesuffix(".pth")
-
-
-def _first(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

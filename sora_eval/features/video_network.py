@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sora_eval.features.fvd_protocols import CLIP_FRAMES, SIDE
-from sora_eval.util.errors import Undefined, WeightsError
+from sora_eval.util.errors import Undefined, WeightsError, line_of
 from sora_eval.util.weights import sha256_file
 
 Floats = npt.NDArray[np.float32]
@@ -39,7 +39,7 @@ class NetworkFile:
             out = run(video)
         except Exception as error:  # what a foreign graph raises is its own
             raise Undefined(
-                f"the network {Path(self.path).name} takes no clip of {video.shape[2]} frames: {_first(error)}"
+                f"the network {Path(self.path).name} takes no clip of {video.shape[2]} frames: {line_of(error, -1)}"
             ) from error
         if out.shape != (len(video), width):
             raise Undefined(f"the network {Path(self.path).name} gave {out.shape}, expected ({len(video)}, {width})")
@@ -73,14 +73,14 @@ def _open(path: Path) -> tuple[Run, int]:
         raise
     except Exception as error:  # damaged files raise whatever their reader raises
         kind = "ONNX" if path.suffix == ".onnx" else "TorchScript (files that end in .onnx are read as ONNX)"
-        raise WeightsError(f"network {str(path)!r} cannot be read as {kind}: {_first(error)}; {CONTRACT}") from error
+        raise WeightsError(f"network {str(path)!r} cannot be read as {kind}: {line_of(error, -1)}; {CONTRACT}") from error
     # Two unlike clips: a network that takes no batch or pools over it shows itself.
     probe = np.stack([np.full((3, frames, SIDE, SIDE), v, np.float32) for v in (-1.0, 1.0)])
     try:
         out = np.concatenate([run(p[None]) for p in probe])
     except Exception as error:
         raise WeightsError(
-            f"network {str(path)!r} fails on a clip of (1, 3, {frames}, {SIDE}, {SIDE}): {_first(error)}; {CONTRACT}"
+            f"network {str(path)!r} fails on a clip of (1, 3, {frames}, {SIDE}, {SIDE}): {line_of(error, -1)}; {CONTRACT}"
         ) from error
     if out.ndim != 2 or len(out) != 2 or not np.issubdtype(out.dtype, np.floating) or not np.isfinite(out).all():
         raise WeightsError(
@@ -123,8 +123,3 @@ def _open_torchscript(path: Path) -> tuple[Run, int]:
         return out.float().numpy()
 
     return run, CLIP_FRAMES
-
-
-def _first(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__)[:200]

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sora_eval.registry.generators import GENERATORS, GeneratorInfo
+from sora_eval.registry.spec import split_spec
 from sora_eval.registry.targets import load_target
 from sora_eval.util.errors import GeneratorError, RegistryError, SoraEvalError, reason_of
 
@@ -31,19 +32,14 @@ def read_spec(spec: str) -> Spec:
 
     Raises GeneratorError for an unknown kind or option, and for values that the kind can reject without opening anything.
     """
-    head, _, query = spec.partition("?")
+    head, options = split_spec(spec, "generator", GeneratorError)
     kind, _, argument = head.partition(":")
     if kind not in GENERATORS:
         raise GeneratorError(f"generator {spec!r} is not known; expected one of: {'; '.join(_usages())}{_hint(kind)}")
     info = _info(kind)
-    options: dict[str, str] = {}
-    for pair in filter(None, query.split("&")):
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise GeneratorError(f"generator {spec!r}: {pair!r} is not key=value")
+    for key in options:
         if key not in info.options:
             raise GeneratorError(f"{head}: option {key!r} is not known; known: {', '.join(info.options) or 'none'}")
-        options[key] = value
     if info.check:
         load_target(info.check)(argument, options)
     return Spec(kind, info, argument, options)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-# What [throughput] gives, beside `latency.<stage>`.
-SPEED_METRICS = [
-    "latency",
-    "clips_per_second",
-    "frames_per_second",
-    "tokens_per_second",
-    "peak_bytes",
-    "flops",
-    "share_of_peak",
-]
+SPEED_METRICS: dict[str, tuple[str, bool | None]] = {
+    "latency": ("s", False),
+    "clips_per_second": ("1/s", True),
+    "frames_per_second": ("1/s", True),
+    "tokens_per_second": ("1/s", True),
+    "peak_bytes": ("byte", False),
+    "flops": ("FLOP", None),
+    "share_of_peak": ("%", True),
+}
+"""What [throughput] gives, beside `latency.<stage>`: unit, and whether higher is better."""
 
 
 def is_speed(metric: str) -> bool:

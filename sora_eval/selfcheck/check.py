@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sora_eval.registry.metrics import METRICS, check_outputs, metric_info
+from sora_eval.registry.spec import split_spec
 from sora_eval.selfcheck.material import open_material
 from sora_eval.selfcheck.result import Result
 from sora_eval.util.errors import RegistryError, SelfcheckError, SuiteError, near
@@ -53,10 +54,9 @@ def check_metrics(specs: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def _read_spec(spec: str) -> tuple[str, dict[str, Any]]:
-    name, _, query = spec.partition("?")
+    name, texts = split_spec(spec, "metric", SelfcheckError)
     defaults, options = metric_info(name).options, dict[str, Any]()
-    for pair in filter(None, query.split("&")):
-        key, _, text = pair.partition("=")
+    for key, text in texts.items():
         if key not in defaults:
             raise SelfcheckError(f"metric {spec!r}: {key!r} is not an option{near(key, list(defaults))}")
         try:

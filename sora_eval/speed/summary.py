@@ -6,22 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sora_eval.records.speed_metrics import SPEED_METRICS
 from sora_eval.runs.head import RunHead
 from sora_eval.runs.rows import MetricRow, TimingRow
 from sora_eval.speed.scaling import cost_of, lead_of_attention
 
 WHOLE = "whole"  # the stage of a whole call
-
-
-UNITS: dict[str, tuple[str, bool | None]] = {  # metric: unit, whether higher is better
-    "latency": ("s", False),
-    "clips_per_second": ("1/s", True),
-    "frames_per_second": ("1/s", True),
-    "tokens_per_second": ("1/s", True),
-    "peak_bytes": ("byte", False),
-    "flops": ("FLOP", None),
-    "share_of_peak": ("%", True),
-}
 
 
 def repeats_of(rows: Sequence[TimingRow], metric: str, peak_flops: float | None = None) -> list[float]:
@@ -69,7 +59,7 @@ def summarise(rows: Sequence[TimingRow], signature: str, peak_flops: float | Non
             out.append(_metric("latency", name, [], full, head.reason))
             continue
         stages = dict.fromkeys("latency" if r.stage == WHOLE else f"latency.{r.stage}" for r in point)
-        for metric in [*stages, *(m for m in UNITS if m != "latency")]:
+        for metric in [*stages, *(m for m in SPEED_METRICS if m != "latency")]:
             if values := repeats_of(point, metric, peak_flops):
                 out.append(_metric(metric, name, values, full))
     return out
@@ -77,7 +67,7 @@ def summarise(rows: Sequence[TimingRow], signature: str, peak_flops: float | Non
 
 def _metric(metric: str, label: str, values: Sequence[float], signature: str, reason: str = "") -> MetricRow:
     low, value, high = (float(v) for v in np.quantile(values, [0.1, 0.5, 0.9])) if len(values) else (None, None, None)
-    unit, higher = UNITS[metric.partition(".")[0]]
+    unit, higher = SPEED_METRICS[metric.partition(".")[0]]
     return MetricRow(
         metric=metric,
         slice=label,

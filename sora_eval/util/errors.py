@@ -3,11 +3,19 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 
+MOST_CHARACTERS = 200  # of an error of another library, inside a message
+
 
 def near(word: str, known: Sequence[str]) -> str:
     """The end of a message about an unknown word: the known one that comes nearest, or all of them."""
     close = get_close_matches(word, known, 1, 0.5)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known) or 'none'}"
+
+
+def line_of(error: BaseException, which: int = 0) -> str:
+    """A line of an error's message, the first (0) or the last (-1), for a message of one's own; its type where it has none."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[which] if lines else type(error).__name__)[:MOST_CHARACTERS]
 
 
 class SoraEvalError(Exception):
