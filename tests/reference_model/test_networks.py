@@ -1,11 +1,13 @@
 """Each defect that public projects have shipped, as a property of these networks."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from reference_model import flow
 from reference_model.config import PRESETS
 from reference_model.export import dit_inputs
 from reference_model.layers import Attention, rope_angles, rotate
@@ -108,10 +110,14 @@ def test_rotary_scores_depend_on_differences_of_position_only():
     assert score([1, 2, 3], [2, 5, 3]) != pytest.approx(score([1, 2, 3], [2, 3, 5]), abs=1e-3)
 
 
-def test_adaln_zero_starts_at_zero_velocity():
-    model = Denoiser(TINY)
-    with torch.inference_mode():
-        assert model.dit(*dit_inputs(TINY, 1)).abs().max() == 0
+def test_adaln_zero_starts_at_zero_velocity_or_at_the_best_linear_guess():
+    inputs = dit_inputs(TINY, 1)
+    tokens, _, state, _, time = inputs[:5]
+    guess = flow.skip(time)[0][state][..., None] * tokens
+    for skip, expected in ((False, torch.zeros_like(tokens)), (True, guess)):
+        model = Denoiser(replace(TINY, dit=replace(TINY.dit, skip=skip)))
+        with torch.inference_mode():
+            assert torch.equal(model.dit(*inputs), expected)
 
 
 def test_padding_of_prompts_changes_no_state():
