@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,13 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
     if step < warmup:
         return peak * (step + 1) / warmup
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
+
+
+def set_rate(optimizers: Iterable[torch.optim.Optimizer], rate: float) -> None:
+    """Give every group the learning rate, times its own scale."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group["scale"]
 
 
 def make_optimizers(module: nn.Module, lr: float, weight_decay: float) -> list[torch.optim.Optimizer]:
@@ -185,10 +192,7 @@ def fit(
         for step in range(first, last):
             if threads:
                 threads.before()
-            rate = learning_rate(step, steps, lr)
-            for optimizer in optimizers:
-                for group in optimizer.param_groups:
-                    group["lr"] = rate * group["scale"]
+            set_rate(optimizers, learning_rate(step, steps, lr))
             values = gradients(module, step_function, step, seed)
             nn.utils.clip_grad_norm_(module.parameters(), 1.0)
             for optimizer in optimizers:

@@ -42,9 +42,9 @@ class Drawn:
 
     def weight(self, object_weight: float) -> npt.NDArray[np.float32]:
         """Weights of the loss (n, 1) that add up to 1: none for what is given, `object_weight` for what holds an object."""
-        weight = np.where(self.occupied, np.float32(object_weight), np.float32(1.0))
+        weight = np.where(self.occupied, object_weight, 1.0).astype(np.float32)
         weight[: self.known] = 0.0
-        return np.asarray(weight / max(float(weight.sum()), 1e-6), np.float32)
+        return weight / np.float32(max(float(weight.sum()), 1e-6))
 
 
 @dataclass(frozen=True)
