@@ -54,8 +54,8 @@ def summarise(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
         rows += speed.summarise(timings, speed.signature_of(folder.head))
     folder.replace(MetricRow, rows)
     folder.replace(AttributionRow, attributions)
-    errors = sum(r.status == "error" for r in samples.values())
-    folder.update_head(cases=len(cases), failed_cases=errors, failed_metrics=sum(r.status == "error" for r in rows))
+    errors, broken = sum(r.status == "error" for r in samples.values()), {r.metric for r in rows if r.status == "error"}
+    folder.update_head(cases=len(cases), failed_cases=errors, failed_metrics=len(broken))
 
 
 def by_metric(rows: Sequence[ScoreRow]) -> Scores:
