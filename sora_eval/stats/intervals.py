@@ -1,6 +1,6 @@
 """Intervals and tests, pure: numpy and scipy. The prompt is the unit; seeds and shapes of one prompt are not new draws.
 
-What decides a verdict beside them (Holm, detectable change, prompts needed) is in `sora_eval.power`.
+What decides a verdict beside them (Holm, detectable change, prompts needed) is in `sora_eval.stats.power`.
 """
 
 from __future__ import annotations
