@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from sora_eval.compare.comparison import Comparison, better, label_of, note_of
+from sora_eval.compare.comparison import Comparison, better, note_of
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.head import RunHead
 from sora_eval.runs.rows import AttributionRow, MetricRow, Row, SampleRow, ScoreRow, TimingRow
@@ -169,7 +169,7 @@ def load(paths: Sequence[Path | str | RunFolder]) -> Frames:
     runs = [p if isinstance(p, RunFolder) else RunFolder.open(Path(p)) for p in paths]
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in SCHEMA}
     for run in runs:
-        head = {"run": run.path.name, "label": label_of(run)}
+        head = {"run": run.path.name, "label": run.head.generator.label}
         rows["runs"].append(head | _head(run.head))
         samples = {r.id: r for r in run.rows(SampleRow)}
         families = {r.metric: r.family for r in run.rows(MetricRow)}

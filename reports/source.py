@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from reports import frames
-from sora_eval.compare.comparison import Comparison, compare, label_of
+from sora_eval.compare.comparison import Comparison, compare
 from sora_eval.compare.run_data import RunData, data_of, numbered
 from sora_eval.records.verdict import GateResult
 from sora_eval.runs.folder import R, RunFolder, resolve_run
@@ -58,7 +58,7 @@ class Source:
     @cached_property
     def labels(self) -> dict[str, str]:
         """Run folder's name to a name for people; two runs of one checkpoint are distinguished by a number."""
-        return dict(zip((r.path.name for r in self.runs), numbered([label_of(r) for r in self.runs]), strict=True))
+        return dict(zip((r.path.name for r in self.runs), numbered([r.head.generator.label for r in self.runs]), strict=True))
 
     def plain(self, text: str) -> str:
         """Text without the folders of this machine: a report may be given away."""

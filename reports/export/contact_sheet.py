@@ -10,7 +10,6 @@ import matplotlib
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.compare.comparison import label_of
 from sora_eval.records.clip import Clip
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import SampleRow
@@ -38,7 +37,7 @@ def contact_sheet(runs: Sequence[RunFolder], path: Path, count: int = 12) -> Non
             row = samples[j].get(case)
             title = (row or samples[0][case]).prompt or case
             text = "\n".join(textwrap.wrap(title.replace("$", r"\$"), 34)) if j == 0 else ""
-            text += f"\n[{label_of(run)}]" if len(runs) > 1 else ""
+            text += f"\n[{run.head.generator.label}]" if len(runs) > 1 else ""
             line[0].text(-0.15, 0.5, text, transform=line[0].transAxes, ha="right", va="center", fontsize=7)
             pictures = _frames(run, row)
             if isinstance(pictures, str):

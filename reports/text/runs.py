@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from reports import frames
 from reports.text import tables
 from reports.text.console import console
-from sora_eval.compare.comparison import Comparison, compare, label_of
+from sora_eval.compare.comparison import Comparison, compare
 from sora_eval.runs.folder import RunFolder
 
 
@@ -18,7 +18,7 @@ def print_runs(runs: Sequence[RunFolder]) -> None:
             print_comparison(compare(runs[0], other))
         return
     out, data = console(), frames.load(runs)
-    title = f"{runs[0].head.suite.id}: {label_of(runs[0])}"
+    title = f"{runs[0].head.suite.id}: {runs[0].head.generator.label}"
     quality, speed = tables.quality_table(data), tables.speed_table(data)
     if not quality.empty:
         out.print(tables.terminal(quality, title), "")

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-EXIT_INCOMPLETE = 12
+from sora_eval.records.verdict import EXIT_INCOMPLETE
+
 EXAMPLES = (
     "Examples: sora-eval bench throughput; sora-eval bench throughput -g reference:base --against reference:base-int8; "
     "sora-eval bench throughput -g 'reference?backend=torch' --against reference; "

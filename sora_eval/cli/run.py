@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sora_eval.records.verdict import EXIT_INCOMPLETE
 from sora_eval.util.errors import SoraEvalError
 
 if TYPE_CHECKING:
     from sora_eval.records.verdict import GateResult
     from sora_eval.runs.folder import RunFolder
 
-EXIT_INCOMPLETE = 12
 EXAMPLES = (
     "Examples: sora-eval run quick; sora-eval run quick -g reference:early -g reference:base (ends with their "
     "comparison); sora-eval run videos -g folder:my_clips; sora-eval run my.toml -g python:my_model:generate; "

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from sora_eval.records.verdict import EXIT_INCOMPLETE, EXIT_REGRESSED
 from sora_eval.util.errors import SelfcheckError
 
-EXIT_FAILED, EXIT_INCOMPLETE = 10, 12
 EXAMPLES = (
     "Examples: sora-eval selfcheck --n 8 --metrics temporal_flickering,warping_error --corruptions flicker,freeze; "
     "sora-eval selfcheck --clips folder:my_clips --n 4. "
@@ -41,7 +41,7 @@ def selfcheck(
         raise SelfcheckError(f"cannot write {error.filename}: {error.strerror}; choose another --out") from error
     print_result(result, files)
     if result.verdict != "PASS":
-        raise typer.Exit(EXIT_FAILED if result.verdict == "FAIL" else EXIT_INCOMPLETE)
+        raise typer.Exit(EXIT_REGRESSED if result.verdict == "FAIL" else EXIT_INCOMPLETE)
 
 
 def _split(text: str) -> list[str]:

@@ -39,11 +39,6 @@ def compare(base: RunFolder | RunData, new: RunFolder | RunData, slices: bool = 
     return Comparison(a.label, b.label, tuple(rows), tuple(_warnings(a, b)))
 
 
-def label_of(run: RunFolder) -> str:
-    """How a table calls a run: generator and checkpoint."""
-    return run.head.generator.label
-
-
 def _warnings(base: RunData, new: RunData) -> list[str]:
     a, b = base.head, new.head
     out = []

@@ -111,10 +111,9 @@ class RunFolder:
             suite, head = stored_suite(self).to_json(), self.head
             tables = [(row, self.rows(row)) for row in TABLES if self._file(row).exists()]
             for row, rows in tables:
-                old = self._file(row)
                 self.replace(row, rows)
-                if old != self.path / f"{row.table}.jsonl":
-                    old.unlink()
+                if row.table in FILES:
+                    (self.path / f"{FILES[row.table]}.jsonl").unlink(missing_ok=True)
             write_atomic(self.path / "suite.json", json.dumps(suite, indent=2) + "\n")
             self.write_head(head)
 
