@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from sora_eval.registry.metrics import METRICS, check_outputs, metric_info
 from sora_eval.registry.spec import split_spec
 from sora_eval.selfcheck.material import open_material
@@ -60,8 +62,8 @@ def _read_spec(spec: str) -> tuple[str, dict[str, Any]]:
         if key not in defaults:
             raise SelfcheckError(f"metric {spec!r}: {key!r} is not an option{near(key, list(defaults))}")
         try:
-            options[key] = type(defaults[key])(text)
-        except (ValueError, TypeError):
+            options[key] = TypeAdapter(type(defaults[key])).validate_python(text)
+        except ValidationError:
             raise SelfcheckError(f"metric {spec!r}: {key} = {text!r}; expected {type(defaults[key]).__name__}") from None
     return name, options
 

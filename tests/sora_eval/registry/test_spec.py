@@ -1,18 +1,11 @@
 """`NAME[?key=value&...]`, as metrics and generators are named on the command line."""
 
-import doctest
-
 import pytest
 
 from sora_eval.generators.opening import read_spec
-from sora_eval.registry import spec
 from sora_eval.registry.spec import split_spec
 from sora_eval.selfcheck.check import check_metrics
 from sora_eval.util.errors import GeneratorError, SelfcheckError
-
-
-def test_the_example():
-    assert doctest.testmod(spec) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -34,3 +27,12 @@ def test_generators_and_metrics_refuse_what_is_no_option_alike():
         read_spec("reference?steps")
     with pytest.raises(SelfcheckError, match=r"^metric 'clip_score\?model': 'model' is not key=value$"):
         check_metrics(["clip_score?model"])
+
+
+def test_options_have_the_type_of_their_default():
+    assert check_metrics(["fvd?extrapolate=false", "clip_score?frames=3"]) == {
+        "fvd": {"extrapolate": False},
+        "clip_score": {"frames": 3},
+    }
+    with pytest.raises(SelfcheckError, match="extrapolate = 'maybe'; expected bool"):
+        check_metrics(["fvd?extrapolate=maybe"])
