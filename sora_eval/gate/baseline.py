@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sora_eval.compare.run_data import Features, RunData, data_of, finite
-from sora_eval.runs.folder import RunFolder, explained, now, resolve_run
+from sora_eval.runs.folder import RunFolder, explanation, now, resolve_run
 from sora_eval.runs.head import RunHead
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow, parsed
 from sora_eval.runs.upgrade import upgraded_head, upgraded_row
@@ -159,7 +159,7 @@ def read(path: Path) -> RunData:
             data, version = UPGRADES[version](data), version + 1
         return _data(data, path)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, zlib.error, binascii.Error) as error:
-        raise BaselineError(f"{path} is damaged: {explained(error)}; promote a run again") from error
+        raise BaselineError(f"{path} is damaged: {explanation(error)}; promote a run again") from error
 
 
 def _from_schema_1(content: dict[str, Any]) -> dict[str, Any]:
