@@ -1,4 +1,4 @@
-"""Two runs: what differs, by how much, and whether it is noise. Pure. Called, the package is `comparison.compare`."""
+"""Two runs: what differs, by how much, and whether it is noise. Pure. The package is callable: `comparison.compare`."""
 
 from sora_eval.util.callable_package import make_callable
 

@@ -1,4 +1,4 @@
-"""Whether every metric orders checkpoints of which each should be better than the one before. Pure."""
+"""Whether each metric orders a ladder of checkpoints, each of which should be better than the one before. Pure."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from sora_eval.util.errors import RunError
 
 
 class Order(StrEnum):
-    """What a step, or a whole ladder, shows."""
+    """Result of a step or of a whole ladder."""
 
     HOLDS = "holds"  # better beyond noise; of a ladder, at every step
-    NOISE = "within noise"  # no step is reversed, but not all are told apart
+    NOISE = "within noise"  # no step is reversed, but at least one is within noise
     REVERSED = "reversed"  # worse beyond noise, at one step at least
     UNKNOWN = "no test"  # nothing could be compared at one step at least
     NEITHER = "no better end"  # the metric does not say which is better
@@ -27,7 +27,7 @@ class Order(StrEnum):
 
 @dataclass(frozen=True)
 class Step:
-    """From one run to the next: the paired difference, and what it shows."""
+    """From one run to the next: their names, the paired difference and its result."""
 
     base: str
     new: str
@@ -36,7 +36,7 @@ class Step:
 
     @property
     def least(self) -> float | None:
-        """The smallest true change that this pair of runs shows with 80 % power; None without an error."""
+        """The smallest true change that this pair detects with 80 % power, in the metric's unit; None without an error."""
         return None if self.change.error is None else detectable(self.change.error, 0.0)
 
 
@@ -53,28 +53,28 @@ class CheckpointOrder:
 
     @property
     def family(self) -> str:
-        """Of the metric."""
+        """Family of the metric."""
         return self.whole.change.family
 
     @property
     def order(self) -> Order:
-        """The worst that a step shows."""
-        found = {s.order for s in self.steps}
+        """The worst result of a step."""
+        orders = {s.order for s in self.steps}
         worst_first = (Order.NEITHER, Order.REVERSED, Order.UNKNOWN, Order.NOISE)
-        return next((o for o in worst_first if o in found), Order.HOLDS)
+        return next((o for o in worst_first if o in orders), Order.HOLDS)
 
 
 def names_of(runs: Sequence[RunData]) -> list[str]:
-    """How the runs are called: by checkpoint where that tells them apart, else by generator too, numbered where equal."""
+    """Names of the runs: checkpoints where these are unique, else generator and checkpoint, numbered where equal."""
     checkpoints = [s.head.generator.checkpoint for s in runs]
-    one = len({s.head.generator.name for s in runs}) == 1
-    if one and all(checkpoints) and len(set(checkpoints)) == len(runs):
+    same_generator = len({s.head.generator.name for s in runs}) == 1
+    if same_generator and all(checkpoints) and len(set(checkpoints)) == len(runs):
         return checkpoints
     return numbered([s.label for s in runs])
 
 
 def checkpoint_order(runs: Sequence[RunData]) -> list[CheckpointOrder]:
-    """Every metric on runs from the worst to the best expected one, steps tested one by one; speed is left out.
+    """The order of every metric over `runs`, from the least to the most trained, each step tested by itself; no speed.
 
     Raises RunError for fewer than two runs.
     """

@@ -1,6 +1,6 @@
 """Two runs of one suite, metric by metric and slice by slice. Pure.
 
-A difference is NEW minus BASE. Nothing is compared silently: what cannot be is a row that says why.
+A difference is NEW minus BASE. What cannot be compared has a row with the reason.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from sora_eval.stats.power import ALPHA
 
 @dataclass(frozen=True)
 class Comparison:
-    """The rows, and what a reader must know before believing them. `base` and `new` are the labels of the two runs.
+    """A row per metric and slice, and warnings on all of them. `base` and `new` are the labels of the two runs.
 
-    `reports.frames.comparison_frame` makes a pandas frame of it.
+    `reports.frames.comparison_frame` converts it to a pandas frame.
     """
 
     base: str
@@ -29,7 +29,10 @@ class Comparison:
 
 
 def compare(base: RunFolder | RunData, new: RunFolder | RunData, slices: bool = False) -> Comparison:
-    """Compare two runs. With `slices`, every metric also by shape, length and tag; speed is by shape always."""
+    """Compare two runs. With `slices`, every metric also by shape, length and tag; speed always by shape.
+
+    Raises RunError for a damaged run folder. Runs that cannot be compared give rows that say so.
+    """
     a, b = data_of(base), data_of(new)
     labels = list(dict.fromkeys(part.label for data in (a, b) for part in data.slices)) if slices else ["all"]
     rows = []
@@ -73,12 +76,12 @@ WORDS = {
 
 
 def note_of(row: Difference) -> str:
-    """What stands behind a difference, or why there is none."""
+    """The note on a difference, or the reason why there is none."""
     return row.note if row.status is None else f"{WORDS[row.status]}: {row.reason}"
 
 
 def better(row: Difference) -> str | None:
-    """`base` or `new` where the change is beyond noise: its interval leaves 0 out and the permutation test agrees."""
+    """`base` or `new` where the change is beyond noise: its interval excludes 0 and p is at most ALPHA; else None."""
     low, high = row.interval.low, row.interval.high
     beyond = low is not None and high is not None and (low > 0 or high < 0)
     if not beyond or row.p is None or row.p > ALPHA or row.higher_is_better is None or row.change is None:

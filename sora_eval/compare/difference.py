@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from sora_eval.compare.cases import Lost, account
+from sora_eval.compare.cases import Unpaired, account
 from sora_eval.compare.run_data import Features, RunData, rows_of
 from sora_eval.records.bucket import Axis, incomparable
 from sora_eval.records.speed_metrics import is_speed
@@ -43,10 +43,11 @@ APART = "two jobs, not interleaved: 'sora-eval bench --against' times both in on
 
 @dataclass(frozen=True)
 class Difference:
-    """`status` is None where there is a number, else the verdict that stands in its place, with its `reason`.
+    """`status` is None where there is a number, else the verdict in its place, with its `reason`.
 
-    `units` are the clusters (prompts or repeats) behind `error`, the standard error of the change; `new_error` that of
-    the new value. `least_p` is the smallest p that the test can give with so many.
+    `base`, `new`, `change` and `interval` are in `unit`. `n` is the number of cases or repeats, `units` that of the clusters
+    (what `counted` says: prompts or repeats) behind `error`, the standard error of the change, and `new_error`, that of the
+    new value. `least_p` is the smallest p that the test can give with that many clusters.
     """
 
     metric: str
@@ -68,11 +69,11 @@ class Difference:
     family: str = ""
     counted: str = "prompts"
     note: str = ""
-    lost: Lost = field(default_factory=Lost)
+    unpaired: Unpaired = field(default_factory=Unpaired)
 
     @property
     def change_percent(self) -> float | None:
-        """Of the baseline's value; None where that is 0."""
+        """Change in per cent of the baseline's value; None where that is 0 or there is no change."""
         return 100 * self.change / abs(self.base) if self.change is not None and self.base else None
 
 
@@ -88,10 +89,10 @@ def difference(
     profile: str | None = None,
     alpha: float = ALPHA,
 ) -> Difference:
-    """Compare one metric on one slice; never raises for what two runs hold.
+    """Compare one metric on one slice; data that cannot be compared give a status, not an exception.
 
     `other_seeds` pairs runs whose seeds differ; `profile` names hardware on which the speed of two jobs may be compared.
-    The interval leaves out the true change with a chance of `alpha`.
+    The interval has the confidence 1 - `alpha`.
     """
     a, b = _rows_of(base, new, metric, label)
     known = b or a
@@ -112,7 +113,7 @@ def difference(
 
 
 def unlike(base: RunData, new: RunData, other_seeds: bool = False) -> str:
-    """The first declared field in which two sides differ so that no number of theirs can be compared, or ''."""
+    """The first declared field whose values differ, so that no numbers of the two sides can be compared, or ''."""
     one, other = base.head.suite, new.head.suite
     fields: list[tuple[str, tuple[Any, Any]]] = [
         ("suite.id", (one.id, other.id)),
@@ -172,8 +173,8 @@ def _problem(
 
 
 def _across_buckets(base: RunData, new: RunData, sensitive: set[Axis]) -> str:
-    """Why the clips of the same cases are too unlike for a metric, or ''."""
-    # Of a file that cannot be read, no bucket is known.
+    """Why the clips of the same cases are too different for a metric, or ''."""
+    # The bucket of a file that cannot be read is not known.
     both = [(base.samples[i].bucket, new.samples[i].bucket) for i in base.samples if i in new.samples]
     return incomparable(((a, b) for a, b in both if a is not None and b is not None), sensitive)
 
@@ -225,16 +226,18 @@ def _repeats(data: RunData, metric: str, label: str) -> list[float]:
 
 def _pairs(out: Difference, base: RunData, new: RunData, permutations: int, alpha: float) -> Difference:
     if not any(out.metric in data.scores for data in (base, new)):
-        reason = "neither run keeps scores or vectors of it, so nothing can be paired; the values are shown"
+        reason = "neither run stores scores or vectors of it, so nothing can be paired; the values are shown"
         return replace(out, status=Verdict.INCONCLUSIVE, reason=reason)
     values = [{i: r.value for i, r in data.scores.get(out.metric, {}).items() if r.value is not None} for data in (base, new)]
-    ids, lost = account(base, new, out.metric, out.slice, [set(v) for v in values])
+    ids, unpaired = account(base, new, out.metric, out.slice, [set(v) for v in values])
     if not ids:
-        return replace(out, status=Verdict.ERROR, reason=lost.words() or "no case has a score in both runs", lost=lost, n=0)
+        return replace(
+            out, status=Verdict.ERROR, reason=unpaired.words() or "no case has a score in both runs", unpaired=unpaired, n=0
+        )
     a, b = (np.array([v[i] for i in ids], np.float64) for v in values)
     prompts = [new.samples[i].prompt_id for i in ids]
     interval, units = difference_interval(b - a, prompts, confidence=1 - alpha), len(set(prompts))
-    note, method, p = lost.words(), interval.method, sign_flip_p(b - a, prompts, permutations=permutations)
+    note, method, p = unpaired.words(), interval.method, sign_flip_p(b - a, prompts, permutations=permutations)
     if np.isin(np.concatenate([a, b]), (0, 1)).all():
         counts = f"{int((a > b).sum())} cases are 1 in base only, {int((b > a).sum())} in new only"
         note = "; ".join(filter(None, [counts, note]))
@@ -253,7 +256,7 @@ def _pairs(out: Difference, base: RunData, new: RunData, permutations: int, alph
         n=len(ids),
         units=units,
         note=note,
-        lost=lost,
+        unpaired=unpaired,
     )
 
 
@@ -267,31 +270,31 @@ def _sets(
         return replace(out, status=Verdict.ERROR, reason="neither run has the vectors of the reference set")
     if chosen is None:
         return replace(out, status=Verdict.ERROR, reason="its row does not say which statistic of two sets it is")
-    ids, lost = account(base, new, out.metric, out.slice, [set(first[0]), set(second[0])])
+    ids, unpaired = account(base, new, out.metric, out.slice, [set(first[0]), set(second[0])])
     real = _reference_rows(reference, base, new, out.slice)
     statistic, (a, b, r) = (
         set_statistic(chosen, rows_of(first, ids), rows_of(second, ids), real) if ids else (None, (real,) * 3)
     )
     if statistic is None or min(len(ids), len(real)) < statistic.least:
         reason = f"{len(ids)} common and {len(real)} reference clips are too few for a distance"
-        return replace(out, status=Verdict.INCONCLUSIVE, reason=reason, n=len(ids), note=lost.words(), lost=lost)
+        return replace(out, status=Verdict.INCONCLUSIVE, reason=reason, n=len(ids), note=unpaired.words(), unpaired=unpaired)
     prompts = [new.samples[i].prompt_id for i in ids]
-    found = paired_set_difference(a, b, r, prompts, statistic, permutations, confidence=1 - alpha)
+    result = paired_set_difference(a, b, r, prompts, statistic, permutations, confidence=1 - alpha)
     units = len(set(prompts))
     return replace(
         out,
-        base=found.base,
-        new=found.new,
-        change=found.difference,
-        interval=found.interval,
-        p=found.p,
-        error=found.error,
-        new_error=found.errors[1],
+        base=result.base,
+        new=result.new,
+        change=result.difference,
+        interval=result.interval,
+        p=result.p,
+        error=result.error,
+        new_error=result.errors[1],
         least_p=least_swap_p(units, permutations),
         n=len(ids),
         units=units,
-        note=lost.words(),
-        lost=lost,
+        note=unpaired.words(),
+        unpaired=unpaired,
     )
 
 

@@ -25,8 +25,8 @@ REFERENCE = "reference-"
 class RunData:
     """The rows of a run in memory.
 
-    `metrics` are by (metric, slice), `scores` by metric and case id. `features` are the vectors of set metrics; `references`
-    those they were compared with, which a baseline leaves out: equal signatures name equal references.
+    `samples` are by case id, `metrics` by (metric, slice), `scores` by metric and case id. `features` are the vectors of set
+    metrics; `references` those of their reference sets, which a baseline leaves out: equal signatures name equal references.
     """
 
     kind: Literal["run", "baseline"]
@@ -42,7 +42,7 @@ class RunData:
 
     @property
     def label(self) -> str:
-        """How a table calls it: generator and checkpoint."""
+        """Name in tables: generator and checkpoint."""
         return self.head.generator.label
 
     @property
@@ -61,11 +61,11 @@ class RunData:
 
     @cached_property
     def slices(self) -> list[Slice]:
-        """`all`, then every shape, length and tag that splits the cases."""
+        """`all`, then every shape, length and tag that divides the cases."""
         return slices_of(self.samples.values())
 
     def cases(self, label: str) -> set[str]:
-        """Ids of the cases of a slice; a slice that no case is in is empty."""
+        """Ids of the cases of a slice; empty for a slice without cases."""
         if label == "all":
             return set(self.samples)
         return {i for part in self.slices if part.label == label for i in part.ids} or {
@@ -74,27 +74,34 @@ class RunData:
 
 
 def numbered(labels: Sequence[str]) -> list[str]:
-    """The labels, those that stand several times told apart by a number."""
+    """The labels, with a number after each that occurs more than once.
+
+    >>> numbered(["early", "base", "base"])
+    ['early', 'base #1', 'base #2']
+    """
     return [f"{n} #{labels[: i + 1].count(n)}" if labels.count(n) > 1 else n for i, n in enumerate(labels)]
 
 
 def restricted(data: RunData, prompts: Collection[str]) -> RunData:
-    """The data as if only these prompts had been asked: their cases, scores and vectors.
+    """The data of these prompts (ids) only: their cases, scores and vectors.
 
-    The reference set stays whole, as it does for a run of fewer prompts: both runs keep the distance to the same one. Rows
-    of metrics stay for their signature and status; a difference computes its values from scores and vectors anew.
+    The reference set stays whole, as it does for a run of fewer prompts: both runs are compared with the same one. Rows of
+    metrics stay for their signature and status; a difference recomputes its values from scores and vectors.
     """
     samples = {i: s for i, s in data.samples.items() if s.prompt_id in prompts}
     scores = {metric: {i: r for i, r in rows.items() if i in samples} for metric, rows in data.scores.items()}
     features = {}
     for metric, (ids, values) in data.features.items():
-        chosen = [i for i in ids if i in samples]
-        features[metric] = (chosen, rows_of((ids, values), chosen))
+        remaining = [i for i in ids if i in samples]
+        features[metric] = (remaining, rows_of((ids, values), remaining))
     return replace(data, samples=samples, scores=scores, features=features)
 
 
 def data_of(run: RunFolder | RunData) -> RunData:
-    """Read a run folder. A NaN or infinite score becomes an error with its reason. Raises RunError if it is damaged."""
+    """Read a run folder; RunData is returned as it is. A NaN or infinite score becomes an error with its reason.
+
+    Raises RunError if the folder is damaged.
+    """
     if isinstance(run, RunData):
         return run
     metrics = {(r.metric, r.slice): r for r in run.rows(MetricRow)}
@@ -118,7 +125,7 @@ def data_of(run: RunFolder | RunData) -> RunData:
 
 
 def scores_by_metric(rows: Iterable[ScoreRow]) -> dict[str, dict[str, ScoreRow]]:
-    """Rows of scores.jsonl by metric and case; what is not a finite number is no value."""
+    """Rows of scores.jsonl by metric and case id, each passed through `finite`."""
     out: dict[str, dict[str, ScoreRow]] = {}
     for row in rows:
         out.setdefault(row.metric, {})[row.id] = finite(row)
@@ -126,13 +133,17 @@ def scores_by_metric(rows: Iterable[ScoreRow]) -> dict[str, dict[str, ScoreRow]]
 
 
 def finite(row: ScoreRow) -> ScoreRow:
-    """The row, with a NaN or infinite value turned into an error."""
+    """The row, with a NaN or infinite value replaced by None and status error."""
     if row.value is None or math.isfinite(row.value):
         return row
     return row.model_copy(update={"value": None, "status": "error", "reason": f"the value is {row.value}"})
 
 
 def rows_of(features: Features, ids: Iterable[str]) -> npt.NDArray[Any]:
-    """The vectors of the given cases, in their order."""
-    place = {name: i for i, name in enumerate(features[0])}
-    return np.asarray(features[1])[[place[i] for i in ids]]
+    """The vectors of the given cases, in the order of `ids`: (len(ids), D). Raises KeyError for a case without one.
+
+    >>> rows_of((["a", "b"], np.array([[1.0], [2.0]])), ["b", "a"]).tolist()
+    [[2.0], [1.0]]
+    """
+    index = {name: i for i, name in enumerate(features[0])}
+    return np.asarray(features[1])[[index[i] for i in ids]]

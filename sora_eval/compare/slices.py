@@ -1,6 +1,6 @@
-"""Where in a suite a change sits: per-clip metrics by shape, length and tag, of one run or of two. Pure.
+"""Which part of a suite a change comes from: per-clip metrics by shape, length and tag, of one run or of two. Pure.
 
-Slices are for looking. They are many and not corrected for it, so no gate reads them.
+Slices are for exploration: there are many and nothing corrects for their number, so no gate reads them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from sora_eval.stats.intervals import Interval, difference_interval
 
 @dataclass(frozen=True)
 class SliceRow:
-    """One per-clip metric on one slice; of two runs their means, paired change and its interval over prompts, of one run its
-    mean and the interval of that."""
+    """One per-clip metric on one slice, in the metric's unit. `n` cases of `prompts` prompts have a score in every run.
+
+    Of two runs: both means, the paired change and its interval over prompts. Of one: the mean `new` and its interval.
+    """
 
     metric: str
     kind: Kind
@@ -32,7 +34,7 @@ class SliceRow:
 
 
 def slice_rows(base: RunData | None, new: RunData, kinds: Sequence[Kind] = ("shape", "length", "tag")) -> list[SliceRow]:
-    """A row per (slice, metric) with a score in every run; the interval is the one that a whole comparison uses."""
+    """A row per (slice, metric) with a score in every run; the intervals are computed as in `compare`."""
     parts = [part for part in new.slices if part.kind in kinds]
     rows = [_row(base, new, metric, part) for part in parts for metric in new.scores]
     return [row for row in rows if row is not None]

@@ -1,4 +1,4 @@
-"""A verdict: from differences to PASS or REGRESSED. Pure. Called, the package is `judge.gate`."""
+"""A verdict: from differences to PASS or REGRESSED. Pure. The package is callable: `judge.gate`."""
 
 from sora_eval.util.callable_package import make_callable
 

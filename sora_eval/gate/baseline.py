@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sora_eval.compare.run_data import Features, RunData, data_of, finite
-from sora_eval.runs.folder import RunFolder, explained, now, resolve_run
+from sora_eval.runs.folder import RunFolder, explanation, now, resolve_run
 from sora_eval.runs.head import RunHead
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow, parsed
 from sora_eval.runs.upgrade import upgraded_head, upgraded_row
@@ -30,15 +30,20 @@ CASE = ("id", "prompt_id", "width", "height", "frames", "fps", "seed", "tags", "
 
 
 def default_path(suite_id: str, profile: str | None, folder: Path = FOLDER) -> Path:
-    """`baselines/<suite>[.<profile>].json`."""
+    """`baselines/<suite>[.<profile>].json`.
+
+    >>> default_path("gate", "ci").as_posix()
+    'baselines/gate.ci.json'
+    """
     return folder / ".".join(filter(None, [suite_id, profile, "json"]))
 
 
 def promote(run: RunFolder, to: Path | None = None, *, profile: str | None = None, force: bool = False) -> Path:
     """Write a run as the baseline of its suite; returns the file.
 
-    Raises BaselineError for a run that is not whole, has failed cases or was made from uncommitted code, and for a file
-    that exists: of the same suite unless `force`, of another always.
+    Raises BaselineError for a run that is not whole, has failed cases or metrics or was made from uncommitted code, for a
+    file that cannot be written, and for one that exists: of the same suite unless `force`, of another always. Raises RunError
+    for a damaged run folder.
     """
     data = data_of(run)
     path = to or default_path(data.head.suite.id, profile)
@@ -62,7 +67,7 @@ def promote(run: RunFolder, to: Path | None = None, *, profile: str | None = Non
 
 
 def refusal(data: RunData) -> str:
-    """Why a run must not become a baseline, or ''."""
+    """Why a run must not become a baseline, with the remedy, or ''."""
     if why := data.incomplete():
         return why
     sized = data.head.sequential
@@ -112,7 +117,7 @@ def _content(data: RunData, profile: str | None) -> dict[str, Any]:
 
 
 def _dump(content: dict[str, Any]) -> str:
-    """JSON with a line an entry of every table, so that a diff of two baselines can be read."""
+    """JSON with one line per entry of every table, so that a diff of two baselines is readable."""
 
     def lines(value: Any) -> str:
         if isinstance(value, dict) and value:
@@ -137,7 +142,7 @@ def _unpack(data: dict[str, Any]) -> npt.NDArray[Any]:
 
 
 def read(path: Path) -> RunData:
-    """A baseline file. Older schemas are upgraded; raises BaselineError for newer, damaged and foreign files."""
+    """Read a baseline file; older schemas are upgraded. Raises BaselineError for newer, damaged, missing and foreign files."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -154,11 +159,11 @@ def read(path: Path) -> RunData:
             data, version = UPGRADES[version](data), version + 1
         return _data(data, path)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, zlib.error, binascii.Error) as error:
-        raise BaselineError(f"{path} is damaged: {explained(error)}; promote a run again") from error
+        raise BaselineError(f"{path} is damaged: {explanation(error)}; promote a run again") from error
 
 
 def _from_schema_1(content: dict[str, Any]) -> dict[str, Any]:
-    """Schema 1 had the words of run folders of schema 1."""
+    """Schema 1 used the words of run folders of schema 1."""
     return {
         **content,
         "head": upgraded_head({**content["head"]}),
@@ -166,7 +171,7 @@ def _from_schema_1(content: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-# From a schema version to the next: functions of the whole file. Older files are read through them, in order.
+# By schema version: the function that upgrades the content of a whole file to the next one.
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_schema_1}
 
 
@@ -205,14 +210,15 @@ def _data(content: dict[str, Any], path: Path) -> RunData:
 
 
 def open_data(name: Path) -> RunData:
-    """A baseline file (.json), or a run by its path or its name in ./runs, as a comparison reads it."""
+    """A baseline file (.json), or a run by its path or its name in ./runs. Raises BaselineError and RunError."""
     return read(name) if name.suffix == ".json" else data_of(resolve_run(name))
 
 
 def find(name: Path, suite_id: str = "", profile: str | None = None) -> RunData | None:
-    """What `--baseline` names: a baseline file, a run folder, or a folder of files `<suite>[.<profile>].json`.
+    """The data that `--baseline` names: a baseline file, a run folder, or a folder of files `<suite>[.<profile>].json`.
 
-    None where such a folder holds none for this suite yet; a file that is named must exist.
+    None where such a folder holds no file for this suite. Raises BaselineError for a file that does not exist or cannot be
+    read, and for a path that is none of these; RunError for a damaged run folder.
     """
     if name.suffix == ".json":
         return read(name)

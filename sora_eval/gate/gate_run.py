@@ -1,4 +1,4 @@
-"""Judges a run on disk by the gates that it was made with, and leaves the verdicts in its folder."""
+"""Judges a run on disk by the gates that it was made with, and writes the verdicts into its folder."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def gate_run(
     profile: str | None = None,
     strict: bool = False,
 ) -> GateResult:
-    """Judge a run against what `baseline` names (a file, a folder of files, a run folder) and write its verdicts.json.
+    """Judge a run against `baseline` (a file, a folder of files or a run folder) and write its verdicts.json.
 
-    The gates are those of the run, or of a `suite` file that asks and measures the same. Raises SuiteError, BaselineError
+    The gates are those of the run, or of a `suite` file with the same fingerprint. Raises SuiteError, BaselineError
     and RunError for what cannot be read, belongs to another suite or cannot be written.
     """
     stored = stored_suite(run)

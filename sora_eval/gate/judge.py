@@ -19,7 +19,7 @@ from sora_eval.stats.power import ALPHA, detectable, holm, permutations_for, uni
 from sora_eval.suite import Gate
 from sora_eval.util.errors import SuiteError
 
-SWAP_PERMUTATIONS = 9999  # of per-clip metrics, where they cost nothing
+SWAP_PERMUTATIONS = 9999  # of per-clip metrics, where they are cheap
 SIGNIFICANT_LOSS = 0.05
 
 
@@ -35,9 +35,9 @@ def gate(
 ) -> GateResult:
     """Judge a run against a baseline by the gates of its suite.
 
-    `other_seeds` lets runs of other seeds be compared, as `calibrate` and studies of error rates do. `alpha` is the chance of
-    a false REGRESSED in the whole gate. A run that was sized until it was decided is compared on the prompts that it asked,
-    and at the level of its last look. Raises SuiteError when there is no gate, since a gate of nothing would be green.
+    `other_seeds` compares runs of other seeds, as `calibrate` and studies of error rates do. `alpha` is the chance of a false
+    REGRESSED in the whole gate. A run of `--until-decided` is compared on its own prompts, at the level of its last look.
+    Raises SuiteError for no gates, since an empty gate would be green, and RunError for a damaged run folder.
     """
     new, base = data_of(run), None if baseline is None else data_of(baseline)
     if not gates:
@@ -79,7 +79,7 @@ class _Test:
 
 def _tests(metric: str, spec: Gate, base: RunData | None, new: RunData) -> list[_Test]:
     labels = [spec.slice]
-    if is_speed(metric) and spec.slice == "all":  # speed has no value over all shapes: a row a shape
+    if is_speed(metric) and spec.slice == "all":  # speed has no value over all shapes: one row per shape
         runs = [s for s in (base, new) if s is not None]
         labels = list(dict.fromkeys(label for run in runs for m, label in run.metrics if m == metric)) or ["all"]
     limits = spec.max_increase is not None or spec.max_decrease is not None
@@ -94,25 +94,25 @@ def _differences(
     tests: list[_Test], base: RunData | None, new: RunData, profile: str | None, other_seeds: bool, alpha: float
 ) -> list[Difference]:
     """The difference behind every test, each computed once."""
-    found: dict[tuple[str, str], Difference] = {}
+    differences: dict[tuple[str, str], Difference] = {}
     for test in tests:
         key = (test.metric, test.slice)
-        if key in found:
+        if key in differences:
             continue
         if why := new.incomplete():
-            found[key] = Difference(*key, status=Verdict.ERROR, reason=why)
+            differences[key] = Difference(*key, status=Verdict.ERROR, reason=why)
         elif base is None:
-            found[key] = Difference(*key, status=Verdict.NO_BASELINE, reason="no baseline was given")
+            differences[key] = Difference(*key, status=Verdict.NO_BASELINE, reason="no baseline was given")
         elif why := base.incomplete():
-            found[key] = Difference(*key, status=Verdict.NOT_COMPARABLE, reason=f"baseline: {why}")
+            differences[key] = Difference(*key, status=Verdict.NOT_COMPARABLE, reason=f"baseline: {why}")
         elif test.slice != "all" and not is_speed(test.metric) and not base.cases(test.slice) | new.cases(test.slice):
             known = ", ".join(part.label for part in new.slices)
-            found[key] = Difference(*key, status=Verdict.MISSING, reason=f"no case is in this slice; slices: {known}")
+            differences[key] = Difference(*key, status=Verdict.MISSING, reason=f"no case is in this slice; slices: {known}")
         elif test.spec.profile is not None and test.spec.profile != profile:
             reason = f"profile: this gate is of {test.spec.profile!r}, --profile is {profile!r}"
-            found[key] = Difference(*key, status=Verdict.NOT_COMPARABLE, reason=reason)
+            differences[key] = Difference(*key, status=Verdict.NOT_COMPARABLE, reason=reason)
         else:
-            found[key] = difference(
+            differences[key] = difference(
                 base,
                 new,
                 *key,
@@ -122,18 +122,25 @@ def _differences(
                 profile=test.spec.profile,
                 alpha=alpha,
             )
-    return [found[(t.metric, t.slice)] for t in tests]
+    return [differences[(t.metric, t.slice)] for t in tests]
 
 
 def within(value: float | None, bound: float, scale: float) -> bool:
-    """Whether `value` is at most `bound`: equality passes, rounding of numbers as large as `scale` too, a NaN never."""
+    """Whether `value` is at most `bound`: equality passes, rounding of numbers as large as `scale` too, NaN and None do not.
+
+    >>> within(0.1 + 0.2, 0.3, scale=1.0), within(0.31, 0.3, scale=1.0), within(None, 0.3, scale=1.0)
+    (True, False, False)
+    """
     return value is not None and value <= bound + 1e-12 * abs(scale)
 
 
 def allowed_change(limit_percent: float | None, min_change: float, base: float) -> float:
-    """The largest change in one direction that is no regression: both the limit and `min_change` must be passed.
+    """The largest change in one direction that is no regression, in the metric's unit: max(limit, `min_change`), at least 0.
 
-    A percentage of a baseline of 0 or less means nothing: then `min_change` alone holds. No limit allows all.
+    A percentage of a baseline of 0 or less has no meaning: there `min_change` alone holds. No limit allows every change.
+
+    >>> allowed_change(5.0, 0.1, base=10.0), allowed_change(5.0, 0.1, base=-10.0), allowed_change(None, 0.1, base=10.0)
+    (0.5, 0.1, inf)
     """
     if limit_percent is None:
         return math.inf
@@ -141,7 +148,7 @@ def allowed_change(limit_percent: float | None, min_change: float, base: float) 
 
 
 def _past(spec: Gate, base: float, change: float) -> bool:
-    """Whether a change goes past the limit and `min_change`, in a direction that the gate forbids. A NaN does."""
+    """Whether a change goes past the limit and `min_change` in a direction that the gate forbids; true for a NaN."""
     up, down = (allowed_change(limit, spec.min_change, base) for limit in (spec.max_increase, spec.max_decrease))
     scale = max(abs(base), abs(base + change))
     return not (within(change, up, scale) and within(-change, down, scale))
@@ -245,13 +252,13 @@ def _why_open(d: Difference, past: bool, holm_text: str, strictest: float, tests
 
 
 def _remedy(d: Difference, seen: float | None, needed: int | None, base: float) -> str:
-    """What the gate could have seen, and what would settle it."""
+    """The change that the gate can detect, and the number of units that settles it."""
     parts = []
     if seen is not None and math.isfinite(seen):
         share = f" ({100 * seen / base:.2g} %)" if base > 0 else ""
         parts.append(f"{d.units} {d.counted} see a change of {seen:.3g}{share} with 80 % power")
     if needed is not None:
-        parts.append(f"about {needed} {d.counted} would settle this one")
+        parts.append(f"about {needed} {d.counted} would settle it")
     elif d.error is not None:
         parts.append("the change lies at the limit, where no number settles it")
     return "".join(f"; {p}" for p in parts)
@@ -274,22 +281,22 @@ def _by_window(row: GateRow, test: _Test, d: Difference, supported: bool, alpha:
 
 def _with_losses(row: GateRow, d: Difference) -> GateRow:
     """Cases that failed, went missing or lost their score never leave a row green."""
-    lost, words = d.lost, d.lost.words()
+    unpaired, words = d.unpaired, d.unpaired.words()
     reason = "; ".join(filter(None, [row.reason, words]))
     if row.verdict is Verdict.REGRESSED:
         return replace(row, reason=reason)
-    if lost.failed:
+    if unpaired.failed:
         return replace(row, verdict=Verdict.ERROR, reason=f"{words}; without them: {row.reason}")
-    if lost.missing:
+    if unpaired.missing:
         return replace(row, verdict=Verdict.MISSING, reason=f"{words}; without them: {row.reason}")
-    if lost.p <= SIGNIFICANT_LOSS and row.verdict.green:
-        reason = f"{words}: more scores were lost than chance explains (p = {lost.p:.2g}), which the mean hides"
+    if unpaired.p <= SIGNIFICANT_LOSS and row.verdict.green:
+        reason = f"{words}: more scores were lost than chance explains (p = {unpaired.p:.2g}), which the mean hides"
         return replace(row, verdict=Verdict.INCONCLUSIVE, reason=reason)
     return replace(row, reason=reason)
 
 
 def _about(data: RunData | None) -> dict[str, Any]:
-    """What verdicts.json says of a run or baseline."""
+    """The entry of a run or baseline in verdicts.json."""
     if data is None:
         return {}
     head = data.head.model_dump(mode="json", include={"suite", "generator", "git", "hardware", "finished"})

@@ -1,9 +1,9 @@
-"""Looking at a gate more than once: how many prompts at each look, and which share of the error each look may spend. Pure.
+"""Repeated looks at a gate: the number of prompts at each look, and the share of the error rate that it may spend. Pure.
 
-A spending function alpha(t) says how much of the error may have been spent when the share t of the prompts is there (Lan and
-DeMets 1983). Look k is judged at the level alpha(t_k) - alpha(t_k-1), by itself. The chance that any look errs is then at most
-the sum, alpha(1) = alpha, by Boole's inequality: whatever the test, however the looks depend on each other. The boundaries of
-clinical trials win a little more from the joint normal distribution of the looks, which permutation p values do not have.
+A spending function alpha(t) is the error rate that may be spent at the share t of the prompts (Lan and DeMets 1983). Look k is
+judged by itself at the level alpha(t_k) - alpha(t_k-1). By Boole's inequality the chance that any look errs is at most the sum,
+alpha(1) = alpha, for every test and every dependence between looks. The boundaries of clinical trials gain a little power from
+the joint normal distribution of the looks, which permutation p values do not have.
 """
 
 from __future__ import annotations
@@ -20,17 +20,25 @@ from sora_eval.stats.power import ALPHA
 from sora_eval.util.errors import SuiteError, near
 
 BATCH = 8
-# Permutations grow with 1 / level. A look that may spend less than this share of alpha is left out, and the next has it.
+# Permutations grow with 1 / level. A look with less than this share of alpha is left out, and the next one spends it.
 LEAST_SHARE = 1 / 20
 
 
 def obrien_fleming(t: float, alpha: float = ALPHA) -> float:
-    """2 - 2 Phi(z(1 - alpha/2) / sqrt(t)): next to nothing early, so that the last look keeps most of alpha."""
+    """2 - 2 Phi(z(1 - alpha/2) / sqrt(t)), t in [0, 1]: little is spent early, so the last look keeps most of alpha.
+
+    >>> round(obrien_fleming(0.5), 4), round(obrien_fleming(1.0), 4)
+    (0.0056, 0.05)
+    """
     return float(2 * stats.norm.sf(stats.norm.isf(alpha / 2) / math.sqrt(t))) if t > 0 else 0.0
 
 
 def pocock(t: float, alpha: float = ALPHA) -> float:
-    """alpha ln(1 + (e - 1) t): nearly the same level at every look; ends earlier where the change is large."""
+    """alpha ln(1 + (e - 1) t), t in [0, 1]: nearly equal levels at all looks; decides large changes earlier.
+
+    >>> round(pocock(0.25), 4), round(pocock(1.0), 4)
+    (0.0179, 0.05)
+    """
     return alpha * math.log1p((math.e - 1) * t)
 
 
@@ -39,16 +47,19 @@ SPENDING: dict[str, Callable[[float, float], float]] = {"obrien-fleming": obrien
 
 @dataclass(frozen=True)
 class Look:
-    """After how many prompts the gate is asked, and the level that it is asked at."""
+    """Number of prompts at which the gate is judged, and the level of its tests."""
 
     prompts: int
     alpha: float
 
 
 def looks(pool: int, batch: int = BATCH, spending: str = "obrien-fleming", alpha: float = ALPHA) -> list[Look]:
-    """The looks at a pool of prompts, a batch at a time; their levels add up to `alpha`. The last has the whole pool.
+    """The looks at a pool of prompts, batch by batch; their levels add up to `alpha`. The last has the whole pool.
 
-    Raises SuiteError for a spending function that is not known.
+    Raises SuiteError for an unknown spending function.
+
+    >>> [(look.prompts, round(look.alpha, 4)) for look in looks(32, 8)]  # at 8 prompts too little would be spent
+    [(16, 0.0056), (24, 0.0181), (32, 0.0264)]
     """
     if spending not in SPENDING:
         raise SuiteError(f"spending function {spending!r} is not known{near(spending, list(SPENDING))}")
@@ -56,21 +67,21 @@ def looks(pool: int, batch: int = BATCH, spending: str = "obrien-fleming", alpha
 
 
 def _looks(pool: int, batch: int, function: Callable[[float, float], float], alpha: float) -> Iterator[Look]:
-    gone = 0.0
+    spent = 0.0
     for prompts in [*range(batch, pool, batch), pool]:
-        level = (function(prompts / pool, alpha) if prompts < pool else alpha) - gone
+        level = (function(prompts / pool, alpha) if prompts < pool else alpha) - spent
         if level >= LEAST_SHARE * alpha or prompts == pool:
-            gone += level
+            spent += level
             yield Look(prompts, level)
 
 
 def is_decided(result: GateResult) -> bool:
-    """Whether more prompts change nothing: one row REGRESSED, or none left that more prompts may decide.
+    """Whether the gate needs no more prompts: a row is REGRESSED, or no row is left that more prompts may decide.
 
-    ERROR and MISSING stay open, since a few prompts may have no score or no case of a slice yet; what cannot be compared
-    stays so, and speed does not depend on prompts.
+    ERROR and MISSING are open, since the first prompts may have no score or no case of a slice; NOT_COMPARABLE, NO_BASELINE
+    and speed do not depend on prompts.
     """
     if result.verdict is Verdict.REGRESSED:
         return True
-    opened = (Verdict.INCONCLUSIVE, Verdict.ERROR, Verdict.MISSING)
-    return not any(row.verdict in opened and not is_speed(row.metric) for row in result.rows)
+    undecided = (Verdict.INCONCLUSIVE, Verdict.ERROR, Verdict.MISSING)
+    return not any(row.verdict in undecided and not is_speed(row.metric) for row in result.rows)

@@ -1,1 +1,1 @@
-"""The nouns that every room speaks of, without behaviour: case, request, clip, bucket, verdict."""
+"""Records that every room uses, without behaviour: case, request, clip, bucket, verdict."""

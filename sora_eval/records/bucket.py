@@ -1,4 +1,4 @@
-"""Buckets: which resolution, aspect, rate and length a clip has, and which of them a number may be pooled over. Pure."""
+"""Buckets: resolution, aspect, rate and length of clips, and which of them a number may be pooled over. Pure."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Literal
 
 Axis = Literal["resolution", "aspect", "fps", "length"]
 AXES: tuple[Axis, ...] = ("resolution", "aspect", "fps", "length")
-# 854x480 and 1280x720 are both called 16:9, and 23.976 fps 24: sides are whole, and rates have a history.
+# Ratio up to which values are equal: 854x480 and 1280x720 are both called 16:9, and 23.976 fps 24.
 SAME = 1.01
 
 
 @dataclass(frozen=True, order=True)
 class Bucket:
-    """Shape and rate of a clip; clips of one bucket differ in content only."""
+    """Width and height in px, length in frames and frames per second; clips of one bucket differ in content only."""
 
     width: int
     height: int
@@ -27,13 +27,17 @@ class Bucket:
 
     @staticmethod
     def parse(text: str) -> Bucket:
-        """The inverse of `str`."""
+        """The inverse of `str`. Raises ValueError for other text.
+
+        >>> str(Bucket.parse("40x24x17@23.976"))
+        '40x24x17@23.976'
+        """
         shape, _, fps = text.partition("@")
         width, height, frames = map(int, shape.split("x"))
         return Bucket(width, height, frames, float(fps))
 
     def on(self, axis: Axis) -> float:
-        """Resolution in px, aspect as width / height, fps, or length in seconds."""
+        """The value on an axis: resolution in px, aspect as width / height, fps, or length in seconds."""
         return {
             "resolution": float(self.width * self.height),
             "aspect": self.width / self.height,
@@ -43,14 +47,18 @@ class Bucket:
 
 
 def spread(buckets: Iterable[Bucket]) -> tuple[Axis, ...]:
-    """The axes on which buckets differ by more than 1 %."""
-    kinds = list(buckets)
-    return tuple(a for a in AXES if kinds and max(b.on(a) for b in kinds) > SAME * min(b.on(a) for b in kinds))
+    """The axes on which buckets differ by more than 1 %.
+
+    >>> spread([Bucket(40, 24, 16, 8.0), Bucket(80, 48, 32, 16.0)])
+    ('resolution', 'fps')
+    """
+    unique = set(buckets)
+    return tuple(a for a in AXES if unique and max(b.on(a) for b in unique) > SAME * min(b.on(a) for b in unique))
 
 
 @dataclass(frozen=True)
 class Pooling:
-    """Clips by bucket, what the metric is sensitive to, and over what of that its number was pooled."""
+    """Number of clips by bucket, the axes that a metric is sensitive to, and those of them that its number pools."""
 
     buckets: dict[str, int]
     sensitive_to: tuple[Axis, ...]
@@ -58,14 +66,14 @@ class Pooling:
 
 
 def pooling_of(buckets: Iterable[Bucket], sensitive: Iterable[Axis]) -> Pooling:
-    """What a number over clips of these buckets pools."""
+    """The pooling of a number over clips of these buckets, one bucket per clip."""
     counts = Counter(buckets)
-    moves = tuple(sensitive)
-    return Pooling({str(b): n for b, n in sorted(counts.items())}, moves, tuple(a for a in spread(counts) if a in moves))
+    axes = tuple(sensitive)
+    return Pooling({str(b): n for b, n in sorted(counts.items())}, axes, tuple(a for a in spread(counts) if a in axes))
 
 
 def pooling_note(pooling: Pooling) -> str:
-    """What a reader must know of a number that pools unlike clips; empty where nothing is pooled."""
+    """The warning on a number that pools clips of different buckets; empty where nothing is pooled."""
     if not pooling.pooled:
         return ""
     axes = ", ".join(pooling.pooled)
@@ -73,17 +81,17 @@ def pooling_note(pooling: Pooling) -> str:
 
 
 def incomparable(pairs: Iterable[tuple[Bucket, Bucket]], sensitive: Iterable[Axis]) -> str:
-    """Why clips that answer the same cases cannot be compared: some pair differs in what the metric is sensitive to.
+    """Why clips of the same cases cannot be compared: a pair differs on an axis that the metric is sensitive to, or ''.
 
-    `pairs` are the buckets of one case in both runs. Empty if they can be compared.
+    Each of `pairs` holds the buckets of one case in both runs.
     """
     differ: dict[Axis, tuple[Bucket, Bucket]] = {}
     for a, b in pairs:
         for axis in spread((a, b)):
             differ.setdefault(axis, (a, b))
-    found = [f"{axis} ({a} against {b})" for axis, (a, b) in differ.items() if axis in tuple(sensitive)]
+    axes = [f"{axis} ({a} against {b})" for axis, (a, b) in differ.items() if axis in tuple(sensitive)]
     return (
-        f"cases differ in {', '.join(found)}, to which it is not invariant; score both runs on one [canonical] canvas"
-        if found
+        f"cases differ in {', '.join(axes)}, to which it is not invariant; score both runs on one [canonical] canvas"
+        if axes
         else ""
     )

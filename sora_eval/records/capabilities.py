@@ -1,4 +1,4 @@
-"""Which clips a generator takes."""
+"""The shapes of clips that a generator can make."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Capabilities:
-    """Which shapes a generator takes: sides are multiples of `side`, lengths are 1 + a multiple of `stride`."""
+    """Widths and heights (px) are multiples of `side`, lengths (frames) are 1 + a multiple of `stride`."""
 
     side: int = 1
     stride: int = 1

@@ -1,4 +1,4 @@
-"""What is asked for: a prompt, and one requested clip of it."""
+"""Prompts, and cases: one requested clip of a prompt."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Prompt:
-    """One prompt. `facts` say what must be seen, where they are known."""
+    """One prompt. `id` has letters, digits, '.', '_' and '-'; `facts` are the true content, where it is known."""
 
     id: str
     text: str
@@ -18,7 +18,13 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Case:
-    """One requested clip. Of a case that comes with its video, the shape is not known before it is read (None)."""
+    """One requested clip: width and height in px, fps in frames per second.
+
+    The shape of a case that brings its video is None: it is not known before the file is read.
+
+    >>> Case(Prompt("p1", "a red ball"), 40, 24, 17, 8.0).id, Case(Prompt("p2", "a dog"), None, None, None, None).id
+    ('p1/40x24x17/0', 'p2/native/0')
+    """
 
     prompt: Prompt
     width: int | None
@@ -29,8 +35,10 @@ class Case:
 
     @property
     def shape(self) -> str:
+        """`WxHxT`, or `native` where it is not known."""
         return "native" if self.width is None else f"{self.width}x{self.height}x{self.num_frames}"
 
     @property
     def id(self) -> str:
+        """`PROMPT/SHAPE/SEED`, unique in a suite."""
         return f"{self.prompt.id}/{self.shape}/{self.seed}"

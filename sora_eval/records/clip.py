@@ -1,4 +1,4 @@
-"""Clips: uint8 frames and their rate, read through PyAV and written without loss."""
+"""Clips: uint8 frames and their rate."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sora_eval.util.errors import ClipError
 
 @dataclass(frozen=True)
 class Clip:
-    """A video. `frames` (T, H, W, 3) uint8 RGB, `fps` in frames a second, `seconds` what each stage of making it took.
+    """A video: `frames` (T, H, W, 3) uint8 RGB, `fps` in frames per second, `seconds` of wall time by stage of generation.
 
-    Raises ClipError when the frames are no clip: what a generator returns is checked here, once.
+    Raises ClipError for frames of another type, shape or dtype and for fps <= 0: the one check of a generator's output.
     """
 
     frames: npt.NDArray[np.uint8]
@@ -50,7 +50,7 @@ class Clip:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the content (shape and pixels), not of a file."""
+        """Hash of the content (shape and pixels), not of a file, as 64 hex digits."""
         digest = hashlib.sha256(repr(self.frames.shape).encode())
         digest.update(np.ascontiguousarray(self.frames).data)
         return digest.hexdigest()

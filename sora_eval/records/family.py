@@ -1,4 +1,4 @@
-"""The families that metrics belong to."""
+"""The families of the metrics of this project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a generator is asked for."""
+"""The request that a generator answers with a clip."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Request:
-    """What a generator is asked for, in diffusers' words. `facts` come with prompts whose truth is known."""
+    """One clip to generate, in the words of diffusers: width and height in px, fps in frames per second.
+
+    None leaves a setting to the generator. `facts` come with prompts whose true content is known.
+    """
 
     prompt: str
     width: int
@@ -19,4 +22,4 @@ class Request:
     num_inference_steps: int | None = None
     guidance_scale: float | None = None
     facts: dict[str, Any] | None = None
-    case_seed: int = 0  # the suite's seed of this case, before it was mixed with the prompt's id
+    case_seed: int = 0  # seed of the case in the suite; `seed` is derived from it and the prompt's id

@@ -11,9 +11,13 @@ SPEED_METRICS: dict[str, tuple[str, bool | None]] = {
     "flops": ("FLOP", None),
     "share_of_peak": ("%", True),
 }
-"""What [throughput] gives, beside `latency.<stage>`: unit, and whether higher is better."""
+"""Metrics of [throughput] beside `latency.<stage>`: unit, and whether higher is better (None: neither)."""
 
 
 def is_speed(metric: str) -> bool:
-    """Whether a metric is of the throughput sweep, whose unit is the repeat."""
+    """Whether a metric is of the throughput sweep, whose unit is the repeat.
+
+    >>> is_speed("latency.denoise"), is_speed("flops"), is_speed("fvd")
+    (True, True, False)
+    """
     return metric in SPEED_METRICS or metric.startswith("latency.")

@@ -1,4 +1,4 @@
-"""Verdicts: the records that the table, verdicts.json, JUnit, the pytest item and the exit code are all made from."""
+"""Verdicts: the records behind the table, verdicts.json, JUnit, the pytest item and the exit code."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ EXIT_PASS, EXIT_REGRESSED, EXIT_UNDECIDED, EXIT_INCOMPLETE = 0, 10, 11, 12
 
 
 class Verdict(StrEnum):
-    """What a gate says of one metric. Only PASS and IMPROVED are green."""
+    """Result of a gate on one metric. Only PASS and IMPROVED are green."""
 
     PASS = "PASS"  # the interval of the change lies inside the limit
     IMPROVED = "IMPROVED"  # going back from the new run to the baseline would be REGRESSED
     REGRESSED = "REGRESSED"  # past the limit, past the least change, and supported by the test
-    INCONCLUSIVE = "INCONCLUSIVE"  # neither can be said with these prompts
-    NO_BASELINE = "NO_BASELINE"  # the baseline does not hold this metric
+    INCONCLUSIVE = "INCONCLUSIVE"  # these prompts decide neither
+    NO_BASELINE = "NO_BASELINE"  # the baseline lacks the metric
     NOT_COMPARABLE = "NOT_COMPARABLE"  # the two numbers answer different questions
     MISSING = "MISSING"  # the new run lacks the metric, or cases that the baseline has
-    ERROR = "ERROR"  # no number: failed, undefined or not finite
+    ERROR = "ERROR"  # no value: failed, undefined or not finite
 
     @property
     def green(self) -> bool:
@@ -51,9 +51,10 @@ SEVERITY = (
 class GateRow:
     """One gated metric. `change` is new - base in `unit`; `low` and `high` are its interval.
 
-    Of a gate with a window, `low` and `high` are the interval of the new value itself. `limit` says in words what was
-    allowed. `detectable` is the smallest change in the gated direction that this gate would have called REGRESSED with
-    80 % power; `prompts_needed` how many prompts would settle an inconclusive row if the change is what it seems to be.
+    Of a gate with a window, `low` and `high` are the interval of the new value itself. `limit` is the allowed change as text.
+    `p_adjusted` is `p` after Holm's correction. `detectable` is the smallest change in the gated direction that this gate
+    calls REGRESSED with 80 % power; `prompts_needed` the number of prompts that settles an inconclusive row if the observed
+    change is the true one.
     """
 
     metric: str
@@ -80,15 +81,16 @@ class GateRow:
 
     @property
     def name(self) -> str:
+        """`METRIC`, or `METRIC[SLICE]` of a slice other than `all`."""
         return self.metric if self.slice == "all" else f"{self.metric}[{self.slice}]"
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """All rows of a gate. `run` and `baseline` say what was compared; `incomplete` why the run is not whole, or ''.
+    """All rows of a gate. `run` and `baseline` describe the two sides; `incomplete` says why the run is not whole, or ''.
 
     `alpha` is the chance of a false REGRESSED; intervals have the confidence 1 - `alpha`. `sizing` says after how many
-    prompts a run that was sized until it was decided ended, or ''.
+    prompts a run of `--until-decided` ended, or ''.
     """
 
     rows: tuple[GateRow, ...]
@@ -102,7 +104,7 @@ class GateResult:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst row's. A run that is incomplete, or no row at all, is never green."""
+        """The verdict of the worst row. An incomplete run, or a result without rows, is never green."""
         worst = min((r.verdict for r in self.rows), key=SEVERITY.index, default=Verdict.MISSING)
         if worst.green and any(r.verdict is Verdict.IMPROVED for r in self.rows):
             worst = Verdict.IMPROVED
@@ -110,7 +112,7 @@ class GateResult:
 
     @property
     def exit_code(self) -> int:
-        """0, 10, 11 or 12. Without `strict`, what cannot be decided does not fail; what is missing or failed does."""
+        """0, 10 (regressed), 11 (undecided) or 12 (missing or failed). Without `strict`, undecided is 0."""
         verdict = self.verdict
         if verdict is Verdict.REGRESSED:
             return EXIT_REGRESSED
@@ -120,12 +122,16 @@ class GateResult:
 
     @property
     def headline(self) -> str:
-        """The last line of output: `gate: PASS (7 gates)`, and of a sized run how many prompts it took."""
+        """The last line of output: `gate: PASS (7 gates)`, and of `--until-decided` the number of prompts."""
         return self._counts + (f"; {self.sizing}" if self.sizing else "")
 
     @property
     def interval_name(self) -> str:
-        """`95 % interval`, or what else their confidence is."""
+        """Heading of the intervals with their confidence.
+
+        >>> GateResult((), False, None, {}, {}).interval_name
+        '95 % interval'
+        """
         return f"{100 * (1 - self.alpha):.3g} % interval"
 
     @property
@@ -159,13 +165,13 @@ class GateResult:
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> GateResult:
-        """The inverse of `to_json`. Raises RunError for another schema."""
-        found = data.get("schema_version")
-        if found not in (1, SCHEMA_VERSION):
-            raise RunError(f"{FILE}: schema version {found!r}, this sora_eval reads 1 to {SCHEMA_VERSION}; gate the run again")
+        """The inverse of `to_json`; schema 1 is upgraded. Raises RunError for another schema, KeyError for missing keys."""
+        schema = data.get("schema_version")
+        if schema not in (1, SCHEMA_VERSION):
+            raise RunError(f"{FILE}: schema version {schema!r}, this sora_eval reads 1 to {SCHEMA_VERSION}; gate the run again")
         known = [f.name for f in fields(GateRow)]
         rows: Sequence[dict[str, Any]] = data["rows"]
-        if found == 1:  # it said floor for the least change
+        if schema == 1:  # its word for min_change was floor
             rows = [{("min_change" if k == "floor" else k): v for k, v in row.items()} for row in rows]
         return GateResult(
             tuple(GateRow(**{k: r[k] for k in known} | {"verdict": Verdict(r["verdict"])}) for r in rows),
@@ -180,7 +186,7 @@ class GateResult:
 
     @staticmethod
     def read(run: Path) -> GateResult | None:
-        """The verdicts that the last gate left in a run folder; None when it was never gated."""
+        """The result of the last gate of a run folder; None without one. Raises RunError if verdicts.json is damaged."""
         path = run / FILE
         if not path.exists():
             return None

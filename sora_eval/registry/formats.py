@@ -1,4 +1,4 @@
-"""The formats of manifests by the suffix of their files, and where others come from."""
+"""The formats of manifests by file suffix: built-in ones, and those of installed packages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sora_eval.registry.registry import Registry
 
 @dataclass(frozen=True)
 class FormatInfo:
-    """A format of tables; `target` is a function from a path to a `pandas.DataFrame`."""
+    """A format of manifests; `target`, `module:function`, names a function from a path to a `pandas.DataFrame`."""
 
     about: str
     target: str
@@ -25,7 +25,7 @@ _BUILT_IN = {
 
 
 def info_of_reader(suffix: str, target: str, reader: Any) -> FormatInfo:
-    """The record of a format that a package adds: a function `read(path) -> DataFrame`. Raises ValueError for another thing."""
+    """The record of a format that a package adds: a function `read(path) -> DataFrame`. Raises ValueError if not callable."""
     if not callable(reader):
         raise ValueError(f"expected a function from a path to a pandas.DataFrame, found {type(reader).__name__}")
     return FormatInfo((inspect.getdoc(reader) or suffix).partition("\n")[0], target)

@@ -1,4 +1,4 @@
-"""The generators by kind: a table of those of this project, which loads none of them, and where others come from."""
+"""The generators by kind: a table of the built-in ones, which loads none of them, and those of installed packages."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sora_eval.registry.registry import Registry
 
 @dataclass(frozen=True)
 class GeneratorInfo:
-    """One line of `sora-eval list generators`."""
+    """A kind of generator, a line of `sora-eval list generators`; `target` names the function that opens one."""
 
     usage: str
     about: str
     target: str = field(repr=False)
     options: tuple[str, ...] = ()
-    check: str = field(default="", repr=False)  # refuses an argument and options by their words, before `target` is loaded
-    capabilities: Capabilities | None = None  # of all generators of this kind that make clips; None: known when it is open
+    check: str = field(default="", repr=False)  # function that checks argument and options as text, before `target` is loaded
+    capabilities: Capabilities | None = None  # of all generators of this kind that make clips; None: known once one is open
 
 
 _BUILT_IN = {
@@ -66,8 +66,8 @@ _BUILT_IN = {
 def info_of_opener(kind: str, target: str, opener: Any) -> GeneratorInfo:
     """The record of a kind that a package adds: a function `open(argument, options) -> Generator`.
 
-    Attributes of the function, where they are there, say more: `usage`, `about`, `options` (their names) and `capabilities`.
-    Raises ValueError for what cannot be called, or declares what is no such thing.
+    Optional attributes of the function complete it: `usage`, `about`, `options` (their names) and `capabilities`. Raises
+    ValueError if the opener is not callable, or an attribute has another type.
     """
     if not callable(opener):
         raise ValueError(f"expected a function (argument, options) that returns a generator, found {type(opener).__name__}")

@@ -1,4 +1,4 @@
-"""What is known of a metric: written down for those of this project, read from the class for those of a user or a package."""
+"""Records of metrics: from a table for those of this project, from the class for those of a user or a package."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _OUTPUT = re.compile(r"^[A-Za-z0-9._-]+$")  # a name of files and of gates
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """What is known of a metric without loading it. `options` are the keys a suite may set, with their defaults.
+    """Properties of a metric that need no load. `options` are the keys that a suite may set, with their defaults.
 
-    `outputs` are its names in metrics.jsonl, where it has others than its own: what a gate can name.
+    `outputs` are the names of its scores in metrics.jsonl and in gates; empty where its own name is the only one.
     """
 
     family: str
@@ -25,23 +25,23 @@ class MetricInfo:
     target: str  # module:class
     about: str
     options: dict[str, Any] = field(default_factory=dict)
-    outputs: tuple[str, ...] = ()  # names of its scores, where they are several
-    # What of the same content does not move its scores; tests/sora_eval/metrics/test_invariances.py holds every declaration.
+    outputs: tuple[str, ...] = ()
+    # Axes that do not change the scores of the same content; tests/sora_eval/metrics/test_invariances.py tests each of them.
     invariant_to: frozenset[Axis] = frozenset()
-    choices: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of options that are a word
+    choices: dict[str, tuple[str, ...]] = field(default_factory=dict)  # allowed values of an option
     pixels: bool = False  # reads facts in pixels and frames: never scored on a canonical canvas
 
     @property
     def sensitive_to(self) -> tuple[Axis, ...]:
-        """What its scores are not to be pooled over or compared across."""
+        """The axes over which its scores must not be pooled or compared: all but `invariant_to`."""
         return tuple(axis for axis in AXES if axis not in self.invariant_to)
 
 
 def info_of_class(name: str, target: str, loaded: Any) -> MetricInfo:
-    """The record of a metric that this project does not list, from what its class declares.
+    """The record of a metric that this project does not list, from its class.
 
-    `ClipMetric` and `SetMetric` of `metrics.base` say what that is. Raises ValueError for what is no such class, or declares
-    what no metric can have.
+    `ClipMetric` and `SetMetric` of `metrics.base` describe the declarations. Raises ValueError for another object, and for
+    missing or invalid declarations.
     """
     kind = getattr(loaded, "kind", None) if inspect.isclass(loaded) else None
     if kind not in ("per-clip", "set"):

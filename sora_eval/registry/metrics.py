@@ -1,4 +1,4 @@
-"""The metrics by name: a table of those of this project, which loads none of them, and where others come from."""
+"""The metrics by name: a table of the built-in ones, which loads none of them, and those of packages and users."""
 
 from __future__ import annotations
 
@@ -174,19 +174,23 @@ METRICS = Registry(
 
 
 def metric_info(name: str) -> MetricInfo:
-    """What is known of a metric: a built-in name, one of an entry point, or `module:Class`. Raises RegistryError."""
+    """The record of a metric by built-in name, entry point or `module:Class`. Raises RegistryError as `Registry.info` does."""
     return METRICS.info(name)
 
 
 def outputs_of(name: str) -> tuple[str, ...]:
-    """The names of a metric's scores: what its rows are called, and what a gate can name. Raises RegistryError."""
+    """The names of a metric's scores, which its rows and gates use. Raises RegistryError as `Registry.info` does.
+
+    >>> outputs_of("fvd"), outputs_of("dynamic_degree")
+    (('fvd',), ('dynamic_degree', 'dynamic_degree.magnitude'))
+    """
     return metric_info(name).outputs or (name,)
 
 
 def check_outputs(names: Iterable[str]) -> None:
-    """Refuse metrics whose scores have one name: in rows, gates and reports they would stand for each other.
+    """Check that no two of these metrics have an output of the same name, which rows, gates and reports could not distinguish.
 
-    Raises SuiteError.
+    Raises SuiteError for an output that occurs twice, RegistryError for an unknown metric.
     """
     owners: dict[str, str] = {}
     for name in names:
@@ -197,7 +201,11 @@ def check_outputs(names: Iterable[str]) -> None:
 
 
 def check_options(name: str, options: dict[str, Any]) -> None:
-    """Refuse options that no metric of that name takes. Raises SuiteError, and RegistryError for the name."""
+    """Check the options of a metric in a suite.
+
+    Raises SuiteError for an unknown key, another type than the default's, or a value outside the choices; RegistryError for
+    an unknown metric.
+    """
     info, table = metric_info(name), f"[metrics.{quoted(name)}]"
     for key, value in options.items():
         if key not in info.options:
@@ -210,5 +218,9 @@ def check_options(name: str, options: dict[str, Any]) -> None:
 
 
 def quoted(name: str) -> str:
-    """A name as TOML writes it in a table's head."""
+    """A name as a key of a TOML table header.
+
+    >>> quoted("fvd"), quoted("my_metrics:Brightness")
+    ('fvd', '"my_metrics:Brightness"')
+    """
     return name if _BARE.match(name) else f'"{name}"'

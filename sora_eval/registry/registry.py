@@ -1,4 +1,4 @@
-"""What there is by name, and loaded when it is used: built-in entries, entry points of packages, a user's `module:object`."""
+"""Objects by name, loaded on use: built-in entries, entry points of packages, a user's `module:object`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sora_eval.util.errors import RegistryError, near
 
 
 class HasTarget(Protocol):
-    """A record of an entry; `target` is the `module:object` behind it."""
+    """A record of an entry; `target` names its object as `module:object`."""
 
     @property
     def target(self) -> str: ...
@@ -25,9 +25,9 @@ Info = TypeVar("Info", bound=HasTarget)
 class Registry(Generic[Info]):
     """Entries of one kind (`noun`) by name, each with a record.
 
-    The records of `built_in` are written down, and tell all there is to know without a load. Installed packages add names by
-    entry points of `group`; with `takes_targets`, `module:object` is a name too. What these load to is described by
-    `describe(name, target, object)`, which raises ValueError for what is none. `hint` ends the message about an unknown name.
+    The records of `built_in` are complete without a load. Installed packages add names by entry points of `group`; with
+    `takes_targets`, `module:object` is a name too. The records of these come from `describe(name, target, object)`, which
+    raises ValueError for an object of another kind. `hint` ends the message about an unknown name.
     """
 
     def __init__(
@@ -44,21 +44,22 @@ class Registry(Generic[Info]):
         self._describe, self._hint, self._takes_targets = describe, hint, takes_targets
 
     def third_party(self) -> dict[str, str]:
-        """The names of entry points with where each comes from. Loads none. Raises RegistryError for a name given twice."""
+        """Name and origin of each entry point; loads none. Raises RegistryError for a name that occurs twice."""
         return {name: _origin(self._sole(name)) for name in sorted(self._points())}
 
     def __contains__(self, name: str) -> bool:
-        """Whether a name is listed; whether it can be loaded is another question."""
+        """Whether a name is listed; its object may still fail to load."""
         return name in self.built_in or name in self._points()
 
     def info(self, name: str) -> Info:
-        """The record of a name; only what is not built in is loaded for it.
+        """The record of a name; the object is loaded for it unless it is built in.
 
-        Raises RegistryError for a name that is unknown or given twice, and for what cannot be loaded or is no such thing.
+        Raises RegistryError for a name that is unknown or occurs twice, and for an object that cannot be loaded or is of
+        another kind.
         """
         if self._takes_targets and ":" in name:
-            if known := [n for n, info in self.built_in.items() if info.target == name]:
-                raise RegistryError(f"{name} is built in; name it {known[0]!r}")
+            if aliases := [n for n, info in self.built_in.items() if info.target == name]:
+                raise RegistryError(f"{name} is built in; name it {aliases[0]!r}")
             return self._described(name, name)
         if name not in self:
             known = [*self.built_in, *self._points()]
@@ -68,7 +69,7 @@ class Registry(Generic[Info]):
         return self.built_in[name]
 
     def load(self, name: str) -> Any:
-        """The object behind a name. Raises RegistryError as `info` does."""
+        """The object of a name. Raises RegistryError as `info` does."""
         target = self.info(name).target
         return load_target(target) if name in self.built_in else load_user_target(target, installed=target != name)
 
@@ -76,7 +77,7 @@ class Registry(Generic[Info]):
         return _entry_points(self.group, tuple(sys.path))
 
     def _sole(self, name: str) -> EntryPoint:
-        """The entry point of a name that nothing else has."""
+        """The only entry point of a name. Raises RegistryError if there are others, or a built-in entry."""
         points = self._points()[name]
         if len(points) > 1 or name in self.built_in:
             origins = [*["sora_eval (built in)"] * (name in self.built_in), *map(_origin, points)]
@@ -98,7 +99,7 @@ class Registry(Generic[Info]):
 
 @functools.cache
 def _entry_points(group: str, path: tuple[str, ...]) -> dict[str, tuple[EntryPoint, ...]]:
-    """The entry points of a group by name. Of `path`, which is `sys.path`: a longer one may hold more packages."""
+    """The entry points of a group by name. `path` is `sys.path`, the key of the cache: another one may hold other packages."""
     points: dict[str, tuple[EntryPoint, ...]] = {}
     for point in entry_points(group=group):
         points[point.name] = (*points.get(point.name, ()), point)

@@ -1,4 +1,4 @@
-"""The spelling that metrics and generators share on the command line: `NAME[?key=value&...]`."""
+"""The syntax of metrics and generators on the command line: `NAME[?key=value&...]`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from sora_eval.util.errors import SoraEvalError
 
 
 def split_spec(spec: str, noun: str, error: type[SoraEvalError]) -> tuple[str, dict[str, str]]:
-    """Name and options of `NAME[?key=value&...]`; of an option given twice the last counts.
+    """Name and options of `NAME[?key=value&...]`; the last value of a repeated key counts.
 
-    Raises `error` for a part that is no key=value; `noun` says what the spec is of.
+    Raises `error` for a part that is not key=value; its message calls the spec a `noun`.
 
     >>> split_spec("reference:early?steps=10&guidance=2", "generator", SoraEvalError)
     ('reference:early', {'steps': '10', 'guidance': '2'})

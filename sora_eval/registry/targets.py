@@ -1,4 +1,4 @@
-"""Loads what `module:object` names: of this project as it is, of a user with every failure as one message."""
+"""Imports `module:object`: of this project directly, of a user with every failure as one message."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from sora_eval.util.errors import RegistryError, reason_of
 
 
 def load_target(target: str) -> Any:
-    """The object that `module:object` names. For targets of this project: what goes wrong here is a bug."""
+    """The object that `module:object` names, a target of this project: an exception here is a bug.
+
+    >>> load_target("math:isqrt")(17)
+    4
+    """
     module, _, attribute = target.partition(":")
     return getattr(import_module(module), attribute)
 
 
 def load_user_target(target: str, *, installed: bool = False) -> Any:
-    """The object that a user's `module:object` names; unless it is `installed`, the working folder is importable, as under
-    `python -m`.
+    """The object that a user's `module:object` names; unless `installed`, the working folder is added to `sys.path`.
 
-    Raises RegistryError where the module cannot be imported, whatever it raises, or has no such object.
+    Raises RegistryError for another syntax, for a module whose import fails for any reason, and for an object it lacks.
     """
     module_name, _, attribute = target.partition(":")
     if not module_name or not attribute:
@@ -34,7 +37,7 @@ def load_user_target(target: str, *, installed: bool = False) -> Any:
     except ImportError as error:
         fix = "reinstall its package" if installed else "it must lie in the working folder or on PYTHONPATH"
         raise RegistryError(f"module {module_name!r} cannot be imported ({error}); {fix}") from error
-    except (Exception, SystemExit) as error:  # code of the user's may do anything
+    except (Exception, SystemExit) as error:  # a user's code may raise anything
         raise RegistryError(f"module {module_name!r} fails while it is imported: {reason_of(error)}; fix the module") from error
     try:
         return reduce(getattr, attribute.split("."), module)
@@ -43,7 +46,7 @@ def load_user_target(target: str, *, installed: bool = False) -> Any:
 
 
 def _hint(attribute: str, module: Any) -> str:
-    """The nearest public name that the module defines, or the first ones."""
+    """The closest public name that the module defines, or the first ten."""
     names = [n for n, v in vars(module).items() if not n.startswith("_") and getattr(v, "__module__", "") == module.__name__]
     close = get_close_matches(attribute, names, 1, 0.5)
     return f"; did you mean {close[0]!r}?" if close else f"; it has: {', '.join(names[:10]) or 'nothing'}"

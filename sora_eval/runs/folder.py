@@ -1,4 +1,4 @@
-"""The run folder: every file that a run leaves behind, written so that a kill at any moment loses nothing."""
+"""The run folder: every file of a run, written so that a kill at any moment loses no whole row."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ R = TypeVar("R", bound=Row)
 
 
 def now() -> str:
-    """UTC, to the second."""
+    """The time in UTC, to the second: `2026-01-31T12:00:00Z`."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def new_head(suite: Suite, generator: GeneratorId, **more: Any) -> RunHead:
-    """run.json of a run that starts now: of what, where and by which command. `more` are further fields of `RunHead`."""
+    """run.json of a run that starts now: suite, generator, repository, machine and command. `more` are fields of `RunHead`."""
     return RunHead(
         schema_version=SCHEMA_VERSION,
         suite=SuiteId(id=suite.suite.id, version=suite.suite.version, fingerprint=suite.fingerprint),
@@ -48,16 +48,19 @@ def new_head(suite: Suite, generator: GeneratorId, **more: Any) -> RunHead:
 
 
 class RunFolder:
-    """One run on disk. Rows are appended whole and flushed; a torn last line is cut off when the run is opened again."""
+    """One run on disk. Rows are appended whole and flushed; `repair` cuts off a torn last line before a run goes on.
+
+    Methods that write raise OSError unless they say otherwise.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @staticmethod
     def create(root: Path, head: RunHead, suite: dict[str, Any]) -> RunFolder:
-        """Make `root/<utc time>-<suffix>` with suite.json and, last, run.json: what has one can be resumed.
+        """Make `root/<utc time>-<suffix>` with suite.json and, last, run.json: a folder with run.json can be resumed.
 
-        Raises RunError if it cannot be written.
+        Raises RunError if the folder or suite.json cannot be written.
         """
         name = f"{datetime.now(UTC).strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
         run = RunFolder(root / name)
@@ -72,14 +75,14 @@ class RunFolder:
 
     @staticmethod
     def open(path: Path) -> RunFolder:
-        """Open a run for reading. Raises RunError when the folder is no run or of a newer schema."""
+        """Open a run for reading. Raises RunError if the folder is not a run, or its run.json is damaged or newer."""
         run = RunFolder(path)
-        run.head  # noqa: B018  (a head that cannot be read is an error here, once)
+        run.head  # noqa: B018  (raises if run.json cannot be read)
         return run
 
     @property
     def head(self) -> RunHead:
-        """run.json, of any schema up to today's."""
+        """run.json, upgraded to the current schema. Raises RunError if it is missing, damaged or newer."""
         path = self.path / "run.json"
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
@@ -93,17 +96,18 @@ class RunFolder:
         except FileNotFoundError:
             raise RunError(f"{self.path} is not a run folder: it has no run.json; see 'sora-eval list runs'") from None
         except (ValidationError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"{path} is damaged: {explained(error)}") from error
+            raise RunError(f"{path} is damaged: {explanation(error)}") from error
 
     def write_head(self, head: RunHead) -> None:
+        """Write run.json whole."""
         write_atomic(self.path / "run.json", head.model_dump_json(indent=2, exclude={"run"}) + "\n")
 
     def update_head(self, **changes: Any) -> None:
-        """Write run.json with other values of some fields."""
+        """Rewrite run.json with new values of some fields. Raises ValidationError for values that `RunHead` refuses."""
         self.write_head(RunHead.model_validate({**dict(self.head), **changes}))
 
     def repair(self) -> None:
-        """Cut off rows that a kill left unfinished, and bring an older run to today's schema: it may be written now."""
+        """Prepare a run for writing: cut off torn rows, and upgrade a run of an older schema on disk. Raises RunError."""
         for row in TABLES:
             cut_torn_line(self._file(row))
         data = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
@@ -118,16 +122,16 @@ class RunFolder:
             self.write_head(head)
 
     def append(self, rows: Sequence[Row]) -> None:
-        """Add rows of one table in one write."""
+        """Add rows of one table in one write, flushed to the disk."""
         if rows:
             append_lines(self.path / f"{rows[0].table}.jsonl", "".join(row.model_dump_json() + "\n" for row in rows))
 
     def replace(self, row: type[R], rows: Iterable[R]) -> None:
-        """Write a whole table anew."""
+        """Replace a whole table."""
         write_atomic(self.path / f"{row.table}.jsonl", "".join(r.model_dump_json() + "\n" for r in rows))
 
     def rows(self, row: type[R]) -> list[R]:
-        """All whole rows of a table; none when it was never written. Raises RunError that names file, line and field."""
+        """All whole rows of a table; empty without the file. Raises RunError that names file, line and field."""
         path = self._file(row)
         lines = whole_lines(path)
         if not lines:
@@ -139,7 +143,7 @@ class RunFolder:
                 text = json.dumps(upgraded_row(row.table, json.loads(line))) if old else line
                 out.append(adapter.validate_json(text))
             except (ValidationError, ValueError, KeyError, TypeError, AttributeError) as error:
-                raise RunError(f"{path}:{number} is damaged: {explained(error)}; delete the line and use --resume") from error
+                raise RunError(f"{path}:{number} is damaged: {explanation(error)}; delete the line and use --resume") from error
         return out
 
     def _is_old(self) -> bool:
@@ -147,13 +151,13 @@ class RunFolder:
         return int(data["schema_version"]) < SCHEMA_VERSION
 
     def _file(self, row: type[Row]) -> Path:
-        """Where a table lies; of a run of schema 1 under its name there."""
+        """File of a table; a run of schema 1 may have it under an older name."""
         path = self.path / f"{row.table}.jsonl"
         old = self.path / f"{FILES.get(row.table, row.table)}.jsonl"
         return old if old.exists() and not path.exists() else path
 
     def save_json(self, name: str, data: dict[str, Any]) -> Path:
-        """Write one record of the run, such as verdicts.json, anew. Raises RunError if the folder cannot be written."""
+        """Replace one record of the run, such as verdicts.json. Raises RunError if the folder cannot be written."""
         path = self.path / name
         try:
             write_atomic(path, json.dumps(data, indent=2) + "\n")
@@ -162,18 +166,22 @@ class RunFolder:
         return path
 
     def clip_path(self, case_id: str) -> Path:
-        """Where a case's clip is kept. Ids have safe characters only; a prompt never reaches a file name."""
+        """File of a case's clip, with unsafe characters of the id replaced; the prompt's text is never in a file name.
+
+        >>> RunFolder(Path("runs/r")).clip_path("p1/40x24x17/0").as_posix()
+        'runs/r/clips/p1_40x24x17_0.mkv'
+        """
         return self.path / "clips" / (re.sub(r"[^A-Za-z0-9._-]", "_", case_id) + ".mkv")
 
     def save_features(self, name: str, ids: list[str], values: npt.NDArray[Any], **extra: npt.NDArray[Any]) -> None:
-        """Features of a set, (n, D), with the case ids of its rows."""
+        """Write the vectors of a set, (n, D), with the case ids (n) of their rows and further columns."""
         path = self.path / "features" / f"{name}.npz"
         partial = path.with_suffix(".part.npz")
         np.savez(partial, ids=np.array(ids, dtype=np.str_), values=values, **extra)  # type: ignore[arg-type]
         os.replace(partial, path)
 
     def load_features(self, name: str) -> dict[str, npt.NDArray[Any]]:
-        """What `save_features` wrote; empty when there is none."""
+        """The arrays of `save_features` by name (`ids`, `values`, further columns); empty without the file."""
         path = self.path / "features" / f"{name}.npz"
         if not path.exists():
             return {}
@@ -181,8 +189,12 @@ class RunFolder:
             return dict(data)
 
 
-def explained(error: Exception) -> str:
-    """A fault of a record on one line: field, what was found, what was expected."""
+def explanation(error: Exception) -> str:
+    """The fault of a damaged record on one line: of a ValidationError the first field, the rule and the value found.
+
+    >>> explanation(KeyError("id"))
+    "KeyError: 'id'"
+    """
     if not isinstance(error, ValidationError):
         return f"{type(error).__name__}: {error}" if not isinstance(error, json.JSONDecodeError) else str(error)
     problem = error.errors(include_url=False)[0]
@@ -191,7 +203,7 @@ def explained(error: Exception) -> str:
 
 
 def stored_suite(folder: RunFolder) -> Suite:
-    """The suite as it was when the run started."""
+    """The suite as it was when the run started. Raises RunError if suite.json cannot be read."""
     path = folder.path / "suite.json"
     try:
         return Suite.from_json(json.loads(path.read_text(encoding="utf-8")), path)
@@ -200,12 +212,12 @@ def stored_suite(folder: RunFolder) -> Suite:
 
 
 def find_runs(root: Path) -> list[RunFolder]:
-    """All runs below a folder, oldest first."""
+    """The run folders directly below `root`, by name: oldest first. None is opened."""
     return [RunFolder(p.parent) for p in sorted(root.glob("*/run.json"))]
 
 
 def resolve_run(name: Path) -> RunFolder:
-    """A run by its path, or by its name (or `latest`) in ./runs."""
+    """A run by its path, by the start of its name in ./runs, or `latest`. Raises RunError unless exactly one run matches."""
     if name.exists():
         return RunFolder.open(name)
     root = Path("runs")

@@ -1,4 +1,4 @@
-"""run.json in types: what a run is of, where and how it was made, and how far it came."""
+"""run.json in types: suite and generator of a run, the machine and code that made it, and its progress."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ class _Record(BaseModel):
 
 
 class SuiteId(_Record):
-    """Which suite; numbers of unlike ones are not compared."""
+    """Identity of a suite; numbers of different suites are not compared."""
 
     id: str
     version: int
     fingerprint: str
-    """Hash of all that is asked and measured."""
+    """Hash of all that the suite asks and measures."""
 
     def __str__(self) -> str:
         return f"{self.id} version {self.version} ({self.fingerprint})"
 
 
 class GeneratorId(_Record):
-    """Which generator."""
+    """Identity of a generator."""
 
     spec: str = ""
-    """As it was opened."""
+    """Spec that it was opened by."""
     name: str
     checkpoint: str = ""
     fingerprint: str
     """Hash of weights and settings."""
     training_steps: int | None = None
-    """Of the checkpoint, where it records them."""
+    """Training steps of the checkpoint, where it records them."""
 
     @property
     def label(self) -> str:
-        """How tables call it: name and checkpoint."""
+        """Name in tables: generator and checkpoint."""
         return ":".join(filter(None, [self.name, self.checkpoint]))
 
 
@@ -49,7 +49,7 @@ class GitState(_Record):
 
 
 class LookRecord(_Record):
-    """One look at a gate: after how many prompts, at which level, and what it said."""
+    """One look at a gate: number of prompts, level and verdict."""
 
     prompts: int
     alpha: float
@@ -57,21 +57,21 @@ class LookRecord(_Record):
 
 
 class Sequential(_Record):
-    """A run that is given prompts until its gate is decided."""
+    """State of a run of `--until-decided`, which adds prompts until its gate is decided."""
 
     baseline: str
-    """Path of the baseline that every look is compared with."""
+    """Path of the baseline of every look."""
     baseline_run: str
     profile: str | None
     strict: bool
     batch: int
-    """Prompts between two looks."""
+    """Number of prompts between two looks."""
     spending: str
-    """Spending function of the error rate."""
+    """Name of the spending function of the error rate."""
     pool: int
-    """Prompts of the suite."""
+    """Number of prompts of the suite."""
     prompts: tuple[str, ...]
-    """Ids of those asked so far."""
+    """Ids of the prompts asked so far."""
     alpha: float
     """Level of the last look."""
     decided: bool = False
@@ -83,11 +83,11 @@ class Sequential(_Record):
 
 
 class RunHead(_Record):
-    """run.json. `bench` are the facts of an interleaved session of timings; hardware and software are compared whole."""
+    """run.json. `bench` describes an interleaved session of timings; times are in UTC."""
 
     schema_version: int
     run: str = ""
-    """Name of the run folder, kept where the head travels without it."""
+    """Name of the run folder; only set where the head is stored outside it."""
     status: Literal["started", "success", "error", "cancelled"] = "started"
     partial: bool = False
     """Made with --limit; such a run cannot be gated."""
@@ -95,14 +95,12 @@ class RunHead(_Record):
     suite: SuiteId
     generator: GeneratorId
     seed_offset: int = 0
-    """Added to every seed."""
+    """Shift of every seed that the generator is asked for."""
     git: GitState = Field(default_factory=GitState)
     hardware: dict[str, Any] = Field(default_factory=dict)
     software: dict[str, str] = Field(default_factory=dict)
     started: str = ""
-    """UTC."""
     finished: str | None = None
-    """UTC."""
     command: str = ""
     sequential: Sequential | None = None
     bench: dict[str, Any] | None = None
@@ -110,4 +108,4 @@ class RunHead(_Record):
     failed_cases: int = 0
     failed_metrics: int = 0
     error: str = ""
-    """Why the run ended with status error."""
+    """Reason of the status error."""

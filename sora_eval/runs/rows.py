@@ -1,7 +1,7 @@
-"""The rows of a run folder, one frozen class per table; docs/runs.md is the same in words.
+"""The rows of a run folder, one frozen class per table; docs/runs.md describes the same tables.
 
-A row is checked when it is made and when it is read: types, known keys, finite ranges. `append` and `replace` of
-`runs.folder` write them as JSON lines.
+A row is checked when it is made and when it is read: types and known keys. `append` and `replace` of `RunFolder` write rows
+as JSON lines.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ Status = Literal["ok", "undefined", "error"]
 
 
 class Row(BaseModel):
-    """A row of the table that its class names; nothing unknown, nothing converted, nothing changed later."""
+    """A row of `table`: strict types, no unknown keys, immutable. Raises pydantic's ValidationError."""
 
     model_config = ConfigDict(
         extra="forbid",
         strict=True,
         frozen=True,
         use_attribute_docstrings=True,
-        ser_json_inf_nan="constants",  # a NaN stays one on disk: readers call it an error, null would hide it
+        ser_json_inf_nan="constants",  # NaN is written as NaN: readers report it as an error, null would hide it
     )
     table: ClassVar[str]
 
 
 class SampleRow(Row):
-    """One case and what became of it."""
+    """One case: the requested clip, and the clip or the reason why there is none."""
 
     table = "samples"
     id: str
-    """`prompt_id/WxHxT/seed`, or `prompt_id/native/seed` of a clip that a folder brings."""
+    """`prompt_id/WxHxT/seed`, or `prompt_id/native/seed` of a clip from a folder."""
     prompt_id: str
-    """The cluster of every test."""
+    """Cluster of the case in every test."""
     prompt: str = ""
-    """What was asked for."""
+    """Text of the prompt."""
     tags: tuple[str, ...] = ()
-    """Of the prompt."""
+    """Tags of the prompt."""
     width: int | None = None
-    """px; None of a file that could not be read."""
+    """px; None for a file that cannot be read."""
     height: int | None = None
     """px."""
     frames: int | None = None
@@ -52,60 +52,60 @@ class SampleRow(Row):
     fps: float | None = None
     """Frames per second."""
     seed: int = 0
-    """Of the suite, before it is mixed with the prompt's id."""
+    """Seed in the suite, before it is mixed with the prompt's id."""
     status: Literal["ok", "error"] = "ok"
-    """Whether there is a clip."""
+    """`ok` if there is a clip."""
     error: str = ""
-    """Why there is none."""
+    """Reason why there is no clip."""
     clip: str = ""
-    """Its file: relative to the run folder, or absolute where a folder brings it."""
+    """File of the clip: relative to the run folder, or absolute if it comes from a folder."""
     sha256: str | None = None
-    """Of the frames."""
+    """Hash of the frames."""
     seconds: dict[str, float] = Field(default_factory=dict)
-    """Stage to seconds."""
+    """Wall time by stage."""
     peak_bytes: int = 0
-    """Most memory that the process had held by then."""
+    """Peak memory of the process up to this case."""
 
     @property
     def shape(self) -> str:
-        """`WxHxT`, or '' where it is not known."""
+        """`WxHxT`, or '' if a side or the length is not known."""
         sizes = (self.width, self.height, self.frames)
         return "" if None in sizes else "x".join(map(str, sizes))
 
     @property
     def bucket(self) -> Bucket | None:
-        """Shape and rate; None where they are not known."""
+        """Shape and rate; None if one of them is not known."""
         if not (self.width and self.height and self.frames and self.fps):
             return None
         return Bucket(self.width, self.height, self.frames, self.fps)
 
 
 class ScoreRow(Row):
-    """One output of a per-clip metric on one case, or why a set metric has no vector of it."""
+    """One output of a per-clip metric on one case, or the reason why a set metric has no vector of the case."""
 
     table = "scores"
     id: str
-    """Of the case."""
+    """Id of the case."""
     metric: str
-    """The metric's output."""
+    """Name of the metric's output."""
     value: float | None
-    """None where there is none."""
+    """None unless the status is `ok`."""
     status: Status = "ok"
-    """`undefined`: the protocol does not cover the clip; `error`: something failed."""
+    """`undefined`: the protocol does not cover the clip; `error`: generation or scoring failed."""
     reason: str = ""
-    """Why there is no value."""
+    """Reason why there is no value."""
     detail: dict[str, Any] = Field(default_factory=dict)
-    """For people: broken frames, fits, counts."""
+    """Diagnostics for readers: broken frames, fits, counts."""
     signature: str = ""
-    """The protocol under which the value was made."""
+    """Protocol of the value."""
 
 
 class OracleRow(ScoreRow):
-    """The same for a generator that cannot do better; one without `id` says why the oracle could not be opened."""
+    """A score of an oracle, a generator with the best possible answer; without `id`, why it could not be opened."""
 
     table = "oracles"
     oracle: str
-    """The generator's spec."""
+    """Spec of the generator."""
 
 
 class MetricRow(Row):
@@ -113,49 +113,49 @@ class MetricRow(Row):
 
     table = "metrics"
     metric: str
-    """The output: `clip_score`, `physics_laws.support`, `latency.denoise`."""
+    """Name of the output: `clip_score`, `physics_laws.support`, `latency.denoise`."""
     slice: str
     """`all`, a shape, or `oracle:GENERATOR`."""
     value: float | None
-    """None where there is none."""
+    """Mean or statistic in `unit`; None unless the status is `ok`."""
     status: Status = "ok"
-    """As of a score."""
+    """As in ScoreRow."""
     reason: str = ""
-    """Why there is no value, or what stands behind it."""
+    """Why there is no value, or notes on the value."""
     n_expected: int = 0
-    """Cases (of speed: repeats) of the slice."""
+    """Number of cases (of speed: repeats) of the slice."""
     n_scored: int = 0
-    """Those with a value."""
+    """Number of them with a value."""
     low: float | None = None
     """Lower end of the interval."""
     high: float | None = None
-    """Upper end."""
+    """Upper end of the interval."""
     method: str = ""
-    """Of the interval."""
+    """Method of the interval."""
     unit: str = ""
-    """Of value, low and high."""
+    """Unit of value, low and high."""
     higher_is_better: bool | None = None
-    """None: a number with no better end."""
+    """None: neither direction is better."""
     signature: str = ""
-    """The protocol; numbers of unlike signatures are not compared."""
+    """Protocol; numbers of different signatures are not compared."""
     declared: str = ""
-    """Key of the suite's [metrics] that this row comes from; '' of speed."""
+    """Key of the suite's [metrics] that this row comes from; '' for speed."""
     family: str = ""
-    """Of the metric: distribution, text, temporal, physics, speed, or one of a metric's own."""
+    """Family of the metric: distribution, text, temporal, physics, speed, or a user's own."""
     buckets: dict[str, int] = Field(default_factory=dict)
-    """Scored clips by bucket."""
+    """Number of scored clips by bucket."""
     sensitive_to: tuple[Axis, ...] = ()
-    """What its scores must not be pooled over silently."""
+    """Axes over which the scores must not be pooled without a note."""
     pooled: tuple[Axis, ...] = ()
-    """What of that they are pooled over."""
+    """Those of them over which the scores are pooled."""
     statistic: SetStatistic | None = None
-    """Of a set metric: the number that its vectors give."""
+    """Of a set metric: the statistic of its vectors."""
     p: float | None = None
     """Permutation p that generated and reference clips have one source."""
     null: float | None = None
-    """The reference set against itself."""
+    """The statistic between random halves of the reference set."""
     null_n: int = 0
-    """Clips in each half of that."""
+    """Number of clips in each half."""
 
 
 class TimingRow(Row):
@@ -169,46 +169,46 @@ class TimingRow(Row):
     batch: int = 1
     """Clips per call."""
     frames: int | None = None
-    """Frames of all clips of a call."""
+    """Number of frames of all clips of a call."""
     stage: str
     """first, whole, a stage of the generator, or failed."""
     repeat: int
-    """From 0."""
+    """Number of the repeat, from 0."""
     round: int = 0
-    """Of the interleaved rounds."""
+    """Number of the interleaved round."""
     seconds: float | None
-    """Wall time; None of a failed point."""
+    """Wall time; None for a failed point."""
     bytes: int = 0
-    """Peak memory of the process in that call."""
+    """Peak memory of the process in the call."""
     tokens: int | None = None
-    """Of the clips of a call, where the generator counts them."""
+    """Number of tokens of all clips of a call, if the generator counts them."""
     flops: int | None = None
-    """Of the stage, where the generator counts them."""
+    """Operations of the stage, if the generator counts them."""
     reason: str = ""
-    """Why the point failed."""
+    """Reason why the point failed."""
 
 
 class AttributionRow(Row):
-    """What one clip does to a distance between sets."""
+    """The effect of one clip on a distance between sets."""
 
     table = "attribution"
     id: str
-    """Of the case."""
+    """Id of the case."""
     metric: str
-    """The distance."""
+    """Name of the distance."""
     value: float
-    """How much it falls when the clip leaves."""
+    """Decrease of the distance when the clip is left out, in its unit."""
     rank: int
-    """1 is the most costly clip."""
+    """1 is the clip with the largest decrease."""
     signature: str
-    """Of the distance."""
+    """Signature of the distance."""
 
 
 M = TypeVar("M", bound=BaseModel)
 
 
 def parsed(model: type[M], data: Mapping[str, Any]) -> M:
-    """A record from plain JSON data, as strictly as from a line of a file. Raises pydantic's ValidationError."""
+    """A record from plain JSON data, as strict as from a line of a file. Raises pydantic's ValidationError."""
     return model.model_validate_json(json.dumps(data))
 
 

@@ -1,4 +1,4 @@
-"""Which slices a set of cases falls into: all, every bucket, every length, every tag. The one place that says so."""
+"""The slices of a set of cases: all, every shape, every length, every tag. All rooms use this definition."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KINDS: tuple[Kind, ...] = ("all", "shape", "length", "tag")
 
 @dataclass(frozen=True)
 class Slice:
-    """Cases that a number is about."""
+    """The ids of the cases of one kind and label."""
 
     kind: Kind
     label: str
@@ -22,9 +22,13 @@ class Slice:
 
 
 def slices_of(samples: Iterable[SampleRow], kinds: Sequence[Kind] = KINDS) -> list[Slice]:
-    """`all`, then what splits the cases: shapes (`32x32x17`, with the rate where rates differ), lengths (`17 frames`), tags.
+    """`all`, then the slices that divide the cases: shapes (`32x32x17`, `@FPS` if rates differ), lengths (`17 frames`), tags.
 
-    A kind under which all cases are alike has no slices of its own.
+    A kind that does not divide the cases has no slices.
+
+    >>> rows = [SampleRow(id=f"p/{t}", prompt_id="p", width=40, height=24, frames=t, fps=8.0) for t in (9, 17)]
+    >>> [part.label for part in slices_of(rows)]
+    ['all', '40x24x9', '40x24x17', '9 frames', '17 frames']
     """
     rows = list(samples)
     rates = {r.fps for r in rows if r.bucket is not None}
@@ -41,7 +45,11 @@ def slices_of(samples: Iterable[SampleRow], kinds: Sequence[Kind] = KINDS) -> li
 
 
 def shape_label(row: SampleRow, *, with_rate: bool) -> str:
-    """`WxHxT`, `WxHxT@FPS`, or `native` of a clip whose size is not known."""
+    """`WxHxT`, `WxHxT@FPS`, or `native` of a clip whose shape is not known.
+
+    >>> shape_label(SampleRow(id="p", prompt_id="p", width=40, height=24, frames=9, fps=8.0), with_rate=True)
+    '40x24x9@8'
+    """
     if row.bucket is None:
         return row.shape or "native"
     return str(row.bucket) if with_rate else row.shape

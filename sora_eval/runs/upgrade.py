@@ -1,6 +1,6 @@
-"""Older run folders and baselines, read once into today's words. What is written is always of today's schema.
+"""Upgrades of older run folders and baselines to the current schema, the only one that is written.
 
-Schema 1 said floor for oracle and for a gate's least change, and `steps` for a checkpoint's training steps.
+The words of schema 1 were floor for oracle and for `min_change`, and `steps` for `training_steps`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,16 @@ _NEIGHBOURS = re.compile(r"\|(precision|recall)-knn:(\d+)")
 
 
 def renamed(data: Mapping[str, Any], **names: str) -> Json:
-    """The table with old keys under their new names."""
+    """The data with keys renamed by `names`, old to new.
+
+    >>> renamed({"floor": 1, "p": 0.5}, floor="oracle")
+    {'oracle': 1, 'p': 0.5}
+    """
     return {names.get(key, key): value for key, value in data.items()}
 
 
 def upgraded_head(data: Json) -> Json:
-    """run.json of schema 1; `null` where a fact was not known becomes an empty one."""
+    """run.json of schema 1 in the current schema; a `git` of null becomes an empty record."""
     head = {**data, "schema_version": SCHEMA_VERSION, "generator": renamed(data["generator"], steps="training_steps")}
     if head.get("git") is None:
         head["git"] = {}
@@ -33,7 +37,7 @@ def upgraded_head(data: Json) -> Json:
 
 
 def upgraded_row(table: str, row: Json) -> Json:
-    """A row of schema 1."""
+    """A row of schema 1 in the current schema; rows of other tables are unchanged."""
     if table == "oracles":
         row = renamed(row, floor="oracle")
         return {"metric": "", "value": None, **row}
@@ -52,11 +56,15 @@ def upgraded_row(table: str, row: Json) -> Json:
 
 
 def statistic_of(signature: str) -> Json | None:
-    """What a signature of schema 1 said of the statistic of its set metric."""
-    if found := _FRECHET.search(signature):
-        return {"kind": "frechet", "ddof": int(found[1]), "ridge": float(found[2] or 0)}
+    """The statistic of a set metric that a signature of schema 1 names, as JSON data; None for other metrics.
+
+    >>> statistic_of("fvd|i3d|frechet|ddof:1")
+    {'kind': 'frechet', 'ddof': 1, 'ridge': 0.0}
+    """
+    if match := _FRECHET.search(signature):
+        return {"kind": "frechet", "ddof": int(match[1]), "ridge": float(match[2] or 0)}
     if "|mmd-cubic-unbiased" in signature:
         return {"kind": "mmd-cubic"}
-    if found := _NEIGHBOURS.search(signature):
-        return {"kind": found[1], "neighbours": int(found[2])}
+    if match := _NEIGHBOURS.search(signature):
+        return {"kind": match[1], "neighbours": int(match[2])}
     return None

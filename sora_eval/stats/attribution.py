@@ -1,7 +1,7 @@
-"""What one clip does to a set distance: the values of the distance without it, all from one Gram matrix. Pure numpy.
+"""The effect of one clip on a set distance: the distances without it, all from one Gram matrix. Pure numpy.
 
-Leaving one vector out takes a rank-one term from a covariance. The trace of the matrix root then has a closed integral,
-so that n leave-one-out values cost one singular value decomposition and two products instead of n decompositions.
+Leaving one vector out subtracts a rank-one term from a covariance. The trace of the matrix root then has a closed integral,
+so n leave-one-out values cost one singular value decomposition and two products instead of n decompositions.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ STEP, REACH = 0.5, 46.0
 
 
 def attribution(chosen: SetStatistic, generated: npt.ArrayLike, real: npt.ArrayLike) -> Array:
-    """How much a distance falls when a generated clip leaves: (n,), in the distance's unit.
+    """Decrease of a distance when each generated clip is left out: (n,), in the unit of the distance.
 
-    A large positive value marks a clip that makes the set worse. A set of n - 1 clips has a larger bias of the Fréchet
-    distance, so its values are below 0 on average: compare them with each other. At least 3 generated vectors.
+    `generated` is (n, D) with n >= 3, `real` (m, D); fewer raise ValueError. A large positive value marks a clip that makes
+    the set worse. A set of n - 1 clips has a larger bias of the Fréchet distance, so its values are below 0 on average:
+    compare them with each other.
     """
     a, b = np.asarray(generated, np.float64), np.asarray(real, np.float64)
     if len(a) < 3:
@@ -39,7 +40,10 @@ def attribution(chosen: SetStatistic, generated: npt.ArrayLike, real: npt.ArrayL
 
 
 def frechet_leave_one_out(k: Array, a: Index, b: Index, ddof: int = 1) -> Array:
-    """Fréchet distances of `a` without each of its rows to `b`, (n,); `frechet_from_gram` gives the same, one by one."""
+    """Fréchet distances of `a` (n,) without each of its rows to `b` (m,), both row numbers of the Gram matrix `k`: (n,).
+
+    `frechet_from_gram` gives the same values one by one.
+    """
     n, m = len(a), len(b)
     kaa, kbb, kab = k[np.ix_(a, a)], k[np.ix_(b, b)], k[np.ix_(a, b)]
     squares = np.diag(kaa) - 2 * kaa.mean(1) + kaa.mean()  # |a_i - mean|^2
@@ -62,17 +66,17 @@ def _nuclear_norms_without_a_row(centred: Array) -> Array:
     n = len(centred)
     rho = n / (n - 1)
     left, values, _ = np.linalg.svd(centred, full_matrices=False)
-    kept = values > values[0] * 1e-12 if len(values) and values[0] > 0 else np.zeros(len(values), bool)
-    if not kept.any():
+    nonzero = values > values[0] * 1e-12 if len(values) and values[0] > 0 else np.zeros(len(values), bool)
+    if not nonzero.any():
         return np.zeros(n)
     scale = values[0]
-    squares = np.square(values[kept] / scale)
-    weights = np.square(left[:, kept])  # (n, r); c_i^2 in the right singular basis is squares * weights
+    squares = np.square(values[nonzero] / scale)
+    weights = np.square(left[:, nonzero])  # (n, r); c_i^2 in the right singular basis is squares * weights
     t = np.exp(np.arange(np.log(squares[-1]) - REACH, REACH, STEP))  # (Q,)
     resolvent = 1.0 / (squares[:, None] + t)  # (r, Q)
     q2 = weights @ (squares[:, None] * np.square(resolvent))
-    # 1 - rho q1, without the cancellation of its two terms for small t. Where a clip alone spans a direction its first term is
-    # 0 up to rounding, whose square root would be seen.
+    # 1 - rho q1, without the cancellation of its two terms for small t. Where one clip alone spans a direction, its first term
+    # is 0 up to rounding, and the square root of that rounding would be visible.
     alone = 1.0 - rho * weights.sum(1, keepdims=True)
     alone[alone < 4 * n * np.finfo(np.float64).eps] = 0.0
     rest = alone + rho * t * (weights @ resolvent)
@@ -81,7 +85,10 @@ def _nuclear_norms_without_a_row(centred: Array) -> Array:
 
 
 def mmd_leave_one_out(k: Array, a: Index, b: Index, width: int) -> Array:
-    """Unbiased kernel distances of `a` without each of its rows to `b`, (n,)."""
+    """Unbiased kernel distances of `a` (n,) without each of its rows to `b` (m,), both row numbers of `k`: (n,).
+
+    `k` holds inner products of uncentred vectors of `width` dimensions.
+    """
     n, m = len(a), len(b)
     kernel = (k / width + 1.0) ** 3
     kaa, kbb, kab = kernel[np.ix_(a, a)], kernel[np.ix_(b, b)], kernel[np.ix_(a, b)]

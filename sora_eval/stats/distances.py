@@ -1,7 +1,7 @@
 """Distances between sets of feature vectors, from their joint Gram matrix. Pure numpy, float64.
 
-Once the Gram matrix of all vectors is known, the distance of any two subsets costs nothing that depends on the
-feature width: permutations, leave-one-out values and split halves are cheap.
+Given the Gram matrix of all vectors, the cost of the distance of two subsets does not depend on the feature width:
+permutations, leave-one-out values and split halves are cheap.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ Index = npt.NDArray[np.intp]
 
 
 def gram(*sets: npt.ArrayLike) -> tuple[Array, list[Index]]:
-    """Joint Gram matrix of sets of vectors (n_i, D), and the rows that belong to each."""
+    """Joint Gram matrix (N, N) of sets of vectors (n_i, D), N = sum of n_i, and the row numbers (n_i,) of each set.
+
+    Raises ValueError for sets of unequal width, arrays that are not (n, D), and NaN or infinite values.
+
+    >>> k, (a, b) = gram([[1, 0], [0, 2]], [[3, 0]])
+    >>> k.tolist(), a.tolist(), b.tolist()
+    ([[1.0, 0.0, 3.0], [0.0, 4.0, 0.0], [3.0, 0.0, 9.0]], [0, 1], [2])
+    """
     arrays = [_vectors(s) for s in sets]
     if len({a.shape[1] for a in arrays}) > 1:
         raise ValueError(f"sets differ in width: {', '.join(str(a.shape) for a in arrays)}")
@@ -42,16 +49,17 @@ def frechet_from_gram(k: Array, a: Index, b: Index, ddof: int = 1) -> float:
     """Fréchet distance of two Gaussians fitted to rows `a` and `b`: |mu_a - mu_b|^2 + tr(Sa + Sb - 2 sqrt(Sa Sb)).
 
     With centred matrices scaled by 1/sqrt(n - ddof), tr sqrt(Sa Sb) is the nuclear norm of A B^T, whose singular values
-    a Gram block gives: no matrix square root and nothing added to a covariance. At least two vectors a set.
+    a Gram block gives: no matrix square root, and nothing is added to a covariance. Squared units of the vectors, >= 0.
+    Raises ValueError for fewer than two rows per set.
     """
     return float(frechet_many_from_gram(k, a[None], b, ddof)[0])
 
 
 def frechet_many_from_gram(k: Array, sets: Index, b: Index, ddof: int = 1) -> Array:
-    """`frechet_from_gram` of each row of `sets` (p, n) with `b`: what they share is computed once, so permutations are fast."""
+    """`frechet_from_gram` of each row of `sets` (p, n) with `b` (m,): (p,). Shared terms are computed once."""
     n, m = sets.shape[1], len(b)
     if min(n, m) < 2:
-        raise ValueError(f"a Fréchet distance needs at least 2 vectors a set, found {n} and {m}")
+        raise ValueError(f"a Fréchet distance needs at least 2 vectors per set, found {n} and {m}")
     counts = np.zeros((len(sets), len(k)))
     np.add.at(counts, (np.arange(len(sets))[:, None], sets), 1.0)
     sums = counts @ k
@@ -68,15 +76,20 @@ def frechet_many_from_gram(k: Array, sets: Index, b: Index, ddof: int = 1) -> Ar
 def frechet_distance(a: npt.ArrayLike, b: npt.ArrayLike, ddof: int = 1, ridge: float = 0.0) -> float:
     """Fréchet distance (Dowson & Landau 1982; Heusel et al. 2017) of vectors (n, D) and (m, D); squared units, >= 0.
 
-    `ridge` is added to the diagonals of both covariances, as one protocol has it; the others add nothing.
+    `ridge` is added to the diagonals of both covariances: one protocol does so, the others add nothing. Raises ValueError for
+    unequal widths, fewer than two vectors per set, and NaN or infinite values.
+
+    Of two Gaussians on a line: (difference of means)^2 + (difference of standard deviations)^2.
+
+    >>> frechet_distance([[-1.0], [1.0]], [[3.0], [9.0]], ddof=0)  # means 0 and 6, standard deviations 1 and 3
+    40.0
     """
     first, second = _vectors(a), _vectors(b)
     if not ridge and min(len(first), len(second)) <= first.shape[1]:
-        centre = np.concatenate([first, second]).mean(0)  # the distance does not see it, and rounding is smaller
+        centre = np.concatenate([first, second]).mean(0)  # it cancels in the distance, and rounding is smaller
         k, (rows_a, rows_b) = gram(first - centre, second - centre)
         return frechet_from_gram(k, rows_a, rows_b, ddof)
-    # More vectors than dimensions: the symmetric eigenvalue form is smaller. Rounding below 0 is clipped, never
-    # added to.
+    # More vectors than dimensions: the symmetric eigenvalue form is smaller. Negative rounding is clipped; no epsilon is added.
     diagonal = ridge * np.eye(first.shape[1])
     sa, sb = (np.atleast_2d(np.cov(x, rowvar=False, ddof=ddof)) + diagonal for x in (first, second))
     values, vectors = np.linalg.eigh(sa)
@@ -89,7 +102,8 @@ def frechet_distance(a: npt.ArrayLike, b: npt.ArrayLike, ddof: int = 1, ridge: f
 def mmd_from_gram(k: Array, a: Index, b: Index, width: int) -> float:
     """Unbiased MMD^2 with the cubic kernel (x.y / width + 1)^3 (Binkowski et al. 2018); may be negative.
 
-    The cubic kernel sees a common shift, so `k` must hold inner products of the vectors as they are.
+    A common shift changes the cubic kernel, so `k` must hold inner products of uncentred vectors. Raises ValueError for fewer
+    than two rows per set.
     """
     return _mmd_of_kernel(_cubic(k, width), a, b)
 
@@ -100,7 +114,7 @@ def _cubic(k: Array, width: int) -> Array:
 
 def _mmd_of_kernel(kernel: Array, a: Index, b: Index) -> float:
     if min(len(a), len(b)) < 2:
-        raise ValueError(f"a kernel distance needs at least 2 vectors a set, found {len(a)} and {len(b)}")
+        raise ValueError(f"a kernel distance needs at least 2 vectors per set, found {len(a)} and {len(b)}")
     kaa, kbb, kab = kernel[np.ix_(a, a)], kernel[np.ix_(b, b)], kernel[np.ix_(a, b)]
     n, m = len(a), len(b)
     within_a = (kaa.sum() - np.trace(kaa)) / (n * (n - 1))
@@ -109,16 +123,20 @@ def _mmd_of_kernel(kernel: Array, a: Index, b: Index) -> float:
 
 
 def kernel_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
-    """Kernel video distance: unbiased MMD^2 of vectors (n, D) and (m, D). Unbiased: 0 on average for equal sources."""
+    """Kernel video distance: unbiased MMD^2 of vectors (n, D) and (m, D). Unbiased: 0 on average for equal sources.
+
+    >>> kernel_distance([[1.0], [1.0]], [[0.0], [0.0]])  # (1 + 1)^3 + (0 + 1)^3 - 2 (0 + 1)^3
+    7.0
+    """
     k, (rows_a, rows_b) = gram(a, b)
     return mmd_from_gram(k, rows_a, rows_b, np.shape(a)[1])
 
 
 @dataclass(frozen=True)
 class Statistic:
-    """A number of two sets of rows (generated, real) of one joined matrix; each set needs `least` rows.
+    """A number of two sets of rows (generated, real) of one joint matrix; each set needs `least` rows.
 
-    `together` is a faster way to the numbers of many sets of one size.
+    `function` maps row numbers (n,) and (m,) to the number; `together` maps (p, n) and (m,) to (p,), faster than one by one.
     """
 
     function: Callable[[Index, Index], float]
@@ -136,7 +154,7 @@ class Statistic:
 def set_statistic(chosen: SetStatistic, *sets: npt.ArrayLike) -> tuple[Statistic, list[Index]]:
     """The chosen statistic as a function of rows of the joined sets (n_i, D), and the rows of each set.
 
-    What all subsets share is computed once, so permutations and jackknives are cheap.
+    Terms that all subsets share are computed once, so permutations and jackknives are cheap. Raises ValueError as `gram` does.
     """
     k, rows = gram(*sets)
     if chosen.kind == "mmd-cubic":
@@ -148,29 +166,36 @@ def set_statistic(chosen: SetStatistic, *sets: npt.ArrayLike) -> tuple[Statistic
             return Statistic(
                 lambda a, b: frechet_from_gram(k, a, b, ddof), together=lambda s, b: frechet_many_from_gram(k, s, b, ddof)
             ), rows
-        # A ridge needs covariances; outside the space that the vectors span it cancels, so a basis of that is enough.
+        # A ridge needs covariances. Outside the span of the vectors it cancels, so coordinates within that span are enough.
         joined = np.concatenate([_vectors(s) for s in sets])
         inside = joined @ np.linalg.svd(joined - joined.mean(0), full_matrices=False)[2].T
         return Statistic(lambda a, b: frechet_distance(inside[a], inside[b], ddof, ridge)), rows
     neighbours, recall = chosen.neighbours, chosen.kind == "recall"
     joined = np.concatenate([_vectors(s) for s in sets])
-    apart = cdist(joined, joined)
-    return Statistic(lambda a, b: _covered(apart, *((b, a) if recall else (a, b)), neighbours), neighbours + 1), rows
+    distances = cdist(joined, joined)
+    return Statistic(lambda a, b: _covered(distances, *((b, a) if recall else (a, b)), neighbours), neighbours + 1), rows
 
 
 def precision_recall(generated: npt.ArrayLike, real: npt.ArrayLike, k: int = 3) -> tuple[float, float]:
     """Improved precision and recall (Kynkäänniemi et al. 2019) of vectors (n, D) and (m, D), each in [0, 1].
 
     Precision is the share of generated vectors inside a ball around a real one whose radius is the distance to its
-    k-th neighbour in its own set; recall is the same with the sets exchanged.
+    k-th neighbour in its own set; recall is the same with the sets exchanged. Raises ValueError for k vectors or fewer in
+    either set.
+
+    >>> precision_recall([[0.0], [1.0], [9.0]], [[0.0], [1.0], [2.0]], k=1)  # 9 is outside; the ball around 1 holds all
+    (0.6666666666666666, 1.0)
     """
     precision, (a, b) = set_statistic(SetStatistic(kind="precision", neighbours=k), generated, real)
     return precision(a, b), precision(b, a)
 
 
-def _covered(apart: Array, a: Index, b: Index, k: int) -> float:
-    """Share of rows `a` that lie in a ball around one of `b` with the radius of its k-th neighbour among `b`."""
+def _covered(distances: Array, a: Index, b: Index, k: int) -> float:
+    """Share of rows `a` that lie in a ball around one of `b` with the radius of its k-th neighbour among `b`.
+
+    `distances` (N, N) are those of all rows.
+    """
     if min(len(a), len(b)) <= k:
-        raise ValueError(f"precision and recall need more than k = {k} vectors a set, found {len(a)} and {len(b)}")
-    radius = np.sort(apart[np.ix_(b, b)], 1)[:, k]  # column 0 is the vector itself
-    return float((apart[np.ix_(a, b)] <= radius).any(1).mean())
+        raise ValueError(f"precision and recall need more than k = {k} vectors per set, found {len(a)} and {len(b)}")
+    radius = np.sort(distances[np.ix_(b, b)], 1)[:, k]  # column 0 is the vector itself
+    return float((distances[np.ix_(a, b)] <= radius).any(1).mean())

@@ -1,4 +1,4 @@
-"""The limit of a Fréchet distance for many clips, where its bias lets it be known."""
+"""The limit of a Fréchet distance for infinitely many clips, where its bias is a known function of n."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy.typing as npt
 from sora_eval.stats.distances import Array, frechet_distance
 from sora_eval.util.errors import RefusedError
 
-# Below 3 D the value is no straight line in 1/n: at n = 2 D the intercept misses by 0.7 of the true distance, at 3 D by
-# less than its own scatter (tests/sora_eval/stats/test_extrapolation.py). The smallest part of the fit, half of all, stays
+# Below 3 D the value is not linear in 1/n: at n = 2 D the error of the intercept is 0.7 of the true distance, at 3 D less
+# than its own scatter (tests/sora_eval/stats/test_extrapolation.py). The smallest part of the fit, half of all vectors, stays
 # above 2.5 D.
 LEAST_PER_DIMENSION = 5
 PARTS, SHUFFLES = 8, 4
@@ -18,9 +18,9 @@ PARTS, SHUFFLES = 8, 4
 def extrapolated_frechet(generated: npt.ArrayLike, real: npt.ArrayLike, ddof: int = 1, seed: int = 0) -> float:
     """Fréchet distance for n -> infinity (Chong & Forsyth 2020): the intercept of a line in 1/n.
 
-    Vectors (n, D) and (m, D). Both sets are cut to random parts of equal size, from half of the smaller set to all of
-    it, so that the bias of either is in the line. Unlike a distance it may be below 0 when the true one is near 0. Raises
-    RefusedError where the line does not hold: fewer than 5 D vectors in either set.
+    Vectors (n, D) and (m, D); squared units. The fit uses random parts of equal size of both sets, from half of the smaller
+    set to all of it, so that the line holds the bias of both. Unlike a distance it may be below 0 when the true one is
+    near 0. Raises RefusedError where the line does not hold: fewer than 5 D vectors in either set.
     """
     a, b = _ordered(generated), _ordered(real)
     n, width = min(len(a), len(b)), a.shape[1]
@@ -37,6 +37,6 @@ def extrapolated_frechet(generated: npt.ArrayLike, real: npt.ArrayLike, ddof: in
 
 
 def _ordered(values: npt.ArrayLike) -> Array:
-    """Vectors in an order of their own, so that the random parts do not depend on the order of clips."""
+    """Vectors (n, D) in lexicographic order, so that the random parts do not depend on the order of clips."""
     array = np.asarray(values, np.float64)
     return array[np.lexsort(array.T[::-1])]

@@ -1,4 +1,4 @@
-"""Which number the vectors of two sets give. A record: a signature renders it, and nothing parses it back."""
+"""Which statistic of two sets of vectors a metric reports. A record: a signature shows it, and nothing parses that back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class SetStatistic(BaseModel):
-    """`frechet` has `ddof` and `ridge` (added to both covariances), the neighbour kinds have `neighbours`.
+    """`frechet` reads `ddof` and `ridge` (added to the diagonals of both covariances), precision and recall `neighbours`.
 
     >>> str(SetStatistic(kind="frechet", ddof=0))
     'frechet|ddof:0'
@@ -34,5 +34,5 @@ class SetStatistic(BaseModel):
 
     @property
     def is_unbiased(self) -> bool:
-        """Its mean does not depend on the number of vectors, so that leaving some out tells its error."""
+        """Its mean does not depend on the number of vectors, so that leave-one-out values estimate its error."""
         return self.kind == "mmd-cubic"

@@ -1,1 +1,1 @@
-"""What every room may use: errors, the environment, progress, pinned weights."""
+"""Helpers that every room may use: errors, the environment, progress, pinned weights."""

@@ -1,7 +1,7 @@
-"""A package that is a function too: `sora_eval.compare(base, new)` beside `sora_eval.compare.difference`.
+"""A package that is also a function: `sora_eval.compare(base, new)` beside `sora_eval.compare.difference`.
 
-Python binds an imported sub-package to its name in the parent, over whatever the parent offers under that name: a function
-`sora_eval.compare` would be there or not by the order of imports. One object that is both is there always.
+Python binds an imported sub-package to its name in the parent and replaces a function of that name, so whether
+`sora_eval.compare` were the function would depend on the order of imports. One object that is both avoids that.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def make_callable(package: str, target: str) -> None:
-    """Let a package that is being imported be called as the function `target` (`module:function`), loaded at the first call."""
+    """Make a package callable as the function `target` (`module:function`), which is imported at the first call."""
     module, _, function = target.partition(":")
 
     class CallablePackage(ModuleType):

@@ -1,4 +1,4 @@
-"""Where a run was made: repository, machine, versions."""
+"""Repository, machine and versions of a run; memory of this process."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def git_state() -> dict[str, Any]:
 
     def git(*arguments: str) -> str | None:
         try:
-            done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=False)
+            result = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=False)
         except (OSError, subprocess.TimeoutExpired):
             return None
-        return done.stdout.strip() if done.returncode == 0 else None
+        return result.stdout.strip() if result.returncode == 0 else None
 
     commit = git("rev-parse", "HEAD")
     return {"commit": commit, "dirty": bool(git("status", "--porcelain")) if commit else None}
 
 
 def hardware() -> dict[str, Any]:
-    """What ran it."""
+    """Processor, number of cores, memory in bytes and system of this machine."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -40,29 +40,29 @@ def hardware() -> dict[str, Any]:
 
 
 def software() -> dict[str, str]:
-    """Versions that numbers depend on."""
+    """Versions of sora_eval, Python and the packages that numbers depend on."""
     packages = ("torch", "torchmetrics", "open_clip_torch", "numpy", "scipy", "opencv-python-headless", "av")
     return {"sora_eval": __version__, "python": platform.python_version(), **{p: version(p) for p in packages}}
 
 
-def is_strict(asked: bool | None) -> bool:
-    """Whether what cannot be decided fails: what was asked for, or else whether this is a CI job."""
-    return os.environ.get("CI", "").lower() not in ("", "0", "false") if asked is None else asked
+def is_strict(choice: bool | None) -> bool:
+    """Whether an undecided gate fails: the user's choice, or if None, whether `$CI` is set to anything but 0 or false."""
+    return os.environ.get("CI", "").lower() not in ("", "0", "false") if choice is None else choice
 
 
 def reset_peak() -> None:
-    """Let `peak_bytes` count from now on, where the system can do that (Linux); elsewhere nothing happens."""
+    """Restart the count of `peak_bytes` on Linux; no effect on other systems."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has held so far, or since `reset_peak`."""
+    """Peak memory of this process in bytes, since its start or since `reset_peak`."""
     status = Path("/proc/self/status")
     if status.exists():
-        found = next((line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM")), None)
-        if found is not None:
-            return int(found) * 1024
+        kibibytes = next((line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM")), None)
+        if kibibytes is not None:
+            return int(kibibytes) * 1024
     if sys.platform == "win32":
         return int(psutil.Process().memory_info().peak_wset)
     import resource

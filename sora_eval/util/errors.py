@@ -1,4 +1,4 @@
-"""Errors that a user can mend. The command line prints the message, without a traceback, and exits with 2."""
+"""Errors that a user can fix. The command line prints the message, without a traceback, and exits with 2."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -7,23 +7,31 @@ MOST_CHARACTERS = 200  # of an error of another library, inside a message
 
 
 def near(word: str, known: Sequence[str]) -> str:
-    """The end of a message about an unknown word: the known one that comes nearest, or all of them."""
+    """The end of a message about an unknown word: the closest known one, or else all of them.
+
+    >>> near("lenght", ["shape", "length"]), near("colour", ["shape", "length"])
+    ("; did you mean 'length'?", '; known: shape, length')
+    """
     close = get_close_matches(word, known, 1, 0.5)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known) or 'none'}"
 
 
 def line_of(error: BaseException, which: int = 0) -> str:
-    """A line of an error's message, the first (0) or the last (-1), for a message of one's own; its type where it has none."""
+    """A non-empty line of an error's message, the first (0) or the last (-1), cut to MOST_CHARACTERS; its type without one.
+
+    >>> line_of(ValueError("bad input\\nat line 3")), line_of(ValueError())
+    ('bad input', 'ValueError')
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[which] if lines else type(error).__name__)[:MOST_CHARACTERS]
 
 
 class SoraEvalError(Exception):
-    """Says what was found, what was expected and how to mend it."""
+    """The base class; a message says what was found, what was expected and how to fix it."""
 
 
 class RegistryError(SoraEvalError):
-    """The name of a metric, generator or format that is unknown, stands for two things, or cannot be loaded."""
+    """A name of a metric, generator or format that is unknown, ambiguous, or cannot be loaded."""
 
 
 class SuiteError(SoraEvalError):
@@ -31,15 +39,15 @@ class SuiteError(SoraEvalError):
 
 
 class GeneratorError(SoraEvalError):
-    """A generator that is unknown, cannot be opened, or broke its protocol."""
+    """A generator that is unknown, cannot be opened, or violates its protocol."""
 
 
 class ClipError(SoraEvalError):
-    """A clip file that cannot be read, or frames that are no clip."""
+    """A clip file that cannot be read, or frames of another shape or type."""
 
 
 class WeightsError(SoraEvalError):
-    """Network weights that are missing, damaged or not the pinned ones."""
+    """Network weights that are missing, damaged or not the pinned version."""
 
 
 class RunError(SoraEvalError):
@@ -47,7 +55,7 @@ class RunError(SoraEvalError):
 
 
 class SelfcheckError(SoraEvalError):
-    """A selfcheck that cannot be made from these clips, metrics or corruptions."""
+    """A selfcheck that cannot run on these clips, metrics or corruptions."""
 
 
 class BaselineError(SoraEvalError):
@@ -55,11 +63,11 @@ class BaselineError(SoraEvalError):
 
 
 class RefusedError(SoraEvalError):
-    """A number that was asked for and would mislead; the message says why, and what to use instead."""
+    """A requested number that would mislead; the message says why, and what to use instead."""
 
 
 class MetricError(SoraEvalError):
-    """A metric of the user's that broke on a clip; the message is the reason of its rows."""
+    """A user's metric that failed on a clip; the message is the reason of its rows."""
 
 
 class Undefined(Exception):
@@ -67,6 +75,10 @@ class Undefined(Exception):
 
 
 def reason_of(error: BaseException) -> str:
-    """An error as the reason of a row, on one line."""
+    """An error as the reason of a row, on one line; with its type if it is not an error of this project.
+
+    >>> reason_of(ClipError("no frames")), reason_of(ValueError("no\\nframes"))
+    ('no frames', 'ValueError: no frames')
+    """
     message = " ".join(str(error).split())
     return message if isinstance(error, SoraEvalError) else f"{type(error).__name__}: {message}"

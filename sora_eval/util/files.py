@@ -1,4 +1,4 @@
-"""Files that are whole or not there: atomic writes, and tables of JSON lines that a kill leaves readable."""
+"""Atomic writes, and tables of JSON lines that stay readable after a kill."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Write UTF-8 text beside its place, then rename it there. Raises OSError."""
+    """Write UTF-8 text to a file beside `path`, then rename it to `path`. Raises OSError."""
     partial = path.with_name(path.name + ".part")
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)
 
 
 def append_lines(path: Path, lines: str) -> None:
-    """Add whole lines in one write, flushed to the disk. Raises OSError."""
+    """Append whole lines in one write, flushed to the disk; the file is created if needed. Raises OSError."""
     with path.open("a", encoding="utf-8") as file:
         file.write(lines)
         file.flush()
@@ -22,12 +22,21 @@ def append_lines(path: Path, lines: str) -> None:
 
 
 def whole_lines(path: Path) -> list[str]:
-    """The lines of a table; a last one without its end was torn by a kill and does not count. Empty without the file."""
+    """The lines of a table that end in a newline: a kill can tear the last one. Empty without the file."""
     return path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
 
 
 def cut_torn_line(path: Path) -> None:
-    """Cut off what a kill left unfinished."""
+    """Cut off a last line without a newline, which a kill left behind. Raises OSError.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     table = Path(folder) / "rows.jsonl"
+    ...     _ = table.write_bytes(b'{"id": 1}\\n{"id"')
+    ...     cut_torn_line(table)
+    ...     table.read_bytes()
+    b'{"id": 1}\\n'
+    """
     if not path.exists():
         return
     data = path.read_bytes()

@@ -1,4 +1,4 @@
-"""What every worker process does first."""
+"""Initialisation of worker processes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 
 
 def begin_worker() -> None:
-    """Initialise a worker process: Ctrl-C is left to the parent, and a parent that was killed leaves no worker behind."""
+    """Initialise a worker process: it ignores Ctrl-C, which the parent handles, and exits when the parent exits."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

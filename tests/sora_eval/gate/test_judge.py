@@ -125,7 +125,7 @@ def test_limit_floor_and_test_are_all_needed():
     assert row.detectable > 1
     assert row.prompts_needed > 12
     assert "see a change of" in row.reason
-    assert f"about {row.prompts_needed} prompts would settle this one" in row.reason
+    assert f"about {row.prompts_needed} prompts would settle it" in row.reason
 
 
 def test_an_interval_that_crosses_the_limit_does_not_pass():

@@ -80,7 +80,7 @@ def test_kernel_distance_equals_its_double_sum_and_is_unbiased(rng):
 @pytest.mark.parametrize(
     ("a", "b", "words"),
     [
-        (np.ones((1, 3)), np.ones((4, 3)), "at least 2 vectors a set, found 1 and 4"),
+        (np.ones((1, 3)), np.ones((4, 3)), "at least 2 vectors per set, found 1 and 4"),
         (np.full((3, 3), np.nan), np.ones((4, 3)), "NaN or infinite"),
         (np.ones((3, 2)), np.ones((4, 3)), "sets differ in width|could not be"),
         (np.ones(3), np.ones((4, 3)), r"shape \(n, D\)"),
