@@ -23,9 +23,11 @@ from sora_eval.runs.upgrade import upgraded_head, upgraded_row
 from sora_eval.util.errors import BaselineError
 from sora_eval.util.files import write_atomic
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+SEALED_SINCE = 3  # the file has its digest
 FOLDER = Path("baselines")
-LEFT_OUT = {"sequential", "error", "cases", "failed_cases", "failed_metrics"}  # of the head
+MOST_NUMBERS = 1 << 16  # of a vector
+LEFT_OUT = {"sequential", "error", "cases", "failed_cases", "failed_metrics", "files"}  # of the head
 CASE = ("id", "prompt_id", "width", "height", "frames", "fps", "seed", "tags", "sha256")
 
 
@@ -57,7 +59,7 @@ def promote(run: RunFolder, to: Path | None = None, *, profile: str | None = Non
             )
         if not force:
             raise BaselineError(f"{path} exists; look at the differences above, then promote with --force")
-    text = _dump(_content(data, profile))
+    text = _dump(sealed(_content(data, profile)))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, text)
@@ -134,17 +136,21 @@ def _pack(array: npt.NDArray[Any]) -> str:
 
 
 def _unpack(data: dict[str, Any]) -> npt.NDArray[Any]:
-    raw = zlib.decompress(base64.b64decode(data["zlib"], validate=True))
-    array = np.frombuffer(raw, np.dtype(data["dtype"])).reshape(data["shape"])
-    if len(array) != len(data["ids"]):
-        raise ValueError(f"{len(array)} vectors for {len(data['ids'])} cases")
-    return array
+    shape, kind = tuple(map(int, data["shape"])), np.dtype(data["dtype"])
+    if kind.kind != "f" or len(shape) != 2 or shape[0] != len(data["ids"]) or not 0 <= shape[1] <= MOST_NUMBERS:
+        raise ValueError(f"vectors of shape {shape} and type {kind} for {len(data['ids'])} cases")
+    # Bounded by what is declared: a few bytes of zlib can hold gigabytes.
+    size = math.prod(shape) * kind.itemsize
+    raw = zlib.decompressobj().decompress(base64.b64decode(data["zlib"], validate=True), size + 1)
+    if len(raw) != size:
+        raise ValueError(f"vectors of another length than {size} bytes")
+    return np.frombuffer(raw, kind).reshape(shape)
 
 
 def read(path: Path) -> RunData:
     """Read a baseline file; older schemas are upgraded. Raises BaselineError for newer, damaged, missing and foreign files."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except FileNotFoundError:
         raise BaselineError(f"{path} does not exist; make it with 'sora-eval baseline promote RUN --to {path}'") from None
     except (OSError, ValueError) as error:
@@ -155,6 +161,7 @@ def read(path: Path) -> RunData:
     if version > SCHEMA_VERSION:
         raise BaselineError(f"{path}: schema version {version}, but this sora_eval reads up to {SCHEMA_VERSION}; update it")
     try:
+        data = unsealed(data) if version >= SEALED_SINCE else data
         while version < SCHEMA_VERSION:
             data, version = UPGRADES[version](data), version + 1
         return _data(data, path)
@@ -172,7 +179,7 @@ def _from_schema_1(content: dict[str, Any]) -> dict[str, Any]:
 
 
 # By schema version: the function that upgrades the content of a whole file to the next one.
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_schema_1}
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_schema_1, 2: lambda content: content}
 
 
 def _data(content: dict[str, Any], path: Path) -> RunData:

@@ -6,7 +6,7 @@ A stage imports what it computes with when it is entered, so that what is wrong 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from sora_eval.records.case import Case
 from sora_eval.registry.metrics import check_options
 from sora_eval.runs.folder import RunFolder, new_head, now, stored_suite
 from sora_eval.runs.head import GeneratorId, RunHead, Sequential
-from sora_eval.runs.rows import OracleRow, ScoreRow, TimingRow
+from sora_eval.runs.rows import OracleRow, SampleRow, ScoreRow, TimingRow
 from sora_eval.suite import Suite
 from sora_eval.util.errors import RunError, SuiteError
 from sora_eval.util.progress import track
@@ -116,6 +116,7 @@ def reopen(folder: RunFolder, workers: int = 1) -> Work:
             f"{folder.path}: the weights or files of {started.spec} have changed since this run "
             "started; a resumed run would mix two generators: start a new one"
         )
+    folder.check_files()
     folder.repair()
     folder.update_head(status="started")
     return Work(folder, suite, generator, plan(suite, generator), workers)
@@ -135,15 +136,20 @@ def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
     from sora_eval.pipeline.score import score
     from sora_eval.pipeline.summarise import summarise
 
-    folder.repair()
-    suite = _scorable(folder)
+    folder.check_files([SampleRow])
+    suite, whole = _scorable(folder), folder.head.status == "success"
     generator = open_generator(folder.head.generator.spec)
     cases = asked(folder.head, plan(suite, generator))
-    folder.replace(ScoreRow, [])
-    folder.replace(OracleRow, [])
-    score(folder, suite, cases, generator if isinstance(generator, ClipSource) else None, workers)
-    score_oracles(folder, suite, cases)
-    summarise(folder, suite, cases)
+    folder.drop_damaged_features()
+    folder.repair()
+    if whole:
+        folder.update_head(status="started")
+    with ending(folder) if whole else nullcontext():
+        folder.replace(ScoreRow, [])
+        folder.replace(OracleRow, [])
+        score(folder, suite, cases, generator if isinstance(generator, ClipSource) else None, workers)
+        score_oracles(folder, suite, cases)
+        summarise(folder, suite, cases)
     return folder
 
 
@@ -235,7 +241,7 @@ def ending(folder: RunFolder) -> Iterator[None]:
     except Exception as error:
         folder.update_head(status="error", error=str(error), finished=now())
         raise
-    folder.update_head(status="success", finished=now())
+    folder.finish()
 
 
 def sweep(folder: RunFolder, suite: Suite, generator: Generator) -> None:

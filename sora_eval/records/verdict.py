@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -11,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from sora_eval.util.errors import RunError
+from sora_eval.util.sealed import read_json, sealed, unsealed
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 FILE = "verdicts.json"
 EXIT_PASS, EXIT_REGRESSED, EXIT_UNDECIDED, EXIT_INCOMPLETE = 0, 10, 11, 12
 
@@ -148,27 +148,31 @@ class GateResult:
 
     def to_json(self) -> dict[str, Any]:
         """The content of verdicts.json."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "verdict": self.verdict,
-            "exit_code": self.exit_code,
-            "headline": self.headline,
-            "strict": self.strict,
-            "profile": self.profile,
-            "incomplete": self.incomplete,
-            "alpha": self.alpha,
-            "sizing": self.sizing,
-            "run": self.run,
-            "baseline": self.baseline,
-            "rows": [asdict(r) for r in self.rows],
-        }
+        return sealed(
+            {
+                "schema_version": SCHEMA_VERSION,
+                "verdict": self.verdict,
+                "exit_code": self.exit_code,
+                "headline": self.headline,
+                "strict": self.strict,
+                "profile": self.profile,
+                "incomplete": self.incomplete,
+                "alpha": self.alpha,
+                "sizing": self.sizing,
+                "run": self.run,
+                "baseline": self.baseline,
+                "rows": [asdict(r) for r in self.rows],
+            }
+        )
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> GateResult:
-        """The inverse of `to_json`; schema 1 is upgraded. Raises RunError for another schema, KeyError for missing keys."""
+        """The inverse of `to_json`; older schemas are upgraded. Raises RunError for a newer one, ValueError for damage."""
         schema = data.get("schema_version")
-        if schema not in (1, SCHEMA_VERSION):
+        if type(schema) is not int or not 1 <= schema <= SCHEMA_VERSION:
             raise RunError(f"{FILE}: schema version {schema!r}, this sora_eval reads 1 to {SCHEMA_VERSION}; gate the run again")
+        if schema == SCHEMA_VERSION:
+            data = unsealed(data)
         known = [f.name for f in fields(GateRow)]
         rows: Sequence[dict[str, Any]] = data["rows"]
         if schema == 1:  # its word for min_change was floor
@@ -191,6 +195,6 @@ class GateResult:
         if not path.exists():
             return None
         try:
-            return GateResult.from_json(json.loads(path.read_text()))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{path} is damaged: {error!r}; gate the run again") from error
+            return GateResult.from_json(read_json(path))
+        except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+            raise RunError(f"{path} is damaged: {error}; gate the run again") from error

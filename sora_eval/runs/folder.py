@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +19,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from sora_eval.runs.head import GeneratorId, GitState, RunHead, SuiteId
 from sora_eval.runs.rows import TABLES, Row
-from sora_eval.runs.upgrade import FILES, SCHEMA_VERSION, upgraded_head, upgraded_row
+from sora_eval.runs.upgrade import FILES, SCHEMA_VERSION, SEALED_SINCE, upgraded_head, upgraded_row
 from sora_eval.suite import Suite
 from sora_eval.util.environment import git_state, hardware, software
 from sora_eval.util.errors import RunError
 from sora_eval.util.files import append_lines, cut_torn_line, whole_lines, write_atomic
+from sora_eval.util.sealed import file_digest, parse_json, read_json, sealed, unsealed
 
 R = TypeVar("R", bound=Row)
 
@@ -83,43 +85,71 @@ class RunFolder:
     @property
     def head(self) -> RunHead:
         """run.json, upgraded to the current schema. Raises RunError if it is missing, damaged or newer."""
+        return self._read_head()[1]
+
+    def _read_head(self) -> tuple[int, RunHead]:
+        """The schema version that run.json is of, and run.json in the current one."""
         path = self.path / "run.json"
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = read_json(path)
             version = data.get("schema_version") if isinstance(data, dict) else None
-            if not isinstance(version, int) or not 1 <= version <= SCHEMA_VERSION:
+            if type(version) is not int or not 1 <= version <= SCHEMA_VERSION:
                 raise RunError(
                     f"{self.path}: schema version {version!r}, but this sora_eval reads 1 to {SCHEMA_VERSION}; use the version "
                     "that wrote it"
                 )
-            return RunHead.model_validate_json(json.dumps(upgraded_head(data) if version < SCHEMA_VERSION else data))
-        except FileNotFoundError:
+            data = unsealed(data) if version >= SEALED_SINCE else data
+            return version, RunHead.model_validate_json(json.dumps(upgraded_head(data)))
+        except (FileNotFoundError, NotADirectoryError):
             raise RunError(f"{self.path} is not a run folder: it has no run.json; see 'sora-eval list runs'") from None
-        except (ValidationError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValidationError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{path} is damaged: {explanation(error)}") from error
 
     def write_head(self, head: RunHead) -> None:
         """Write run.json whole."""
-        write_atomic(self.path / "run.json", head.model_dump_json(indent=2, exclude={"run"}) + "\n")
+        data = sealed(head.model_dump(mode="json", exclude={"run"}))
+        write_atomic(self.path / "run.json", json.dumps(data, indent=2) + "\n")
 
     def update_head(self, **changes: Any) -> None:
         """Rewrite run.json with new values of some fields. Raises ValidationError for values that `RunHead` refuses."""
         self.write_head(RunHead.model_validate({**dict(self.head), **changes}))
 
+    def finish(self, **changes: Any) -> None:
+        """Record that the run succeeded and what every file of it holds: one that differs later is an error on reading."""
+        names = ["suite.json", *(f"{row.table}.jsonl" for row in TABLES)]
+        paths = [self.path / name for name in names] + sorted((self.path / "features").glob("*.npz"))
+        files = {p.relative_to(self.path).as_posix(): file_digest(p) for p in paths if p.exists()}
+        self.update_head(status="success", finished=now(), files=files, **changes)
+
+    def drop_damaged_features(self) -> None:
+        """Delete vectors that cannot be read or that a finished run did not end with; scoring makes them again."""
+        for path in (self.path / "features").glob("*.npz"):
+            try:
+                self.load_features(path.stem)
+            except RunError:
+                path.unlink()
+
+    def check_files(self, tables: Sequence[type[Row]] = TABLES) -> None:
+        """Raises RunError unless suite.json and these tables can be read and are those that a finished run ended with."""
+        stored_suite(self)
+        for row in tables:
+            self.rows(row)
+
     def repair(self) -> None:
         """Prepare a run for writing: cut off torn rows, and upgrade a run of an older schema on disk. Raises RunError."""
         for row in TABLES:
             cut_torn_line(self._file(row))
-        data = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
-        if data["schema_version"] < SCHEMA_VERSION:
-            suite, head = stored_suite(self).to_json(), self.head
+        version, head = self._read_head()
+        if version < SCHEMA_VERSION:
+            suite = stored_suite(self).to_json()
             tables = [(row, self.rows(row)) for row in TABLES if self._file(row).exists()]
             for row, rows in tables:
                 self.replace(row, rows)
                 if row.table in FILES:
                     (self.path / f"{FILES[row.table]}.jsonl").unlink(missing_ok=True)
             write_atomic(self.path / "suite.json", json.dumps(suite, indent=2) + "\n")
-            self.write_head(head)
+        if version < SCHEMA_VERSION or head.files:
+            self.write_head(head.model_copy(update={"files": {}}))
 
     def append(self, rows: Sequence[Row]) -> None:
         """Add rows of one table in one write, flushed to the disk."""
@@ -132,23 +162,37 @@ class RunFolder:
 
     def rows(self, row: type[R]) -> list[R]:
         """All whole rows of a table; empty without the file. Raises RunError that names file, line and field."""
-        path = self._file(row)
-        lines = whole_lines(path)
-        if not lines:
-            return []
-        old, adapter = self._is_old(), TypeAdapter(row)
-        out = []
+        version, head = self._read_head()
+        path, adapter, rows, keys = self._file(row), TypeAdapter(row), list[R](), set[Any]()
+        try:
+            lines = whole_lines(path)
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path} is damaged: {explanation(error)}") from error
         for number, line in enumerate(lines, 1):
             try:
-                text = json.dumps(upgraded_row(row.table, json.loads(line))) if old else line
-                out.append(adapter.validate_json(text))
+                text = json.dumps(upgraded_row(row.table, parse_json(line))) if version == 1 else line
+                rows.append(adapter.validate_json(text))
+                key = tuple(getattr(rows[-1], name) for name in row.key) or (number,)
+                if key in keys:
+                    raise ValueError(f"a second row of {', '.join(map(repr, key))}")
+                keys.add(key)
             except (ValidationError, ValueError, KeyError, TypeError, AttributeError) as error:
                 raise RunError(f"{path}:{number} is damaged: {explanation(error)}; delete the line and use --resume") from error
-        return out
+        self.check(path, head)
+        return rows
 
-    def _is_old(self) -> bool:
-        data = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
-        return int(data["schema_version"]) < SCHEMA_VERSION
+    def check(self, path: Path, head: RunHead | None = None) -> None:
+        """Raises RunError for a file that is not the one that a finished run ended with."""
+        head = head or self.head
+        name = path.relative_to(self.path).as_posix()
+        if not head.files or (name not in head.files and not path.exists()):
+            return
+        if name not in head.files:
+            raise RunError(f"{path} is not of this run: it had none when it ended; remove the file")
+        if not path.exists() or file_digest(path) != head.files[name]:
+            fault = "is damaged: it is not the file that the run ended with" if path.exists() else "is missing"
+            fix = "" if name in ("suite.json", "samples.jsonl") else f", or score the clips again: sora-eval score {self.path}"
+            raise RunError(f"{path} {fault}; restore it{fix}")
 
     def _file(self, row: type[Row]) -> Path:
         """File of a table; a run of schema 1 may have it under an older name."""
@@ -183,10 +227,20 @@ class RunFolder:
     def load_features(self, name: str) -> dict[str, npt.NDArray[Any]]:
         """The arrays of `save_features` by name (`ids`, `values`, further columns); empty without the file."""
         path = self.path / "features" / f"{name}.npz"
+        self.check(path)
         if not path.exists():
             return {}
-        with np.load(path, allow_pickle=False) as data:
-            return dict(data)
+        try:
+            with ZipFile(path) as archive:  # stored as they are by `save_features`: a file cannot be larger inside
+                if any(entry.compress_type != ZIP_STORED for entry in archive.infolist()):
+                    raise ValueError("its arrays are compressed; expected them stored")
+            with np.load(path, allow_pickle=False) as data:
+                arrays = dict(data)
+            if len(arrays["ids"]) != len(arrays["values"]) or arrays["values"].dtype.kind != "f":
+                raise ValueError(f"{len(arrays['ids'])} ids for {len(arrays['values'])} vectors")
+        except (OSError, ValueError, KeyError, BadZipFile, EOFError) as error:
+            raise RunError(f"{path} is damaged: {explanation(error)}; score again: sora-eval score {self.path}") from error
+        return arrays
 
 
 def explanation(error: Exception) -> str:
@@ -206,9 +260,11 @@ def stored_suite(folder: RunFolder) -> Suite:
     """The suite as it was when the run started. Raises RunError if suite.json cannot be read."""
     path = folder.path / "suite.json"
     try:
-        return Suite.from_json(json.loads(path.read_text(encoding="utf-8")), path)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} cannot be read: {error!r}") from error
+        suite = Suite.from_json(read_json(path), path)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} is damaged: {explanation(error)}") from error
+    folder.check(path)
+    return suite
 
 
 def find_runs(root: Path) -> list[RunFolder]:

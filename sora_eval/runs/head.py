@@ -107,5 +107,7 @@ class RunHead(_Record):
     cases: int = 0
     failed_cases: int = 0
     failed_metrics: int = 0
+    files: dict[str, str] = Field(default_factory=dict)
+    """sha256 of every file of a finished run, by path in its folder; empty while files may still be written."""
     error: str = ""
     """Reason of the status error."""

@@ -29,12 +29,14 @@ class Row(BaseModel):
         ser_json_inf_nan="constants",  # NaN is written as NaN: readers report it as an error, null would hide it
     )
     table: ClassVar[str]
+    key: ClassVar[tuple[str, ...]] = ()  # fields that no two rows of a table share
 
 
 class SampleRow(Row):
     """One case: the requested clip, and the clip or the reason why there is none."""
 
     table = "samples"
+    key = ("id",)
     id: str
     """`prompt_id/WxHxT/seed`, or `prompt_id/native/seed` of a clip from a folder."""
     prompt_id: str
@@ -84,6 +86,7 @@ class ScoreRow(Row):
     """One output of a per-clip metric on one case, or the reason why a set metric has no vector of the case."""
 
     table = "scores"
+    key: ClassVar[tuple[str, ...]] = ("id", "metric")
     id: str
     """Id of the case."""
     metric: str
@@ -104,6 +107,7 @@ class OracleRow(ScoreRow):
     """A score of an oracle, a generator with the best possible answer; without `id`, why it could not be opened."""
 
     table = "oracles"
+    key = ("oracle", "id", "metric")
     oracle: str
     """Spec of the generator."""
 
@@ -112,6 +116,7 @@ class MetricRow(Row):
     """One output over the cases of one slice."""
 
     table = "metrics"
+    key = ("metric", "slice")
     metric: str
     """Name of the output: `clip_score`, `physics_laws.support`, `latency.denoise`."""
     slice: str
@@ -192,6 +197,7 @@ class AttributionRow(Row):
     """The effect of one clip on a distance between sets."""
 
     table = "attribution"
+    key = ("metric", "id")
     id: str
     """Id of the case."""
     metric: str

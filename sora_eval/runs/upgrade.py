@@ -12,7 +12,8 @@ from typing import Any
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.registry.metrics import METRICS
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+SEALED_SINCE = 3  # run.json has its digest
 Json = dict[str, Any]
 FILES = {"oracles": "floors"}  # a table's file in schema 1
 _FRECHET = re.compile(r"\|frechet\|ddof:(\d)(?:\|ridge:([\d.e-]+))?")
@@ -29,11 +30,10 @@ def renamed(data: Mapping[str, Any], **names: str) -> Json:
 
 
 def upgraded_head(data: Json) -> Json:
-    """run.json of schema 1 in the current schema; a `git` of null becomes an empty record."""
-    head = {**data, "schema_version": SCHEMA_VERSION, "generator": renamed(data["generator"], steps="training_steps")}
-    if head.get("git") is None:
-        head["git"] = {}
-    return head
+    """run.json of any schema; in schema 1, a fact that is not known is `null`."""
+    if data.get("schema_version", 1) == 1:
+        data = {**data, "generator": renamed(data["generator"], steps="training_steps"), "git": data.get("git") or {}}
+    return {**data, "schema_version": SCHEMA_VERSION}
 
 
 def upgraded_row(table: str, row: Json) -> Json:

@@ -96,4 +96,4 @@ def finish(folder: RunFolder, notes: Sequence[str]) -> None:
     folder.replace(MetricRow, metrics)
     failed = sum(r.stage == "failed" for r in rows)
     bench = {**session, "cost": cost_fit(rows), "snapped": list(notes)}
-    folder.update_head(status="success", finished=now(), cases=0, failed_cases=0, failed_metrics=failed, bench=bench)
+    folder.finish(cases=0, failed_cases=0, failed_metrics=failed, bench=bench)

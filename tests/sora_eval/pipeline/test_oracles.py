@@ -59,6 +59,7 @@ def test_oracles_stand_beside_the_value(run):
 def test_a_run_that_was_killed_goes_on_with_its_oracles(run):
     whole, path = run.rows(MetricRow), run.path / "oracles.jsonl"
     lines = path.read_text().splitlines(keepends=True)
+    run.update_head(status="started", files={})
     (run.path / "metrics.jsonl").unlink()
     path.write_text("".join(lines[: 6 * 5]) + '{"oracle": "torn')
     resumed = evaluate.resume(RunFolder.open(run.path))

@@ -14,6 +14,7 @@ from sora_eval.generators.opening import open_generator
 from sora_eval.records.clip import Clip
 from sora_eval.runs.folder import RunFolder, stored_suite
 from sora_eval.runs.rows import MetricRow, OracleRow, SampleRow
+from sora_eval.runs.upgrade import SCHEMA_VERSION
 from sora_eval.stats.set_statistic import SetStatistic
 from sora_eval.video.codec import write_clip
 from tests.runs import moving_square
@@ -170,7 +171,7 @@ def assert_upgraded(run):
     """On disk nothing is left of schema 1; `floor` stays a word of the prompts' facts alone."""
     assert not (run.path / "floors.jsonl").exists()
     head, suite = (json.loads((run.path / name).read_text()) for name in ("run.json", "suite.json"))
-    assert head["schema_version"] == 2
+    assert head["schema_version"] == SCHEMA_VERSION
     assert head["generator"]["training_steps"] == 7200
     assert "steps" not in head["generator"]
     assert suite["declared"]["oracles"] == {"generators": ["world"]}
