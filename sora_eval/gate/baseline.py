@@ -22,6 +22,7 @@ from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow, parse
 from sora_eval.runs.upgrade import upgraded_head, upgraded_row
 from sora_eval.util.errors import BaselineError
 from sora_eval.util.files import write_atomic
+from sora_eval.util.sealed import read_json, sealed, unsealed
 
 SCHEMA_VERSION = 3
 SEALED_SINCE = 3  # the file has its digest

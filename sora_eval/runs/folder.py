@@ -250,7 +250,7 @@ def explanation(error: Exception) -> str:
     "KeyError: 'id'"
     """
     if not isinstance(error, ValidationError):
-        return f"{type(error).__name__}: {error}" if not isinstance(error, json.JSONDecodeError) else str(error)
+        return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
     problem = error.errors(include_url=False)[0]
     place = ".".join(map(str, problem["loc"])) or "the row"
     return f"{place}: {problem['msg'][0].lower()}{problem['msg'][1:]}, found {str(problem['input'])[:60]!r}"

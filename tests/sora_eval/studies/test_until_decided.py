@@ -197,6 +197,7 @@ def test_bad_input_is_one_message_before_anything_is_generated(base, workspace):
 
     refused(SuiteError, "spending function 'pokock' is not known; did you mean 'pocock'", spending="pokock")
     side = data_of(base)
+    base.update_head(files={})
     base.replace(SampleRow, list(side.samples.values())[:-1])
     refused(BaselineError, "lacks 1 of 16 cases of the pool, for example t015/32x32x5/0")
     base.replace(SampleRow, list(side.samples.values()))
