@@ -20,14 +20,14 @@ def generate(folder: RunFolder, suite: Suite, generator: Generator, cases: list[
 
     Chunks depend on the plan alone, so a resumed run asks for the same ones.
     """
-    done = {row.id for row in folder.rows(SampleRow)}
+    existing = {row.id for row in folder.rows(SampleRow)}
     chunks = [cases[i : i + generator.batch] for i in range(0, len(cases), generator.batch)]
     for chunk in track(chunks, "generate"):
-        if all(case.id in done for case in chunk):
+        if all(case.id in existing for case in chunk):
             continue
         results = answers(generator, [request_of(case, suite, seed_offset) for case in chunk])
         for case, answer in zip(chunk, results, strict=True):
-            if case.id not in done:
+            if case.id not in existing:
                 folder.append([_stored(folder, case, answer)])
 
 

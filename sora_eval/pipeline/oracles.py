@@ -38,10 +38,10 @@ def score_oracles(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
         return
     metrics = {n: m for n, m in make_metrics(suite.metrics, suite.prompt_list).per_clip.items() if n in names}
     signatures = {n: signature_of(n, m, suite) for n, m in metrics.items()}
-    done = {(row.oracle, row.id) for row in folder.rows(OracleRow)}
+    existing = {(row.oracle, row.id) for row in folder.rows(OracleRow)}
     for spec in suite.oracles.generators:
-        remaining = [c for c in cases if (spec, c.id) not in done]
-        if not remaining or (spec, "") in done:
+        remaining = [c for c in cases if (spec, c.id) not in existing]
+        if not remaining or (spec, "") in existing:
             continue
         try:
             generator = open_generator(spec)

@@ -257,7 +257,7 @@ def sweep(folder: RunFolder, suite: Suite, generator: Generator) -> None:
     from sora_eval.speed import timing
     from sora_eval.speed.timed_generator import LocalGenerator
 
-    done = {row.id for row in folder.rows(TimingRow)}
+    existing = {row.id for row in folder.rows(TimingRow)}
     local = LocalGenerator(generator, folder.head.generator.spec)
-    for (rows,) in track(timing.measure(suite, [local], done), "throughput", len(timing.plan(suite, [local])[0])):
+    for (rows,) in track(timing.measure(suite, [local], existing), "throughput", len(timing.plan(suite, [local])[0])):
         folder.append(rows)

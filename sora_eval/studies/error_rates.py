@@ -68,10 +68,10 @@ class GateErrors:
     rates: tuple[Rates, ...]
 
 
-def compose(pool: Sequence[RunData], chosen: Mapping[str, int]) -> RunData:
-    """A run that answers each prompt with the clips of run `chosen[prompt_id]` (an index) of a pool of equal cases."""
+def compose(pool: Sequence[RunData], run_of: Mapping[str, int]) -> RunData:
+    """A run that answers each prompt with the clips of run `run_of[prompt_id]` (an index) of a pool of equal cases."""
     first = pool[0]
-    source = {case: chosen[row.prompt_id] for case, row in first.samples.items()}
+    source = {case: run_of[row.prompt_id] for case, row in first.samples.items()}
     features = {}
     for name, (ids, values) in first.features.items():
         places = [{case: i for i, case in enumerate(side.features[name][0])} for side in pool]

@@ -38,9 +38,9 @@ def load_suite(name: str | Path) -> Suite:
         raise SuiteError("\n".join(f"{path}: {_explain(problem)}" for problem in error.errors())) from None
     suite._path = path
     if (suite.prompts is None) != (suite.axes is None):
-        raise SuiteError(f"{path}: [prompts] and [axes] belong together; leave both out to score what a generator brings")
+        raise SuiteError(f"{path}: [prompts] and [axes] belong together; leave both out to score the generator's own clips")
     if suite.oracles is not None and suite.axes is None:
-        raise SuiteError(f"{path}: [oracles] are made of the suite's own prompts; add [prompts] and [axes], or leave them out")
+        raise SuiteError(f"{path}: [oracles] answer the suite's own prompts; add [prompts] and [axes], or leave them out")
     if not suite.metrics and suite.throughput is None:
         raise SuiteError(f"{path}: neither [metrics.*] nor [throughput]: the suite would measure nothing")
     _check_metrics(suite)
