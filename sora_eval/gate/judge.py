@@ -220,13 +220,13 @@ def _by_limits(row: GateRow, spec: Gate, d: Difference, supported: bool, tests: 
     if supported and _past(spec, new, -change):
         back = f"going back would be past the limit; {holm_text}; consider promoting this run"
         return replace(row, verdict=Verdict.IMPROVED, reason=back)
-    nearest = up if (change >= 0 and math.isfinite(up)) or not math.isfinite(down) else down
+    upward = (change >= 0 and math.isfinite(up)) or not math.isfinite(down)
+    nearest, toward = (up, change) if upward else (down, -change)
     smallest = None if d.error is None or d.least_p > strictest else detectable(d.error, nearest, strictest)
     row = replace(row, detectable=smallest)
     if low is not None and high is not None and within(high, up, scale) and within(-low, down, scale):
         return replace(row, verdict=Verdict.PASS, reason=f"the whole interval is inside the limit of {_limit(row, base)}")
-    signed = change if nearest == up else -change
-    needed = None if d.error is None else units_needed(d.units, d.error, signed, nearest, strictest, alpha)
+    needed = None if d.error is None else units_needed(d.units, d.error, toward, nearest, strictest, alpha)
     reason = _why_open(d, past, holm_text, strictest, tests)
     return replace(row, prompts_needed=needed, reason=f"{reason}{_remedy(d, smallest, needed, base)}")
 
