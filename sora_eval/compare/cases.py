@@ -45,8 +45,8 @@ class Unpaired:
         >>> Unpaired(vanished=("a", "b", "c")).p  # 3 losses, no gain: 1 / 2^3
         0.125
         """
-        lost, total = len(self.vanished), len(self.vanished) + len(self.appeared)
-        return float(stats.binomtest(lost, total, alternative="greater").pvalue) if total else 1.0
+        losses, total = len(self.vanished), len(self.vanished) + len(self.appeared)
+        return float(stats.binomtest(losses, total, alternative="greater").pvalue) if total else 1.0
 
 
 def account(base: RunData, new: RunData, metric: str, label: str, scored: Sequence[set[str]]) -> tuple[list[str], Unpaired]:

@@ -261,20 +261,18 @@ def _pairs(out: Difference, base: RunData, new: RunData, permutations: int, alph
 
 
 def _sets(
-    out: Difference, base: RunData, new: RunData, chosen: SetStatistic | None, permutations: int, alpha: float
+    out: Difference, base: RunData, new: RunData, spec: SetStatistic | None, permutations: int, alpha: float
 ) -> Difference:
     none: Features = ([], np.zeros((0, 0)))
     first, second = base.features.get(out.metric, none), new.features.get(out.metric, none)
     reference = new.references.get(out.metric) or base.references.get(out.metric)
     if reference is None:
         return replace(out, status=Verdict.ERROR, reason="neither run has the vectors of the reference set")
-    if chosen is None:
+    if spec is None:
         return replace(out, status=Verdict.ERROR, reason="its row does not say which statistic of two sets it is")
     ids, unpaired = account(base, new, out.metric, out.slice, [set(first[0]), set(second[0])])
     real = _reference_rows(reference, base, new, out.slice)
-    statistic, (a, b, r) = (
-        set_statistic(chosen, rows_of(first, ids), rows_of(second, ids), real) if ids else (None, (real,) * 3)
-    )
+    statistic, (a, b, r) = set_statistic(spec, rows_of(first, ids), rows_of(second, ids), real) if ids else (None, (real,) * 3)
     if statistic is None or min(len(ids), len(real)) < statistic.least:
         reason = f"{len(ids)} common and {len(real)} reference clips are too few for a distance"
         return replace(out, status=Verdict.INCONCLUSIVE, reason=reason, n=len(ids), note=unpaired.words(), unpaired=unpaired)

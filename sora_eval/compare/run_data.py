@@ -54,7 +54,7 @@ class RunData:
         if self.head.partial:
             return f"the run is partial: --limit {self.head.limit}"
         if self.head.status != "success":
-            return f"the run has status {self.head.status!r}; go on with 'sora-eval run --resume'"
+            return f"the run has status {self.head.status!r}; resume it with 'sora-eval run --resume'"
         if not self.metrics:
             return "the run has no metrics"
         return ""

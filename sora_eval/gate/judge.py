@@ -218,17 +218,17 @@ def _by_limits(row: GateRow, spec: Gate, d: Difference, supported: bool, tests: 
     if past and supported:
         return replace(row, verdict=Verdict.REGRESSED, reason=f"past the limit of {_limit(row, base)}; {holm_text}")
     if supported and _past(spec, new, -change):
-        back = f"going back would be past the limit; {holm_text}; consider to promote this run"
+        back = f"going back would be past the limit; {holm_text}; consider promoting this run"
         return replace(row, verdict=Verdict.IMPROVED, reason=back)
-    nearest = up if (change >= 0 and math.isfinite(up)) or not math.isfinite(down) else down
-    seen = None if d.error is None or d.least_p > strictest else detectable(d.error, nearest, strictest)
-    row = replace(row, detectable=seen)
+    upward = (change >= 0 and math.isfinite(up)) or not math.isfinite(down)
+    nearest, toward = (up, change) if upward else (down, -change)
+    smallest = None if d.error is None or d.least_p > strictest else detectable(d.error, nearest, strictest)
+    row = replace(row, detectable=smallest)
     if low is not None and high is not None and within(high, up, scale) and within(-low, down, scale):
         return replace(row, verdict=Verdict.PASS, reason=f"the whole interval is inside the limit of {_limit(row, base)}")
-    signed = change if nearest == up else -change
-    needed = None if d.error is None else units_needed(d.units, d.error, signed, nearest, strictest, alpha)
+    needed = None if d.error is None else units_needed(d.units, d.error, toward, nearest, strictest, alpha)
     reason = _why_open(d, past, holm_text, strictest, tests)
-    return replace(row, prompts_needed=needed, reason=f"{reason}{_remedy(d, seen, needed, base)}")
+    return replace(row, prompts_needed=needed, reason=f"{reason}{_remedy(d, smallest, needed, base)}")
 
 
 def _limit(row: GateRow, base: float) -> str:
@@ -251,12 +251,12 @@ def _why_open(d: Difference, past: bool, holm_text: str, strictest: float, tests
     return "the interval of the change crosses the limit"
 
 
-def _remedy(d: Difference, seen: float | None, needed: int | None, base: float) -> str:
+def _remedy(d: Difference, smallest: float | None, needed: int | None, base: float) -> str:
     """The change that the gate can detect, and the number of units that settles it."""
     parts = []
-    if seen is not None and math.isfinite(seen):
-        share = f" ({100 * seen / base:.2g} %)" if base > 0 else ""
-        parts.append(f"{d.units} {d.counted} see a change of {seen:.3g}{share} with 80 % power")
+    if smallest is not None and math.isfinite(smallest):
+        share = f" ({100 * smallest / base:.2g} %)" if base > 0 else ""
+        parts.append(f"{d.units} {d.counted} see a change of {smallest:.3g}{share} with 80 % power")
     if needed is not None:
         parts.append(f"about {needed} {d.counted} would settle it")
     elif d.error is not None:

@@ -1,4 +1,4 @@
-"""Generation: requests in chunks, every clip written as soon as it exists, every failure a row with its reason."""
+"""Generation: requests in chunks; every clip is written at once, and every failure has a row with its reason."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ from sora_eval.video.codec import write_clip
 
 
 def generate(folder: RunFolder, suite: Suite, generator: Generator, cases: list[Case], seed_offset: int = 0) -> None:
-    """Make the clips that are missing. Chunks are cut by the plan alone, so a resumed run makes the same ones."""
-    done = {row.id for row in folder.rows(SampleRow)}
+    """Generate the missing clips; a failed one gets a row with the reason. Raises RunError if a file cannot be written.
+
+    Chunks depend on the plan alone, so a resumed run asks for the same ones.
+    """
+    existing = {row.id for row in folder.rows(SampleRow)}
     chunks = [cases[i : i + generator.batch] for i in range(0, len(cases), generator.batch)]
     for chunk in track(chunks, "generate"):
-        if all(case.id in done for case in chunk):
+        if all(case.id in existing for case in chunk):
             continue
         results = answers(generator, [request_of(case, suite, seed_offset) for case in chunk])
         for case, answer in zip(chunk, results, strict=True):
-            if case.id not in done:
+            if case.id not in existing:
                 folder.append([_stored(folder, case, answer)])
 
 
@@ -42,7 +45,7 @@ def _stored(folder: RunFolder, case: Case, answer: Clip | str) -> SampleRow:
 
 
 def sample_row(case: Case, clip: Clip | None, path: str, error: str) -> SampleRow:
-    """The row of a case: of its clip, or with the reason why there is none."""
+    """The row of a case with its clip (`path` is its file), or with the `error` and the requested shape."""
     return SampleRow(
         id=case.id,
         prompt_id=case.prompt.id,

@@ -1,6 +1,7 @@
-"""Oracles: the physics metrics of generators that cannot do better, on the same cases as the run.
+"""Oracles: the physics metrics of generators with the best possible answers, on the same cases as the run.
 
-The tracker's oracle is the world itself; the latent's is the world through the VAE and back. Their clips are not stored.
+The tracker's oracle is the world itself; the latent's is the world after encoding and decoding by the VAE. Their clips are not
+stored.
 """
 
 from __future__ import annotations
@@ -18,36 +19,36 @@ from sora_eval.suite import Suite
 from sora_eval.util.errors import SoraEvalError
 from sora_eval.util.progress import track
 
-PREFIX = "oracle:"  # of the slices of metrics.jsonl
+PREFIX = "oracle:"  # of their slices in metrics.jsonl
 
 
-def measured(suite: Suite) -> list[str]:
-    """The metrics that oracles are scored by: those of physics that score clip by clip, which cost next to nothing."""
+def oracle_metrics(suite: Suite) -> list[str]:
+    """The metrics of a suite that oracles are scored by: the per-clip metrics of physics, which are cheap."""
     infos = {name: metric_info(name) for name in suite.metrics}
     return [name for name, info in infos.items() if info.family == "physics" and info.kind == "per-clip"]
 
 
 def score_oracles(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
-    """Append the scores of every oracle to oracles.jsonl; a case's rows together, so that a killed run resumes here too.
+    """Append the scores of every oracle to oracles.jsonl, all rows of a case in one write, so that a killed run resumes.
 
-    A generator that cannot be opened leaves one row with the reason.
+    A generator that cannot be opened gets one row with the reason.
     """
-    names = measured(suite)
+    names = oracle_metrics(suite)
     if suite.oracles is None or not names:
         return
     metrics = {n: m for n, m in make_metrics(suite.metrics, suite.prompt_list).per_clip.items() if n in names}
     signatures = {n: signature_of(n, m, suite) for n, m in metrics.items()}
-    done = {(row.oracle, row.id) for row in folder.rows(OracleRow)}
+    existing = {(row.oracle, row.id) for row in folder.rows(OracleRow)}
     for spec in suite.oracles.generators:
-        left = [c for c in cases if (spec, c.id) not in done]
-        if not left or (spec, "") in done:
+        remaining = [c for c in cases if (spec, c.id) not in existing]
+        if not remaining or (spec, "") in existing:
             continue
         try:
             generator = open_generator(spec)
         except SoraEvalError as error:
             folder.append([OracleRow(oracle=spec, id="", metric="", value=None, status="error", reason=str(error))])
             continue
-        for case in track(left, f"oracle {spec}"):
+        for case in track(remaining, f"oracle {spec}"):
             rows = score_rows(case, _views(generator, suite, case), metrics, signatures)
             folder.append([OracleRow(oracle=spec, **dict(row)) for row in rows])
 

@@ -1,6 +1,6 @@
 """Runs a suite end to end: plan, generate, score, summarise; each stage resumes from disk.
 
-A stage imports what it computes with when it is entered, so that what is wrong with a suite or a spec is reported at once.
+Stages import their dependencies when they begin, so that errors of a suite or a spec are reported without delay.
 """
 
 from __future__ import annotations
@@ -33,13 +33,15 @@ def run(
     seed_offset: int = 0,
     workers: int = 1,
 ) -> RunFolder:
-    """Run a suite against a generator in a new run folder. Returns the finished run.
+    """Run a suite against a generator in a new run folder of `out`. Returns the finished run.
 
-    `seed_offset` shifts every seed that the generator is asked for; cases keep their ids. `workers` processes score.
+    `limit` is the largest number of cases, `reference` the spec of another reference set. `seed_offset` shifts every seed that
+    the generator is asked for; cases keep their ids. `workers` processes score. Raises as `begin` does, and RunError if the
+    folder cannot be written.
     """
     work = begin(suite, spec, out, limit=limit, reference=reference, seed_offset=seed_offset, workers=workers)
     with ending(work.folder):
-        stages(work, asked(work.folder.head, work.cases))
+        stages(work, cases_of(work.folder.head, work.cases))
     return work.folder
 
 
@@ -52,7 +54,7 @@ def run_all(
     reference: str | None = None,
     workers: int = 1,
 ) -> list[RunFolder]:
-    """Run a suite against several generators, one after the other; all are checked before the first is opened."""
+    """Run a suite against several generators in turn; all specs are checked before one is opened. Raises as `run` does."""
     for spec in specs:
         check(suite, spec)
     return [run(suite, spec, out, limit=limit, reference=reference, workers=workers) for spec in specs]
@@ -60,7 +62,7 @@ def run_all(
 
 @dataclass(frozen=True)
 class Work:
-    """A run under way: its folder, what was opened for it, and all cases of its plan."""
+    """A run in progress: its folder, suite and generator, and all cases of its plan."""
 
     folder: RunFolder
     suite: Suite
@@ -80,13 +82,17 @@ def begin(
     workers: int = 1,
     sequential: Sequential | None = None,
 ) -> Work:
-    """Open the generator, plan, and make the run folder; nothing is generated yet."""
+    """Open the generator, plan, and make the run folder; nothing is generated yet.
+
+    Raises GeneratorError for a spec that cannot be opened, SuiteError for a suite that it cannot answer, and RunError if the
+    folder cannot be written.
+    """
     check(suite, spec)
     if reference is not None:
         suite = with_reference(suite, reference)
     generator = open_generator(spec)
     cases = plan(suite, generator)
-    made_by = GeneratorId(
+    identity = GeneratorId(
         spec=spec,
         name=generator.name,
         checkpoint=generator.checkpoint,
@@ -94,7 +100,7 @@ def begin(
         training_steps=generator.training_steps,
     )
     partial = limit is not None and limit < len(cases)
-    head = new_head(suite, made_by, partial=partial, limit=limit, seed_offset=seed_offset, sequential=sequential)
+    head = new_head(suite, identity, partial=partial, limit=limit, seed_offset=seed_offset, sequential=sequential)
     return Work(RunFolder.create(Path(out), head, suite.to_json()), suite, generator, cases, workers)
 
 
@@ -102,18 +108,18 @@ def resume(folder: RunFolder, workers: int = 1) -> RunFolder:
     """Resume a run that was killed. Raises RunError if the generator is not the one that started it."""
     work = reopen(folder, workers)
     with ending(folder):
-        stages(work, asked(folder.head, work.cases))
+        stages(work, cases_of(folder.head, work.cases))
     return folder
 
 
 def reopen(folder: RunFolder, workers: int = 1) -> Work:
     """The work of a run that was killed. Raises RunError if the generator is not the one that started it."""
-    started = folder.head.generator
+    identity = folder.head.generator
     suite = _scorable(folder)
-    generator = open_generator(started.spec)
-    if generator.fingerprint() != started.fingerprint:
+    generator = open_generator(identity.spec)
+    if generator.fingerprint() != identity.fingerprint:
         raise RunError(
-            f"{folder.path}: the weights or files of {started.spec} have changed since this run "
+            f"{folder.path}: the weights or files of {identity.spec} have changed since this run "
             "started; a resumed run would mix two generators: start a new one"
         )
     folder.check_files()
@@ -122,8 +128,8 @@ def reopen(folder: RunFolder, workers: int = 1) -> Work:
     return Work(folder, suite, generator, plan(suite, generator), workers)
 
 
-def asked(head: RunHead, cases: list[Case]) -> list[Case]:
-    """The cases of a plan that a run asks: all, the first `limit`, or those of the prompts that decided it."""
+def cases_of(head: RunHead, cases: list[Case]) -> list[Case]:
+    """The cases of a plan that a run asks for: all, the first `limit`, or those of the prompts of `--until-decided`."""
     if head.sequential is not None:
         prompts = set(head.sequential.prompts)
         return [c for c in cases if c.prompt.id in prompts]
@@ -131,7 +137,7 @@ def asked(head: RunHead, cases: list[Case]) -> list[Case]:
 
 
 def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
-    """Score the clips of a run again, from disk, and rebuild its summary."""
+    """Score the clips of a run again, from disk, and rebuild its summary. Raises RunError and GeneratorError."""
     from sora_eval.pipeline.oracles import score_oracles
     from sora_eval.pipeline.score import score
     from sora_eval.pipeline.summarise import summarise
@@ -139,7 +145,7 @@ def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
     folder.check_files([SampleRow])
     suite, whole = _scorable(folder), folder.head.status == "success"
     generator = open_generator(folder.head.generator.spec)
-    cases = asked(folder.head, plan(suite, generator))
+    cases = cases_of(folder.head, plan(suite, generator))
     folder.drop_damaged_features()
     folder.repair()
     if whole:
@@ -154,7 +160,7 @@ def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
 
 
 def _scorable(folder: RunFolder) -> Suite:
-    """The suite of a run that is to be scored. Raises RegistryError before anything changes where a metric's class has gone."""
+    """The suite of a run that is to be scored. Raises RegistryError, before any change on disk, for a metric that is gone."""
     suite = stored_suite(folder)
     for name, options in suite.metrics.items():
         check_options(name, options)
@@ -170,37 +176,45 @@ def with_reference(suite: Suite, spec: str) -> Suite:
 
 
 def check(suite: Suite, spec: str) -> bool:
-    """Check a suite and a spec by the kind of the generator, without opening it; returns whether that decides everything.
+    """Check a suite and a spec by the kind of the generator, without opening it; returns whether that is conclusive.
 
-    Raises GeneratorError, and SuiteError for shapes that the generator cannot make, with the nearest it can.
+    Raises GeneratorError for an invalid spec, and SuiteError for shapes that the generator cannot make, with the nearest that
+    it can.
     """
     capabilities = read_spec(spec).info.capabilities
     if capabilities is None:
         return False
     check_suite(suite, capabilities)
-    if _is_brought(suite):
+    if _has_own_clips(suite):
         raise _without_prompts(suite, spec)
     return True
 
 
 def validate(suite: Suite, spec: str) -> None:
-    """Check that a generator can answer a suite; it is opened only if its kind does not decide. Raises as `plan` does."""
+    """Check that a generator can answer a suite; it is opened only if `check` is not conclusive.
+
+    Raises GeneratorError and SuiteError.
+    """
     if not check(suite, spec):
         plan(suite, open_generator(spec))
 
 
 def plan(suite: Suite, generator: Generator) -> list[Case]:
-    """The cases of a run. Raises SuiteError for shapes that the generator cannot make, with the nearest it can."""
+    """The cases of a run: the suite's, or those of the generator's clips.
+
+    Raises SuiteError for shapes that the generator cannot make, with the nearest that it can, and for a suite without prompts
+    and a generator without clips.
+    """
     check_suite(suite, generator.capabilities)
-    if not _is_brought(suite):
+    if not _has_own_clips(suite):
         return suite.cases
     if not isinstance(generator, ClipSource):
         raise _without_prompts(suite, generator.name)
     return generator.cases()
 
 
-def _is_brought(suite: Suite) -> bool:
-    """Whether the clips of a suite already exist."""
+def _has_own_clips(suite: Suite) -> bool:
+    """Whether a suite scores clips that exist, instead of asking for them."""
     return suite.axes is None and bool(suite.metrics)
 
 
@@ -211,7 +225,7 @@ def _without_prompts(suite: Suite, generator: str) -> SuiteError:
 
 
 def stages(work: Work, cases: list[Case]) -> None:
-    """Generate, score and summarise these cases of a run; what is already on disk stays unchanged."""
+    """Generate, score and summarise these cases of a run; clips and scores on disk stay unchanged."""
     from sora_eval.pipeline.generate import generate
     from sora_eval.pipeline.oracles import score_oracles
     from sora_eval.pipeline.score import score
@@ -230,7 +244,7 @@ def stages(work: Work, cases: list[Case]) -> None:
 
 @contextmanager
 def ending(folder: RunFolder) -> Iterator[None]:
-    """Record in run.json how the work inside ends."""
+    """Record in run.json how the work inside ends. Raises RunError for an OSError, other exceptions unchanged."""
     try:
         yield
     except KeyboardInterrupt:
@@ -245,11 +259,11 @@ def ending(folder: RunFolder) -> Iterator[None]:
 
 
 def sweep(folder: RunFolder, suite: Suite, generator: Generator) -> None:
-    """Time the points that have not been timed yet; a point's repeats are appended together."""
+    """Time the points of [throughput] that have no rows yet; the repeats of a point are appended in one write."""
     from sora_eval.speed import timing
     from sora_eval.speed.timed_generator import LocalGenerator
 
-    done = {row.id for row in folder.rows(TimingRow)}
-    timed = LocalGenerator(generator, folder.head.generator.spec)
-    for (rows,) in track(timing.measure(suite, [timed], done), "throughput", len(timing.plan(suite, [timed])[0])):
+    existing = {row.id for row in folder.rows(TimingRow)}
+    local = LocalGenerator(generator, folder.head.generator.spec)
+    for (rows,) in track(timing.measure(suite, [local], existing), "throughput", len(timing.plan(suite, [local])[0])):
         folder.append(rows)

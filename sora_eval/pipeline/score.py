@@ -1,7 +1,7 @@
-"""Scoring: every clip is decoded once and shown to every metric; the reference set is read clip by clip.
+"""Scoring: every clip is decoded once for all metrics; the reference set is read clip by clip.
 
-The way of the plan: here alone rows are written, in the order of the plan, whatever process scored a clip. Nothing of a
-clip is kept but its rows and vectors, so memory does not grow with the frames.
+Only this module writes rows, in the order of the plan, whichever process scored a clip. Of a clip only rows and vectors stay
+in memory.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ REFERENCE = "reference-"  # prefix of the feature files of the reference set
 
 
 class _Vectors:
-    """Vectors by metric with the ids of their cases, in the order in which they came."""
+    """Vectors by metric with the ids of their cases, in the order of `add`."""
 
     def __init__(self) -> None:
         self.ids: dict[str, list[str]] = {}
@@ -52,10 +52,11 @@ class _Vectors:
 
 
 def score(folder: RunFolder, suite: Suite, cases: list[Case], source: ClipSource | None = None, workers: int = 1) -> None:
-    """Decode each clip once and show it to every metric. Existing clips are read here, straight from `source`.
+    """Score each clip with every metric, and write rows and vectors. Clips of a folder are read directly from `source`.
 
-    The rows of a case are appended together, so a killed run never holds half a case. `workers` processes score at a time;
-    the numbers do not depend on how many there are.
+    The rows of a case are appended in one write, so a killed run never holds half a case. The numbers do not depend on the
+    number of `workers`, processes that score. Raises SuiteError for a reference generator without clips, RunError if a worker
+    dies.
     """
     prompts = suite.prompt_list or [c.prompt for c in cases]
     samples = {row.id: row for row in folder.rows(SampleRow)}
@@ -82,9 +83,9 @@ def _reference_features(folder: RunFolder, suite: Suite, sets: list[str], pool: 
     """The reference set's vectors, clip by clip; the clips themselves are not stored."""
     assert suite.reference is not None
     generator = open_generator(suite.reference.generator)
-    answered, number = _reference_clips(suite, generator)
+    clips_by_case, number = _reference_clips(suite, generator)
     vectors, failed = _Vectors(), list[str]()
-    for case, real in track(pool.map(Scorer.reference, answered), "reference", number):
+    for case, real in track(pool.map(Scorer.reference, clips_by_case), "reference", number):
         vectors.add(case, real.vectors, real.bucket, real.sha256)
         failed += real.failed
     source = np.array(f"{suite.reference.generator}|{generator.fingerprint()}|seed+{suite.reference.seed_offset}")
@@ -103,7 +104,7 @@ def _reference_features(folder: RunFolder, suite: Suite, sets: list[str], pool: 
 
 
 def _reference_clips(suite: Suite, generator: Generator) -> tuple[Iterator[tuple[Case, Clip | str]], int]:
-    """(clips, how many): the generator's own, or its answers to the suite's cases."""
+    """The reference clips, or why there is none, with their number: the generator's own, or its answers to the cases."""
     assert suite.reference is not None
     offset, copies = suite.reference.seed_offset, suite.reference.copies
     if suite.axes is None:

@@ -1,4 +1,4 @@
-"""Scoring one clip: decoded once, shown to every metric. It writes nothing; `pipeline.score` walks the plan and writes."""
+"""Scoring of one clip, decoded once for all metrics. It writes nothing; `pipeline.score` follows the plan and writes."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ from sora_eval.video.codec import read_clip
 
 
 def signature_of(name: str, metric: ClipMetric | SetMetric, suite: Suite) -> str:
-    """A metric's signature in a suite: its own, and the canonical canvas where it is scored on one."""
+    """A metric's signature in a suite: its own, with the canonical canvas if it is scored on one."""
     canvas = suite.canonical.signature if suite.canonical and not metric_info(name).pixels else ""
     return metric.signature + canvas
 
 
 @dataclass(frozen=True)
-class Scored:
-    """The results of one clip: its row of samples where it came from a folder, rows of scores, and vectors."""
+class ClipResult:
+    """The results of one clip: its row of samples if it comes from a folder, rows of scores, and vectors (D,) by set metric."""
 
     sample: SampleRow | None
     rows: list[ScoreRow]
     vectors: dict[str, Array]
-    missing: frozenset[str]  # metrics that could not be made
+    missing: frozenset[str]  # metrics that could not be created
 
 
 @dataclass(frozen=True)
-class Real:
-    """The results of a clip of the reference set: vectors, why some are missing, its bucket and its frames' hash."""
+class ReferenceResult:
+    """The results of a reference clip: vectors (D,) by set metric, reasons of missing ones, bucket and hash of its frames."""
 
     vectors: dict[str, Array]
     failed: tuple[str, ...]
@@ -53,39 +53,39 @@ class Real:
 
 
 class Scorer:
-    """Scores one clip at a time. It writes nothing, and holds no clip once it is scored."""
+    """Scores one clip at a time. It writes nothing, and keeps no clip after its score."""
 
     def __init__(self, folder: RunFolder, suite: Suite, prompts: list[Prompt], source: ClipSource | None) -> None:
         self.folder, self.suite, self.source = folder, suite, source
         self.metrics = make_metrics(suite.metrics, prompts)
         self.cache = FeatureCache()
-        # Without a reference set there is nothing to measure a distance to.
+        # A distance needs a reference set.
         self.sets = self.metrics.sets if suite.reference is not None else {}
         metrics_by_name: dict[str, ClipMetric | SetMetric] = {**self.metrics.per_clip, **self.sets}
         self.signatures = {name: signature_of(name, metric, suite) for name, metric in metrics_by_name.items()}
 
-    def case(self, case: Case, sample: SampleRow | None, wanted: bool) -> Scored:
-        """Score a clip of the run; `sample` is its row. Its rows of scores only if they are `wanted`."""
+    def case(self, case: Case, sample: SampleRow | None, with_scores: bool) -> ClipResult:
+        """Score a clip of the run; `sample` is its row, None before it exists. Rows of scores only `with_scores`."""
         read: SampleRow | None = None
         if self.source is not None and self.suite.axes is None:
             clip, read = _read_native(case, self.source)
         else:
             clip = _read_made(self.folder, case, sample)
         views = clip if isinstance(clip, str) else Views(clip, case, self.suite, self.cache)
-        rows, vectors = score_rows(case, views, self.metrics.per_clip, self.signatures) if wanted else [], {}
+        rows, vectors = score_rows(case, views, self.metrics.per_clip, self.signatures) if with_scores else [], {}
         for name, metric in self.sets.items():
             try:
                 vectors[name] = self._features(name, views)
             except (Undefined, MetricError) as reason:
                 status: Status = "undefined" if isinstance(reason, Undefined) and not isinstance(views, str) else "error"
-                if wanted:
+                if with_scores:
                     rows.append(_score_row(case, metric.outputs[0].name, None, status, str(reason), {}, self.signatures[name]))
-        return Scored(None if sample else read, rows, vectors, frozenset(self.metrics.missing))
+        return ClipResult(None if sample else read, rows, vectors, frozenset(self.metrics.missing))
 
-    def reference(self, case: Case, clip: Clip | str) -> tuple[Case, Real]:
-        """The results of a clip of the reference set, or the reason why there is no clip."""
+    def reference(self, case: Case, clip: Clip | str) -> tuple[Case, ReferenceResult]:
+        """The results of a reference clip; `clip` may be the reason why there is none."""
         if isinstance(clip, str):
-            return case, Real({}, (f"{case.id}: {clip}",))
+            return case, ReferenceResult({}, (f"{case.id}: {clip}",))
         views, vectors, failed = Views(clip, case, self.suite, self.cache), {}, []
         for name in self.sets:
             try:
@@ -93,7 +93,7 @@ class Scorer:
             except (Undefined, MetricError) as reason:
                 failed.append(f"{case.id}: {reason}")
         bucket = Bucket(clip.width, clip.height, clip.num_frames, clip.fps)
-        return case, Real(vectors, tuple(failed), str(bucket), clip.sha256)
+        return case, ReferenceResult(vectors, tuple(failed), str(bucket), clip.sha256)
 
     def _features(self, name: str, views: Views | str) -> Array:
         if isinstance(views, str):
@@ -104,7 +104,7 @@ class Scorer:
 def score_rows(
     case: Case, views: Views | str, metrics: Mapping[str, ClipMetric], signatures: Mapping[str, str]
 ) -> list[ScoreRow]:
-    """Rows of scores.jsonl: every per-clip metric on one clip, or on the reason why there is none."""
+    """Rows of scores.jsonl: every output of the per-clip metrics on one clip, or errors with the reason why there is none."""
     rows: list[ScoreRow] = []
     for name, metric in metrics.items():
         outputs, signature = [o.name for o in metric.outputs], signatures[name]
@@ -128,14 +128,14 @@ def score_rows(
 
 
 class Views:
-    """A clip as it is, and on the canonical canvas where the suite has one; each is made at most once."""
+    """A clip unchanged, and on the canonical canvas if the suite has one; each view is made at most once."""
 
     def __init__(self, clip: Clip, case: Case, suite: Suite, cache: FeatureCache | None = None) -> None:
         self._native, self._canvas, self._cache = ClipView(clip, case, cache), suite.canonical, cache
         self._canonical: ClipView | Undefined | None = None
 
     def of(self, metric: str) -> ClipView:
-        """The clip that a metric sees. Raises Undefined for a clip that does not fill the canvas."""
+        """The view for a metric. Raises Undefined for a clip that does not fill the canvas."""
         if self._canvas is None or metric_info(metric).pixels:
             return self._native
         if self._canonical is None:

@@ -14,7 +14,7 @@ from sora_eval.runs.rows import SampleRow
 
 @dataclass(frozen=True)
 class Slice:
-    """The cases of one row. `buckets` holds those of the run whose clip is known, `failed` those that have no clip."""
+    """The cases of one row. `buckets` is by case id, of all cases of the run with a known shape; `failed` have no clip."""
 
     label: str
     ids: Sequence[str]
@@ -22,12 +22,12 @@ class Slice:
     failed: Collection[str] = ()
 
     def pooling(self, ids: Sequence[str], sensitive: tuple[Axis, ...]) -> Pooling:
-        """The bucket columns of a row of these cases."""
+        """The bucket columns of a row of these cases, for a metric that is sensitive to these axes."""
         return pooling_of([self.buckets[i] for i in ids if i in self.buckets], sensitive)
 
 
 def summary_slices(cases: Sequence[Case], samples: Mapping[str, SampleRow]) -> list[Slice]:
-    """All cases, and a slice per bucket where there are several. A case without a clip belongs where it was asked for."""
+    """All cases, and a slice per bucket if there are several. A case without a clip belongs to the requested bucket."""
     rows = [samples.get(c.id) or sample_row(c, None, "", "not generated") for c in cases]
     buckets = {r.id: r.bucket for r in rows if r.bucket is not None}
     failed = {r.id for r in rows if r.status == "error"}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from sora_eval.metrics.base import ClipMetric, Output
 from sora_eval.metrics.create import Metrics, make_metrics
-from sora_eval.pipeline.oracles import PREFIX, measured
+from sora_eval.pipeline.oracles import PREFIX, oracle_metrics
 from sora_eval.pipeline.score_clip import signature_of
 from sora_eval.pipeline.slices import Slice, summary_slices
 from sora_eval.pipeline.summarise_sets import attribution_rows, set_rows
@@ -42,12 +42,13 @@ def summarise(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
             for part in slices:
                 rows += clip_rows(name, metric, part, scores, prompt_of, signature, sensitive)
         else:
-            chosen = metrics.sets[name]
-            signature, sensitive = signature_of(name, chosen, suite), sensitive_to(name, suite)
+            set_metric = metrics.sets[name]
+            signature, sensitive = signature_of(name, set_metric, suite), sensitive_to(name, suite)
             for part in slices:
-                why = why_missing(part, [r for i, r in scores.get(chosen.outputs[0].name, {}).items() if i in set(part.ids)])
-                rows += set_rows(name, chosen, part, folder, why, prompt_of, signature, sensitive)
-            attributions += attribution_rows(chosen, folder, signature)
+                stored = scores.get(set_metric.outputs[0].name, {})
+                why = why_missing(part, [r for i, r in stored.items() if i in set(part.ids)])
+                rows += set_rows(name, set_metric, part, folder, why, prompt_of, signature, sensitive)
+            attributions += attribution_rows(set_metric, folder, signature)
     rows += _oracle_rows(folder, suite, metrics, slices[0], prompt_of)
     timings = folder.rows(TimingRow)
     if suite.throughput is not None and timings:
@@ -59,7 +60,7 @@ def summarise(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
 
 
 def by_metric(rows: Sequence[ScoreRow]) -> Scores:
-    """Rows of scores by metric, then by case."""
+    """Rows of scores by metric, then by case id; the last row of a case counts."""
     scores: Scores = {}
     for row in rows:
         scores.setdefault(row.metric, {})[row.id] = row
@@ -67,7 +68,7 @@ def by_metric(rows: Sequence[ScoreRow]) -> Scores:
 
 
 def sensitive_to(name: str, suite: Suite) -> tuple[Axis, ...]:
-    """What a metric's scores must not be pooled over silently: neither what it is invariant to nor what the canvas fixes."""
+    """The axes over which a metric's scores must not be pooled silently: not those of its invariance or of the canvas."""
     info = metric_info(name)
     fixed = suite.canonical.fixed if suite.canonical and not info.pixels else ()
     return tuple(axis for axis in info.sensitive_to if axis not in fixed)
@@ -91,7 +92,7 @@ def failed_rows(name: str, label: str, reason: str, expected: int) -> list[Metri
 
 
 def why_missing(part: Slice, rows: Sequence[ScoreRow]) -> str:
-    """The reasons of missing scores, the most frequent first, with their counts."""
+    """The three most frequent reasons of missing scores, with their counts: `2 x clips that failed; 1 x too short`."""
     counts = Counter("clips that failed" if r.id in part.failed else r.reason for r in rows)
     return "; ".join(f"{n} x {reason}" for reason, n in counts.most_common(3))
 
@@ -153,7 +154,7 @@ def _oracle_rows(
         part = Slice(PREFIX + spec, whole.ids, whole.buckets)
         unopened = [r.reason for r in stored if r.oracle == spec and not r.id]
         scores = by_metric([r for r in stored if r.oracle == spec])
-        for name in measured(suite):
+        for name in oracle_metrics(suite):
             metric = metrics.per_clip.get(name)
             if metric is None:
                 continue  # its own row says why

@@ -1,4 +1,4 @@
-"""Rows of set metrics: a distance of the generated vectors to the reference's, slice by slice, and the share of each clip."""
+"""Rows of set metrics: statistics of generated and reference vectors, slice by slice, and the effect of each clip."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Features = dict[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class _Sets:
-    """The vectors of one slice, (n, D) and (m, D), with what names them: case ids, and hashes of the reference clips."""
+    """The vectors of one slice, (n, D) and (m, D), with their case ids (n) and the hashes of the reference clips (m)."""
 
     ids: list[str]
     generated: npt.NDArray[Any]
@@ -45,13 +45,13 @@ def set_rows(
     signature: str,
     sensitive: tuple[Axis, ...],
 ) -> list[MetricRow]:
-    """The row of a set metric on one slice, and those of its further outputs. `missing` says why clips lack a vector."""
+    """The row of a set metric on one slice, then those of its further outputs; `missing` says why clips have no vector."""
     output = metric.outputs[0]
     stored = folder.load_features(REFERENCE + output.name)
     ids, generated = _vectors(folder.load_features(output.name), ids=set(part.ids))
     # A bucket is compared with the clips of its own bucket; all clips with all of the reference set.
-    wanted = None if part.label == "all" else {str(part.buckets[i]) for i in part.ids if i in part.buckets}
-    clips, real = _vectors(stored, buckets=wanted, column="clips")
+    buckets = None if part.label == "all" else {str(part.buckets[i]) for i in part.ids if i in part.buckets}
+    clips, real = _vectors(stored, buckets=buckets, column="clips")
     sets = _Sets(ids, generated, clips, real)
     pooling = part.pooling(ids, sensitive)
     reasons = [missing, pooling_note(pooling)]
@@ -91,13 +91,13 @@ def set_rows(
 
 
 def _measured(row: MetricRow, metric: SetMetric, sets: _Sets, prompts: Sequence[str], reasons: Sequence[str]) -> MetricRow:
-    """The row of two sets that are large enough: the value, its null and its p."""
+    """The row with the value of two sufficiently large sets, its null and its p."""
     value = float(metric.compute())
     statistic, (a, b) = set_statistic(metric.statistic, sets.generated, sets.real)
     interval, clusters = NO_INTERVAL, np.array(prompts)
     if metric.statistic.is_unbiased:
-        left = [statistic(a[clusters != p], b) for p in np.unique(clusters) if (clusters != p).sum() >= statistic.least]
-        interval = jackknife_interval(left, value)
+        values = [statistic(a[clusters != p], b) for p in np.unique(clusters) if (clusters != p).sum() >= statistic.least]
+        interval = jackknife_interval(values, value)
     null, size = split_halves(b, len(sets.generated), statistic) if len(b) >= 2 * metric.least else (None, 0)
     against = "" if null is None else f"the reference against itself at n={size}: {null:.4g}"
     return row.model_copy(
@@ -147,17 +147,17 @@ def _further_rows(metric: SetMetric, whole: MetricRow, reference: int | None) ->
 
 
 def attribution_rows(metric: SetMetric, folder: RunFolder, signature: str) -> list[AttributionRow]:
-    """Decrease of a distance when each clip is left out; none where there is no distance or too few clips."""
+    """Rows of `stats.attribution`, the effect of each clip on a distance; empty for other statistics or too few clips."""
     name = metric.outputs[0].name
     generated, real = folder.load_features(name), folder.load_features(REFERENCE + name)
     if not metric.statistic.is_distance or not generated or not real or len(generated["ids"]) < 3 or len(real["ids"]) < 2:
         return []
     values = attribution(metric.statistic, generated["values"], real["values"])
-    place = (-values).argsort(kind="stable").argsort(kind="stable") + 1
+    rank = (-values).argsort(kind="stable").argsort(kind="stable") + 1
     full = f"{signature}|reference:{hash_of(real['clips'].tolist())}"
     return [
         AttributionRow(id=i, metric=name, value=float(v), rank=int(r), signature=full)
-        for i, v, r in zip(generated["ids"].tolist(), values, place, strict=True)
+        for i, v, r in zip(generated["ids"].tolist(), values, rank, strict=True)
     ]
 
 
@@ -167,17 +167,20 @@ def _vectors(
     """A column and the vectors of a features file, of the selected cases or buckets only."""
     if not stored:
         return [], np.empty((0, 0), np.float32)
-    chosen = np.ones(len(stored["ids"]), bool)
-    for name, wanted in (("ids", ids), ("buckets", buckets)):
-        if wanted is not None:
-            chosen &= np.isin(stored[name], list(wanted))
-    return stored[column][chosen].tolist(), stored["values"][chosen]
+    mask = np.ones(len(stored["ids"]), bool)
+    for name, selection in (("ids", ids), ("buckets", buckets)):
+        if selection is not None:
+            mask &= np.isin(stored[name], list(selection))
+    return stored[column][mask].tolist(), stored["values"][mask]
 
 
 def hash_of(clips: Sequence[str]) -> str:
-    """Hash of the reference clips, so that another reference set has another signature.
+    """Hash of the hashes of the reference clips, in any order, so that another reference set has another signature.
 
-    Of the clips, not of their vectors, whose last digits are the machine's: else a baseline would hold on one machine only.
+    The vectors differ in their last digits between machines; a hash of them would tie a baseline to one machine.
+
+    >>> hash_of(["a", "b"]) == hash_of(["b", "a"]), len(hash_of([]))
+    (True, 12)
     """
     return hashlib.sha256("".join(sorted(clips)).encode()).hexdigest()[:12]
 

@@ -1,4 +1,4 @@
-"""An ordered map over worker processes, each of which builds its own state once."""
+"""An ordered map over worker processes, each with its own state."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from sora_eval.util.processes import begin_worker
 S = TypeVar("S")
 R = TypeVar("R")
 
-_state: Any = None  # of a worker process; the parent never sets it
+_state: Any = None  # of a worker process; never set in the parent
 
 
 class Workers(Generic[S]):
-    """`number` processes with a state each, made by `make()`; one worker is this very process.
+    """`number` processes, each with a state made by `make()`; a single worker is the current process.
 
-    `make`, functions, jobs and results must be picklable when there are several. Torch's and OpenCV's threads are shared out
-    among the processes; ONNX Runtime sessions here follow torch's number.
+    With several, `make`, functions, jobs and results must be picklable, and the threads of Torch and OpenCV are divided among
+    the processes; ONNX Runtime sessions here use Torch's number.
     """
 
     def __init__(self, make: Callable[[], S], number: int = 1) -> None:
@@ -38,9 +38,13 @@ class Workers(Generic[S]):
             self._pool = ProcessPoolExecutor(number, context, _start, (make, threads))
 
     def map(self, function: Callable[..., R], jobs: Iterable[tuple[Any, ...]]) -> Iterator[R]:
-        """`function(state, *job)` of every job, in the order of the jobs, few of them in flight at a time.
+        """`function(state, *job)` of every job, in the order of the jobs, at most 2 x `number` pending at a time.
 
-        Raises RunError when a worker dies; whatever the function raises is raised here.
+        Raises RunError if a worker dies; exceptions of the function are raised here.
+
+        >>> with Workers(lambda: 10) as workers:
+        ...     list(workers.map(lambda state, x: state + x, [(1,), (2,)]))
+        [11, 12]
         """
         if self._pool is None:
             yield from (function(self._own, *job) for job in jobs)
@@ -73,7 +77,7 @@ def _start(make: Callable[[], Any], threads: int) -> None:
     import cv2
     import torch
 
-    begin_worker()  # the parent stops the run, and says so once
+    begin_worker()  # the parent stops the run and reports it once
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
     global _state  # noqa: PLW0603

@@ -1,1 +1,1 @@
-"""What there is by name, without loading it: metrics, generators, formats."""
+"""Metrics, generators and formats by name, without loading them."""

@@ -118,7 +118,7 @@ _BUILT_IN = {
         "temporal",
         "per-clip",
         "sora_eval.metrics.temporal:DynamicDegree",
-        "VBench's: does the clip move at all, so that a still picture cannot win",
+        "VBench's: whether the clip moves, so that a still picture cannot win",
         _FLOW_OPTIONS,
         outputs=("dynamic_degree", "dynamic_degree.magnitude"),
         choices=_FLOW_CHOICES,

@@ -1,1 +1,1 @@
-"""What a run leaves: its folder, and the rows in it."""
+"""Runs on disk: the folder, and the rows in it."""

@@ -1,1 +1,1 @@
-"""The numbers: intervals, distances, attribution, extrapolation, power. Pure numpy and scipy."""
+"""Statistics: intervals, distances, attribution, extrapolation, power. Pure numpy and scipy."""

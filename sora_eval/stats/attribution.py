@@ -17,7 +17,7 @@ from sora_eval.stats.set_statistic import SetStatistic
 STEP, REACH = 0.5, 46.0
 
 
-def attribution(chosen: SetStatistic, generated: npt.ArrayLike, real: npt.ArrayLike) -> Array:
+def attribution(spec: SetStatistic, generated: npt.ArrayLike, real: npt.ArrayLike) -> Array:
     """Decrease of a distance when each generated clip is left out: (n,), in the unit of the distance.
 
     `generated` is (n, D) with n >= 3, `real` (m, D); fewer raise ValueError. A large positive value marks a clip that makes
@@ -27,13 +27,13 @@ def attribution(chosen: SetStatistic, generated: npt.ArrayLike, real: npt.ArrayL
     a, b = np.asarray(generated, np.float64), np.asarray(real, np.float64)
     if len(a) < 3:
         raise ValueError(f"leave-one-out values need at least 3 generated clips, found {len(a)}")
-    statistic, (rows_a, rows_b) = set_statistic(chosen, a, b)
+    statistic, (rows_a, rows_b) = set_statistic(spec, a, b)
     value = statistic(rows_a, rows_b)
-    if chosen.kind == "frechet" and not chosen.ridge:
+    if spec.kind == "frechet" and not spec.ridge:
         centre = np.concatenate([a, b]).mean(0)
         k, (rows_a, rows_b) = gram(a - centre, b - centre)
-        return value - frechet_leave_one_out(k, rows_a, rows_b, chosen.ddof)
-    if chosen.kind == "mmd-cubic":
+        return value - frechet_leave_one_out(k, rows_a, rows_b, spec.ddof)
+    if spec.kind == "mmd-cubic":
         k, (rows_a, rows_b) = gram(a, b)
         return value - mmd_leave_one_out(k, rows_a, rows_b, a.shape[1])
     return value - np.array([statistic(np.delete(rows_a, i), rows_b) for i in range(len(a))])

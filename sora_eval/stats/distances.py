@@ -151,17 +151,17 @@ class Statistic:
         return self.together(sets, b) if self.together else np.array([self.function(a, b) for a in sets])
 
 
-def set_statistic(chosen: SetStatistic, *sets: npt.ArrayLike) -> tuple[Statistic, list[Index]]:
-    """The chosen statistic as a function of rows of the joined sets (n_i, D), and the rows of each set.
+def set_statistic(spec: SetStatistic, *sets: npt.ArrayLike) -> tuple[Statistic, list[Index]]:
+    """The statistic `spec` as a function of rows of the joined sets (n_i, D), and the rows of each set.
 
     Terms that all subsets share are computed once, so permutations and jackknives are cheap. Raises ValueError as `gram` does.
     """
     k, rows = gram(*sets)
-    if chosen.kind == "mmd-cubic":
+    if spec.kind == "mmd-cubic":
         kernel = _cubic(k, np.shape(sets[0])[1])
         return Statistic(lambda a, b: _mmd_of_kernel(kernel, a, b)), rows
-    if chosen.kind == "frechet":
-        ddof, ridge = chosen.ddof, chosen.ridge
+    if spec.kind == "frechet":
+        ddof, ridge = spec.ddof, spec.ridge
         if not ridge:
             return Statistic(
                 lambda a, b: frechet_from_gram(k, a, b, ddof), together=lambda s, b: frechet_many_from_gram(k, s, b, ddof)
@@ -170,7 +170,7 @@ def set_statistic(chosen: SetStatistic, *sets: npt.ArrayLike) -> tuple[Statistic
         joined = np.concatenate([_vectors(s) for s in sets])
         inside = joined @ np.linalg.svd(joined - joined.mean(0), full_matrices=False)[2].T
         return Statistic(lambda a, b: frechet_distance(inside[a], inside[b], ddof, ridge)), rows
-    neighbours, recall = chosen.neighbours, chosen.kind == "recall"
+    neighbours, recall = spec.neighbours, spec.kind == "recall"
     joined = np.concatenate([_vectors(s) for s in sets])
     distances = cdist(joined, joined)
     return Statistic(lambda a, b: _covered(distances, *((b, a) if recall else (a, b)), neighbours), neighbours + 1), rows

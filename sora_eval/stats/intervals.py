@@ -156,8 +156,8 @@ def mcnemar_p(base: npt.ArrayLike, new: npt.ArrayLike) -> float:
     0.25
     """
     a, b = np.asarray(base, bool), np.asarray(new, bool)
-    gained, lost = int((~a & b).sum()), int((a & ~b).sum())
-    return float(stats.binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
+    gains, losses = int((~a & b).sum()), int((a & ~b).sum())
+    return float(stats.binomtest(gains, gains + losses).pvalue) if gains + losses else 1.0
 
 
 def mann_whitney_p(a: npt.ArrayLike, b: npt.ArrayLike, seed: int = 0) -> float:

@@ -25,10 +25,10 @@ def calibrate(
     share: float = PASSING,
     write: bool = False,
 ) -> Calibration:
-    """Propose limits that `share` of the ordered pairs of repeats pass; `metrics` are gated beside those of the suite.
+    """Propose limits that a `share` (0 to 1) of the ordered pairs of repeats pass; `metrics` are gated beside the suite's.
 
-    Repeats that `out` holds already are used, or with `runs` these alone and nothing is generated. With `write` the limits
-    of the gated metrics go into the suite file. Raises SuiteError for runs of another suite, for runs that are no repeats,
+    Repeats in `out` are reused; with `runs` only these are used and nothing is generated. With `write` the limits of the
+    gated metrics are written into the suite file. Raises SuiteError for runs of another suite, for runs that are not repeats,
     for a metric without a spread, and for nothing to write.
     """
     gated = tuple(dict.fromkeys([*suite.gates, *metrics]))
@@ -54,5 +54,5 @@ def calibrate(
     )
     if write:
         write_gates(suite.path, calibration.limits)
-        load_suite(suite.path)  # what was written is a suite
+        load_suite(suite.path)  # raises if the written file is not a valid suite
     return calibration

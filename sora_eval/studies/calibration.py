@@ -1,4 +1,4 @@
-"""How far repeats of one checkpoint lie apart, and the limits that follow. Pure."""
+"""The spread of repeats of one checkpoint, and the limits that follow from it. Pure."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from sora_eval.suite import Gate, Suite
 from sora_eval.suite.tables import Repeats
 from sora_eval.util.errors import SuiteError
 
-PASSING = 0.95  # share of pairs of repeats whose interval a proposed limit must hold
+PASSING = 0.95  # share of pairs of repeats whose intervals lie inside a proposed limit
 
 
 @dataclass(frozen=True)
 class Spread:
     """One metric over K repeats of a checkpoint that differ in seeds only.
 
-    `increase_percent` and `decrease_percent` are how far the intervals of the changes between two repeats reach in most
-    (95 %) of the ordered pairs, in per cent of the first; `apart` is the largest change itself, in `unit`. `error` is the
-    median standard error of such a change.
+    `increase_percent` and `decrease_percent` are the ends of the intervals of the change between two repeats that most (95 %)
+    of the ordered pairs stay within, in per cent of the first; `reach` is the same in `unit`, in either direction.
+    `max_change` is the largest change between two repeats and `error` the median standard error of a change, in `unit`.
     """
 
     metric: str
@@ -36,7 +36,7 @@ class Spread:
     increase_percent: float
     decrease_percent: float
     reach: float
-    apart: float
+    max_change: float
     error: float
     cases: int
     unit: str
@@ -45,14 +45,16 @@ class Spread:
 
     @property
     def mean(self) -> float:
+        """Mean of the repeats."""
         return float(np.mean(self.values))
 
     @property
     def deviation(self) -> float:
+        """Sample standard deviation of the repeats."""
         return float(np.std(self.values, ddof=1))
 
     def record(self) -> Repeats:
-        """For the suite's gate: what its limit was made from, to four digits."""
+        """The record of these repeats in the suite's gate, to four significant digits."""
         mean, sd = (float(f"{v:.4g}") for v in (self.mean, self.deviation))
         return Repeats(runs=len(self.values), cases=self.cases, mean=mean, sd=sd)
 
@@ -61,8 +63,8 @@ class Spread:
 class Calibration:
     """The limits that follow from repeats of one checkpoint on one suite.
 
-    `spreads` and the proposed `gates` are by metric, of all that could be measured; `gated` are the metrics that the suite
-    gates already or shall gate. `source` says from what the limits are: a command, a day and a checkpoint.
+    `spreads` and the proposed `gates` are by metric, of all metrics with a spread; `gated` are the metrics that the suite
+    gates or is to gate. `source` is the provenance of the limits: command, date and checkpoint.
     """
 
     suite: Suite
@@ -75,12 +77,12 @@ class Calibration:
 
     @property
     def unmeasured(self) -> tuple[str, ...]:
-        """Gated metrics without a spread over all cases: their limits stay as they are."""
+        """Gated metrics without a spread over all cases: their limits stay unchanged."""
         return tuple(m for m in self.gated if m not in self.spreads)
 
     @property
     def limits(self) -> dict[str, Gate]:
-        """The proposed gates of the gated metrics, with their provenance, as they go into the suite file."""
+        """The proposed gates of the gated metrics with their provenance, as written into the suite file."""
         return {
             m: self.gates[m].model_copy(update={"provenance": self.source, "repeats": self.spreads[m].record()})
             for m in self.gated
@@ -89,9 +91,9 @@ class Calibration:
 
 
 def spreads(repeats: Sequence[RunData], share: float = PASSING) -> list[Spread]:
-    """The spread of every metric that all repeats have, speed left out. Raises SuiteError for repeats that cannot be paired.
+    """The spread of every metric that all repeats have, except speed; a `share` of the ordered pairs passes its limits.
 
-    `share` of the ordered pairs of repeats shall pass the limits that follow.
+    Raises SuiteError for fewer than two repeats, equal seeds, different checkpoints and incomplete runs.
     """
     if len(repeats) < 2:
         raise SuiteError(f"{len(repeats)} repeat has no spread: at least 2 are needed, 5 are better")
@@ -101,16 +103,16 @@ def spreads(repeats: Sequence[RunData], share: float = PASSING) -> list[Spread]:
         raise SuiteError("repeats must be of one checkpoint: these have different generator fingerprints")
     for side in repeats:
         if why := side.incomplete():
-            raise SuiteError(f"{side.path} is no repeat: {why}")
+            raise SuiteError(f"{side.path} is not a repeat: {why}")
     metrics = [m for m, label in repeats[0].metrics if label == "all" and not is_speed(m)]
     out = []
     for metric in metrics:
-        # Only intervals are asked for here; the fewest permutations do.
+        # Only intervals are used here, so the permutations are few.
         pairs = [
             difference(a, b, metric, permutations=99, set_permutations=1, other_seeds=True) for a, b in permutations(repeats, 2)
         ]
-        if found := _spread(metric, [_value(s, metric) for s in repeats], pairs, share):
-            out.append(found)
+        if spread := _spread(metric, [_value(s, metric) for s in repeats], pairs, share):
+            out.append(spread)
     return out
 
 
@@ -148,11 +150,11 @@ def _spread(metric: str, values: Sequence[float | None], pairs: Sequence[Differe
 
 
 def propose(spread: Spread, present: Gate | None = None) -> Gate:
-    """The tightest gate that repeats of one checkpoint pass in most (95 %) of the pairs.
+    """The tightest gate that repeats of one checkpoint pass in most (95 %) of the pairs, to two significant digits upwards.
 
-    The limit is in the direction that is worse, or in those that a `present` gate bounds; `min_change` is the largest change
-    between two repeats. A metric that is 0 or less somewhere has no percentage: there `min_change` reaches as far as the
-    intervals do.
+    The limit is in the worse direction, or in those that a `present` gate bounds; `min_change` is the largest change between
+    two repeats. A metric with a value of 0 or less has no percentage: there the limit is 0 % and `min_change` the reach of
+    the intervals.
     """
     relative = min(spread.values) > 0 and math.isfinite(spread.increase_percent + spread.decrease_percent)
     up, down = (
@@ -164,7 +166,7 @@ def propose(spread: Spread, present: Gate | None = None) -> Gate:
     return Gate(
         max_increase=(_round_up(spread.increase_percent) if relative else 0.0) if up else None,
         max_decrease=(min(_round_up(spread.decrease_percent), 100.0) if relative else 0.0) if down else None,
-        min_change=_round_up(spread.apart if relative else spread.reach),
+        min_change=_round_up(spread.max_change if relative else spread.reach),
         **(
             {}
             if present is None
@@ -174,7 +176,7 @@ def propose(spread: Spread, present: Gate | None = None) -> Gate:
 
 
 def passing(spread: Spread, gate: Gate) -> int:
-    """How many of the ordered pairs of repeats would PASS a gate."""
+    """Number of ordered pairs of repeats that PASS a gate."""
     count = 0
     for d in spread.pairs:
         base, low, high = d.base or 0.0, d.interval.low or 0.0, d.interval.high or 0.0
@@ -184,7 +186,7 @@ def passing(spread: Spread, gate: Gate) -> int:
 
 
 def smallest_seen(spread: Spread, gate: Gate, tests: int) -> float:
-    """The smallest change that the gate calls REGRESSED with 80 % power, one of `tests` in a suite."""
+    """The smallest change, in the metric's unit, that a gate of `tests` tests calls REGRESSED with 80 % power."""
     limits = [v for v in (gate.max_increase, gate.max_decrease) if v is not None]
     return detectable(
         spread.error, allowed_change(min(limits, default=0.0), gate.min_change, spread.mean), ALPHA / max(tests, 1)
@@ -192,7 +194,11 @@ def smallest_seen(spread: Spread, gate: Gate, tests: int) -> float:
 
 
 def _round_up(value: float) -> float:
-    """To two significant digits, upwards."""
+    """A value rounded up to two significant digits; 0 for negative values.
+
+    >>> _round_up(0.01234), _round_up(251.0), _round_up(12.0)
+    (0.013, 260.0, 12.0)
+    """
     if value <= 0:
         return 0.0
     unit = 10.0 ** (math.floor(math.log10(value)) - 1)

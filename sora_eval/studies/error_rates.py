@@ -1,7 +1,7 @@
-"""How often a gate errs and what it finds: thousands of gates on virtual runs drawn from a pool of real ones. Pure.
+"""Error rates and power of a gate: thousands of gates on virtual runs sampled from a pool of real ones. Pure.
 
-A virtual run answers each prompt with the clips of one run of the pool, so a handful of repeats under other seeds gives as
-many different pairs of runs as a study wants, each made of clips that a checkpoint really produced.
+A virtual run answers each prompt with the clips of one run of the pool, so a few repeats under other seeds give as many
+different pairs of runs as a study needs, each of clips that a checkpoint generated.
 """
 
 from __future__ import annotations
@@ -22,27 +22,32 @@ from sora_eval.stats.power import ALPHA
 from sora_eval.suite import Gate
 from sora_eval.util.errors import SuiteError
 
-WHOLE = "gate"  # the row of the whole gate
-SIGNIFICANT = "p <= 0.05"  # of a row's own test, whatever its limit and Holm's correction
-CHUNK = 10  # draws a work item
+WHOLE = "gate"  # name of the row of the whole gate
+SIGNIFICANT = "p <= 0.05"  # outcome of a row's own test, without its limit and Holm's correction
+CHUNK = 10  # draws per work item
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Outcomes of one arm over its draws: `counts` has, for every gated row and the whole gate, how often it got each."""
+    """Outcomes of one arm over its draws: `counts` holds the number of each, by gated row and for the whole gate."""
 
     arm: str
     draws: int = 0
     counts: Mapping[str, Counter[str]] = field(default_factory=dict)
 
     def rate(self, row: str, outcome: str = Verdict.REGRESSED) -> tuple[float, float, float]:
-        """Share of the draws with an outcome, and its 95 % interval (exact: Clopper & Pearson 1934)."""
+        """Share of the draws with an outcome, and both ends of its 95 % interval (exact: Clopper & Pearson 1934).
+
+        >>> rates = Rates("again", 100, {WHOLE: Counter({Verdict.REGRESSED: 5})})
+        >>> [round(value, 3) for value in rates.rate(WHOLE)]
+        [0.05, 0.016, 0.113]
+        """
         hits = self.counts[row][outcome]
         low, high = stats.binomtest(hits, self.draws).proportion_ci(CONFIDENCE)
         return hits / self.draws, float(low), float(high)
 
     def joined(self, other: Rates) -> Rates:
-        """The same arm with the draws of both."""
+        """The draws of both, of one arm."""
         rows = dict.fromkeys([*self.counts, *other.counts])
         counts = {r: self.counts.get(r, Counter()) + other.counts.get(r, Counter()) for r in rows}
         return replace(self, draws=self.draws + other.draws, counts=counts)
@@ -50,7 +55,10 @@ class Rates:
 
 @dataclass(frozen=True)
 class GateErrors:
-    """The rates of a suite's gate: of the baseline's checkpoint against itself first, then of every other generator."""
+    """The rates of a suite's gate: first of the baseline's checkpoint against itself, then of every other generator.
+
+    `cases` is the size of a run; the pool has `repeats` runs of the baseline's checkpoint and `others` of each other generator.
+    """
 
     suite: str
     cases: int
@@ -60,19 +68,19 @@ class GateErrors:
     rates: tuple[Rates, ...]
 
 
-def compose(pool: Sequence[RunData], chosen: Mapping[str, int]) -> RunData:
-    """A run that answers each prompt with the clips of run `chosen[prompt_id]` of the pool, all of the same cases."""
+def compose(pool: Sequence[RunData], run_of: Mapping[str, int]) -> RunData:
+    """A run that answers each prompt with the clips of run `run_of[prompt_id]` (an index) of a pool of equal cases."""
     first = pool[0]
-    source = {case: chosen[row.prompt_id] for case, row in first.samples.items()}
+    source = {case: run_of[row.prompt_id] for case, row in first.samples.items()}
     features = {}
     for name, (ids, values) in first.features.items():
         places = [{case: i for i, case in enumerate(side.features[name][0])} for side in pool]
-        kept = [case for case in ids if case in places[source[case]]]
-        rows = [pool[source[case]].features[name][1][places[source[case]][case]] for case in kept]
-        features[name] = (kept, np.array(rows, values.dtype).reshape(len(kept), -1))
+        cases = [case for case in ids if case in places[source[case]]]
+        rows = [pool[source[case]].features[name][1][places[source[case]][case]] for case in cases]
+        features[name] = (cases, np.array(rows, values.dtype).reshape(len(cases), -1))
     return replace(
         first,
-        path="drawn from a pool",
+        path="sample of a pool",
         samples={case: pool[k].samples[case] for case, k in source.items()},
         scores={m: {case: pool[source[case]].scores[m][case] for case in rows} for m, rows in first.scores.items()},
         features=features,
@@ -80,14 +88,14 @@ def compose(pool: Sequence[RunData], chosen: Mapping[str, int]) -> RunData:
 
 
 def draw(base: Sequence[RunData], new: Sequence[RunData] | None, rng: np.random.Generator) -> tuple[RunData, RunData]:
-    """Two virtual runs: of `base` and of `new`, or with None two of `base` that share no clip."""
+    """Two virtual runs: of `base` and of `new`, or without `new` two of `base` that share no clip (at least two runs)."""
     prompts = list(dict.fromkeys(row.prompt_id for row in base[0].samples.values()))
     first = rng.integers(len(base), size=len(prompts))
     if new is None:
         second = (first + rng.integers(1, len(base), size=len(prompts))) % len(base)
     else:
         second = rng.integers(len(new), size=len(prompts))
-    a, b = (dict(zip(prompts, chosen.tolist(), strict=True)) for chosen in (first, second))
+    a, b = (dict(zip(prompts, indices.tolist(), strict=True)) for indices in (first, second))
     return compose(base, a), compose(new or base, b)
 
 
@@ -103,8 +111,8 @@ def draw_rates(
 ) -> Iterator[Rates]:
     """Gate `draws` pairs of virtual runs; yields the rates of chunks of CHUNK draws, which `Rates.joined` adds up.
 
-    With `new` None the pairs are A/A: the same checkpoint, other seeds, no clip in both. Draw i depends on (seed, i) alone.
-    Raises SuiteError when the pool cannot give such pairs.
+    Without `new` the pairs are A/A: the same checkpoint, other seeds, no clip in both. Draw i depends on (seed, i) alone.
+    Raises SuiteError for runs of different cases, and for A/A pairs of a single run.
     """
     if new is None and len(base) < 2:
         raise SuiteError(f"{len(base)} repeat of the baseline cannot be drawn against itself: at least 2 are needed")
@@ -117,7 +125,7 @@ def draw_rates(
 
 _shared: tuple[
     str, Sequence[RunData], Sequence[RunData] | None, Mapping[str, Gate]
-]  # of a worker: sent once, not with every job
+]  # state of a worker process, sent once instead of with every job
 
 
 def _share(arm: str, base: Sequence[RunData], new: Sequence[RunData] | None, gates: Mapping[str, Gate]) -> None:

@@ -1,4 +1,4 @@
-"""Measures how often the gate of a suite errs: makes a pool of real runs, then gates virtual runs drawn from it."""
+"""Measures the error rates of a suite's gate: makes a pool of real runs, then gates virtual runs sampled from it."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def gate_errors(
 ) -> GateErrors:
     """Rates of the verdicts of a suite's gate, with `spec` as the checkpoint of the baseline.
 
-    The pool holds `repeats` runs of `spec` and `others` of each generator of `against`; runs that are there already are
-    used. `draws` A/A pairs are gated, and `power` pairs per other generator; `workers` processes do it, with equal numbers.
-    Raises SuiteError for a suite without gates, GeneratorError for a spec that is none.
+    The folder `pool` holds `repeats` runs of `spec` and `others` of each generator of `against`; existing runs are reused.
+    `draws` A/A pairs are gated, and `power` pairs per other generator; the rates do not depend on the number of `workers`.
+    Raises SuiteError for a suite without gates, GeneratorError for an invalid spec.
     """
     if not suite.gates:
         raise SuiteError(f"{suite.path} has no [gates.*]: there is nothing whose errors could be measured")

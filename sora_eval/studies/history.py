@@ -1,4 +1,4 @@
-"""A metric over commits, training steps or time, from many runs: points, a baseline, and the band that repeats fall into."""
+"""A metric over commits, training steps or time, from many runs: points, a baseline, and the noise band of repeats."""
 
 from __future__ import annotations
 
@@ -22,21 +22,24 @@ Axis = Literal["time", "steps", "commit"]
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What the history reads of one run."""
+class RunMetrics:
+    """The metric rows of one run, and its run.json."""
 
     path: Path
     head: RunHead
     metrics: tuple[MetricRow, ...]
 
     def row(self, metric: str, label: str) -> MetricRow | None:
-        """The last row of a metric on a slice, where there is one."""
+        """The last row of a metric on a slice; None without one."""
         return next((r for r in reversed(self.metrics) if (r.metric, r.slice) == (metric, label)), None)
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Standard deviation of a metric over repeats of one checkpoint that differ in seeds only, and where it is from."""
+    """Standard deviation of a metric over repeats of one checkpoint that differ in seeds only, in the metric's unit.
+
+    `freedom` is its degrees of freedom; `source` says which repeats it comes from.
+    """
 
     deviation: float
     freedom: int
@@ -44,29 +47,34 @@ class Noise:
 
     @property
     def reach(self) -> float:
-        """How far from the value of one checkpoint another repeat of it lies in 95 % of the cases (Student's t)."""
+        """Bound on the difference of two repeats of one checkpoint in 95 % of the cases: t x deviation x sqrt(2).
+
+        >>> round(Noise(1.0, 4, "5 repeats").reach, 3)  # 2.776 x 1 x 1.414
+        3.926
+        """
         return float(stats.t.ppf((1 + CONFIDENCE) / 2, self.freedom)) * self.deviation * math.sqrt(2)
 
 
 @dataclass(frozen=True)
 class Point:
-    """One run on the axis. `x` is its label there and `place` its position; `row` is None for a run without the metric."""
+    """One run on the axis: `x` is its label, `place` its position; `row` is None for a run without the metric."""
 
     run: str
     label: str
     x: str
     place: float
     row: MetricRow | None
-    mark: str = ""  # on which side of the noise band it lies, or why it has no value
+    mark: str = ""  # side of the noise band, or why there is no value
 
     @property
     def value(self) -> float | None:
+        """Value of the row; None without one."""
         return None if self.row is None else self.row.value
 
 
 @dataclass(frozen=True)
 class History:
-    """One metric's points, oldest or least trained first."""
+    """The points of one metric, oldest or least trained first; `baseline` is the value that they are compared with."""
 
     metric: str
     axis: Axis
@@ -96,35 +104,35 @@ def histories(
 ) -> Histories:
     """Metrics over the finished runs of one suite in `folder`.
 
-    Without `metrics`, those that the newest run's suite gates, else the first of each family. `over` is by default training
-    steps where all runs have them and they differ, else time; `suite` the newest run's. The baseline is a file, or a run
-    among these or elsewhere; without one, the first point. Raises RunError where there is nothing to draw.
+    Defaults: `metrics` are those that the newest run's suite gates, else the first of each family; `over` is training steps if
+    all runs have them and they differ, else time; `suite` is the newest run's. The baseline is a file or a run, else the
+    first point. Raises RunError if there is nothing to show, and BaselineError for an invalid baseline file.
     """
     runs, problems = read_runs(folder)
     if not runs:
         raise RunError(f"{folder} holds no runs that can be read; see 'sora-eval list runs --root {folder}'")
-    wanted = suite or max(runs, key=lambda r: r.head.started).head.suite.id
-    finished = [r for r in runs if r.head.suite.id == wanted and r.metrics]
+    suite_id = suite or max(runs, key=lambda r: r.head.started).head.suite.id
+    finished = [r for r in runs if r.head.suite.id == suite_id and r.metrics]
     if not finished:
-        raise RunError(f"{folder} holds no finished runs of suite {wanted!r}")
+        raise RunError(f"{folder} holds no finished runs of suite {suite_id!r}")
     steps = {r.head.generator.training_steps for r in finished}
     axis = over or ("steps" if None not in steps and len(steps) > 1 else "time")
     charts = tuple(history(finished, m, axis, baseline, label) for m in metrics or default_metrics(finished))
-    return Histories(wanted, charts, tuple(problems))
+    return Histories(suite_id, charts, tuple(problems))
 
 
-def read_runs(folder: Path) -> tuple[list[Measured], list[str]]:
-    """The runs below a folder, oldest first, and why others could not be read."""
+def read_runs(folder: Path) -> tuple[list[RunMetrics], list[str]]:
+    """The runs in a folder, oldest first, and a line for each that could not be read."""
     runs, problems = [], []
     for run in find_runs(folder):
         try:
-            runs.append(Measured(run.path, run.head, tuple(run.rows(MetricRow))))
+            runs.append(RunMetrics(run.path, run.head, tuple(run.rows(MetricRow))))
         except RunError as error:
             problems.append(f"left out: {error}")
     return runs, problems
 
 
-def default_metrics(runs: Sequence[Measured]) -> list[str]:
+def default_metrics(runs: Sequence[RunMetrics]) -> list[str]:
     """The gated metrics of the newest run's suite that some run has, else the first metric of each family."""
     rows = [row for run in runs for row in run.metrics]
     names = {row.metric for row in rows}
@@ -133,8 +141,8 @@ def default_metrics(runs: Sequence[Measured]) -> list[str]:
     return gated or list(dict.fromkeys(first[row.family] for row in rows if row.slice == "all"))
 
 
-def history(runs: Sequence[Measured], metric: str, axis: Axis, baseline: Path | None = None, label: str = "all") -> History:
-    """The history of one metric on one slice. Runs without a value for it stay as points; unlike protocols are a note.
+def history(runs: Sequence[RunMetrics], metric: str, axis: Axis, baseline: Path | None = None, label: str = "all") -> History:
+    """The history of one metric on one slice. Runs without a value stay as points; different protocols give a note.
 
     Raises RunError for a metric that no run has, for an axis of steps without any, and for a baseline without the metric.
     """
@@ -153,12 +161,12 @@ def history(runs: Sequence[Measured], metric: str, axis: Axis, baseline: Path | 
         notes.append(
             "no noise band: no repeats of one checkpoint under other seeds ('sora-eval calibrate'), no repeats in [gates]"
         )
-    marked = tuple(replace(p, mark=_mark(p.row, base, band)) for p in points)
-    return History(metric, axis, marked, base, band, tuple(notes))
+    points = [replace(p, mark=_mark(p.row, base, band)) for p in points]
+    return History(metric, axis, tuple(points), base, band, tuple(notes))
 
 
-def _points(runs: Sequence[Measured], metric: str, axis: Axis, label: str) -> list[Point]:
-    """The runs in their order on the axis; on that of steps only those that have them."""
+def _points(runs: Sequence[RunMetrics], metric: str, axis: Axis, label: str) -> list[Point]:
+    """The runs in the order of the axis; on the axis of steps only runs with training steps."""
     points = []
     places: dict[str, float] = {}
     if axis == "steps":
@@ -181,11 +189,11 @@ def _points(runs: Sequence[Measured], metric: str, axis: Axis, label: str) -> li
     return points
 
 
-def noise(runs: Sequence[Measured], metric: str, label: str = "all") -> Noise | None:
-    """From repeats of one checkpoint among the runs, pooled over checkpoints; else from the repeats that a gate records.
+def noise(runs: Sequence[RunMetrics], metric: str, label: str = "all") -> Noise | None:
+    """Noise of repeats of one checkpoint among the runs, pooled over checkpoints; else of the repeats that a gate records.
 
-    Repeats of quality differ in their seeds (`seed_offset`): the same seeds would show no noise. Of speed, repeats are runs
-    on one machine.
+    Repeats of quality differ in `seed_offset`, since equal seeds show no noise; repeats of speed are runs on one machine.
+    None without repeats.
     """
     groups: dict[tuple[str, str, str], dict[int, float]] = {}
     for i, run in enumerate(runs):
@@ -207,7 +215,7 @@ def noise(runs: Sequence[Measured], metric: str, label: str = "all") -> Noise | 
     return None
 
 
-def _baseline(runs: Sequence[Measured], metric: str, label: str, baseline: Path) -> float:
+def _baseline(runs: Sequence[RunMetrics], metric: str, label: str, baseline: Path) -> float:
     row = next((r.row(metric, label) for r in runs if r.path.name == baseline.name), None)
     if row is None:
         data = baselines.find(baseline)
@@ -218,7 +226,7 @@ def _baseline(runs: Sequence[Measured], metric: str, label: str, baseline: Path)
 
 
 def _mark(row: MetricRow | None, baseline: float | None, band: Noise | None) -> str:
-    """On which side of the band a value lies, in words; where there is no value, why."""
+    """The side of the noise band on which a value lies, as text; without a value, the reason."""
     if row is None or row.value is None:
         return "not in this run" if row is None else row.status
     if baseline is None or band is None:

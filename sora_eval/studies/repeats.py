@@ -1,4 +1,4 @@
-"""Repeats of one checkpoint under other seeds, made once and gone on with after a kill."""
+"""Repeats of one checkpoint under other seeds: existing runs are reused, killed ones resumed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from sora_eval.runs.folder import RunFolder, find_runs
 from sora_eval.suite import Suite
 from sora_eval.util.errors import SuiteError
 
-# Between the seeds of two repeats: prime, and no multiple of it is the offset of a suite's reference set.
+# Seed offset between two repeats: prime, and no multiple of it is the offset of a suite's reference set.
 STEP = 100_003
 
 
 def repeat(suite: Suite, spec: str, repeats: int, out: Path) -> list[RunFolder]:
-    """`repeats` runs of a suite whose seeds are shifted by multiples of STEP. Those that `out` holds already are used."""
+    """`repeats` runs of a suite whose seeds are shifted by multiples of STEP; runs in `out` are reused.
+
+    Raises SuiteError for a suite without [axes], and what `pipeline.run.run` raises.
+    """
     if suite.axes is None:
         raise SuiteError(f"{suite.path} has no [axes]: clips that exist have no other seeds; give runs with --run")
     fingerprint = open_generator(spec).fingerprint()

@@ -1,4 +1,4 @@
-"""A run that asks a batch of prompts after the other until its gate is decided. Every look goes on from what is on disk."""
+"""A run that adds batches of prompts until its gate is decided. Every look continues from the files of the run."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def run_until_decided(
     strict: bool = False,
     workers: int = 1,
 ) -> tuple[RunFolder, GateResult]:
-    """Run a suite, a batch of whole prompts at a time in its order, until the gate is decided or the prompts are used up.
+    """Run a suite in batches of whole prompts, in its order, until the gate is decided or no prompts are left.
 
-    Raises SuiteError for a suite without gates that prompts can decide, BaselineError for a baseline that does not hold the
-    same cases of the same suite. The verdicts are in verdicts.json of the run too.
+    Writes verdicts.json. Raises SuiteError for a suite without gates that prompts can decide, BaselineError for a baseline
+    without the same cases of the same suite, and what `pipeline.run.begin` raises.
     """
     if reference is not None:
         suite = evaluate.with_reference(suite, reference)
@@ -55,7 +55,7 @@ def run_until_decided(
 
 
 def resume_any(folder: RunFolder, workers: int = 1) -> GateResult | None:
-    """Go on with any run that was killed; the verdicts are of one that is run until it is decided."""
+    """Resume any run that was killed; returns the verdicts of a run of `--until-decided`, else None."""
     if folder.head.sequential is None:
         evaluate.resume(folder, workers)
         return None
@@ -63,7 +63,10 @@ def resume_any(folder: RunFolder, workers: int = 1) -> GateResult | None:
 
 
 def resume(folder: RunFolder, workers: int = 1) -> tuple[RunFolder, GateResult]:
-    """Go on with such a run that was killed, at the look that it was at. Raises BaselineError if the baseline has changed."""
+    """Resume a run of `--until-decided` at the look at which it was killed.
+
+    Raises BaselineError if the baseline has changed, RunError for a run of another kind or with another generator.
+    """
     sized = sequential_of(folder)
     path = Path(sized.baseline)
     base = _baseline(stored_suite(folder), path, sized.profile)
@@ -75,9 +78,9 @@ def resume(folder: RunFolder, workers: int = 1) -> tuple[RunFolder, GateResult]:
 
 
 def sequential_of(folder: RunFolder) -> Sequential:
-    """What run.json says of the prompts that a run was given so far. Raises RunError for a run of another kind."""
+    """The state of a run of `--until-decided` in run.json. Raises RunError for a run of another kind."""
     if folder.head.sequential is None:
-        raise RunError(f"{folder.path} was not made with --until-decided; go on with 'sora-eval run --resume'")
+        raise RunError(f"{folder.path} was not made with --until-decided; resume it with 'sora-eval run --resume'")
     return folder.head.sequential
 
 
@@ -88,10 +91,10 @@ def _look(work: evaluate.Work, base: RunData) -> tuple[RunFolder, GateResult]:
     with evaluate.ending(folder):
         for look in looks(sized.pool, sized.batch, sized.spending):
             if look.prompts < len(sized.prompts):
-                continue  # this look was over when the run was killed, and decided nothing
+                continue  # this look ended undecided before the run was killed
             sized = sized.model_copy(update={"prompts": tuple(names[: look.prompts]), "alpha": look.alpha})
             folder.update_head(sequential=sized)
-            evaluate.stages(work, evaluate.asked(folder.head, work.cases))
+            evaluate.stages(work, evaluate.cases_of(folder.head, work.cases))
             result, sized = _judged(work, base, sized)
             folder.update_head(sequential=sized)
             if sized.decided:
@@ -104,9 +107,9 @@ def _look(work: evaluate.Work, base: RunData) -> tuple[RunFolder, GateResult]:
 
 
 def _judged(work: evaluate.Work, base: RunData, sized: Sequential) -> tuple[GateResult, Sequential]:
-    """The verdict after the prompts of a look, and what run.json says of the looks so far."""
+    """The verdict after the prompts of a look, and the state with that look added."""
     data = data_of(work.folder)
-    whole = replace(data, head=data.head.model_copy(update={"status": "success"}))  # of the prompts of this look
+    whole = replace(data, head=data.head.model_copy(update={"status": "success"}))  # all prompts of this look are done
     result = gate(whole, base, work.suite.gates, strict=sized.strict, profile=sized.profile)
     decided = is_decided(result)
     earlier = [look for look in sized.looks if look.prompts < len(sized.prompts)]
@@ -116,7 +119,7 @@ def _judged(work: evaluate.Work, base: RunData, sized: Sequential) -> tuple[Gate
 
 
 def _baseline(suite: Suite, path: Path, profile: str | None) -> RunData:
-    """The baseline that every look is compared with; raises before anything is generated if it cannot be."""
+    """The baseline of every look. Raises SuiteError and BaselineError before anything is generated."""
     if not suite.prompt_list:
         raise SuiteError(f"{suite.path} has no [prompts]: --until-decided has no pool to add prompts from; run it whole")
     if not any(not is_speed(metric) for metric in suite.gates):
@@ -128,9 +131,9 @@ def _baseline(suite: Suite, path: Path, profile: str | None) -> RunData:
         )
     if why := base.incomplete():
         raise BaselineError(f"{base.path} cannot be compared with: {why}")
-    asked = SuiteId(id=suite.suite.id, version=suite.suite.version, fingerprint=suite.fingerprint)
-    if base.head.suite != asked:
-        raise BaselineError(f"{base.path} is of suite {base.head.suite}, this one is {asked}: make a baseline of this suite")
+    suite_id = SuiteId(id=suite.suite.id, version=suite.suite.version, fingerprint=suite.fingerprint)
+    if base.head.suite != suite_id:
+        raise BaselineError(f"{base.path} is of suite {base.head.suite}, not {suite_id}: make a baseline of this suite")
     if offset := base.head.seed_offset:
         raise BaselineError(f"{base.path} has its seeds shifted by {offset}: its cases are not those of the suite")
     if lacking := [c.id for c in suite.cases if c.id not in base.samples]:

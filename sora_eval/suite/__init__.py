@@ -1,4 +1,4 @@
-"""Suites: strict TOML files that say what to ask of a generator and how to measure the answer; and their cases."""
+"""Suites: strict TOML files of what a generator is asked and how its answers are measured; and their cases."""
 
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.speed_metrics import SPEED_METRICS

@@ -1,4 +1,4 @@
-"""Edits suite files in place: comments and order stay."""
+"""Edits of suite files in place that keep comments and order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ def _inline(values: Mapping[str, Any]) -> tomlkit.items.InlineTable:
 
 
 def write_gates(path: Path, gates: Mapping[str, Gate]) -> None:
-    """Put limits into the [gates] tables of a suite file; everything else in it, comments too, stays as it is."""
+    """Write limits into the [gates] tables of a suite file; the rest of it, with comments, is unchanged.
+
+    Raises SuiteError if the file cannot be read or written.
+    """
     try:
         document = tomlkit.parse(path.read_text(encoding="utf-8"))
         if "gates" not in document:

@@ -1,4 +1,4 @@
-"""From a suite file to a suite, or to one message that says what to mend."""
+"""Loading of suite files: a suite, or one message that says what to fix."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from sora_eval.util.errors import RegistryError, SuiteError, near
 
 
 def shipped() -> list[str]:
-    """Names of the suites on board."""
+    """Names of the suites that ship with the package, sorted."""
     return sorted(p.name.removesuffix(".toml") for p in resources.files("suites").iterdir() if p.name.endswith(".toml"))
 
 
 def load_suite(name: str | Path) -> Suite:
-    """Load a suite by path or by shipped name. Raises SuiteError, one line a problem."""
+    """Load a suite by path or by shipped name. Raises SuiteError with one line per problem."""
     path = Path(name)
     if not path.is_file():
         path = Path(str(resources.files("suites"))) / f"{name}.toml"
@@ -38,9 +38,9 @@ def load_suite(name: str | Path) -> Suite:
         raise SuiteError("\n".join(f"{path}: {_explain(problem)}" for problem in error.errors())) from None
     suite._path = path
     if (suite.prompts is None) != (suite.axes is None):
-        raise SuiteError(f"{path}: [prompts] and [axes] belong together; leave both out to score what a generator brings")
+        raise SuiteError(f"{path}: [prompts] and [axes] belong together; leave both out to score the generator's own clips")
     if suite.oracles is not None and suite.axes is None:
-        raise SuiteError(f"{path}: [oracles] are made of the suite's own prompts; add [prompts] and [axes], or leave them out")
+        raise SuiteError(f"{path}: [oracles] answer the suite's own prompts; add [prompts] and [axes], or leave them out")
     if not suite.metrics and suite.throughput is None:
         raise SuiteError(f"{path}: neither [metrics.*] nor [throughput]: the suite would measure nothing")
     _check_metrics(suite)
@@ -51,7 +51,7 @@ def load_suite(name: str | Path) -> Suite:
 
 
 def gates_of(suite: Suite, fingerprint: str) -> dict[str, Gate]:
-    """The gates of a suite file, for a run of the suite with `fingerprint`. Raises SuiteError if that is another."""
+    """The gates of a suite file for a run whose suite has `fingerprint`. Raises SuiteError if they differ."""
     if suite.fingerprint != fingerprint:
         raise SuiteError(f"{suite.path} (fingerprint {suite.fingerprint}) is not the suite of the run ({fingerprint})")
     return suite.gates
@@ -81,7 +81,7 @@ def _check_gate(suite: Suite, metric: str) -> None:
 
 
 def _explain(problem: Any) -> str:
-    """One pydantic error in the words of the file: `[axes].frames = 'x': found str, expected int`."""
+    """One pydantic error in the words of the file: `[axes].fps = 0: input should be greater than 0`."""
     location = [str(part) for part in problem["loc"]]
     table, key = (location[0], location[-1]) if len(location) > 1 else ("", location[-1])
     where = f"[{table}].{'.'.join(location[1:])}" if table else f"[{key}]"

@@ -1,4 +1,4 @@
-"""Prompts: JSON lines with id, text, and optionally tags and facts."""
+"""Prompt files: JSON lines with id, text, and optionally tags and facts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ _ID = re.compile(r"^[A-Za-z0-9._-]+$")
 
 
 def read_prompts(suite: Path, table: Prompts) -> list[Prompt]:
-    """The prompts that the table of a suite file names. Raises SuiteError."""
+    """The prompts of the [prompts] table of a suite file, at most `limit`; its path is relative to `suite`, the suite file.
+
+    Raises SuiteError for a missing file, an invalid line, an empty prompt, a repeated id, or no prompts.
+    """
     path = suite.parent / table.file
     if not path.is_file():
         raise SuiteError(f"{suite}: [prompts].file = {table.file!r}: {path} does not exist")

@@ -1,4 +1,4 @@
-"""A loaded suite, and the cases that it asks for."""
+"""A loaded suite and its cases."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from sora_eval.suite.tables import (
 
 
 class Suite(Table):
-    """A loaded suite. Without prompts, the cases are what the generator brings (a folder of videos)."""
+    """A loaded suite. Without prompts, the cases come from the generator (a folder of videos)."""
 
     suite: SuiteHead
     prompts: Prompts | None = None
@@ -49,15 +49,17 @@ class Suite(Table):
 
     @property
     def path(self) -> Path:
+        """The suite file."""
         return self._path
 
     @cached_property
     def prompt_list(self) -> list[Prompt]:
+        """The prompts, empty without [prompts]. Raises SuiteError as `read_prompts` does."""
         return [] if self.prompts is None else read_prompts(self.path, self.prompts)
 
     @cached_property
     def cases(self) -> list[Case]:
-        """All cases, prompt by prompt. An id depends on the case alone, not on its place or on a limit."""
+        """All cases, prompt by prompt; empty without [axes]. An id depends on the case alone, not on position or limit."""
         if self.axes is None:
             return []
         sizes = [tuple(map(int, s.split("x"))) for s in self.axes.shapes]
@@ -71,23 +73,22 @@ class Suite(Table):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of all that is asked and measured, prompts included: two runs with the same one can be compared.
+        """Hash of all that is asked and measured, prompts included, as 16 hex digits: runs of equal ones can be compared.
 
-        Gates are left out: a limit judges numbers and changes none, so that a limit that is calibrated again does not
-        make the runs and the baseline before it incomparable. Oracles are too: they only stand beside the numbers.
+        Gates and oracles are left out, since they change no number: runs and baselines stay comparable after a calibration.
         """
         declared = self.model_dump(mode="json", exclude={"suite": {"description"}, "gates": True, "oracles": True})
         declared["prompt_list"] = [[p.id, p.text, p.facts] for p in self.prompt_list]
         return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:
-        """All that was declared, prompts included: enough to go on without the suite's files."""
+        """All declarations with the prompts: a run resumes from them without the suite's files."""
         prompts = [{"id": p.id, "text": p.text, "tags": list(p.tags), "facts": p.facts} for p in self.prompt_list]
         return {"declared": self.model_dump(mode="json"), "prompts": prompts}
 
     @staticmethod
     def from_json(data: dict[str, Any], path: Path) -> Suite:
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`; `path` names the suite in messages. Raises ValidationError and KeyError for other data."""
         suite = Suite.model_validate(data["declared"])
         suite._path = path
         suite.__dict__["prompt_list"] = [Prompt(p["id"], p["text"], tuple(p["tags"]), p["facts"]) for p in data["prompts"]]

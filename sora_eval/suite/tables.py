@@ -16,13 +16,17 @@ _ASPECT = re.compile(r"^[1-9]\d*:[1-9]\d*$")
 
 
 class Table(BaseModel):
-    """Of a suite file: nothing unknown, nothing converted, nothing changed later."""
+    """A table of a suite file: strict types, no unknown keys, immutable. Raises pydantic's ValidationError."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 def with_new_words(data: Any, **names: str) -> Any:
-    """A table with keys of older suite files under their new names. Raises ValueError where both stand in it."""
+    """A table with the keys of older suite files renamed by `names`, old to new. Raises ValueError if it has both.
+
+    >>> with_new_words({"floor": 0.1}, floor="min_change")
+    {'min_change': 0.1}
+    """
     if not isinstance(data, dict):
         return data
     if both := [old for old, new in names.items() if old in data and new in data]:
@@ -31,6 +35,8 @@ def with_new_words(data: Any, **names: str) -> Any:
 
 
 class SuiteHead(Table):
+    """Id and version of a suite: numbers of another version are not compared."""
+
     id: str
     version: int = 1
     description: str = ""
@@ -44,7 +50,7 @@ class Prompts(Table):
 
 
 class Axes(Table):
-    """What every prompt is asked for: all shapes x lengths x seeds."""
+    """The cases of each prompt: all shapes (`WIDTHxHEIGHT` in px) x lengths (frames) x seeds, at one rate."""
 
     shapes: list[str] = Field(min_length=1)
     frames: list[int] = Field(min_length=1)
@@ -69,28 +75,28 @@ class Axes(Table):
 
 
 class Generate(Table):
-    """Settings of generation that the whole suite shares; left out, the generator's own defaults hold."""
+    """Settings of generation for the whole suite; None leaves one to the generator."""
 
     num_inference_steps: int | None = Field(default=None, ge=1)
     guidance_scale: float | None = None
 
 
 class Reference(Table):
-    """Where the reference set comes from: a generator asked for the same cases under other seeds, or a folder."""
+    """The source of the reference set: a generator that answers the same cases under other seeds, or a folder."""
 
     generator: str
     seed_offset: int = 1_000_000
-    copies: int = Field(1, ge=1)  # clips a case
+    copies: int = Field(1, ge=1)  # clips per case
 
 
 class Oracles(Table):
-    """Generators that cannot do better, on the same cases: per-clip metrics of physics show them beside the value."""
+    """Generators with the best possible answers to the same cases, shown beside the values of per-clip physics metrics."""
 
     generators: list[str] = Field(min_length=1)
 
 
 class Canonical(Table):
-    """One canvas for all clips, generated and real, before they are scored. What is left out stays as it is."""
+    """One canvas for all clips, generated and real, before they are scored. None leaves a property of the clip unchanged."""
 
     fps: float | None = Field(None, gt=0)
     area: int | None = Field(None, ge=64)  # px
@@ -106,29 +112,40 @@ class Canonical(Table):
 
     @property
     def ratio(self) -> float:
-        """Width / height of the canvas."""
+        """Width / height of the canvas.
+
+        >>> Canonical(aspect="4:2").ratio
+        2.0
+        """
         width, height = map(int, (self.aspect or "1:1").split(":"))
         return width / height
 
     @property
     def fixed(self) -> tuple[Axis, ...]:
-        """What no longer differs between clips on this canvas."""
-        given = {"resolution": self.area, "aspect": self.aspect, "fps": self.fps, "length": self.seconds}
-        return tuple(axis for axis in AXES if given[axis] is not None)
+        """The axes on which clips are equal on this canvas.
+
+        >>> Canonical(fps=8.0, seconds=2.0).fixed
+        ('fps', 'length')
+        """
+        settings = {"resolution": self.area, "aspect": self.aspect, "fps": self.fps, "length": self.seconds}
+        return tuple(axis for axis in AXES if settings[axis] is not None)
 
     @property
     def signature(self) -> str:
-        """A suffix of the signature of every number that was made on it."""
+        """The suffix of the signatures of numbers on this canvas.
+
+        >>> Canonical(fps=8.0, area=1024).signature
+        '|canonical:fps=8.0,area=1024'
+        """
         return "|canonical:" + ",".join(f"{k}={v}" for k, v in self.model_dump(exclude_none=True).items())
 
 
 class Throughput(Table):
     """A sweep of timed calls: the `shapes` WIDTHxHEIGHTxFRAMES, and all of areas (px) x aspects x lengths (frames).
 
-    Every shape is timed as single clips (`latency`) at each size of `batch`; `offline` looks for the largest batch of the
-    smallest and of the largest shape that is answered within `batch_seconds` and `memory_share` of the memory that is free
-    at the start; `mixed` serves one list of shapes in every
-    way that the generator knows. Repeats go on until there are `repeats` of them and `min_seconds` have passed.
+    `latency` times every shape at each size of `batch`. `offline` searches the largest batch of the smallest and of the
+    largest shape that takes at most `batch_seconds` and `memory_share` of the memory that is free at the start. `mixed` serves
+    one list of shapes with every packing of the generator. Repeats end after `repeats` of them and `min_seconds`.
     """
 
     prompt: str
@@ -181,13 +198,17 @@ class Throughput(Table):
 
     @property
     def sizes(self) -> list[tuple[int, int, int]]:
-        """Of the shapes that are named: they are taken as they are, where areas x aspects are snapped."""
+        """(width, height, frames) of `shapes`, which are used unchanged; areas x aspects are rounded to valid shapes elsewhere.
+
+        >>> Throughput(prompt="a ball", shapes=["40x24x17"]).sizes
+        [(40, 24, 17)]
+        """
         return [tuple(map(int, s.split("x"))) for s in self.shapes]  # type: ignore[misc]
 
 
 class Repeats(Table):
-    """Repeats of one checkpoint under other seeds that a limit was made from: how many, of how many cases, mean and standard
-    deviation of the metric over them."""
+    """Repeats of one checkpoint under other seeds behind a limit: number of runs, cases per run, mean and standard deviation of
+    the metric over the runs."""
 
     runs: int = Field(ge=2)
     cases: int = Field(ge=1)
@@ -196,10 +217,10 @@ class Repeats(Table):
 
 
 class Gate(Table):
-    """What one metric may do between the baseline and a new run. Limits are per cent of the baseline's value.
+    """The allowed change of one metric between the baseline and a new run. Limits are per cent of the baseline's value.
 
     A change is a regression only past its limit *and* past `min_change` (in the metric's unit). `window` bounds the new value
-    itself, on both sides, so that a suspiciously good one fails too. `slice` is `all` or a slice of `sora-eval compare
+    itself on both sides, so that an implausibly good one fails too. `slice` is `all` or a slice of `sora-eval compare
     --slices`. `profile` names the machine on which the speed of two jobs may be compared.
     """
 

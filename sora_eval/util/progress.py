@@ -31,12 +31,12 @@ def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T
             yield from progress.track(items, total=total)
         return
     start = last_line = time.monotonic()
-    done = 0
+    count = 0
     for item in items:
         yield item
-        done += 1
+        count += 1
         now = time.monotonic()
-        if now - last_line > LINE_EVERY or done == total:
+        if now - last_line > LINE_EVERY or count == total:
             last_line = now
-            left = f", {(now - start) / done * (total - done):.0f} s left" if total and done < total else ""
-            console.print(f"{what}: {done}/{total or '?'} in {now - start:.0f} s{left}", highlight=False, soft_wrap=True)
+            left = f", {(now - start) / count * (total - count):.0f} s left" if total and count < total else ""
+            console.print(f"{what}: {count}/{total or '?'} in {now - start:.0f} s{left}", highlight=False, soft_wrap=True)

@@ -27,7 +27,7 @@ from sora_eval.pipeline.generate import generate
 from sora_eval.pipeline.score_clip import Scorer
 from sora_eval.registry.metrics import METRICS
 from sora_eval.runs.folder import RunFolder
-from sora_eval.runs.rows import SampleRow, ScoreRow
+from sora_eval.runs.rows import SampleRow
 from sora_eval.stats.attribution import attribution
 from sora_eval.stats.distances import frechet_distance, set_statistic
 from sora_eval.stats.intervals import paired_set_difference
@@ -142,7 +142,7 @@ def test_overhead(benchmark, tmp_path, monkeypatch):
     generate(folder, suite, open_generator("world"), suite.cases)
     samples = {r.id: r for r in folder.rows(SampleRow)}
     scorer = Scorer(folder, suite, suite.prompt_list, None)
-    clips = [read_clip(folder.path / samples[c.id]["clip"]) for c in suite.cases]
+    clips = [read_clip(folder.path / samples[c.id].clip) for c in suite.cases]
     wanted = {}
     for metric in (*scorer.metrics.per_clip.values(), *scorer.sets.values()):
         with contextlib.suppress(Undefined):
@@ -156,7 +156,7 @@ def test_overhead(benchmark, tmp_path, monkeypatch):
 
     def whole():
         for case in suite.cases:
-            folder.append(ScoreRow, scorer.case(case, samples[case.id], True).rows)
+            folder.append(scorer.case(case, samples[case.id], True).rows)
 
     benchmark.pedantic(whole, rounds=1)
     benchmark.extra_info["ratio"] = round(benchmark.stats.stats.median / parts, 3)

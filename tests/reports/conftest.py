@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,8 +20,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture
-def gate() -> dict[str, Any]:
-    """A verdicts.json whose prompts of trouble are a regression and a metric that is gone."""
+def gate() -> GateResult:
+    """A result whose prompts of trouble are a regression and a metric that is gone."""
     fallen = GateRow(
         metric="clip_score",
         slice="all",
@@ -47,4 +45,4 @@ def gate() -> dict[str, Any]:
     )
     lost = GateRow(metric="fvd", slice="all", verdict=Verdict.MISSING, reason="renamed?", limit="", min_change=0.0)
     baseline = {"label": "made:early", "kind": "baseline", "path": "x"}
-    return json.loads(json.dumps(GateResult((fallen, lost), True, None, {}, baseline).to_json()))
+    return GateResult((fallen, lost), True, None, {}, baseline)

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def test_the_first_line_says_that_no_gate_was_run(page):
 
 def test_the_first_line_is_the_gates_verdict_and_its_rows_win(pair, tmp_path, gate):
     run = drawn_run(tmp_path, "gated", checkpoint="late", shift=0.5, seed=1)
-    (run.path / "verdicts.json").write_text(json.dumps(gate))
+    (run.path / "verdicts.json").write_text(json.dumps(gate.to_json()))
     source = open_source([pair[0], run.path])
     rows = {(r.metric, r.slice): r for r in rows_of(source)}
     assert rows["clip_score", "all"].verdict == "REGRESSED"
@@ -299,7 +300,7 @@ def test_costly_clips_are_in_the_gallery_and_its_orders(pair):
 def test_the_verdict_names_its_baseline_in_words(pair, gate, baseline, said, tmp_path):
     run = tmp_path / "new-run"
     shutil.copytree(pair[1], run)
-    (run / "verdicts.json").write_text(json.dumps({**gate, "baseline": baseline}))
+    (run / "verdicts.json").write_text(json.dumps(replace(gate, baseline=baseline).to_json()))
     source = open_source([run])
     text = verdict_line(source, rows_of(source))["text"]
     assert f"against {said}:" in text

@@ -128,6 +128,16 @@ def test_limit_floor_and_test_are_all_needed():
     assert f"about {row.prompts_needed} prompts would settle it" in row.reason
 
 
+def test_a_fall_needs_as_many_prompts_as_the_same_rise_under_equal_limits():
+    base, noise = np.full(24, 10.0), np.random.default_rng(1).standard_normal(24) * 5
+    noise -= noise.mean()
+    spec = Gate(max_increase=10.0, max_decrease=10.0)
+    rise, fall = (verdict(base, base + sign * (1.3 + noise), spec) for sign in (1, -1))
+    assert rise.verdict is fall.verdict is Verdict.INCONCLUSIVE
+    assert rise.change == pytest.approx(-fall.change)
+    assert rise.prompts_needed == fall.prompts_needed > 24
+
+
 def test_an_interval_that_crosses_the_limit_does_not_pass():
     base = values(0)
     row = verdict(base, base + 0.5 + np.random.default_rng(2).standard_normal(24) * 3)

@@ -72,7 +72,7 @@ def test_oracles_do_not_change_what_a_suite_asks_and_need_prompts(workspace, run
     (workspace / "none.toml").write_text(text.replace(text[text.index("[oracles]") : text.index("[axes]")], ""))
     assert load_suite("none.toml").fingerprint == load_suite("oracles.toml").fingerprint
     (workspace / "bare.toml").write_text('[suite]\nid = "x"\n[oracles]\ngenerators = ["world"]\n[metrics.point_laws]\n')
-    with pytest.raises(SuiteError, match=r"\[oracles\] are made of the suite's own prompts"):
+    with pytest.raises(SuiteError, match=r"\[oracles\] answer the suite's own prompts"):
         load_suite("bare.toml")
     (workspace / "typo.toml").write_text(text.replace("generators =", "generator ="))
     with pytest.raises(SuiteError, match="did you mean 'generators'"):

@@ -79,7 +79,7 @@ def test_repeats_that_are_none_are_named(repeats, tmp_path):
     with pytest.raises(SuiteError, match="must be of one checkpoint"):
         spreads([repeats[0], data_of(other)])
     partial = replace(repeats[1], head=repeats[1].head.model_copy(update={"partial": True}))
-    with pytest.raises(SuiteError, match="is no repeat: the run is partial"):
+    with pytest.raises(SuiteError, match="is not a repeat: the run is partial"):
         spreads([repeats[0], partial])
 
 
