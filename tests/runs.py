@@ -63,7 +63,7 @@ def make_run(
     for metric, values in (features or {}).items():
         run.save_features(metric, ids, np.asarray(values, np.float32))
         vectors = np.asarray(reference, np.float32)
-        run.save_features(f"reference-{metric}", [f"r{i}" for i in range(len(vectors))], vectors)
+        run.save_features(f"reference-{metric}", [*ids, *(f"r{i}" for i in range(len(vectors)))][: len(vectors)], vectors)
         facts = {"signature": f"{metric}|x|{statistic}", "statistic": statistic, "higher_is_better": False}
         metrics.append(_metric(metric, 1.0, len(ids), **facts))
     timings = []
