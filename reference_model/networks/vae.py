@@ -35,7 +35,8 @@ class CausalBlock(nn.Module):
         self.past = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
 
-    def forward(self, x: Tensor, batch: int) -> Tensor:  # (B*G, C, H, W), time inside
+    def forward(self, x: Tensor, batch: int) -> Tensor:
+        """(B*G, C, H, W) to the same shape; the G groups of a clip are consecutive."""
         h = F.silu(self.norm1(x))
         groups = h.unflatten(0, (batch, -1))  # type: ignore[no-untyped-call]  # (B, G, C, H, W)
         past = torch.cat([torch.zeros_like(groups[:, :1]), groups[:, :-1]], 1).flatten(0, 1)

@@ -15,6 +15,8 @@ EXAMPLES = (
 
 
 class Over(StrEnum):
+    """The x axis."""
+
     time = "time"
     steps = "steps"
     commit = "commit"

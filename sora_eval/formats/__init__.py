@@ -1,4 +1,4 @@
-"""Other people's layouts and files, in and out: a module per family of formats, its entries in `registry.formats`.
+"""Other people's layouts and files, in and out: one module per family of formats, with entries in `registry.formats`.
 
 Readers and writers of files of other tools belong here; the files of this project are in `runs`.
 """
