@@ -35,7 +35,7 @@ def train(
         str, typer.Option(help="Continue from this checkpoint: its VAE and language networks are kept, its DiT trains further.")
     ] = "",
     new_dit: Annotated[
-        bool, typer.Option("--new-dit", help="With --start: the DiT and its text encoder start from nothing all the same.")
+        bool, typer.Option("--new-dit", help="With --start: the DiT and its text encoder start from random weights.")
     ] = False,
     settings: Annotated[list[str] | None, typer.Option("--set", help="A key of the preset, as train.dit_steps=8000.")] = None,
 ) -> None:
@@ -48,8 +48,8 @@ def train(
 
     if preset not in PRESETS:
         raise ReferenceModelError(f"preset {preset!r} is not known; expected one of: {', '.join(PRESETS)}")
-    chosen = tuple(s for s in stages.split(",") if s) or STAGES
-    for stage in chosen:
+    names = tuple(s for s in stages.split(",") if s) or STAGES
+    for stage in names:
         if stage not in STAGES:
             raise ReferenceModelError(f"stage {stage!r} is not known; expected some of: {', '.join(STAGES)}")
     if threads:
@@ -58,7 +58,7 @@ def train(
     config = override(PRESETS[preset], settings or [])
     if start and not (folder / "config.json").exists():
         start_from(start, folder, new_dit=new_dit)
-    run(config, folder, chosen, shared=shared)
+    run(config, folder, names, shared=shared)
 
 
 @app.command(epilog="Example: python -m reference_model sample 'a red circle falls' --size 32x32 --out falls.gif")
@@ -74,7 +74,7 @@ def sample(
     refine: Annotated[bool, typer.Option("--refine", help="Make the prompts dense first.")] = False,
     out: Annotated[Path, typer.Option(help="A .gif, or a .png of the frames side by side.")] = Path("sample.gif"),
 ) -> None:
-    """Make clips from prompts and write them as one picture, one row per prompt."""
+    """Generate clips from prompts and write them as one picture, one row per prompt."""
     import numpy as np
     from PIL import Image
 
@@ -111,7 +111,7 @@ def export(
         ),
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="With --checkpoint: NAME-int8 too.")] = False,
-    out: Annotated[Path, typer.Option(help="Gets a folder a checkpoint, shared/ and, of a training, clip/.")] = Path(
+    out: Annotated[Path, typer.Option(help="Gets a folder per checkpoint, shared/ and, of a training, clip/.")] = Path(
         "work/checkpoints"
     ),
 ) -> None:
@@ -177,7 +177,7 @@ def refine(
     checkpoint: Annotated[str, typer.Option(help="A shipped name or a folder.")] = "base",
     seed: Annotated[int, typer.Option(min=0, help="What is left open is drawn with it.")] = 0,
 ) -> None:
-    """Print dense prompts for short ones; what they say is kept."""
+    """Print dense prompts for short ones; no fact of theirs is lost."""
     from reference_model.networks.refiner import refine as run
     from reference_model.sampling.pipeline import Pipeline
 

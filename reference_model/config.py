@@ -33,6 +33,8 @@ class VAEConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class TextConfig:
+    """A transformer over words: `width` of a state, layers, heads, and the longest prompt in tokens."""
+
     width: int = 128
     depth: int = 3
     heads: int = 4
@@ -41,6 +43,8 @@ class TextConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class DiTConfig:
+    """The diffusion transformer and its packs."""
+
     width: int = 128
     depth: int = 8
     heads: int = 4
@@ -48,11 +52,13 @@ class DiTConfig:
     rope_base: float = 100.0
     pack_tokens: int = 256
     channels: int = 8  # of the latent
-    skip: bool = False  # the network answers for what its input does not tell of the velocity; see flow.skip
+    skip: bool = False  # the network predicts the part of the velocity that its input does not; see flow.skip
 
 
 @dataclass(frozen=True, config=STRICT)
 class CaptionerConfig:
+    """The recaptioner: encoder and decoder of one width and depth."""
+
     width: int = 128
     depth: int = 3  # of the encoder, and of the decoder
     heads: int = 4
@@ -62,6 +68,8 @@ class CaptionerConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class RefinerConfig(TextConfig):
+    """The prompt refiner: encoder and decoder of one width and depth."""
+
     width: int = 96
     depth: int = 2
 
@@ -72,12 +80,14 @@ class SamplingConfig:
 
     num_inference_steps: int = 20
     guidance_scale: float = 3.0
-    time_shift: float = 3.0  # 1 is none; see flow.shifted
+    time_shift: float = 3.0  # 1 is none; see flow.shift_times
     guidance_times: tuple[float, float] = (0.0, 1.0)  # guidance acts between these; 1 is noise
 
 
 @dataclass(frozen=True, config=STRICT)
 class TrainConfig:
+    """Clips, and steps, batches and learning rates of every stage."""
+
     seed: int = 0
     clips: int = 16000
     sizes: tuple[tuple[int, int], ...] = ((32, 32), (24, 40), (40, 24), (48, 48))  # height x width
@@ -116,6 +126,8 @@ class TrainConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class ModelConfig:
+    """The whole configuration: one table per network, sampling and training."""
+
     vae: VAEConfig = field(default_factory=VAEConfig)
     text: TextConfig = field(default_factory=TextConfig)
     dit: DiTConfig = field(default_factory=DiTConfig)
@@ -125,6 +137,7 @@ class ModelConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def save(self, path: Path) -> None:
+        """Write the config as JSON."""
         path.write_text(json.dumps(asdict(self), indent=2) + "\n")
 
 
@@ -188,8 +201,9 @@ PRESETS: dict[str, ModelConfig] = {
 }
 
 
-def parsed(text: str, where: str) -> ModelConfig:
-    """A config from JSON, strictly. Raises ConfigError that names the field, the nearest known key or the expected type."""
+def parse_config(text: str, where: str) -> ModelConfig:
+    """A config from JSON. Raises ConfigError with the field and the nearest known key or the expected type; `where` is the
+    source in its message."""
     try:
         return TypeAdapter(ModelConfig).validate_json(text)
     except ValidationError as error:
@@ -211,7 +225,11 @@ def _explain(problem: Any, where: str) -> str:
 
 
 def override(config: ModelConfig, settings: Sequence[str]) -> ModelConfig:
-    """The config with `table.key=value` settings, values in JSON. Raises ConfigError for an unknown key or a wrong type."""
+    """The config with `table.key=value` settings, values in JSON. Raises ConfigError for an unknown key or a wrong type.
+
+    >>> override(ModelConfig(), ["train.dit_steps=100"]).train.dit_steps
+    100
+    """
     data = asdict(config)
     for setting in settings:
         place, equals, value = setting.partition("=")
@@ -222,13 +240,13 @@ def override(config: ModelConfig, settings: Sequence[str]) -> ModelConfig:
             data[table][key] = json.loads(value)
         except json.JSONDecodeError as error:
             raise ConfigError(f"{setting!r}: {value!r} is not a JSON value") from error
-    return parsed(json.dumps(data), "--set")
+    return parse_config(json.dumps(data), "--set")
 
 
 def load_config(path: Path) -> ModelConfig:
-    """Read a config file written by `ModelConfig.save`."""
+    """Read a config file written by `ModelConfig.save`. Raises ConfigError for a missing or invalid one."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist; a checkpoint folder holds config.json beside its weights") from None
-    return parsed(text, str(path))
+    return parse_config(text, str(path))

@@ -1,4 +1,4 @@
-"""The one base class of errors that a user can fix."""
+"""The base class of errors that a user can fix."""
 
 
 class ReferenceModelError(Exception):

@@ -1,6 +1,6 @@
 """The whole recipe as one pipeline: collect -> caption -> refine -> compress -> train (packs) -> clip -> export.
 
-Every stage can be stopped and started again; what is finished is not done twice.
+Every stage can be stopped and resumed; finished work is not repeated.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from reference_model.training.folder import ORIGIN, START, machine
 from reference_model.training.loop import Threads, save_atomic
 
 
-def train(config: ModelConfig, folder: Path, chosen: tuple[str, ...] | None = None, *, shared: bool = False) -> None:
-    """Run the stages that are not finished yet in `folder`; on a `shared` machine the DiT's with `Threads`."""
+def train(config: ModelConfig, folder: Path, names: tuple[str, ...] | None = None, *, shared: bool = False) -> None:
+    """Run the stages `names` (default: all) in `folder`; finished ones do nothing. On a `shared` machine the DiT trains with
+    `Threads`. Raises ReferenceModelError for a folder of another configuration."""
     folder.mkdir(parents=True, exist_ok=True)
     config_file = folder / "config.json"
     if config_file.exists() and load_config(config_file) != config:
@@ -34,7 +35,7 @@ def train(config: ModelConfig, folder: Path, chosen: tuple[str, ...] | None = No
         )
     config.save(config_file)
     console = Console(stderr=True)
-    for stage in chosen or STAGES:
+    for stage in names or STAGES:
         started = time.perf_counter()
         console.print(f"[bold]{stage}[/bold]")
         if stage == "train":
@@ -49,9 +50,9 @@ def train(config: ModelConfig, folder: Path, chosen: tuple[str, ...] | None = No
 def start_from(checkpoint: str, folder: Path, *, new_dit: bool = False) -> None:
     """Prepare a training that continues from a finished checkpoint.
 
-    Its VAE, recaptioner and refiner count as trained; the DiT and its text encoder start from its weights. The other rungs
-    of its ladder stay what they are: only `base` and `base-int8` are exported. With `new_dit` the DiT and the text encoder
-    start from nothing, on the latents of that VAE, and the whole ladder is trained again.
+    Its VAE, recaptioner and refiner count as trained; the DiT and its text encoder start from its weights, and only `base`
+    and `base-int8` are exported. With `new_dit` the DiT and the text encoder start from random weights, on the latents of
+    that VAE, and the whole ladder is trained. Raises CheckpointError for a checkpoint that cannot be read.
     """
     source = backends.resolve(checkpoint)
     files = backends.component_files(source)

@@ -1,1 +1,1 @@
-"""Reports: read runs and comparisons, render them. Never computes a score."""
+"""Reports: runs and comparisons as pages, tables and files. No module here computes a score."""

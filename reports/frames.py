@@ -1,4 +1,4 @@
-"""Runs as tidy pandas frames: one row per observation, one column per variable, every run in one table."""
+"""Runs as tidy pandas frames: one row per observation, one column per variable, all runs in one table."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ _SHAPE = re.compile(r"(\d+)x(\d+)x(\d+)")
 
 
 class Column(NamedTuple):
-    """A column's dtype and meaning. Kinds: text ("" where there is none), name (NA where there is none), whole, real,
-    flag, nested (lists and tables, as they were)."""
+    """A column's kind and meaning. Kinds: text ("" for none), name (NA for none), whole, real, flag, nested (lists and
+    tables, unchanged)."""
 
     kind: str
     about: str
 
     @property
     def dtype(self) -> str:
+        """The pandas dtype of the kind."""
         return {"text": "string", "name": "string", "whole": "Int64", "real": "float64", "flag": "boolean"}.get(
             self.kind, "object"
         )
@@ -43,7 +44,7 @@ _SIZE = {
     "frames": Column("whole", "length in frames"),
 }
 
-# The columns that every table starts with, whatever the run holds. More may follow, as the rows have them.
+# The first columns of every table, whatever the run holds. Further columns follow as the rows have them.
 SCHEMA: dict[str, dict[str, Column]] = {
     "runs": {
         **_RUN,
@@ -73,7 +74,7 @@ SCHEMA: dict[str, dict[str, Column]] = {
         "prompt": Column("text", "what was asked for"),
         "tags": Column("nested", "list of the prompt's tags"),
         **_SIZE,
-        "fps": Column("real", "frames a second"),
+        "fps": Column("real", "frames per second"),
         "seed": Column("whole", "of the suite"),
         "status": Column("text", "ok or error"),
         "error": Column("text", "why there is no clip"),
@@ -182,11 +183,11 @@ def load(paths: Sequence[Path | str | RunFolder]) -> Frames:
         for a in run.rows(AttributionRow):
             sample = samples.get(a.id)
             rows["attribution"].append(head | _facts(sample) | {"prompt": sample.prompt if sample else ""} | _plain(a))
-    return Frames(*(typed(rows[name], columns) for name, columns in SCHEMA.items()))
+    return Frames(*(to_frame(rows[name], columns) for name, columns in SCHEMA.items()))
 
 
 def _plain(row: Row) -> dict[str, Any]:
-    """A row as a table's: tuples as lists, nested records as tables."""
+    """A row as plain data: tuples as lists, nested records as tables."""
     return row.model_dump(mode="json")
 
 
@@ -197,7 +198,7 @@ def _facts(sample: SampleRow | None) -> dict[str, Any]:
     return {"prompt_id": sample.prompt_id, "tags": list(sample.tags), "shape": sample.shape, "frames": sample.frames}
 
 
-def typed(rows: list[dict[str, Any]], columns: dict[str, Column]) -> pd.DataFrame:
+def to_frame(rows: list[dict[str, Any]], columns: dict[str, Column]) -> pd.DataFrame:
     """Rows as a frame with the declared columns first, in their dtypes; nested values stay as they are."""
     frame = pd.DataFrame(rows)
     frame = frame.reindex(columns=[*columns, *(c for c in frame.columns if c not in columns)])
@@ -229,13 +230,13 @@ def _head(head: RunHead) -> dict[str, Any]:
 
 
 def _size(name: str) -> dict[str, Any]:
-    """Sizes read from a shape; none where the name is no shape. What follows the shape (a batch) does not matter here."""
+    """Sizes of a name that starts with a shape `WxHxT`; none of other names."""
     match = _SHAPE.match(name)
     return dict(zip(("width", "height", "frames"), map(int, match.groups()), strict=True)) if match else {}
 
 
 def _length(row: TimingRow) -> dict[str, Any]:
-    """Of a single clip its length; a batch or a mixed list has none."""
+    """The length of a single clip; a batch or a mixed list has none."""
     sizes = _size(row.id)
     return {"frames": sizes.get("frames")}
 
@@ -283,4 +284,4 @@ def comparison_frame(comparison: Comparison) -> pd.DataFrame:
         }
         for d in comparison.rows
     ]
-    return typed(rows, COMPARISON)
+    return to_frame(rows, COMPARISON)

@@ -1,4 +1,4 @@
-"""The data of a report: runs, each read once, and the reasons why others could not be read."""
+"""The data of a report: runs, each read once, and the problems of reading others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sora_eval.util.errors import RunError, SoraEvalError
 
 
 class LoadedRun(RunFolder):
-    """A run whose files are read at most once: a report looks at each many times."""
+    """A run whose files are read at most once, since a report uses each many times."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -41,13 +41,14 @@ class LoadedRun(RunFolder):
 
 @dataclass(frozen=True)
 class Source:
-    """Runs in the order they were named, the first being the base; `problems` are lines for people."""
+    """Runs in the order of the arguments, the first is the base; `problems` are lines for readers."""
 
     runs: list[LoadedRun]
     problems: list[str] = field(default_factory=list)
 
     @cached_property
     def frames(self) -> frames.Frames:
+        """The tables of all runs."""
         return frames.load(self.runs)
 
     @cached_property
@@ -57,23 +58,23 @@ class Source:
 
     @cached_property
     def labels(self) -> dict[str, str]:
-        """Run folder's name to a name for people; two runs of one checkpoint are distinguished by a number."""
+        """Labels by the name of the run folder; runs of one checkpoint are distinguished by a number."""
         return dict(zip((r.path.name for r in self.runs), numbered([r.head.generator.label for r in self.runs]), strict=True))
 
     def plain(self, text: str) -> str:
-        """Text without the folders of this machine: a report may be given away."""
+        """Text without the folders of this machine: a report may be published."""
         for run in self.runs:
             text = text.replace(str(run.path), run.path.name)
         return text
 
     @cached_property
     def compared(self) -> list[tuple[LoadedRun, Comparison]]:
-        """Every further run against the first, where both have what it takes."""
+        """Every further run against the first, where they can be compared."""
         return [(run, c) for run, c in self._compared if isinstance(c, Comparison)]
 
     @cached_property
     def refused(self) -> list[str]:
-        """Why comparisons are missing."""
+        """The reasons of missing comparisons, one line each."""
         return [f"{run.path.name} is not compared: {c}" for run, c in self._compared if isinstance(c, str)]
 
     @cached_property
@@ -97,7 +98,7 @@ class Source:
 
 
 def open_source(paths: Sequence[Path]) -> Source:
-    """Open runs for a report. One that cannot be read is a problem in its place, not the end of the report.
+    """Open runs for a report; one that cannot be read becomes a problem of the report.
 
     Raises RunError for a path that is no run at all.
     """
@@ -115,7 +116,7 @@ def open_source(paths: Sequence[Path]) -> Source:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON table. Raises RunError."""
+    """A JSON table. Raises RunError for a missing or damaged file."""
     try:
         data = json.loads(path.read_text())
     except FileNotFoundError:
@@ -128,18 +129,22 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def share_of(metric: str) -> str:
-    """What the share of a clip in a set distance is called."""
+    """The name of a clip's share in a set distance.
+
+    >>> share_of("fvd")
+    'share of fvd'
+    """
     return f"share of {metric}"
 
 
 def with_shares(data: frames.Frames) -> frames.Frames:
-    """The same, with each clip's share in the set distances among the scores."""
+    """The frames with each clip's share in the set distances among the scores."""
     shares = data.attribution.assign(metric=[share_of(m) for m in data.attribution["metric"]], status="ok", reason="")
     return replace(data, scores=pd.concat([data.scores, shares], ignore_index=True) if len(shares) else data.scores)
 
 
 def paired_scores(data: frames.Frames, base: str, new: str) -> pd.DataFrame:
-    """One row a (case, metric) that either run scored: metric, id, prompt_id, shape, frames, tags, base, new."""
+    """One row per (case, metric) that either run scored: metric, id, prompt_id, shape, frames, tags, base, new."""
     key = ["metric", "id"]
     facts = ["prompt_id", "shape", "frames", "tags"]
     a, b = (data.scores[data.scores["run"] == run] for run in (base, new))

@@ -193,7 +193,7 @@ def overhead(suite: Suite) -> Ratio:
     requests: list[Request] = [request_for(SHAPE, suite)]
     generator = IsolatedGenerator("reference:base")
     try:
-        pairs = [(generator.looped(requests, LOOP), generator.bare(requests, LOOP)) for _ in range(ROUNDS + 1)][1:]
+        pairs = [(generator.harness_loop(requests, LOOP), generator.bare_loop(requests, LOOP)) for _ in range(ROUNDS + 1)][1:]
     finally:
         generator.close()
     value, low, high = paired_ratio([h for h, _ in pairs], [b for _, b in pairs])

@@ -1,7 +1,7 @@
 """The recaptioner: an encoder-decoder transformer that puts a clip of any shape into dense words.
 
-It reads pixels, not latents: what the VAE loses must not be lost to the captions too. Its input is always thinned by
-similar-token dropping (`patchify.runs`); a kept tubelet says how long it stands.
+It reads pixels, not latents, so that the loss of the VAE does not reach the captions. Its input is always thinned by
+similar-token dropping (`patchify.runs`); each remaining tubelet carries its run length.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ Inputs = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.in
 
 
 class TubeletStem(nn.Module):
-    """Tubelets (N, S, 768) to vectors (N, S, D): two convolutions within each, then all of it at once.
+    """Tubelets (N, S, 768) to vectors (N, S, D): two convolutions within each, then a linear layer.
 
-    A shape looks alike wherever it lies in its patch; without the convolutions that has to be learned place by place.
+    A shape looks alike at every place of its patch; without the convolutions the layer learns each place separately.
     """
 
     def __init__(self, width: int) -> None:
@@ -50,8 +50,8 @@ class TubeletStem(nn.Module):
 
 
 class CaptionEncoder(nn.Module):
-    """Kept tubelets to states (N, S, D): tokens (N, S, 768) in [-1, 1], position (N, S, 3), run (N, S), 0 where there is
-    none, extent (N, 3), the clips' token grids."""
+    """Tubelets to states (N, S, D): tokens (N, S, 768) in [-1, 1], position (N, S, 3), run (N, S), 0 in the padding,
+    extent (N, 3), the clips' token grids."""
 
     def __init__(self, config: CaptionerConfig) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class CaptionEncoder(nn.Module):
 
 
 class CaptionDecoder(nn.Module):
-    """Ids (N, M), states and runs of the encoder, to logits (N, M, V)."""
+    """Ids (N, M), states (N, S, D) and runs (N, S) of the encoder, to logits (N, M, V) of each next word."""
 
     def __init__(self, config: CaptionerConfig) -> None:
         super().__init__()
@@ -87,13 +87,18 @@ class CaptionDecoder(nn.Module):
 
 
 class Captioner(nn.Module):
+    """Encoder and decoder as one module, for training."""
+
     def __init__(self, config: CaptionerConfig) -> None:
         super().__init__()
         self.encoder, self.decoder = CaptionEncoder(config), CaptionDecoder(config)
 
 
 def prepare(clips: Sequence[Frames], threshold: float) -> Inputs:
-    """The encoder's inputs for clips of any shapes, padded to the clip that keeps most."""
+    """The encoder's inputs (tokens, position, run, extent) for clips (T, H, W, 3), padded to the clip with most tubelets.
+
+    Raises ReferenceModelError for a clip with more than `MAX_TUBELETS`.
+    """
     rows = []
     for frames in clips:
         run = patchify.runs(frames, threshold)
@@ -116,13 +121,13 @@ def prepare(clips: Sequence[Frames], threshold: float) -> Inputs:
 
 
 def caption_clips(run: Run, clips: Sequence[Frames], threshold: float, max_tokens: int = 48) -> list[str]:
-    """Dense captions of clips of any shapes. `run(component, *inputs)` evaluates a network, as a backend does."""
+    """Dense captions of clips (T, H, W, 3) of any shapes. `run(component, *inputs)` evaluates a network, as a backend does."""
     out: list[str] = [""] * len(clips)
-    # Clips of one shape together: less padding; what is written does not depend on it.
+    # Clips of one shape together need less padding; the captions do not depend on it.
     order = sorted(range(len(clips)), key=lambda i: clips[i].shape)
     for start in range(0, len(order), BATCH):
-        chosen = order[start : start + BATCH]
-        for i, text in zip(chosen, _caption_batch(run, [clips[i] for i in chosen], threshold, max_tokens), strict=True):
+        batch = order[start : start + BATCH]
+        for i, text in zip(batch, _caption_batch(run, [clips[i] for i in batch], threshold, max_tokens), strict=True):
             out[i] = text
     return out
 

@@ -13,7 +13,7 @@ from reference_model.networks.vae import VAE
 
 
 class VAEEncoder(nn.Module):
-    """`VAE.encode` as a graph of its own."""
+    """`VAE.encode` as a graph of its own: (B, 3, 1+4k, H, W) to (B, z, 1+k, H/4, W/4)."""
 
     def __init__(self, vae: VAE) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class VAEEncoder(nn.Module):
 
 
 class VAEDecoder(nn.Module):
-    """`VAE.decode` as a graph of its own."""
+    """`VAE.decode` as a graph of its own: (B, z, 1+k, H/4, W/4) to (B, 3, 1+4k, H, W)."""
 
     def __init__(self, vae: VAE) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class VAEDecoder(nn.Module):
 
 
 def build(config: ModelConfig) -> dict[str, nn.Module]:
-    """Untrained networks; both halves of the VAE share one."""
+    """Untrained networks by component name; both halves of the VAE share its weights."""
     vae = VAE(config.vae)
     return {
         "text_encoder": TextEncoder(config.text),

@@ -1,6 +1,6 @@
 """The diffusion transformer over packs of tubelets. Peebles & Xie 2023 (adaLN-zero), Dehghani et al. 2023 (NaViT).
 
-Everything that belongs to a clip (time, text, size) is computed once a clip and gathered by its tokens. A clip that is
+Everything that belongs to a clip (time, text, size) is computed once per clip and gathered by its tokens. A clip that is
 continued from known frames has two such states: its own time, and time 0 for the tokens that are known. Attention is full
 within a clip and blocked between clips. All indices come in as inputs, so the graph has no data-dependent shape.
 """
@@ -17,6 +17,8 @@ from reference_model.networks.layers import BLOCKED, MLP, Attention, Rope, rope_
 
 
 class Block(nn.Module):
+    """Attention within a clip, with `cross` also over its text, and an MLP, each modulated by the state (adaLN)."""
+
     def __init__(self, config: DiTConfig, text_width: int, cross: bool) -> None:
         super().__init__()
         width = config.width
@@ -36,7 +38,8 @@ class Block(nn.Module):
         text: Tensor,
         text_mask: Tensor,
     ) -> Tensor:
-        # One modulation a state, (S, 6D), gathered a token: a projection a token would cost half the block again.
+        """x (P, L, D) to (P, L, D); condition (S, D), state (P, L), text (P, M, Dt), masks (P, 1, L, L) and (P, 1, L, M)."""
+        # One modulation per state, (S, 6D), gathered per token: a projection per token adds half the cost of the block.
         table = self.modulation(condition).split(x.shape[-1], -1)  # 6 of (S, D)
         shift1, scale1, gate1 = (F.embedding(state, t) for t in (table[0], 1 + table[1], table[2]))  # (P, L, D)
         shift2, scale2, gate2 = (F.embedding(state, t) for t in (table[3], 1 + table[4], table[5]))
@@ -74,7 +77,7 @@ class DiT(nn.Module):
         self.initialise()
 
     def initialise(self) -> None:
-        """adaLN-zero: at the start every block is the identity and the output is zero."""
+        """adaLN-zero: before training every block is the identity and the output is zero."""
         for block in self.blocks:
             assert isinstance(block, Block)
             nn.init.zeros_(block.modulation.weight)
@@ -99,6 +102,7 @@ class DiT(nn.Module):
         text_index: Tensor,
         text_clip: Tensor,
     ) -> Tensor:
+        """Velocity (P, L, 4z); the shapes of the inputs are those of the class."""
         mask = torch.where(clip[:, :, None] == clip[:, None, :], 0.0, BLOCKED)[:, None]  # (P, 1, L, L)
         text_mask = torch.where(clip[:, :, None] == text_clip[:, None, :], 0.0, BLOCKED)[:, None]  # (P, 1, L, M)
         words = F.embedding(text_index, text.flatten(0, 1))  # (P, M, Dt)
@@ -112,8 +116,8 @@ class DiT(nn.Module):
             x = block(x, condition, state, mask, rope, words, text_mask)
         shift, scale = self.modulation(condition).split(x.shape[-1], -1)
         x = self.norm(x) * F.embedding(state, 1 + scale) + F.embedding(state, shift)
-        answer: Tensor = self.out(x)
+        output: Tensor = self.out(x)
         if not self.config.skip:
-            return answer
-        of_input, of_answer = (F.embedding(state, c[:, None]) for c in flow.skip(time))  # (P, L, 1)
-        return of_input * tokens + of_answer * answer
+            return output
+        of_input, of_output = (F.embedding(state, c[:, None]) for c in flow.skip(time))  # (P, L, 1)
+        return of_input * tokens + of_output * output

@@ -1,4 +1,4 @@
-"""The parts that all transformers here are made of: attention with QK-norm, rotary positions, pre-norm layers."""
+"""The parts of all transformers of this package: attention with QK-norm, rotary positions, pre-norm layers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-BLOCKED = -1e9  # finite: a row that sees nothing must not become NaN
+BLOCKED = -1e9  # finite, so that a row with every place blocked does not become NaN
 
 Rope = tuple[Tensor, Tensor]
 
@@ -25,22 +25,22 @@ def rope_angles(position: Tensor, split: tuple[int, int, int], base: float) -> R
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn pairs (i, i + d/2) of x (P, h, L, d)."""
+    """Rotate the pairs (i, i + d/2) of x (P, h, L, d) by angles whose cos and signed sin are (P, 1, L, d)."""
     half = x.shape[-1] // 2
     return x * cos + torch.cat([x[..., half:], x[..., :half]], -1) * sin
 
 
 def sinusoid(value: Tensor, width: int, longest: float) -> Tensor:
-    """Sine features (..., width) of a value (...)."""
+    """Cosines and sines (..., width) of a value (...), at frequencies from `longest` down to about 1."""
     steps = torch.arange(width // 2, device=value.device, dtype=torch.float32)
     angle = value[..., None] * (longest * torch.exp(-math.log(longest) * steps / (width // 2)))
     return torch.cat([angle.cos(), angle.sin()], -1)
 
 
 def wall_waves(position: Tensor, extent: Tensor) -> Tensor:
-    """Waves (P, L, 24) over the fraction of the clip's own extent at which a token stands.
+    """Cosines and sines (P, L, 24) of a token's place as a fraction of its clip's extent.
 
-    Absolute positions (P, L, 3) do not say where the walls are; fractions of `extent` (P, L, 3) do.
+    Absolute positions (P, L, 3) do not locate the walls; fractions of `extent` (P, L, 3) do.
     """
     fraction = (position.float() + 0.5) / extent
     waves = (fraction[..., None] * (torch.pi * torch.tensor([1.0, 2.0, 4.0, 8.0], device=extent.device))).flatten(-2)
@@ -48,6 +48,8 @@ def wall_waves(position: Tensor, extent: Tensor) -> Tensor:
 
 
 class RMSNorm(nn.Module):
+    """x / rms(x) * gain over the last axis; the shape stays."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.gain = nn.Parameter(torch.ones(width))
@@ -69,6 +71,7 @@ class Attention(nn.Module):
         self.norm_q, self.norm_k = RMSNorm(width // heads), RMSNorm(width // heads)
 
     def forward(self, x: Tensor, source: Tensor, mask: Tensor, rope: Rope | None = None) -> Tensor:
+        """x (P, L, D) attends to source (P, M, Ds) under an additive mask that broadcasts to (P, h, L, M); (P, L, D)."""
         packs, length, width = x.shape
         # Projections see rows (P*L, D): in ONNX that is one Gemm, bias and all.
         rows, weight, bias = source.flatten(0, 1), self.kv.weight, self.kv.bias
@@ -117,6 +120,7 @@ class Layer(nn.Module):
         source: Tensor | None = None,
         source_mask: Tensor | None = None,
     ) -> Tensor:
+        """x (N, L, D) to (N, L, D); source (N, M, Ds), additive masks that broadcast to (N, h, L, L) and (N, h, L, M)."""
         h = self.norm1(x)
         x = x + self.attention(h, h, mask, rope)
         if self.cross is not None and self.norm_cross is not None:
@@ -128,5 +132,9 @@ class Layer(nn.Module):
 
 
 def visible(present: Tensor) -> Tensor:
-    """Additive mask (N, 1, 1, M) of what is there (N, M)."""
+    """Additive mask (N, 1, 1, M) from the places (N, M) that are not padding.
+
+    >>> visible(torch.tensor([[True, False]])).squeeze().tolist()
+    [0.0, -1000000000.0]
+    """
     return torch.where(present, 0.0, BLOCKED)[:, None, None]

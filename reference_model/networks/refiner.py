@@ -1,7 +1,7 @@
-"""The prompt refiner: short words to dense ones. What the input says must survive, else the input is used.
+"""The prompt refiner: short prompts to dense ones. A refined prompt that loses a fact of its input is replaced by the input.
 
-A small encoder-decoder transformer is on board. A language model behind an OpenAI-compatible endpoint can take its
-place; its answer is held to the same rule.
+The default is a small encoder-decoder transformer. A language model behind an OpenAI-compatible endpoint can take its
+place, under the same rule.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class RefineEncoder(WordEncoder):
 
 
 class RefineDecoder(nn.Module):
-    """Ids (N, M) written so far, states of the prompt and its ids, to logits (N, M, V)."""
+    """Ids (N, M) written so far, states (N, S, D) of the prompt and its ids (N, S), to logits (N, M, V) of each next word."""
 
     def __init__(self, config: RefinerConfig) -> None:
         super().__init__()
@@ -44,19 +44,24 @@ class RefineDecoder(nn.Module):
 
 
 class RefinerNetwork(nn.Module):
+    """Encoder and decoder as one module, for training."""
+
     def __init__(self, config: RefinerConfig) -> None:
         super().__init__()
         self.encoder, self.decoder = RefineEncoder(config), RefineDecoder(config)
 
 
-# They say nothing by themselves.
+# Words that state no fact.
 FORM_WORDS = frozenset(["a", "an", "the", "and", "with", "on", "in", "at", "to", "of", "it", "they", "is", ",", "."])
 
 
 def keeps_facts(prompt: str, refined: str) -> bool:
-    """Does the refined prompt say everything that the prompt says: each fact, and each word that is more than form?
+    """Does the refined prompt hold every fact of the prompt, and every word of it that is not a form word?
 
     The words count too, because a prompt need not be in the grammar's own form ("the red circle moves right").
+
+    >>> keeps_facts("a red circle", "a red circle falls"), keeps_facts("a red circle", "a blue circle falls")
+    (True, False)
     """
     before, after = parse(prompt), parse(refined)
     facts = before.slots() if before.objects else before.slots() - {("count", "0")}
@@ -68,13 +73,13 @@ def _content(text: str) -> Counter[str]:
 
 
 class Refiner(Protocol):
-    """Prompts to fuller ones. `draft` may be wrong; `refine` gives the input back where facts were lost."""
+    """Prompts to dense ones, one draft per prompt. A draft may lose facts; `refine` then returns the prompt."""
 
     def draft(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[str]: ...
 
 
 def refine(refiner: Refiner, prompts: Sequence[str], seeds: Sequence[int], max_tokens: int = 48) -> list[str]:
-    """Fuller prompts; where a draft loses a fact or cannot be read by the text encoder, the prompt itself."""
+    """Dense prompts; the prompt itself where its draft loses a fact or the text encoder cannot read it."""
     out = []
     for prompt, draft in zip(prompts, refiner.draft(prompts, seeds), strict=True):
         out.append(draft if keeps_facts(prompt, draft) and _readable(draft, max_tokens) else prompt)
@@ -91,7 +96,7 @@ def _readable(text: str, max_tokens: int) -> bool:
 
 @dataclass(frozen=True)
 class LocalRefiner:
-    """The refiner on board. Unspecified facts are drawn from the training distribution, by the request's seed."""
+    """The checkpoint's own refiner. Unspecified facts are drawn from the training distribution, by the request's seed."""
 
     run: Callable[..., list[Any]]
     max_tokens: int = 48
@@ -116,7 +121,8 @@ INSTRUCTION = (
 class EndpointRefiner:
     """A language model behind an OpenAI-compatible endpoint: `url` ends in /v1; the key, if any, is in OPENAI_API_KEY.
 
-    It is asked with temperature 0 and the request's seed; whether the same prompt gets the same answer is up to the server.
+    Requests have temperature 0 and the clip's seed; the server decides whether equal prompts get equal answers. Raises
+    ReferenceModelError where it does not answer, or in another form.
     """
 
     url: str

@@ -1,4 +1,4 @@
-"""Words in, states out: a closed vocabulary (`tokenizers`' WordLevel) and a small transformer encoder."""
+"""Words to states: a closed vocabulary (`tokenizers`' WordLevel) and a small transformer encoder."""
 
 from __future__ import annotations
 
@@ -41,7 +41,11 @@ def tokenizer() -> Tokenizer:
 def tokenize(prompts: Sequence[str], max_tokens: int = 48) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Ids (N, M), padded to the longest, and lengths (N,). An empty prompt is the unconditional one.
 
-    Raises PromptError for an unknown word (named, with the nearest known one) and for an over-long prompt.
+    Raises PromptError for an unknown word (named, with the nearest known one) and for a prompt that is too long.
+
+    >>> ids, lengths = tokenize(["a red circle falls", ""])
+    >>> ids.shape, lengths.tolist()  # between a start and an end mark
+    ((2, 6), [6, 2])
     """
     rows = []
     for prompt in prompts:
@@ -65,7 +69,7 @@ def tokenize(prompts: Sequence[str], max_tokens: int = 48) -> tuple[npt.NDArray[
 
 
 class WordEncoder(nn.Module):
-    """A transformer over words."""
+    """A transformer over words; subclasses say what `forward` returns of its states."""
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
@@ -86,7 +90,7 @@ class WordEncoder(nn.Module):
 
 
 class TextEncoder(WordEncoder):
-    """Ids (N, M) to states (N, M, D) and a pooled vector (N, D): the mean over the words that are there."""
+    """Ids (N, M) to states (N, M, D) and a pooled vector (N, D), their mean without the padding."""
 
     def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         x = self.states(ids)
@@ -95,7 +99,7 @@ class TextEncoder(WordEncoder):
 
 
 class Decoder(nn.Module):
-    """Ids (N, M) read so far and the states of the source (N, S, Ds), to logits (N, M, V) of each next word."""
+    """Ids (N, M) written so far and states (N, S, Ds) of a source, present (N, S), to logits (N, M, V) of each next word."""
 
     def __init__(self, width: int, depth: int, heads: int, source: int, max_tokens: int) -> None:
         super().__init__()
@@ -121,9 +125,9 @@ def write(
     seeds: Sequence[int | None],
     max_tokens: int = 48,
 ) -> list[str]:
-    """Words chosen one by one: the likeliest where the seed is None, else drawn with that seed.
+    """Texts written word by word: the likeliest word where the seed is None, else a draw with that seed.
 
-    `logits(ids, rows)` gives (n, M, V) for the ids (n, M) written so far in `rows`, those that are not finished.
+    `logits(ids, rows)` returns (n, M, V) for the ids (n, M) of `rows`, the texts that are not finished.
     """
     end = len(VOCABULARY) - 1
     rngs = [None if seed is None else np.random.default_rng([seed, 0x3D5]) for seed in seeds]

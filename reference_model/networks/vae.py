@@ -15,13 +15,13 @@ from reference_model.packing.shapes import SPACE_STRIDE, TIME_STRIDE
 
 
 class RMSNorm(nn.Module):
-    """Over channels only: statistics over time would leak the future."""
+    """x / rms(x) * gain over the channels of (N, C, H, W); statistics over time would leak the future."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.gain = nn.Parameter(torch.ones(channels, 1, 1))
 
-    def forward(self, x: Tensor) -> Tensor:  # (N, C, H, W)
+    def forward(self, x: Tensor) -> Tensor:
         return x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-6) * self.gain
 
 
@@ -35,7 +35,8 @@ class CausalBlock(nn.Module):
         self.past = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
 
-    def forward(self, x: Tensor, batch: int) -> Tensor:  # (B*G, C, H, W), time inside
+    def forward(self, x: Tensor, batch: int) -> Tensor:
+        """(B*G, C, H, W) to the same shape; the G groups of a clip are consecutive."""
         h = F.silu(self.norm1(x))
         groups = h.unflatten(0, (batch, -1))  # type: ignore[no-untyped-call]  # (B, G, C, H, W)
         past = torch.cat([torch.zeros_like(groups[:, :1]), groups[:, :-1]], 1).flatten(0, 1)
@@ -105,15 +106,15 @@ class VAE(nn.Module):
         return x.permute(0, 2, 1, 3, 4)[:, :, TIME_STRIDE - 1 :]
 
     def decode(self, latent: Tensor) -> Tensor:
-        """Video of a normalised latent; the inverse of `encode` up to what compression loses."""
+        """Video (B, 3, 1+4k, H, W) of a normalised latent (B, z, 1+k, H/4, W/4); the inverse of `encode` up to its loss."""
         return self.decode_raw(latent * self.latent_std + self.latent_mean)
 
 
 def vae_loss(vae: VAE, video: Tensor, coverage: Tensor, noise: Tensor) -> tuple[Tensor, dict[str, float]]:
-    """L1 and squares on pixels, L1 on spatial gradients, weighted towards objects, plus KL.
+    """mean(w (|d| + 2 d^2)) + 0.5 mean(w |grad d|) + kl_weight KL, and its parts: loss, psnr, psnr_fg (dB on objects), kl.
 
-    Without the weight small objects are the cheapest thing to erase. `video` (B, 3, T, H, W) in [-1, 1], `coverage`
-    (B, 1, T, H, W) in [0, 1], `noise` like the latent.
+    d is the pixel error; the weight w is 1, up to 7 on and next to objects: without it small objects vanish first.
+    `video` (B, 3, T, H, W) in [-1, 1], `coverage` (B, 1, T, H, W) in [0, 1], `noise` like the latent.
     """
     mean, logvar = vae.moments(video)
     mean, logvar = mean.float(), logvar.float()

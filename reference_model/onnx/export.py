@@ -1,4 +1,4 @@
-"""Trained weights to ONNX, one `model.onnx` a component, each checked against torch on shapes it was not traced with."""
+"""Trained weights to ONNX, one `model.onnx` per component, each checked against torch on shapes it was not traced with."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OWN = ("text_encoder", "dit")  # what checkpoints of one training do not share
 
 @dataclass(frozen=True)
 class Spec:
-    """How a graph is called: its outputs, its inputs with their free sizes, and inputs to trace (0) and to check with."""
+    """The signature of a graph: outputs, inputs with their dynamic axes, and `example(i)`, inputs to trace (0) and to check."""
 
     outputs: tuple[str, ...]
     dynamic: dict[str, dict[int, Any]]
@@ -46,7 +46,7 @@ def _dim(name: str) -> Any:
 
 
 def dit_inputs(config: ModelConfig, which: int) -> tuple[Tensor, ...]:
-    """A pack of random clips; sizes differ between inputs and from one another, since 0 and 1 would be specialised."""
+    """Random inputs of the DiT, number `which` of `CHECKS`; sizes differ, since the tracer specialises 0, 1 and equal ones."""
     rng = np.random.default_rng(which)
     grids = [
         [(2, 3, 4), (3, 2, 5), (2, 4, 3)],
@@ -80,7 +80,7 @@ def dit_inputs(config: ModelConfig, which: int) -> tuple[Tensor, ...]:
 
 
 def specs(config: ModelConfig) -> dict[str, Spec]:
-    """How each graph of a checkpoint is called and checked."""
+    """The signature of each graph of a checkpoint."""
     sizes = [(2, 3, 4, 5), (1, 1, 4, 4), (3, 5, 8, 8), (1, 5, 6, 10), (2, 4, 10, 6), (1, 2, 12, 12), (1, 7, 16, 8)]
     lengths = [(3, 7), (1, 3), (5, 47), (2, 20), (8, 11), (1, 48), (4, 5)]  # texts, words
     tubelet_counts = [9, 1, 64, 30, 17, 40, 5]  # tubelets of the recaptioner
@@ -126,15 +126,15 @@ def specs(config: ModelConfig) -> dict[str, Spec]:
         "text_index": {0: packs, 1: texts},
         "text_clip": {0: packs, 1: texts},
     }
-    written = {"ids": {0: batch, 1: words}}
+    text_dims = {"ids": {0: batch, 1: words}}
     tubelet_dims = {"tokens": {0: batch, 1: tubes}, "position": {0: batch, 1: tubes}, "run": {0: batch, 1: tubes}}
 
-    def refined(which: int) -> tuple[Tensor, ...]:
+    def refiner_inputs(which: int) -> tuple[Tensor, ...]:
         prompt = ids((which + 2) % 7)[:1].repeat(lengths[which][0], 1)
         return ids(which), noise(which, *prompt.shape, config.refiner.width), prompt
 
     return {
-        "text_encoder": Spec(("states", "pooled"), written, lambda k: (ids(k),)),
+        "text_encoder": Spec(("states", "pooled"), text_dims, lambda k: (ids(k),)),
         "dit": Spec(("velocity",), dit_dims, lambda k: dit_inputs(config, k)),
         "vae_encoder": Spec(
             ("latent",), {"video": {0: batch, 2: 4 * groups - 3, 3: 4 * rows, 4: 4 * columns}}, lambda k: (video(k),)
@@ -147,18 +147,18 @@ def specs(config: ModelConfig) -> dict[str, Spec]:
         "caption_encoder": Spec(("states",), {**tubelet_dims, "extent": {0: batch}}, tubelets),
         "caption_decoder": Spec(
             ("logits",),
-            {**written, "states": {0: batch, 1: tubes}, "run": {0: batch, 1: tubes}},
+            {**text_dims, "states": {0: batch, 1: tubes}, "run": {0: batch, 1: tubes}},
             lambda k: (ids(k), read(k, config.captioner.width), tubelets(k)[2]),
         ),
-        "refine_encoder": Spec(("states",), written, lambda k: (ids(k),)),
+        "refine_encoder": Spec(("states",), text_dims, lambda k: (ids(k),)),
         "refine_decoder": Spec(
-            ("logits",), {**written, "states": {0: batch, 1: prompt}, "prompt": {0: batch, 1: prompt}}, refined
+            ("logits",), {**text_dims, "states": {0: batch, 1: prompt}, "prompt": {0: batch, 1: prompt}}, refiner_inputs
         ),
     }
 
 
 def largest_difference(path: Path, module: nn.Module, spec: Spec) -> float:
-    """Between ONNX Runtime and torch, over all check shapes."""
+    """The largest absolute difference between ONNX Runtime and torch, over the inputs of all `CHECKS`."""
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     worst = 0.0
     for which in range(CHECKS):
@@ -173,7 +173,10 @@ def largest_difference(path: Path, module: nn.Module, spec: Spec) -> float:
 
 
 def export_component(module: nn.Module, spec: Spec, path: Path) -> float:
-    """Export and check one graph; returns the largest difference from torch. The module's weights are rounded to half."""
+    """Export and check one graph; returns the largest difference from torch. Rounds the module's weights to half precision.
+
+    Raises ReferenceModelError for a difference above `TOLERANCE`; then nothing is written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part.onnx")
     module.eval()
@@ -208,8 +211,8 @@ def export_component(module: nn.Module, spec: Spec, path: Path) -> float:
     return worst
 
 
-def trained(config: ModelConfig, folder: Path, denoiser_file: str) -> dict[str, nn.Module]:
-    """The networks of a checkpoint with the weights of a training folder."""
+def trained_networks(config: ModelConfig, folder: Path, denoiser_file: str) -> dict[str, nn.Module]:
+    """The networks by component with the weights of a training folder. Raises ReferenceModelError for a missing file."""
     modules = build(config)
     sources = {
         "dit": (denoiser_file, "dit."),
@@ -225,28 +228,28 @@ def trained(config: ModelConfig, folder: Path, denoiser_file: str) -> dict[str, 
             raise ReferenceModelError(f"{folder / file} does not exist: run the earlier stages of the training first")
         state = load_tensors(folder / file)
         state = state.get("ema", state)  # of a training that is still going on
-        chosen = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        weights = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         module = modules[name]
         target = module.vae if isinstance(module, VAEEncoder) else module
-        target.load_state_dict(chosen)
+        target.load_state_dict(weights)
     return modules
 
 
 def export_all(config: ModelConfig, folder: Path, out: Path) -> dict[str, dict[str, float]]:
     """Export the ladder of a training folder, `early`, `middle` and `base`, and `base-int8`, into `out`.
 
-    A training that went on from a checkpoint gives `base` and `base-int8` only. What does not differ between them (VAE,
-    recaptioner, refiner) is written once, into `out/shared`; the world CLIP goes to `out/clip`. Returns the largest
-    difference from torch of each graph.
+    A training that continues a checkpoint has `base` and `base-int8` only. The networks that they share (VAE, recaptioner,
+    refiner) are written once, into `out/shared`; the world CLIP goes to `out/clip`. Returns the largest difference from
+    torch of each graph.
     """
     t, networks = config.train, specs(config)
     ladder = {"base": 1.0}
-    if not (folder / START).exists():  # a training that went on from a checkpoint has no first steps of its own
+    if not (folder / START).exists():  # a training that continues a checkpoint has no first steps of its own
         ladder = {"early": t.early_fraction, "middle": t.middle_fraction, **ladder}
     worst: dict[str, dict[str, float]] = {}
     common: dict[str, float] = {}
     for name, share in ladder.items():
-        modules = trained(config, folder, "dit.pt" if name == "base" else f"dit-{name}.pt")
+        modules = trained_networks(config, folder, "dit.pt" if name == "base" else f"dit-{name}.pt")
         files = {part: f"{part}/model.onnx" if part in OWN else f"../shared/{part}/model.onnx" for part in COMPONENTS}
         for part in COMPONENTS:
             if part not in OWN and part not in common:
@@ -273,7 +276,7 @@ def export_snapshot(config: ModelConfig, folder: Path, out: Path) -> int:
     The other networks are finished: they are exported into `out/shared` the first time only.
     """
     state_file = "dit.train.pt"
-    modules, networks = trained(config, folder, state_file), specs(config)
+    modules, networks = trained_networks(config, folder, state_file), specs(config)
     step = int(load_tensors(folder / state_file)["step"])
     files = {part: f"{part}/model.onnx" if part in OWN else f"../shared/{part}/model.onnx" for part in COMPONENTS}
     for part in COMPONENTS:
@@ -306,7 +309,7 @@ def export_again(checkpoint: str, out: Path, int8: bool = False) -> dict[str, fl
 
 
 def write_int8(config: ModelConfig, exact: Path, files: dict[str, str], dit: nn.Module, made: dict[str, Any]) -> None:
-    """The checkpoint `exact` once more, beside it and with a DiT whose products are int8; the rest are the same files."""
+    """A checkpoint beside `exact` whose DiT computes its products in int8; the other networks are the same files."""
     target = exact.with_name(f"{exact.name}-int8")
     small = target / "dit/model.onnx"
     graph.quantize(exact / files["dit"], small)
@@ -317,7 +320,7 @@ def write_int8(config: ModelConfig, exact: Path, files: dict[str, str], dit: nn.
 
 
 def how_made(folder: Path) -> dict[str, Any]:
-    """What checkpoint.json says of a training folder."""
+    """The record of a training folder for checkpoint.json: command, seconds per stage, machine, versions."""
     log = folder / "stages.jsonl"
     stages = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     seconds: dict[str, float] = {}
@@ -334,6 +337,6 @@ def how_made(folder: Path) -> dict[str, Any]:
 
 
 def write_checkpoint(config: ModelConfig, target: Path, files: dict[str, str], made: dict[str, Any]) -> None:
-    """config.json and checkpoint.json: which files belong together, and how they were made."""
+    """Write config.json and checkpoint.json: the file of each component, and how they were made."""
     config.save(target / "config.json")
     (target / "checkpoint.json").write_text(json.dumps({"components": files, "made": made}, indent=2) + "\n")

@@ -1,7 +1,7 @@
 """The form of an exported graph: operators that ONNX Runtime computes in one kernel each, and weights in half precision.
 
-A denoising step is many small products, so what is between them counts. torch's exporter breaks attention, norms without
-weights and splits into several nodes each; here they are written as ONNX has them, with standard operators only.
+A denoising step is many small products, so the nodes between them count. torch's exporter breaks attention, norms without
+weights and splits into several nodes each; here each is written with few nodes, of standard operators only.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ TRANSLATIONS: dict[Any, Any] = {
 
 
 def tidy(model: ir.Model, weights: set[str]) -> None:
-    """Fold what is constant, but for what reads the named weights: they stay as they are, under their names."""
+    """Fold constants in place; nodes that read the named `weights` stay, so that these keep their values and names."""
 
     def may_fold(node: ir.Node) -> bool | None:
         return False if any(i is not None and i.name in weights for i in node.inputs) else None
@@ -77,7 +77,7 @@ def tidy(model: ir.Model, weights: set[str]) -> None:
 
 
 def store_halves(path: Path, names: set[str]) -> None:
-    """Keep the named fp32 weights of an ONNX file in half precision, cast back on load: half the file, fp32 arithmetic."""
+    """Store the named fp32 weights of an ONNX file in half precision, with a cast to fp32: half the size, fp32 arithmetic."""
     model = without_traces(onnx.load(path))
     casts = []
     for tensor in model.graph.initializer:
@@ -91,7 +91,7 @@ def store_halves(path: Path, names: set[str]) -> None:
 
 
 def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Drop what the exporter notes of the machine it ran on: stack traces, and with them paths."""
+    """Drop the exporter's metadata in place: stack traces, which hold paths of the machine. Returns the model."""
     for node in model.graph.node:
         del node.metadata_props[:]
     for named in (*model.graph.input, *model.graph.output, *model.graph.initializer, *model.graph.value_info):
@@ -101,15 +101,15 @@ def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def quantize(source: Path, target: Path) -> None:
-    """A copy of a graph whose products with weights are int8: weights a channel, activations as they come."""
+    """A copy of a graph whose products with weights are int8: weights per channel, activations by their range at run time."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
     target.parent.mkdir(parents=True, exist_ok=True)
     model = onnx.load(source)
-    # Only plain initialisers are quantized: weights must neither be cast nor cut any more.
+    # Only plain initialisers are quantized: no cast and no slice of a weight may remain.
     folded = optimizer.optimize(model, input_size_limit=EVERYTHING, output_size_limit=EVERYTHING, onnx_shape_inference=False)
     del folded.graph.value_info[:]  # shapes from before the folding
-    add_pre_process_metadata(folded)  # it is what the quantizer would else ask for
+    add_pre_process_metadata(folded)  # the quantizer warns without it
     quantize_dynamic(folded, target, op_types_to_quantize=["MatMul"], weight_type=QuantType.QInt8, per_channel=True)
     onnx.save(without_traces(onnx.load(target)), target)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-PATCH = 2  # latent sites a side
+PATCH = 2  # latent sites per side of a patch
 PIXELS = 8  # px per side of a token
 PAD = -1
 PACKINGS = ("packed", "single", "bucketed", "padded")  # ways to compute clips of mixed shapes together
@@ -24,11 +24,20 @@ Ints = npt.NDArray[np.int64]
 
 
 def grid_of(num_frames: int, height: int, width: int) -> Grid:
-    """Token grid of a clip in frames and px; the caller has checked the shape."""
+    """Token grid (t, y, x) of a clip in frames and px; the caller has checked the shape.
+
+    >>> grid_of(17, 32, 48)
+    (5, 4, 6)
+    """
     return 1 + (num_frames - 1) // 4, height // PIXELS, width // PIXELS
 
 
 def tokens_of(grid: Grid) -> int:
+    """Tokens of a grid, t * y * x.
+
+    >>> tokens_of(grid_of(17, 32, 48))
+    120
+    """
     return grid[0] * grid[1] * grid[2]
 
 
@@ -40,19 +49,27 @@ def patchify(latent: Floats) -> Floats:
 
 
 def unpatchify(tokens: Floats, grid: Grid) -> Floats:
-    """The inverse of `patchify`."""
+    """The inverse of `patchify`: tokens (T*h*w, 4z) to a latent (z, T, 2h, 2w)."""
     t, h, w = grid
     x = tokens.reshape(t, h, w, -1, PATCH, PATCH).transpose(3, 0, 1, 4, 2, 5)
     return np.ascontiguousarray(x.reshape(x.shape[0], t, h * PATCH, w * PATCH))
 
 
 def positions(grid: Grid) -> Ints:
-    """(t, y, x) of every token, (T*h*w, 3)."""
+    """(t, y, x) of every token, (T*h*w, 3), x fastest.
+
+    >>> positions((1, 2, 2)).tolist()
+    [[0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 1]]
+    """
     return np.stack(np.meshgrid(*(np.arange(n) for n in grid), indexing="ij"), -1).reshape(-1, 3)
 
 
 def tubelets(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Pixels (T, H, W, 3) to tubelets (G, h, w, 4, 8, 8, 3) of 4 frames x 8x8 px; the first frame stands for its group."""
+    """Pixels (T, H, W, 3) to tubelets (G, h, w, 4, 8, 8, 3) of 4 frames x 8x8 px; the first frame fills a group of its own.
+
+    >>> tubelets(np.zeros((5, 8, 16, 3), np.uint8)).shape
+    (2, 1, 2, 4, 8, 8, 3)
+    """
     whole = np.concatenate([frames[:1].repeat(3, 0), frames])
     t, height, width, _ = whole.shape
     blocks = whole.reshape(t // 4, 4, height // PIXELS, PIXELS, width // PIXELS, PIXELS, 3)
@@ -60,31 +77,34 @@ def tubelets(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def runs(frames: npt.NDArray[np.uint8], threshold: float, max_run: int = MAX_RUN) -> Ints:
-    """Similar-token dropping: run lengths (G, h, w), 0 where a tubelet is dropped.
+    """Similar-token dropping (run-length tokenization, Choudhury et al. 2024): run lengths (G, h, w), 0 where a tubelet drops.
 
-    A tubelet that stays within `threshold` grey levels of the last frame of the last one kept at its place says nothing
-    new. Against the last *kept* one, so that slow drift adds up and is seen; the largest difference, because a mean hides
-    an edge of two pixels. The first group is kept whole, and no run is longer than `max_run`. After Choudhury et al. 2024
-    (run-length tokenization). With a negative threshold nothing is dropped.
+    `frames` are (T, H, W, 3). A tubelet within `threshold` grey levels of the last frame of the tubelet retained before it
+    at the same place is dropped. The reference is the retained one, so that slow drift accumulates; the difference is the
+    maximum, since a mean hides an edge of two pixels. The first group stays whole, and no run exceeds `max_run`. A negative
+    threshold drops nothing.
+
+    >>> runs(np.zeros((9, 8, 8, 3), np.uint8), threshold=4).ravel().tolist()
+    [3, 0, 0]
     """
     blocks = tubelets(frames).astype(np.int16)
     out = np.zeros(blocks.shape[:3], np.int64)
     rows, columns = np.indices(out.shape[1:])
-    head = np.zeros(out.shape[1:], np.int64)  # the group last kept
-    shown = blocks[0, :, :, -1]
+    head = np.zeros(out.shape[1:], np.int64)  # the group that a run at this place started in
+    reference = blocks[0, :, :, -1]
     for group, block in enumerate(blocks):
-        difference = np.abs(block - shown[:, :, None]).max((2, 3, 4, 5))
+        difference = np.abs(block - reference[:, :, None]).max((2, 3, 4, 5))
         new = (group == 0) | (difference > threshold) | (group - head >= max_run)
         head = np.where(new, group, head)
-        shown = np.where(new[..., None, None, None], block[:, :, -1], shown)
+        reference = np.where(new[..., None, None, None], block[:, :, -1], reference)
         out[head, rows, columns] += 1
     return out
 
 
 @dataclass(frozen=True)
 class Packs:
-    """Where every clip lies. Tokens of one clip share a state (its time, text and size); the first tokens of a clip that
-    is continued from known frames have a second state, whose time is 0."""
+    """The places of all clips in P packs of L places. Tokens of one clip share a state (its time, text and size); the first
+    tokens of a clip that is continued from known frames have a second state, whose time is 0."""
 
     clip: Ints  # (P, L), PAD where empty
     state: Ints  # (P, L), 0 where empty: it borrows the first clip's, and nothing reads its output
@@ -106,26 +126,29 @@ class Packs:
         return share
 
     def times(self, time: Floats) -> Floats:
-        """Times (S,) of the states from those of the clips (N,): what is known is at time 0."""
+        """Times (S,) of the states from those of the clips (N,); states of known tokens have time 0."""
         return np.concatenate([time, np.zeros(len(self.state_clip) - len(time), np.float32)])
 
     def gather(self, tokens: Sequence[Floats]) -> Floats:
-        """Tokens of each clip, (n_i, C), laid into packs, (P, L, C); zeros in the padding."""
+        """Tokens (n_i, C) of each clip to packs (P, L, C), zeros in the padding."""
         out = np.zeros((*self.clip.shape, tokens[0].shape[-1]), np.float32)
         for (pack, offset, n), value in zip(self.place, tokens, strict=True):
             out[pack, offset : offset + n] = value
         return out
 
     def scatter(self, packed: npt.NDArray[np.float32]) -> list[Floats]:
-        """The inverse of `gather`."""
+        """The inverse of `gather`: packs (P, L, C) to tokens (n_i, C) of each clip."""
         return [packed[p, o : o + n] for p, o, n in self.place]
 
 
 def best_fit(sizes: Iterable[int], capacity: int, open_packs: int = 8) -> list[list[int]]:
     """Streaming best-fit: each clip goes to the fullest open pack that still holds it.
 
-    Returns lists of clip numbers, a list a pack, every clip once. With none that fits, the fullest of `open_packs` is
-    closed. A clip larger than `capacity` has its own pack.
+    Returns one list of clip numbers per pack, every clip once. Where no pack fits, the fullest of `open_packs` closes. A
+    clip larger than `capacity` has its own pack.
+
+    >>> best_fit([5, 3, 3, 5], capacity=8)
+    [[0, 1], [2, 3]]
     """
     packs: list[list[int]] = []
     room: dict[int, int] = {}
@@ -156,7 +179,7 @@ def pack(
 
     `places[i]` are the positions (n_i, 3) of clip i's tokens; `groups` says which clips share a pack; `text_lengths[i]`
     text tokens of clip i stand in row i of text states that are `text_width` long; the first `known[i]` tokens of clip i
-    are given, not made. Packs are as long as the fullest, at least `pad_to`.
+    are inputs, not generated. Packs are as long as the fullest, at least `pad_to`.
     """
     known = known or [0] * len(places)
     continued = [i for i, n in enumerate(known) if n]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from reference_model.errors import ReferenceModelError
 
-TIME_STRIDE = 4  # frames a latent frame
-SPACE_STRIDE = 4  # px a latent site
+TIME_STRIDE = 4  # frames per latent frame
+SPACE_STRIDE = 4  # px per latent site
 MULTIPLE = 8  # px per side of a token, and so of both sides
 
 
@@ -14,7 +14,12 @@ class ShapeError(ReferenceModelError):
 
 
 def check_shape(num_frames: int, height: int, width: int) -> None:
-    """Raise ShapeError unless T = 1 + 4k and both sides are multiples of 8; the message names the nearest."""
+    """Raises ShapeError unless T = 1 + 4k and both sides (px) are multiples of 8; the message names the nearest valid ones.
+
+    >>> check_shape(16, 32, 32)
+    Traceback (most recent call last):
+    reference_model.packing.shapes.ShapeError: frames = 16 is not 1 + a multiple of 4; nearest valid: 13, 17
+    """
     if num_frames < 1 or (num_frames - 1) % TIME_STRIDE:
         low = 1 + max(num_frames - 1, 0) // TIME_STRIDE * TIME_STRIDE
         raise ShapeError(f"frames = {num_frames} is not 1 + a multiple of 4; nearest valid: {low}, {low + TIME_STRIDE}")

@@ -1,4 +1,4 @@
-"""Where the networks run: ONNX Runtime, or torch with the weights read out of the same ONNX files."""
+"""The backends of the networks: ONNX Runtime, or torch with the weights of the same ONNX files."""
 
 from __future__ import annotations
 
@@ -29,9 +29,8 @@ COMPONENTS = (
     "refine_encoder",
     "refine_decoder",
 )
-HALF = ".half"  # end of the name of a weight that is stored in half precision
+HALF = ".half"  # suffix of the names of weights in half precision
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-
 
 Step = Callable[..., npt.NDArray[np.float32]]
 
@@ -41,7 +40,7 @@ class CheckpointError(ReferenceModelError):
 
 
 class Backend(Protocol):
-    """The networks of a checkpoint, numpy in and out. What they take and give is in the docstrings of their classes."""
+    """The networks of a checkpoint, numpy in and out. Shapes are in the docstrings of the networks' classes."""
 
     config: ModelConfig
     device: str
@@ -49,32 +48,32 @@ class Backend(Protocol):
 
     @property
     def provider(self) -> str:
-        """What really computes: ONNX Runtime's execution provider, or torch."""
+        """What computes: ONNX Runtime's execution provider, or torch eager or compile."""
         ...
 
     def run(self, component: str, *inputs: npt.NDArray[Any]) -> list[Any]:
-        """One evaluation of one of `COMPONENTS`."""
+        """The outputs of one evaluation of one of `COMPONENTS`."""
         ...
 
     def bind(self, component: str, inputs: Sequence[npt.NDArray[Any]], moving: Sequence[int]) -> Step:
-        """A component of one output, its inputs on the device once for many evaluations.
+        """A component with one output, for many evaluations: its inputs move to the device once.
 
-        The step takes the new values of the `moving` inputs, which keep their shapes, and returns an array of its own.
+        The step takes new values of the `moving` inputs (indices; shapes stay) and returns a new array.
         """
         ...
 
     def synchronise(self) -> None:
-        """Wait until the device has done all that it was asked for."""
+        """Wait until the device is idle."""
         ...
 
 
 def shipped() -> list[str]:
-    """Names of the checkpoints on board."""
+    """Names of the checkpoints in the package, sorted."""
     return sorted(p.parent.name for p in CHECKPOINTS.glob("*/checkpoint.json"))
 
 
 def resolve(checkpoint: str) -> Path:
-    """The folder of a shipped name or of a path."""
+    """The folder of a shipped name or of a path. Raises CheckpointError for neither."""
     for folder in (CHECKPOINTS / checkpoint, Path(checkpoint)):
         if (folder / "checkpoint.json").is_file():
             return folder
@@ -85,7 +84,7 @@ def resolve(checkpoint: str) -> Path:
 
 
 def component_files(folder: Path) -> dict[str, Path]:
-    """The ONNX file of each network; checkpoints of one training share their VAE."""
+    """The ONNX file of each of `COMPONENTS`; checkpoints of one training share their VAE. Raises CheckpointError."""
     try:
         names = json.loads((folder / "checkpoint.json").read_text())["components"]
         files = {name: (folder / names[name]).resolve() for name in COMPONENTS}
@@ -102,7 +101,10 @@ def component_files(folder: Path) -> dict[str, Path]:
 
 
 def load_backend(checkpoint: str, kind: str, device: str = "cpu", threads: int = 0) -> Backend:
-    """Open a checkpoint. `threads` 0 means one a core."""
+    """Open a checkpoint with `kind` onnx, torch or compile. 0 `threads` are one per core (of torch, its own default).
+
+    Raises CheckpointError for a checkpoint that cannot be used, ReferenceModelError for an absent device or unknown kind.
+    """
     folder = resolve(checkpoint)
     files, config = component_files(folder), load_config(folder / "config.json")
     if device not in PROVIDERS:
@@ -115,7 +117,7 @@ def load_backend(checkpoint: str, kind: str, device: str = "cpu", threads: int =
 
 
 class OnnxBackend:
-    """ONNX Runtime. Asked for a device that is not there, it raises: never a silent fallback. Sessions open when used."""
+    """ONNX Runtime. An absent device raises ReferenceModelError, with no silent fallback. Sessions open at first use."""
 
     def __init__(self, files: dict[str, Path], config: ModelConfig, device: str = "cpu", threads: int = 0) -> None:
         self.config, self.files, self.device = config, files, device
@@ -141,7 +143,7 @@ class OnnxBackend:
 
         session = self._session(component)
         binding, output = session.io_binding(), session.get_outputs()[0].name
-        # On the CPU an OrtValue is the array's own memory: what moves is copied, or the caller's array would change.
+        # On the CPU an OrtValue is the array's own memory: moving inputs are copied, so that the caller's array stays.
         buffers = [np.array(a) if i in moving else np.ascontiguousarray(a) for i, a in enumerate(inputs)]
         values = [OrtValue.ortvalue_from_numpy(a, self.device, 0) for a in buffers]
         for place, value in zip(session.get_inputs(), values, strict=True):
@@ -165,7 +167,7 @@ class OnnxBackend:
 
 
 def open_session(path: Path, device: str, threads: int) -> ort.InferenceSession:
-    """A session on one device, with an explicit number of threads."""
+    """A session on one device, with an explicit number of threads (0: one per core). Raises ReferenceModelError."""
     import onnxruntime as ort
 
     if PROVIDERS[device] not in ort.get_available_providers():
@@ -177,8 +179,8 @@ def open_session(path: Path, device: str, threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads or os.cpu_count() or 1
-    # A denoising step is hundreds of small kernels: threads that were put to sleep would be woken for each, so they may
-    # spin between them. That takes the cores from torch in the same process: time the two in processes of their own.
+    # A denoising step is hundreds of small kernels: threads spin between them, since waking them for each costs more.
+    # Spinning takes the cores from torch in the same process, so the two are timed in separate processes.
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")
     options.add_session_config_entry("session.force_spinning_stop", "1")  # but not after the call
     try:
@@ -246,7 +248,7 @@ class TorchBackend:
 
 
 def weights_of(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The named tensors inside an ONNX file, as writable arrays, under the names of the torch modules."""
+    """The weights of an ONNX file by the names of the torch modules, as writable arrays; half precision becomes fp32."""
     import onnx
     from onnx import numpy_helper
 

@@ -1,4 +1,4 @@
-"""Floating-point operations of a call, counted by torch on the shapes that the networks really see."""
+"""Floating-point operations of a call, counted by torch on the input shapes of the networks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Signature = tuple[tuple[tuple[int, ...], str], ...]  # shape and type of every i
 
 
 class Recorder:
-    """A backend that notes which networks saw inputs of which shapes."""
+    """A backend that counts the evaluations of each network by the shapes of its inputs."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend, self.config = backend, backend.config
@@ -51,7 +51,7 @@ class Recorder:
         self.backend.synchronise()
 
     def flops(self, steps: int) -> dict[str, int]:
-        """By stage, where one denoising evaluation was recorded and `steps` are meant; `whole` is their sum."""
+        """FLOPs by stage for `steps` denoising steps, of which one is recorded; `whole` is the sum of the stages."""
         out = dict.fromkeys(STAGES.values(), 0)
         for (component, signature), count in self.calls.items():
             if component in STAGES:
@@ -73,7 +73,7 @@ def _modules(config: ModelConfig) -> dict[str, nn.Module]:
 
 @lru_cache(maxsize=4096)
 def component_flops(config: ModelConfig, component: str, signature: Signature) -> int:
-    """Of one evaluation of a network, by `torch.utils.flop_counter`; a multiplication with an addition counts as two."""
+    """FLOPs of one evaluation of a network, by `torch.utils.flop_counter`; a multiply-add counts as two."""
     inputs = [torch.empty(shape, dtype=getattr(torch, kind), device="meta") for shape, kind in signature]
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         _modules(config)[component](*inputs)
@@ -81,6 +81,6 @@ def component_flops(config: ModelConfig, component: str, signature: Signature) -
 
 
 def one_step(requests: Sequence[Any]) -> tuple[list[Any], int] | None:
-    """Filled requests cut to one denoising step, and how many they were; None where the numbers differ."""
+    """Requests cut to one denoising step, and their number of steps; None where these differ between requests."""
     steps = {r.num_inference_steps for r in requests}
     return ([replace(r, num_inference_steps=1) for r in requests], steps.pop()) if len(steps) == 1 else None

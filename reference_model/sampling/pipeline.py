@@ -23,8 +23,8 @@ from reference_model.sampling.flops import Recorder, one_step
 
 DECODE_BATCH = 8
 CLIPS_AT_ONCE = 8
-# Shorter packs and smaller batches than in training: of a pack's attention scores only those within clips are of use, and
-# activations that stay in the cache are read faster.
+# Shorter packs and smaller batches than in training: fewer attention scores are masked out, and activations stay in the
+# cache.
 PACK_TOKENS, BATCH_TOKENS = 64, 512
 
 Frames = npt.NDArray[np.uint8]
@@ -33,10 +33,10 @@ Field = Callable[[Sequence[flow.Floats], float], list[flow.Floats]]  # tokens of
 
 @dataclass(frozen=True)
 class Request:
-    """One clip to make. Sides are multiples of 8 px, `num_frames` is 1 + 4k; None takes the checkpoint's default.
+    """One clip to generate. Sides are multiples of 8 px, `num_frames` is 1 + 4k; None takes the checkpoint's default.
 
-    `first_frames` (1 + 4j, H, W, 3) are given: the clip continues them. With `refine` the prompt is first made dense
-    by the refiner; what it says is kept.
+    With `first_frames` (1 + 4j, H, W, 3) uint8 the clip continues them. With `refine` the refiner first makes the prompt
+    dense; no fact of it is lost.
     """
 
     prompt: str
@@ -49,8 +49,8 @@ class Request:
     refine: bool = False
     first_frames: Frames | None = field(default=None, compare=False)
 
-    def filled(self, defaults: SamplingConfig) -> Request:
-        """The request with its defaults filled in, checked. Raises ShapeError or ReferenceModelError."""
+    def with_defaults(self, defaults: SamplingConfig) -> Request:
+        """The request with its steps and scale filled in. Raises ShapeError or ReferenceModelError for invalid values."""
         check_shape(self.num_frames, self.height, self.width)
         steps = defaults.num_inference_steps if self.num_inference_steps is None else self.num_inference_steps
         scale = defaults.guidance_scale if self.guidance_scale is None else self.guidance_scale
@@ -72,18 +72,19 @@ class Request:
 
     @property
     def grid(self) -> patchify.Grid:
+        """Tokens in t, y, x."""
         return patchify.grid_of(self.num_frames, self.height, self.width)
 
     @property
     def twins(self) -> int:
-        """Segments of the clip: with guidance its unconditional twin is a second one, and no second batch is needed."""
+        """Segments of the clip in the packs: 2 with guidance, whose unconditional twin shares the batch, else 1."""
         return 1 if self.guidance_scale == 1.0 else 2
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Frames (T, H, W, 3) uint8, the prompt that they were made from, and this clip's share of each stage's seconds: text,
-    denoise, denoise_step (one evaluation of it) and decode."""
+    """Frames (T, H, W, 3) uint8, the prompt (refined, where asked for), and this clip's share of the seconds of each stage:
+    text, denoise, denoise_step (one step of it) and decode."""
 
     frames: Frames
     seconds: dict[str, float]
@@ -92,7 +93,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Texts:
-    """Distinct prompts after the text encoder: their rows, lengths, states and pooled vectors."""
+    """Distinct prompts after the text encoder: their rows, lengths (N,), states (N, M, D) and pooled vectors (N, D)."""
 
     rows: dict[str, int]
     lengths: npt.NDArray[np.int64]
@@ -101,10 +102,13 @@ class Texts:
 
 
 def batches(sizes: Sequence[int], shapes: Sequence[patchify.Grid], packing: str) -> list[list[int]]:
-    """Which clips, of `sizes` tokens with guidance, go through the networks together: clip numbers, each once.
+    """Batches of clip numbers, each once, for clips of `sizes` tokens (with guidance, twice those of the grid).
 
-    "packed" shares packs (NaViT); the others are what it is compared with: "single" one clip after the other, "bucketed"
-    batches of one shape, "padded" every clip as long as the longest of its batch.
+    "packed" shares packs (NaViT). The baselines are "single", one clip at a time, "bucketed", batches of one shape, and
+    "padded", clips padded to the longest of their batch. Raises ReferenceModelError for another packing.
+
+    >>> batches([80, 80, 20], [(5, 4, 4), (5, 4, 4), (5, 2, 2)], "bucketed")
+    [[2], [0, 1]]
     """
     if packing not in PACKINGS:
         raise ReferenceModelError(f"packing {packing!r} is not known; expected one of: {', '.join(PACKINGS)}")
@@ -134,8 +138,8 @@ def _chunks(clips: list[int]) -> list[list[int]]:
 class Pipeline:
     """The whole generator. `Pipeline.load("base")` reads a shipped checkpoint, or a folder of the same layout.
 
-    With a `guide`, a weaker checkpoint of the same training, guidance leads away from its answer to the same prompt instead
-    of from the answer to none (Karras et al. 2024, auto-guidance).
+    With a `guide`, a weaker checkpoint of the same training, guidance extrapolates from its velocity for the same prompt
+    instead of from the unconditional one (Karras et al. 2024, auto-guidance).
     """
 
     def __init__(self, backend: Backend, refiner: Refiner | None = None, guide: Backend | None = None) -> None:
@@ -152,35 +156,39 @@ class Pipeline:
         refiner: Refiner | None = None,
         guide: str = "",
     ) -> Pipeline:
+        """The pipeline of a checkpoint. Raises CheckpointError or ReferenceModelError as `load_backend` does."""
         weak = load_backend(guide, backend, device, threads) if guide else None
         return Pipeline(load_backend(checkpoint, backend, device, threads), refiner, weak)
 
     def generate(self, requests: Sequence[Request], packing: str = "packed") -> list[Sample]:
-        """Make all clips, mixed shapes and lengths in shared packs, in the order asked for."""
-        filled = self._refined([r.filled(self.config.sampling) for r in requests])
-        out: dict[int, Sample] = {}
-        for steps in sorted({r.num_inference_steps or 1 for r in filled}):
-            chosen = [i for i, r in enumerate(filled) if r.num_inference_steps == steps]
-            sizes = [filled[i].twins * patchify.tokens_of(filled[i].grid) for i in chosen]
-            for batch in batches(sizes, [filled[i].grid for i in chosen], packing):
-                members = [chosen[i] for i in batch]
-                samples = self._generate([filled[i] for i in members], steps, shared=packing == "packed")
-                out.update(zip(members, samples, strict=True))
-        return [out[i] for i in range(len(filled))]
+        """One clip per request, in order; mixed shapes and lengths share packs.
 
-    def _refined(self, requests: list[Request]) -> list[Request]:
-        chosen = [i for i, r in enumerate(requests) if r.refine]
-        if chosen:
-            prompts, seeds = [requests[i].prompt for i in chosen], [requests[i].seed for i in chosen]
+        Raises ShapeError, PromptError or ReferenceModelError for a request that cannot be generated.
+        """
+        jobs = self._refine_prompts([r.with_defaults(self.config.sampling) for r in requests])
+        out: dict[int, Sample] = {}
+        for steps in sorted({r.num_inference_steps or 1 for r in jobs}):
+            group = [i for i, r in enumerate(jobs) if r.num_inference_steps == steps]
+            sizes = [jobs[i].twins * patchify.tokens_of(jobs[i].grid) for i in group]
+            for batch in batches(sizes, [jobs[i].grid for i in group], packing):
+                members = [group[i] for i in batch]
+                samples = self._generate([jobs[i] for i in members], steps, shared=packing == "packed")
+                out.update(zip(members, samples, strict=True))
+        return [out[i] for i in range(len(jobs))]
+
+    def _refine_prompts(self, requests: list[Request]) -> list[Request]:
+        places = [i for i, r in enumerate(requests) if r.refine]
+        if places:
+            prompts, seeds = [requests[i].prompt for i in places], [requests[i].seed for i in places]
             tokenize(prompts, self.config.text.max_tokens)  # an unknown word is the user's to fix, not the refiner's
-            for i, prompt in zip(chosen, refine(self.refiner, prompts, seeds, self.config.text.max_tokens), strict=True):
+            for i, prompt in zip(places, refine(self.refiner, prompts, seeds, self.config.text.max_tokens), strict=True):
                 requests[i] = replace(requests[i], prompt=prompt)
         return requests
 
     def _generate(self, requests: list[Request], steps: int, shared: bool) -> list[Sample]:
-        """Clips of one batch. A clip and its unconditional twin are segments; `shared`, several share a pack.
+        """Clips of one batch. A clip and its unconditional twin are segments; with `shared` several of them share a pack.
 
-        At times at which guidance does not act the twins are left out. With a guide, it takes the twins' place.
+        At times at which guidance does not act the twins are left out. A guide takes the place of the twins.
         """
         started = time.perf_counter()
         sampling, scales = self.config.sampling, [float(r.guidance_scale or 0.0) for r in requests]
@@ -190,40 +198,40 @@ class Pipeline:
         weak_texts = self._texts(self.guide, requests, unconditional=False) if self.guide and 2 in twins else None
         text_done = time.perf_counter()
 
-        given = [self._given(r) for r in requests]
-        known = [len(g) for g in given]
+        inputs = [self._known_tokens(r) for r in requests]
+        known = [len(g) for g in inputs]
         sizes = [patchify.tokens_of(r.grid) for r in requests]
         noise = [flow.noise_for(r.seed, (n, 4 * self.config.dit.channels)) for r, n in zip(requests, sizes, strict=True)]
-        x = [np.concatenate([g, e[len(g) :]]) for g, e in zip(given, noise, strict=True)]
+        x = [np.concatenate([g, e[len(g) :]]) for g, e in zip(inputs, noise, strict=True)]
         ends = np.cumsum(sizes)[:-1]
 
-        def opened(backend: Backend, texts: Texts, segments: list[int]) -> Field:
+        def bind_field(backend: Backend, texts: Texts, segments: list[int]) -> Field:
             return _field(backend, requests, texts, segments, x, known, shared)
 
         acts_from, acts_until = sampling.guidance_times
         always = acts_from <= 0.0 and acts_until >= 1.0
         fields: dict[str, Field] = {}
         if 2 not in twins or self.guide or not always:
-            fields["alone"] = opened(self.backend, texts, alone)
+            fields["alone"] = bind_field(self.backend, texts, alone)
         if self.guide and weak_texts:
-            fields["guide"] = opened(self.guide, weak_texts, alone)
+            fields["guide"] = bind_field(self.guide, weak_texts, alone)
         elif 2 in twins:
-            fields["twins"] = opened(self.backend, texts, twins)
+            fields["twins"] = bind_field(self.backend, texts, twins)
 
         def velocity(flat: flow.Floats, t: float) -> flow.Floats:
             now = np.split(flat, ends)
             if 2 not in twins or not acts_from <= t <= acts_until:
-                moved = fields["alone"](now, t)
+                velocities = fields["alone"](now, t)
             elif "guide" in fields:
                 pairs = zip(fields["alone"](now, t), fields["guide"](now, t), scales, strict=True)
-                moved = [a if scale == 1.0 else flow.guided(a, b, scale) for a, b, scale in pairs]
+                velocities = [a if scale == 1.0 else flow.guide(a, b, scale) for a, b, scale in pairs]
             else:
                 out, first = fields["twins"](now, t), np.cumsum([0, *twins])
-                moved = [
-                    out[f] if n == 1 else flow.guided(out[f], out[f + 1], scale)
+                velocities = [
+                    out[f] if n == 1 else flow.guide(out[f], out[f + 1], scale)
                     for f, n, scale in zip(first[:-1], twins, scales, strict=True)
                 ]
-            return np.concatenate([np.concatenate([0 * v[:n], v[n:]]) for v, n in zip(moved, known, strict=True)])
+            return np.concatenate([np.concatenate([0 * v[:n], v[n:]]) for v, n in zip(velocities, known, strict=True)])
 
         latents = np.split(flow.integrate(np.concatenate(x), velocity, steps, sampling.time_shift), ends)
         denoise_done = time.perf_counter()
@@ -232,14 +240,14 @@ class Pipeline:
 
         counts = np.array(sizes, float)
         denoise = denoise_done - text_done
-        spent = {
+        stage_seconds = {
             "text": text_done - started,
             "denoise": denoise,
             "denoise_step": denoise / steps,
             "decode": done - denoise_done,
         }
         return [
-            Sample(f, {stage: seconds * float(share) for stage, seconds in spent.items()}, r.prompt)
+            Sample(f, {stage: seconds * float(share) for stage, seconds in stage_seconds.items()}, r.prompt)
             for f, share, r in zip(frames, counts / counts.sum(), requests, strict=True)
         ]
 
@@ -249,8 +257,8 @@ class Pipeline:
         states, pooled = backend.run("text_encoder", ids)
         return Texts({prompt: row for row, prompt in enumerate(distinct)}, lengths, states, pooled)
 
-    def _given(self, request: Request) -> flow.Floats:
-        """Tokens of the given frames, (n, 4z); none are an empty array."""
+    def _known_tokens(self, request: Request) -> flow.Floats:
+        """Tokens (n, 4z) of `first_frames`; n is 0 without them."""
         if request.first_frames is None:
             return np.zeros((0, 4 * self.config.dit.channels), np.float32)
         (latent,) = self.backend.run("vae_encoder", to_video(request.first_frames))
@@ -266,14 +274,14 @@ class Pipeline:
         return [out[i] for i in range(len(latents))]
 
     def reconstruct(self, frames: Frames) -> Frames:
-        """A clip through the VAE and back: what the latent alone loses."""
+        """A clip (T, H, W, 3) through the VAE and back: what the latent alone loses. Raises ShapeError."""
         check_shape(*frames.shape[:3])
         (latent,) = self.backend.run("vae_encoder", to_video(frames))
         out: Frames = to_frames(self.backend.run("vae_decoder", latent)[0])[0]
         return out
 
     def caption(self, clips: Sequence[Frames]) -> list[str]:
-        """What the recaptioner says of clips of any shapes, in dense words."""
+        """Dense captions of clips (T, H, W, 3) of any valid shapes, by the recaptioner. Raises ShapeError."""
         for clip in clips:
             check_shape(*clip.shape[:3])
         c = self.config.captioner
@@ -289,8 +297,8 @@ def _field(
     known: list[int],
     shared: bool,
 ) -> Field:
-    """The network on these requests, bound once for many evaluations: `segments[i]` of them are 2 where request i has an
-    unconditional twin. The answer has an entry a segment."""
+    """The network on these requests, bound once for many evaluations; `segments[i]` is 2 where request i has an unconditional
+    twin. The result has one entry per segment."""
     owner = [i for i, n in enumerate(segments) for _ in range(n)]
     first = np.cumsum([0, *segments])
     rows = np.array([texts.rows["" if clip != first[i] else requests[i].prompt] for clip, i in enumerate(owner)])
@@ -303,17 +311,17 @@ def _field(
     pooled, states = texts.pooled[rows][packs.state_clip], texts.states[rows]
     fixed = (extent, pooled, states, packs.text_index, packs.text_clip)
 
-    def laid(now: Sequence[flow.Floats], t: float) -> tuple[flow.Floats, flow.Floats]:
+    def lay_out(now: Sequence[flow.Floats], t: float) -> tuple[flow.Floats, flow.Floats]:
         return packs.gather([now[i] for i in owner]), packs.times(np.full(len(owner), t, np.float32))
 
-    tokens, times = laid(start, 1.0)
+    tokens, times = lay_out(start, 1.0)
     step = backend.bind("dit", (tokens, packs.clip, packs.state, packs.position, times, *fixed), moving=(0, 4))
-    return lambda now, t: packs.scatter(step(*laid(now, t)))
+    return lambda now, t: packs.scatter(step(*lay_out(now, t)))
 
 
 def flops(pipeline: Pipeline, requests: Sequence[Request], packing: str) -> dict[str, int] | None:
-    """Floating-point operations of `generate` by stage; None for requests of unlike steps. One denoising step is run."""
-    short = one_step([r.filled(pipeline.config.sampling) for r in requests])
+    """FLOPs of `generate` by stage, from one denoising step that is run; None where numbers of steps differ."""
+    short = one_step([r.with_defaults(pipeline.config.sampling) for r in requests])
     if short is None:
         return None
     recorder = Recorder(pipeline.backend)
@@ -327,10 +335,10 @@ def _same_shape(arrays: Sequence[npt.NDArray[np.float32]]) -> Iterator[list[int]
 
 
 def to_video(frames: Frames) -> npt.NDArray[np.float32]:
-    """(T, H, W, 3) bytes to (1, 3, T, H, W) in [-1, 1]."""
+    """Frames (T, H, W, 3) uint8 to a video (1, 3, T, H, W) in [-1, 1]."""
     return np.ascontiguousarray(frames.astype(np.float32).transpose(3, 0, 1, 2)[None] / 127.5 - 1.0)
 
 
 def to_frames(video: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """(N, 3, T, H, W) in [-1, 1] to (N, T, H, W, 3) bytes."""
+    """Videos (N, 3, T, H, W) in [-1, 1] to frames (N, T, H, W, 3) uint8, rounded and clipped."""
     return np.clip(np.round((video + 1.0) * 127.5), 0, 255).astype(np.uint8).transpose(0, 2, 3, 4, 1)

@@ -1,4 +1,4 @@
-"""Training data on disk: world clips of every size, made once, and their latents."""
+"""Training data on disk: world clips of every size, rendered once."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ import numpy.typing as npt
 from reference_model.config import TrainConfig
 from reference_model.world import Description, Event, Facts, FactsError, Scene, WorldClip, describe, make_clip, sample_facts
 
-Size = tuple[int, int]
-CHUNK = 50  # clips a work item of `collect`
-MEETINGS = 8  # scenes that are drawn for one in which objects meet
+Size = tuple[int, int]  # height, width in px
+CHUNK = 50  # clips per work item of `collect`
+MEETINGS = 8  # draws of a scene until objects meet in it, at most
 
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of a training clip."""
+    """The truth of a training clip: its scene and the contacts in it."""
 
     scene: Scene
     events: tuple[Event, ...]
 
     def description(self, num_frames: int) -> Description:
-        """What is true of the first `num_frames` frames: later contacts are left out."""
+        """The description of the first `num_frames` frames; later contacts are left out."""
         return describe(self.scene.facts, self.scene, tuple(e for e in self.events if e.frame < num_frames))
 
     def to_json(self) -> dict[str, Any]:
+        """The record as plain data."""
         s = self.scene
         return {
             "facts": s.facts.to_json(),
@@ -44,13 +45,14 @@ class Record:
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Record:
+        """The inverse of `to_json`."""
         starts = tuple((float(x), float(y)) for x, y in data["starts"])
         scene = Scene(Facts.from_json(data["facts"]), data["size"][0], data["size"][1], starts, data["occluder_x"])
         return Record(scene, tuple(Event(f, k, tuple(o)) for f, k, o in data["events"]))
 
 
 def draw_clip(config: TrainConfig, size: Size, rng: np.random.Generator) -> WorldClip:
-    """A training clip. A share of those with several objects is drawn again until two of them meet: `crossing`."""
+    """A training clip. The share `crossing` of the clips with several objects is drawn again until two of them meet."""
     meet = rng.random() < config.crossing if config.crossing else False
     for attempt in count():
         try:
@@ -83,18 +85,18 @@ def _name(size: Size) -> str:
 
 
 def caption_file(folder: Path, size: Size) -> Path:
-    """Where the captions of one size lie, a JSON string a line, in the order of its clips."""
+    """The file of the captions of one size: one JSON string per line, in the order of its clips."""
     return folder / f"{_name(size)}.captions.jsonl"
 
 
 def clips_of(config: TrainConfig) -> dict[Size, int]:
-    """How many clips of each size are made: every size fills about as many places, so that each clip is seen as often."""
+    """Clips of each size: inverse to its area, so that all sizes fill about as many places of packs."""
     area = [1 / (height * width) for height, width in config.sizes]
     return {size: max(round(config.clips * a / sum(area)), 1) for size, a in zip(config.sizes, area, strict=True)}
 
 
 def collect(config: TrainConfig, folder: Path, workers: int = 2) -> Iterator[int]:
-    """Render the training clips into `folder`; yields the number of clips done. A finished size is not made again."""
+    """Render the training clips into `folder`; yields the number of clips done. Finished sizes are not rendered again."""
     folder.mkdir(parents=True, exist_ok=True)
     done = 0
     with ProcessPoolExecutor(workers) as pool:
@@ -112,7 +114,7 @@ def collect(config: TrainConfig, folder: Path, workers: int = 2) -> Iterator[int
                 np.save(folder / f"{_name(size)}.coverage.npy", np.concatenate(coverages))
                 partial = target.with_suffix(".part")
                 partial.write_text("".join(json.dumps(r) + "\n" for r in records))
-                partial.rename(target)  # last: its presence says that the size is whole
+                partial.rename(target)  # last: its presence marks the size as complete
             done += each
             yield done
 
@@ -131,7 +133,7 @@ class SizeData:
 
 
 def load(config: TrainConfig, folder: Path) -> list[SizeData]:
-    """Open what `collect` made."""
+    """Open the clips that `collect` rendered, size by size."""
     out = []
     for size in config.sizes:
         stem = folder / _name(size)

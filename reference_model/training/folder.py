@@ -1,4 +1,4 @@
-"""The working folder of a training: names of its files, and what is read back from them."""
+"""The working folder of a training: its files, and how they are read."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from reference_model.errors import ReferenceModelError
 from reference_model.networks.vae import VAE
 
 START = "dit-start.pt"  # weights that the DiT's training starts from
-
-
 ORIGIN = "origin.json"  # how the checkpoint that a training continues was made
 
 
 def machine() -> str:
-    """The kind of machine that trains, in words."""
+    """The kind of this machine, in words."""
     return f"{os.cpu_count()} cores, {platform.machine()}, CPU"
 
 
 def load_vae(config: ModelConfig, folder: Path) -> VAE:
-    """The trained VAE, with the latent statistics once `latents` has run."""
+    """The trained VAE in evaluation mode, with the latent statistics once the stage `compress` is done.
+
+    Raises ReferenceModelError before that stage.
+    """
     vae = VAE(config.vae)
     path = folder / ("vae-final.pt" if (folder / "vae-final.pt").exists() else "vae.pt")
     if not path.exists():

@@ -25,11 +25,11 @@ MUON_SCALE = 2.0
 
 
 class Threads:
-    """How many threads a step runs on while others use the machine too.
+    """The number of threads of each step on a shared machine: 1 or `most`, whichever is faster at present.
 
-    Two threads wait for each other at every product, so where one of two cores is taken they are slower than one thread
-    alone. Every `PROBE` steps the other number is tried for `TRIES` of them, and the faster one is kept. Sums may differ
-    in their last bits between the two.
+    Threads wait for each other at every product, so with one of two cores in use two threads are slower than one. Every
+    `PROBE` steps the other number runs for `TRIES` steps, and the faster one stays. The two may differ in the last bits of
+    sums.
     """
 
     PROBE, TRIES = 24, 2
@@ -39,14 +39,14 @@ class Threads:
         self.rates: dict[int, list[float]] = {1: [], most: []}
 
     def before(self) -> None:
-        """Set the threads of the next step."""
+        """Set the number of threads of the next step and start its clock."""
         trying = self.step % self.PROBE < self.TRIES
         self.now = self.counts[self.best == self.counts[0]] if trying else self.best
         torch.set_num_threads(self.now)
         self.started = time.perf_counter()
 
     def after(self, work: float) -> None:
-        """Take in how fast the step was, and choose once both numbers have been seen."""
+        """Record the rate of the step, `work` per second, and choose a number once both have rates."""
         self.rates[self.now] = [*self.rates[self.now], work / (time.perf_counter() - self.started)][-self.TRIES :]
         self.step += 1
         if self.step % self.PROBE == self.TRIES and all(self.rates.values()):
@@ -54,7 +54,8 @@ class Threads:
 
 
 class Ema:
-    """Exponential moving average of weights; young averages forget faster, so early checkpoints are not the start."""
+    """Exponential moving average of weights. The decay at step n is at most (1 + n) / (10 + n), so that early averages leave
+    the initial weights behind."""
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -62,20 +63,21 @@ class Ema:
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
+        """Take in the weights after step `step` (from 0)."""
         decay = min(self.decay, (1 + step) / (10 + step))
         for key, value in module.state_dict().items():
             self.state[key].lerp_(value, 1 - decay) if value.is_floating_point() else self.state[key].copy_(value)
 
 
 def save_atomic(data: object, path: Path) -> None:
-    """Write a torch file so that a kill leaves the old one or the new one."""
+    """Write a torch file under a temporary name, then rename it: a kill leaves the old file or the new one."""
     partial = path.with_suffix(".part")
     torch.save(data, partial)
     os.replace(partial, path)
 
 
 def load_tensors(path: Path) -> dict[str, Any]:
-    """Read a file of tensors and plain values; nothing else is unpickled."""
+    """Read a file of tensors and plain values, onto the CPU; nothing else is unpickled. Raises ReferenceModelError."""
     try:
         data: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return data
@@ -86,7 +88,11 @@ def load_tensors(path: Path) -> dict[str, Any]:
 
 
 def learning_rate(step: int, steps: int, peak: float) -> float:
-    """Linear warm-up, then cosine to zero."""
+    """Linear warm-up to `peak` over `WARMUP` steps (a tenth of short trainings), then a cosine to 0.
+
+    >>> [round(learning_rate(s, 1000, 1.0), 3) for s in (0, 99, 550, 999)]
+    [0.01, 1.0, 0.5, 0.0]
+    """
     warmup = min(WARMUP, steps // 10)
     if step < warmup:
         return peak * (step + 1) / warmup
@@ -94,7 +100,7 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
 
 
 def set_rate(optimizers: Iterable[torch.optim.Optimizer], rate: float) -> None:
-    """Give every group the learning rate, times its own scale."""
+    """Set the learning rate of every group to `rate` times its own scale."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = rate * group["scale"]
@@ -121,7 +127,7 @@ def make_optimizers(module: nn.Module, lr: float, weight_decay: float) -> list[t
 
 
 def matrix_peak() -> float:
-    """FLOP/s of a large fp32 matrix product on this machine, the best of five."""
+    """FLOP/s of the fastest of five fp32 products of 1024x1024 matrices."""
     a = torch.ones(1024, 1024)
     best = float("inf")
     for _ in range(5):
@@ -132,7 +138,7 @@ def matrix_peak() -> float:
 
 
 def gradients(module: nn.Module, step_function: StepFunction, step: int, seed: int) -> Mapping[str, float]:
-    """Fill in the gradients of a step and return its values. All its randomness comes from (seed, step)."""
+    """Set the gradients of a step and return its values to log. All its randomness comes from (seed, step)."""
     torch.manual_seed(seed * 1_000_003 + step)
     module.zero_grad(set_to_none=True)
     loss, values = step_function(step, np.random.default_rng([seed, step]))
@@ -141,7 +147,7 @@ def gradients(module: nn.Module, step_function: StepFunction, step: int, seed: i
 
 
 def flops_of(module: nn.Module, step_function: StepFunction, step: int, seed: int) -> float:
-    """FLOPs of a step. Its gradients are thrown away: the counter takes operators apart, and they change in their last bits."""
+    """FLOPs of a step. Its gradients are not used: the counter splits operators, which changes their last bits."""
     with FlopCounterMode(display=False) as counter:
         gradients(module, step_function, step, seed)
     return float(counter.get_total_flops())
@@ -163,18 +169,18 @@ def fit(
     weight_decay: float = 0.01,
     threads: Threads | None = None,
 ) -> None:
-    """Train `module` in place; it ends with its averaged weights.
+    """Train `module` in place; it ends with its averaged weights. A finished training is loaded, an interrupted one resumes.
 
     All randomness of step s comes from (seed, s), so 10 steps, a kill and 10 more equal 20 steps bit for bit.
-    State: `folder/<name>.train.pt`; result: `<name>.pt`; `keep_at` {"early": step} keeps the average of that step as
+    State: `folder/<name>.train.pt`; result: `<name>.pt`; `keep_at` {"early": step} stores the average of that step as
     `<name>-early.pt`; `stop_at` ends before `steps` (for tests of resume). Losses go to `<name>.jsonl`, with the share of
-    the machine's matrix peak that was used (MFU) and, where steps count their tokens, tokens/s. `threads` chooses the number
-    of threads step by step.
+    the machine's matrix peak (MFU) and, where steps count their tokens, tokens/s. `threads` chooses the number of threads
+    step by step.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    done, state_file = folder / f"{name}.pt", folder / f"{name}.train.pt"
-    if done.exists():
-        module.load_state_dict(load_tensors(done))
+    result_file, state_file = folder / f"{name}.pt", folder / f"{name}.train.pt"
+    if result_file.exists():
+        module.load_state_dict(load_tensors(result_file))
         return
     optimizers = make_optimizers(module, lr, weight_decay)
     ema, first = Ema(module, ema_decay), 0
@@ -210,7 +216,7 @@ def fit(
                 save_atomic({**state, "optimizers": [o.state_dict() for o in optimizers]}, state_file)
     if stop_at is None:
         module.load_state_dict(ema.state)
-        save_atomic(ema.state, done)
+        save_atomic(ema.state, result_file)
         state_file.unlink(missing_ok=True)
 
 
@@ -243,7 +249,7 @@ class Log:
         self.file.close()
 
     def add(self, now: int, values: Mapping[str, float], flops: float) -> None:
-        """Take in the values of step `now`; every 50 steps their means become a row."""
+        """Record the values of step `now` (from 1) and its FLOPs; every 50 steps their means become a row."""
         for key, value in values.items():
             self.window.setdefault(key, []).append(value)
         if now % 50 == 0 or now == self.steps:

@@ -1,4 +1,4 @@
-"""What the DiT is trained on: clips of every size and length with words of every level, drawn one at a time."""
+"""The training clips of the DiT: random clips of every size and length with words of every level."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LEVELS = (0.15, 0.45, 0.4)  # of short, medium and dense captions in the trainin
 
 
 def load_captions(folder: Path, clips: data.SizeData) -> list[Description]:
-    """What the stage `caption` knows of the clips of one size, read back from its words."""
+    """The descriptions of the clips of one size, parsed from the captions. Raises ReferenceModelError without them."""
     path = data.caption_file(folder / "data", clips.size)
     if not path.exists():
         raise ReferenceModelError(f"{path} does not exist: run the stage 'caption' first")
@@ -29,9 +29,9 @@ def load_captions(folder: Path, clips: data.SizeData) -> list[Description]:
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """One training clip: tokens (n, 4z) with positions (n, 3) on a grid, whether they hold an object (n, 1), the number
-    of tokens at the front that are given, and the words."""
+class TrainingClip:
+    """One training clip: tokens (n, 4z) with positions (n, 3) on a grid, whether each holds an object (n, 1), the number of
+    known tokens at the front, and the prompt."""
 
     tokens: npt.NDArray[np.float32]
     position: npt.NDArray[np.int64]
@@ -41,7 +41,7 @@ class Drawn:
     prompt: str
 
     def weight(self, object_weight: float) -> npt.NDArray[np.float32]:
-        """Weights of the loss (n, 1) that add up to 1: none for what is given, `object_weight` for what holds an object."""
+        """Loss weights (n, 1) that add up to 1: 0 for known tokens, `object_weight` to 1 with and without an object."""
         weight = np.where(self.occupied, object_weight, 1.0).astype(np.float32)
         weight[: self.known] = 0.0
         return weight / np.float32(max(float(weight.sum()), 1e-6))
@@ -49,7 +49,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Mixture:
-    """What batches are drawn from: clips, their latents and their descriptions, size by size."""
+    """The source of batches: clips, their latents (N, z, G, H/4, W/4) and their descriptions, size by size."""
 
     config: ModelConfig
     sets: list[data.SizeData]
@@ -59,14 +59,15 @@ class Mixture:
 
     @staticmethod
     def load(config: ModelConfig, folder: Path) -> Mixture:
+        """Open the clips, latents and captions of a training folder. Raises ReferenceModelError without captions."""
         sets = data.load(config.train, folder / "data")
         latents = [np.load(folder / "data" / f"{c.size[0]}x{c.size[1]}.latent.npy", mmap_mode="r") for c in sets]
         return Mixture(config, sets, latents, [load_captions(folder, c) for c in sets])
 
-    def draw(self, rng: np.random.Generator, drop: float) -> Drawn:
-        """A clip of random size, length and words; with probability `drop` without the tokens that repeat."""
+    def draw(self, rng: np.random.Generator, drop: float) -> TrainingClip:
+        """A clip of random size, length and words; with probability `drop` without its repeated tokens."""
         t = self.config.train
-        area = np.array([1.0 / (c.size[0] * c.size[1]) for c in self.sets])  # every size fills as many places
+        area = np.array([1.0 / (c.size[0] * c.size[1]) for c in self.sets])  # all sizes fill equally many places
         which = int(rng.choice(len(self.sets), p=area / area.sum()))
         row, groups = int(rng.integers(len(self.sets[which]))), int(rng.choice(5, p=LENGTHS)) + 1
         latent = self.latents[which][row, :, :groups]
@@ -79,7 +80,7 @@ class Mixture:
             keep = (patchify.runs(frames, self.config.captioner.drop_threshold) > 0).reshape(-1)
             keep[:known] = True
             tokens, position, occupied = tokens[keep], position[keep], occupied[keep]
-        return Drawn(tokens, position, grid, occupied, known, self._words(which, row, groups, rng))
+        return TrainingClip(tokens, position, grid, occupied, known, self._words(which, row, groups, rng))
 
     def _words(self, which: int, row: int, groups: int, rng: np.random.Generator) -> str:
         if rng.random() < self.config.train.text_dropout:
@@ -90,7 +91,7 @@ class Mixture:
         return description.at(sample_level(rng, self.levels), still=groups == 1).text()
 
     def _occupied(self, which: int, row: int, groups: int) -> npt.NDArray[np.bool_]:
-        """Which tokens (n, 1) hold an object: backgrounds are most of a clip and teach little of it."""
+        """Whether each token holds an object, (n, 1): backgrounds are most of a clip and teach little of it."""
         cover = self.sets[which].coverage[row, : 4 * groups - 3]
         cover = np.concatenate([cover[:1].repeat(3, 0), cover])  # (4G, H, W)
         blocks = cover.reshape(groups, 4, cover.shape[1] // PIXELS, PIXELS, cover.shape[2] // PIXELS, PIXELS)

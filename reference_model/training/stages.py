@@ -1,4 +1,4 @@
-"""The stages of a training, one function each: what it makes stays in the working folder, and is not made twice."""
+"""The stages of a training, one function each. Their results stay in the working folder; a finished stage does nothing."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from reference_model.world.symmetry import random_twin
 
 
 def collect(config: ModelConfig, folder: Path) -> None:
+    """Render the training clips."""
     total = config.train.clips
     bar = track(data.collect(config.train, folder / "data"), "clips", total=total, console=Console(stderr=True))
     for _ in bar:
@@ -35,19 +36,19 @@ def collect(config: ModelConfig, folder: Path) -> None:
 
 
 def captioned_sizes(config: ModelConfig, folder: Path) -> list[data.Size]:
-    """The sizes that the recaptioner was trained on; of others it says too much that is wrong."""
+    """The sizes (height, width) that the recaptioner was trained on; its captions of others hold too many errors."""
     if not (folder / ORIGIN).exists():
         return list(config.train.sizes)
     return [(height, width) for height, width in json.loads((folder / ORIGIN).read_text())["sizes"]]
 
 
 def labelled_rows(config: ModelConfig, clips: data.SizeData) -> int:
-    """The first rows of a size are those whose facts are known."""
+    """Number of clips of a size, the first ones, whose facts are known."""
     return max(int(config.train.labelled * len(clips)), 1)
 
 
 def caption(config: ModelConfig, folder: Path) -> None:
-    """Train the recaptioner on the labelled clips, then let it write for the others."""
+    """Train the recaptioner on the labelled clips, then caption the others with it."""
     t = config.train
     torch.manual_seed(t.seed + 5)
     model = captioner.Captioner(config.captioner)
@@ -68,8 +69,8 @@ def caption(config: ModelConfig, folder: Path) -> None:
         ids = torch.from_numpy(tokenize(texts, config.captioner.max_tokens)[0])
         logits = model.decoder(ids[:, :-1], model.encoder(tokens, position, run, extent), run)
         loss, accuracy = next_word_loss(logits, ids)
-        kept = float((run > 0).sum()) / sum(patchify.tokens_of(patchify.grid_of(*v.shape[:3])) for v in videos)
-        return loss, {"loss": loss.item(), "accuracy": accuracy, "kept": kept, "tokens": float((run > 0).sum())}
+        share = float((run > 0).sum()) / sum(patchify.tokens_of(patchify.grid_of(*v.shape[:3])) for v in videos)
+        return loss, {"loss": loss.item(), "accuracy": accuracy, "kept": share, "tokens": float((run > 0).sum())}
 
     fit(
         "captioner",
@@ -100,7 +101,7 @@ def caption(config: ModelConfig, folder: Path) -> None:
 
 
 def next_word_loss(logits: Tensor, ids: Tensor) -> tuple[Tensor, float]:
-    """Cross-entropy of each next word, and the share that is right; padding does not count."""
+    """Cross-entropy (nats) of each next word for logits (N, M-1, V) and ids (N, M), and its accuracy; without padding."""
     target = ids[:, 1:]
     loss = F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=0)
     right = ((logits.argmax(-1) == target) & (target != 0)).sum() / (target != 0).sum()
@@ -136,6 +137,7 @@ def refine(config: ModelConfig, folder: Path) -> None:
 
 
 def compress(config: ModelConfig, folder: Path) -> None:
+    """Train the VAE and encode all clips with it."""
     _vae(config, folder)
     _latents(config, folder)
 
@@ -196,6 +198,7 @@ def _latents(config: ModelConfig, folder: Path) -> None:
 
 
 def train(config: ModelConfig, folder: Path, threads: Threads | None = None) -> None:
+    """Train the DiT with its text encoder; checkpoints `early` and `middle` are stored on the way."""
     t = config.train
     torch.manual_seed(t.seed + 1)
     model, mixture = Denoiser(config), Mixture.load(config, folder)

@@ -51,7 +51,8 @@ class ContrastiveModel(nn.Module):
         )
 
     def loss(self, images: Tensor, ids: Tensor, same: Tensor) -> tuple[Tensor, dict[str, float]]:
-        """Symmetric cross-entropy; `same` (B, B) marks pairs with equal captions, which are no negatives."""
+        """Symmetric cross-entropy (CLIP) of images (B, 3, 48, 48) and ids (B, 48), and its values; pairs `same` (B, B), with
+        equal captions, are no negatives."""
         image = F.normalize(self.clip.encode_image(images), dim=-1)
         text = F.normalize(self.clip.encode_text(ids), dim=-1)
         logits = self.clip.logit_scale.clamp(max=math.log(100)).exp() * image @ text.T
@@ -63,7 +64,7 @@ class ContrastiveModel(nn.Module):
 
 
 def train(config: ModelConfig, folder: Path) -> None:
-    """Train on random frames; captions are those of pictures for half of the pairs and those of clips for the rest."""
+    """Train on random frames; half of the captions describe a still picture, the others the clip."""
     from PIL import Image
 
     torch.manual_seed(config.train.seed + 2)
@@ -100,7 +101,7 @@ def train(config: ModelConfig, folder: Path) -> None:
 
 
 def export(folder: Path, out: Path) -> None:
-    """Write open_clip's folder format."""
+    """Write the trained model of `folder` to `out` in open_clip's folder format."""
     from safetensors.torch import save_file
 
     model = ContrastiveModel()

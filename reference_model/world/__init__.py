@@ -37,7 +37,8 @@ __all__ = [
 
 @dataclass(frozen=True)
 class WorldClip:
-    """A rendered scene with its exact states. `coverage` says how much of each pixel an object covers, 0..255."""
+    """A rendered scene with its exact states: `frames` (T, H, W, 3) and `coverage` (T, H, W), the part of each pixel that
+    objects cover, both 0..255."""
 
     scene: Scene
     trajectory: Trajectory
@@ -46,7 +47,14 @@ class WorldClip:
 
 
 def make_clip(facts: Facts, height: int, width: int, num_frames: int, rng: np.random.Generator) -> WorldClip:
-    """Place, simulate and draw facts; everything that they leave open comes from `rng`."""
+    """Place, simulate and render facts, in px; all that they leave open comes from `rng`.
+
+    Raises FactsError for objects that do not fit the frame.
+
+    >>> facts = Facts((ObjectFacts("red", "circle", "falls"),))
+    >>> make_clip(facts, 24, 40, 9, np.random.default_rng(0)).frames.shape
+    (9, 24, 40, 3)
+    """
     scene = place(facts, height, width, rng)
     trajectory = simulate(scene, num_frames)
     frames, coverage = render(scene, trajectory.positions)

@@ -1,4 +1,4 @@
-"""The grammar, both ways: facts to a description to words, from short to dense, and words back to a description."""
+"""The grammar in both directions: facts to a description to words, from short to dense, and words to a description."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ Slot = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Described:
-    """What words say of one object; None where they are silent."""
+class ObjectDescription:
+    """What words state of one object; None where they state nothing."""
 
     colour: str
     shape: str
@@ -66,6 +66,11 @@ class Described:
     place: str | None = None  # at the first frame, as "top left"
 
     def text(self) -> str:
+        """The words of one object.
+
+        >>> ObjectDescription("red", "circle", "moves", "left", "slowly").text()
+        'a red circle moves slowly left'
+        """
         words = f"a {self.colour} {self.shape}" + (f" at the {self.place}" if self.place else "")
         match self.motion:
             case None:
@@ -84,16 +89,16 @@ class Described:
 
 @dataclass(frozen=True)
 class Description:
-    """What words say of a clip. `wall` is the colour of the object that is the first to hit a wall."""
+    """What words state of a clip. `wall` is the colour of the first object that hits a wall."""
 
-    objects: tuple[Described, ...]
+    objects: tuple[ObjectDescription, ...]
     background: str | None = None
     bar: bool = False
     wall: str | None = None
     collision: bool = False
 
     def at(self, level: str, *, still: bool = False) -> Description:
-        """What is left of it at a level.
+        """The description at a level of detail, one of `LEVELS`.
 
         `short` keeps colour, shape and motion; `medium` adds background and bar; `dense` keeps the place of each object
         at the first frame and the contacts too. A `still` picture shows no motion, so its description has none.
@@ -107,7 +112,7 @@ class Description:
         return replace(out, wall=None, collision=False) if level != "dense" or still else out
 
     def text(self) -> str:
-        """The words. A sentence that would pass the text encoder's length is left out."""
+        """The words. A sentence beyond the length of the text encoder is left out."""
         parts = [o.text() for o in self.objects]
         text = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
         text += f" on a {self.background} background" if self.background else ""
@@ -120,7 +125,11 @@ class Description:
         return text
 
     def slots(self) -> frozenset[Slot]:
-        """Every single fact of the description: what captions are compared by."""
+        """The facts of the description, one tuple each; captions are compared by them.
+
+        >>> sorted(parse("a red circle falls").slots())
+        [('colour', 'red'), ('count', '1'), ('red', 'motion', 'falls'), ('red', 'shape', 'circle')]
+        """
         slots: set[Slot] = {("count", str(len(self.objects)))}
         for o in self.objects:
             slots |= {("colour", o.colour), (o.colour, "shape", o.shape)}
@@ -135,9 +144,9 @@ class Description:
 
 
 def describe(facts: Facts, scene: Scene | None = None, events: tuple[Event, ...] = ()) -> Description:
-    """The full description: places need the `scene`, contacts the `events`."""
+    """The full description; places at the start come from `scene`, contacts from `events`."""
     objects = tuple(
-        Described(o.colour, o.shape, o.motion, o.direction, o.speed, _place(scene, i) if scene else None)
+        ObjectDescription(o.colour, o.shape, o.motion, o.direction, o.speed, _place(scene, i) if scene else None)
         for i, o in enumerate(facts.objects)
     )
     walls = [facts.objects[e.objects[0]].colour for e in events if e.kind == "wall"]
@@ -146,12 +155,17 @@ def describe(facts: Facts, scene: Scene | None = None, events: tuple[Event, ...]
 
 
 def caption(facts: Facts, level: str, *, still: bool = False) -> str:
-    """The words for facts alone."""
+    """The words for facts alone, at one of `LEVELS`.
+
+    >>> from reference_model.world.facts import ObjectFacts
+    >>> caption(Facts((ObjectFacts("red", "circle", "falls"),)), "medium")
+    'a red circle falls on a black background'
+    """
     return describe(facts).at(level, still=still).text()
 
 
 def sample_level(rng: np.random.Generator, weights: tuple[float, float, float] = (0.4, 0.4, 0.2)) -> str:
-    """A random level, with the probabilities of `LEVELS`."""
+    """A random one of `LEVELS`; `weights` are their probabilities."""
     return str(rng.choice(LEVELS, p=weights))
 
 
@@ -167,11 +181,15 @@ _OBJECT = re.compile(
 
 
 def parse(text: str) -> Description:
-    """The description behind words of this grammar, as far as they can be read; the inverse of `Description.text`."""
+    """The description of words of this grammar; the inverse of `Description.text`. Unreadable words are ignored.
+
+    >>> parse("a red circle falls").objects
+    (ObjectDescription(colour='red', shape='circle', motion='falls', direction=None, speed=None, place=None),)
+    """
     objects = []
     for colour, shape, place, floats, moving, speed, direction, rests, bounces, falls in _OBJECT.findall(text.lower()):
         motion = floats or moving or rests or bounces or falls or None
-        objects.append(Described(colour, shape, motion, direction or None, speed or None, place or None))
+        objects.append(ObjectDescription(colour, shape, motion, direction or None, speed or None, place or None))
     background = re.search(rf"on a ({_any(BACKGROUNDS)}) background", text.lower())
     wall = re.search(rf"the ({_any(COLOURS)}) (?:{_any(SHAPES)}) hits the wall", text.lower())
     return Description(

@@ -1,5 +1,5 @@
-"""What can be true of a scene, in the words of its captions. One metric for every frame size: lengths are pixels,
-times are frames (8 a second), so a speed or a gravity means the same thing in a 24x40 and in a 48x48 clip."""
+"""The facts of a scene, in the words of its captions. Units are those of every frame size: lengths in pixels, times in
+frames (8 per second), so a speed or a gravity is the same in a 24x40 and in a 48x48 clip."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ HELD_OUT: frozenset[tuple[str, str]] = frozenset(
 
 
 class FactsError(ReferenceModelError):
-    """A description of a scene that the world cannot make."""
+    """Facts that the world cannot render."""
 
 
 @dataclass(frozen=True)
 class ObjectFacts:
-    """One object: what it looks like and how it is set in motion."""
+    """One object: its look and its motion. Raises FactsError for a word outside the vocabulary."""
 
     colour: str
     shape: str
@@ -66,7 +66,11 @@ class ObjectFacts:
 
     @property
     def velocity(self) -> tuple[float, float]:
-        """Velocity at the first frame, px/frame, (x, y) with y downwards."""
+        """Velocity at the first frame, px/frame, (x, y) with y downwards.
+
+        >>> ObjectFacts("red", "circle", "moves", "left", "slowly").velocity
+        (-0.75, 0.0)
+        """
         if self.motion in ("moves", "slides") and self.direction and self.speed:
             dx, dy = DIRECTIONS[self.direction]
             return dx * SPEEDS[self.speed], dy * SPEEDS[self.speed]
@@ -75,7 +79,7 @@ class ObjectFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that a caption can say of a scene. Objects of one scene have different colours."""
+    """The facts of one scene: 1 to 3 objects of different colours. Raises FactsError for facts that exclude each other."""
 
     objects: tuple[ObjectFacts, ...]
     background: str = "black"
@@ -93,10 +97,11 @@ class Facts:
 
     @property
     def gravity(self) -> bool:
+        """Whether the scene has gravity and a floor, by the motions of its objects."""
         return self.objects[0].motion in FALLING
 
     def to_json(self) -> dict[str, Any]:
-        """The facts as plain data, with the numbers that physics metrics need (px and frames)."""
+        """The facts as plain data, with the numbers of physics metrics: velocity, radius, gravity, floor (px, frames)."""
         data = asdict(self)
         for record, o in zip(data["objects"], self.objects, strict=True):
             record["velocity"] = list(o.velocity)
@@ -108,7 +113,7 @@ class Facts:
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Facts:
-        """Read facts back; derived numbers are recomputed, so a file cannot contradict itself."""
+        """Facts from plain data; derived numbers are computed again, so a file cannot contradict itself. Raises FactsError."""
         keys = ("colour", "shape", "motion", "direction", "speed")
         try:
             objects = tuple(ObjectFacts(**{k: o.get(k) for k in keys}) for o in data["objects"])

@@ -1,4 +1,4 @@
-"""Rigid bodies in a box, by pymunk (Chipmunk). Bodies do not turn, so that a shape stays what its caption says."""
+"""Rigid bodies in a box, by pymunk (Chipmunk). Bodies do not rotate, so that shapes stay as their captions say."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pymunk
 from reference_model.world.facts import FLOOR_HEIGHT, GRAVITY, ObjectFacts
 from reference_model.world.scene import Scene, extents
 
-SUBSTEPS = 20  # a frame; the fastest object moves 0.2 px a substep
+SUBSTEPS = 20  # per frame; the fastest object moves 0.2 px per substep
 RESTITUTION = {"falls": 0.0, "rests": 0.0, "bounces": 0.8, "slides": 0.8, "moves": 1.0, "floats": 1.0}
 
 
 @dataclass(frozen=True)
 class Event:
-    """A first contact: `kind` is "wall", "floor" or "collision"."""
+    """The first contact of an object, or of two: `kind` is "wall", "floor" or "collision", `objects` their numbers."""
 
     frame: int
     kind: str
@@ -27,14 +27,14 @@ class Event:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Exact states: centroids in px, (T, N, 2), and the contacts that happened."""
+    """Exact states: centroids (x, y) in px, (T, N, 2), and the first contacts in order."""
 
     positions: npt.NDArray[np.float64]
     events: tuple[Event, ...]
 
 
 def simulate(scene: Scene, num_frames: int) -> Trajectory:
-    """Run a scene for `num_frames` frames; frame 0 is the starting state."""
+    """Simulate a scene for `num_frames` frames; frame 0 is the start. Restitution and gravity are those of the module."""
     gravity = GRAVITY if scene.facts.gravity else 0.0
     space = pymunk.Space()
     space.gravity = (0.0, gravity)
@@ -47,7 +47,7 @@ def simulate(scene: Scene, num_frames: int) -> Trajectory:
         body.position = start
         body.velocity = o.velocity
         shape = _shape(o, body)
-        # Chipmunk multiplies the two elasticities; the walls have 1, so the object's own is what counts there.
+        # Chipmunk multiplies the two elasticities; the walls have 1, so that the object's own acts there.
         shape.elasticity = RESTITUTION[o.motion]
         shape.friction = 0.0
         shape.collision_type = index + 1

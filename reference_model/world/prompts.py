@@ -1,4 +1,4 @@
-"""Prompt lists from the grammar, with their facts: what world-backed suites ask for."""
+"""Prompt lists from the grammar, with their facts, for suites of the world."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ SMALLEST = ((32, 32), (24, 40), (40, 24))  # a listed prompt fits every one of t
 
 
 def sample_prompts(count: int, seed: int, fold: str = "train") -> list[dict[str, Any]]:
-    """`count` prompts as rows (id, text, tags, facts), all different in what a single frame shows.
+    """`count` prompts as rows (id, text, tags, facts), all different in a single frame.
 
-    Retrieval could not tell two prompts apart that differ in motion only.
+    Retrieval cannot distinguish prompts that differ in motion only. Raises FactsError where the grammar has too few.
     """
     rng = np.random.default_rng([seed, 0x9807])
     rows: list[dict[str, Any]] = []

@@ -15,13 +15,13 @@ Frames = npt.NDArray[np.uint8]  # (T, H, W, 3)
 
 
 def render(scene: Scene, positions: npt.NDArray[np.float64]) -> tuple[Frames, npt.NDArray[np.uint8]]:
-    """Draw a trajectory `(T, N, 2)`. Returns frames `(T, H, W, 3)` and object coverage `(T, H, W)`, both 0..255."""
-    frames_n = len(positions)
+    """Draw centroids (T, N, 2) in px. Returns frames (T, H, W, 3) and object coverage (T, H, W), both uint8 0..255."""
+    num_frames = len(positions)
     background = scene.facts.background
-    image = np.full((frames_n, scene.height, scene.width, 3), float(BACKGROUNDS[background]))
+    image = np.full((num_frames, scene.height, scene.width, 3), float(BACKGROUNDS[background]))
     if scene.facts.gravity:
         image[:, scene.height - FLOOR_HEIGHT :] = FLOOR_GREY
-    covered = np.zeros((frames_n, scene.height, scene.width))
+    coverage = np.zeros((num_frames, scene.height, scene.width))
     ys = np.arange(scene.height)[None, :, None] + 0.5  # pixel centres
     xs = np.arange(scene.width)[None, None, :] + 0.5
     for index, o in enumerate(scene.facts.objects):
@@ -29,13 +29,13 @@ def render(scene: Scene, positions: npt.NDArray[np.float64]) -> tuple[Frames, np
         y = positions[:, index, 1][:, None, None]
         alpha = np.clip(0.5 - _distance(o, xs - x, ys - y), 0.0, 1.0)  # (T, H, W)
         image += alpha[..., None] * (np.asarray(COLOURS[o.colour], float) - image)
-        covered = np.maximum(covered, alpha)
+        coverage = np.maximum(coverage, alpha)
     if scene.occluder_x is not None:
         left, right = scene.occluder_x, scene.occluder_x + OCCLUDER_WIDTH
         bar = np.clip(np.minimum(xs + 0.5, right) - np.maximum(xs - 0.5, left), 0.0, 1.0)  # (1, 1, W)
         image += bar[..., None] * (OCCLUDER_GREY - image)
-        covered *= 1.0 - bar
-    return np.round(image).astype(np.uint8), np.round(covered * 255).astype(np.uint8)
+        coverage *= 1.0 - bar
+    return np.round(image).astype(np.uint8), np.round(coverage * 255).astype(np.uint8)
 
 
 def _distance(o: ObjectFacts, dx: npt.NDArray[np.float64], dy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Scenes: facts plus everything that facts leave open (where things start, where the occluder stands)."""
+"""Scenes: facts, and what they leave open: the places of objects at the start and of the occluder."""
 
 from __future__ import annotations
 
@@ -35,14 +35,18 @@ EXTENTS: dict[str, tuple[float, float, float]] = {
 
 
 def extents(o: ObjectFacts) -> tuple[float, float, float]:
-    """Half width, reach up and reach down of an object in px."""
+    """Half width, reach up and reach down of an object from its centroid, in px.
+
+    >>> extents(ObjectFacts("red", "circle", "falls"))
+    (4.5, 4.5, 4.5)
+    """
     half, up, down = EXTENTS[o.shape]
     return half * RADIUS, up * RADIUS, down * RADIUS
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A scene that can be simulated: `starts` are centroids in px, (x, y) with y downwards."""
+    """Facts with places, in a frame of `height` x `width` px: `starts` are centroids in px, (x, y) with y downwards."""
 
     facts: Facts
     height: int
@@ -55,7 +59,9 @@ COUNTS = (0.6, 0.3, 0.1)  # probability of 1, 2 and 3 objects
 
 
 def sample_facts(rng: np.random.Generator, fold: str = "train", counts: tuple[float, float, float] = COUNTS) -> Facts:
-    """Draw facts. `fold` is "train" (no held-out combination) or "held_out" (only held-out ones, one object)."""
+    """Random facts. `fold` is "train" (no held-out combination) or "held_out" (only held-out ones, one object).
+
+    `counts` are the probabilities of 1, 2 and 3 objects. Raises FactsError for another fold."""
     if fold == "held_out":
         colour, motion = sorted(HELD_OUT)[rng.integers(len(HELD_OUT))]
         return Facts((_sample_object(rng, colour, motion),), str(rng.choice(list(BACKGROUNDS))))
@@ -64,7 +70,7 @@ def sample_facts(rng: np.random.Generator, fold: str = "train", counts: tuple[fl
     count = int(rng.choice([1, 2, 3], p=counts))
     family = FALLING if rng.random() < 0.55 else FLOATING
     weights = [0.3, 0.3, 0.3, 0.1] if family is FALLING else [0.15, 0.85]
-    # In the order of the palette: what looks the same has the same description.
+    # In the order of the palette, so that scenes of equal look have equal descriptions.
     colours = sorted(rng.permutation(len(COLOURS))[:count])
     objects = []
     for colour in (list(COLOURS)[c] for c in colours):
@@ -87,7 +93,10 @@ def _sample_object(rng: np.random.Generator, colour: str, motion: str) -> Object
 
 
 def place(facts: Facts, height: int, width: int, rng: np.random.Generator) -> Scene:
-    """Choose starting places: inside the frame, apart from one another, with room ahead where the frame allows it."""
+    """Random places at the start: inside the frame, apart from one another, with room ahead where the frame allows it.
+
+    Raises FactsError for objects that do not fit `height` x `width` px.
+    """
     for attempt in range(1000):
         starts = tuple(_start(o, facts, height, width, rng, room_ahead=attempt < 200) for o in facts.objects)
         if _apart(facts, starts):

@@ -1,1 +1,1 @@
-"""What other tools read: JUnit, LaTeX, CSV, trackers, pictures."""
+"""Files for other tools: JUnit, LaTeX, CSV, trackers, pictures."""

@@ -19,19 +19,19 @@ from sora_eval.video.codec import read_clip
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-FRAMES = 7  # a row
+FRAMES = 7  # per row
 
 
 def contact_sheet(runs: Sequence[RunFolder], path: Path, count: int = 12) -> None:
-    """A PNG: for each of `count` cases its prompt and, one row per run, evenly spaced frames."""
+    """Write a PNG: for each of `count` evenly spaced cases its prompt and, one row per run, seven frames."""
     samples = [{r.id: r for r in run.rows(SampleRow)} for run in runs]
     ids = list(samples[0])
-    chosen = [ids[i] for i in np.unique(np.linspace(0, len(ids) - 1, min(count, len(ids))).round().astype(int))]
-    rows = len(chosen) * len(runs)
+    cases = [ids[i] for i in np.unique(np.linspace(0, len(ids) - 1, min(count, len(ids))).round().astype(int))]
+    rows = len(cases) * len(runs)
     figure, axes = plt.subplots(rows, FRAMES, figsize=(1.15 * FRAMES + 3.2, 1.2 * rows), squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
-    for i, case in enumerate(chosen):
+    for i, case in enumerate(cases):
         for j, run in enumerate(runs):
             line = axes[i * len(runs) + j]
             row = samples[j].get(case)

@@ -19,7 +19,7 @@ BASE, NEW, BAND = "#3b76c4", "#d9730d", "#94a3b8"
 
 
 def terminal_table(chart: History) -> pd.DataFrame:
-    """Strings for the terminal, one row per run."""
+    """The table of a chart for the terminal: strings, one row per run."""
     rows = []
     for p in chart.points:
         low, high = (None, None) if p.row is None else (p.row.low, p.row.high)
@@ -39,7 +39,7 @@ def terminal_table(chart: History) -> pd.DataFrame:
 
 
 def draw(charts: Sequence[History], path: Path) -> None:
-    """A PNG, one chart per metric under each other: points with intervals, the baseline dashed, the noise band around it."""
+    """Write a PNG, one chart per metric from top to bottom: points with intervals, a dashed baseline, its noise band."""
     figure, axes = plt.subplots(len(charts), 1, figsize=(8, 2.7 * len(charts) + 0.4), squeeze=False, layout="constrained")
     for ax, chart in zip(axes[:, 0], charts, strict=True):
         points = [(p, p.row, p.row.value) for p in chart.points if p.row is not None and p.row.value is not None]

@@ -17,8 +17,8 @@ def _text(value: object) -> str:
 
 
 def element(result: GateResult) -> ET.Element:
-    """`<testsuites>` with one suite. REGRESSED is a failure, what has no number an error, what is undecided skipped or,
-    under strict, a failure."""
+    """`<testsuites>` with one suite. REGRESSED rows are failures, rows without a number errors, undecided rows skipped or,
+    under strict, failures."""
     suite = str(result.run["suite"]["id"])
     kinds = [_kind(row, result.strict) for row in result.rows]
     counts = {"tests": len(kinds), "failures": kinds.count("failure"), "errors": kinds.count("error")}
@@ -30,9 +30,9 @@ def element(result: GateResult) -> ET.Element:
         ET.SubElement(properties, "property", {"name": name, "value": _text(value)})
     for row, kind in zip(result.rows, kinds, strict=True):
         case = ET.SubElement(parent, "testcase", {"classname": f"sora_eval.{_text(suite)}", "name": _text(_name(row))})
-        listed = ET.SubElement(case, "properties")
+        facts = ET.SubElement(case, "properties")
         for key in ("verdict", "base", "new", "change_percent", "low", "high", "p", "p_adjusted", "n", "unit"):
-            ET.SubElement(listed, "property", {"name": key, "value": _text(getattr(row, key))})
+            ET.SubElement(facts, "property", {"name": key, "value": _text(getattr(row, key))})
         if kind:
             message = _text(f"{row.verdict}: {row.reason}")
             ET.SubElement(case, kind, {"message": message} | ({} if kind == "skipped" else {"type": str(row.verdict)}))

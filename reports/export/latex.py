@@ -1,4 +1,4 @@
-"""The table of a paper, in LaTeX with booktabs: metrics down, runs across, what is better beyond noise in bold."""
+"""The table of a paper, in LaTeX with booktabs: one row per metric, one column per run, better beyond noise in bold."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _UP, _DOWN = r"$\uparrow$", r"$\downarrow$"
 def table(source: Source) -> str:
     """A `tabular` that needs the package booktabs.
 
-    Each further run has its value and, in brackets, the 95 % interval of its difference to the first; its value is bold
-    where it is better beyond noise, the first one's where it is worse. One run alone has its intervals.
+    Each further run has its value and, in brackets, the 95 % interval of its difference to the first; bold is the better of
+    the two beyond noise. A single run has its own intervals.
     """
     rows = [r for r in rows_of(source) if r.kind == "all"]
     single = not source.compared
@@ -44,7 +44,11 @@ def table(source: Source) -> str:
 
 
 def escape(text: str) -> str:
-    """Text as LaTeX prints it."""
+    r"""Text with LaTeX's special characters escaped.
+
+    >>> print(escape("95 % of clip_score"))
+    95 \% of clip\_score
+    """
     return text.translate(_SPECIAL)
 
 

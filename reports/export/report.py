@@ -14,7 +14,7 @@ from sora_eval.runs.rows import SampleRow
 
 
 def write_report(source: Source, folder: Path, clips: int = 12) -> list[Path]:
-    """`report.md`, `report.html`, all frames as CSV and parquet, and `clips.png`; returns the files."""
+    """Write `report.md`, all frames as CSV and parquet, and `clips.png` with `clips` cases into a folder; returns the files."""
     files = tables.write_files(source.frames, folder)
     (folder / "report.md").write_text(report_markdown(source))
     files.append(folder / "report.md")
@@ -25,7 +25,7 @@ def write_report(source: Source, folder: Path, clips: int = 12) -> list[Path]:
 
 
 def report_markdown(source: Source) -> str:
-    """The report of runs as Markdown: their values, what is missing, and every further run against the first."""
+    """The report of runs as Markdown: values, notices of missing parts, and every further run against the first."""
     data = source.frames
     heads = ", ".join(f"`{source.labels[r.path.name]}` ({r.path.name})" for r in source.runs)
     parts = [f"# {source.runs[0].head.suite.id}: {heads}" if source.runs else "# no run"]

@@ -1,4 +1,4 @@
-"""The selfcheck as files: a tidy table, JSON, a heat map, a page, and what is printed."""
+"""The selfcheck as files (table, JSON, heat map), as tables of a page, and as text for the terminal."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.patches import Rectangle
 
-SHOWN_SD = 3.0  # effects beyond are as red or blue as can be
+SHOWN_SD = 3.0  # the ends of the colour scale, in standard deviations
 WORSE = {"worse": -1.0, "better": 1.0}
 BLIND_SPOTS = ("blind", "blind to little", "better")
 
 
 def write_files(result: Result, folder: Path) -> list[Path]:
-    """selfcheck.csv and .parquet (one row per output and treatment), selfcheck.json, selfcheck.png; returns them."""
+    """Write selfcheck.csv and .parquet (one row per output and treatment), selfcheck.json and selfcheck.png; returns them."""
     table = pd.DataFrame([asdict(r) for r in result.rows])
     table.insert(0, "clips", result.clips)
     table.to_csv(folder / "selfcheck.csv", index=False)
@@ -46,7 +46,7 @@ def _replace(path: Path, text: str) -> None:
 
 
 def heat_map(result: Result, path: Path) -> None:
-    """Outputs x corruptions: colour is the effect at full strength, red for worse; the number is the rank correlation."""
+    """Write a PNG, outputs x corruptions: colour is the effect at full strength, red for worse, numbers rank correlations."""
     metrics = list(dict.fromkeys(r.metric for r in result.summary))
     names = list(dict.fromkeys(r.corruption for r in result.summary))
     better = {r.metric: r.higher_is_better for r in result.rows}
@@ -87,7 +87,7 @@ def heat_map(result: Result, path: Path) -> None:
 
 
 def caught_table(result: Result) -> pd.DataFrame:
-    """One row per corruption: which metrics catch it."""
+    """One row per corruption, as strings: its families and the metrics that catch it."""
     rows = [
         {
             "corruption": c.corruption,
@@ -96,13 +96,13 @@ def caught_table(result: Result) -> pd.DataFrame:
             "is caught by": ", ".join(c.metrics) or "-",
             "holds": _mark(c.ok),
         }
-        for c in result.caught
+        for c in result.detections
     ]
     return pd.DataFrame(rows)
 
 
 def claims_table(result: Result, *, blind: bool) -> pd.DataFrame:
-    """One row per claim: responses, or the documented blind spots."""
+    """One row per claim, as strings: with `blind` the documented blind spots, else the responses."""
     rows = [
         {
             "metric": r.metric,
@@ -121,7 +121,7 @@ def claims_table(result: Result, *, blind: bool) -> pd.DataFrame:
 
 
 def trivial_table(result: Result) -> pd.DataFrame:
-    """One row per output: its value on the trivial clips."""
+    """One row per output, as strings: its values on the trivial clips."""
     names = [n for n in TRIVIAL if any(r.corruption == TRIVIAL_PREFIX + n for r in result.rows)]
     value: dict[tuple[str, str], Any] = {(r.metric, r.corruption): r.value for r in result.trivial}
     better = {r.metric: {True: "higher", False: "lower", None: "-"}[r.higher_is_better] for r in result.rows}
@@ -136,7 +136,7 @@ def _mark(ok: bool | None) -> str:
 
 
 def response_table(result: Result) -> pd.DataFrame:
-    """Outputs x corruptions as text: rank correlation, effect, and what was found."""
+    """One row per corruption, one column per output, as strings: rank correlation / effect in standard deviations."""
 
     def cell(r: Response) -> str:
         if r.rank_correlation is None or r.effect_sd is None:
@@ -150,7 +150,7 @@ def response_table(result: Result) -> pd.DataFrame:
 
 
 def print_result(result: Result, files: Sequence[Path]) -> None:
-    """Print who catches what, values on the trivial clips, the files, and the verdict as the last line."""
+    """Print the metrics that catch each corruption, values on the trivial clips, the files, and the verdict as last line."""
     out = console()
     for title, table in (
         ("who catches what", caught_table(result).drop(columns="what it does", errors="ignore")),
@@ -166,9 +166,9 @@ def print_result(result: Result, files: Sequence[Path]) -> None:
         out.print(str(file), style="dim", highlight=False, markup=False, soft_wrap=True)
     bad = f"{len(result.failures)} failures, " if result.failures else ""
     bad += f"{len(result.missing)} metrics missing, " if result.missing else ""
-    held = sum(r.ok is True for r in result.summary)
+    holding = sum(r.ok is True for r in result.summary)
     open_ = sum(bool(r.claimed) and r.ok is None for r in result.summary)
-    bad += f"{held} claims hold, {open_} cannot be judged here" if open_ else f"{held} claims hold"
+    bad += f"{holding} claims hold, {open_} cannot be judged here" if open_ else f"{holding} claims hold"
     corruptions = len({r.corruption for r in result.summary})
     counts = f"{bad}, {corruptions} corruptions, {result.n} clips"
     summary = f"selfcheck: {result.verdict} ({counts})"

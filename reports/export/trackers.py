@@ -1,4 +1,4 @@
-"""A run where its users already look: TensorBoard and MLflow. Both packages are optional."""
+"""Runs in trackers: TensorBoard and MLflow. Both packages are optional."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def to_tensorboard(source: Source, folder: Path) -> int:
         from tensorboard.summary import Writer
     except ImportError as error:
         raise RunError("--tensorboard needs the package tensorboard: pip install 'sora_eval[tensorboard]'") from error
-    written = 0
+    count = 0
     for place, run in enumerate(source.runs):
         steps = run.head.generator.training_steps
         writer = Writer(str(folder / run.path.name))
         for tag, value in values(source, run.path.name).items():
             writer.add_scalar(tag, value, steps if steps is not None else place)
-            written += 1
+            count += 1
         writer.close()
-    return written
+    return count
 
 
 def to_mlflow(source: Source, uri: str, experiment: str | None = None) -> list[str]:
@@ -60,7 +60,7 @@ def to_mlflow(source: Source, uri: str, experiment: str | None = None) -> list[s
             metrics = [Metric(_safe(tag), value, record.info.start_time, steps) for tag, value in tags_to_values.items()]
             params = [Param(k, str(v)) for k, v in _facts(head).items()]
             tags = [RunTag("sora_eval.run", run.path.name), RunTag("sora_eval.partial", str(head.partial))]
-            for start in range(0, len(metrics), 500):  # a server takes 1000 a call
+            for start in range(0, len(metrics), 500):  # a server takes 1000 per call
                 client.log_batch(record.info.run_id, metrics=metrics[start : start + 500])
             client.log_batch(record.info.run_id, params=params, tags=tags)
             client.set_terminated(record.info.run_id, "FINISHED" if head.status == "success" else "FAILED")
@@ -73,7 +73,7 @@ def to_mlflow(source: Source, uri: str, experiment: str | None = None) -> list[s
 
 
 def values(source: Source, run: str) -> dict[str, float]:
-    """Tag to value: `family/metric` of the whole suite, `family/metric/slice` of a slice; only what has a value."""
+    """Finite values by tag: `family/metric` of the whole suite, `family/metric/slice` of a slice."""
     rows = source.frames.metrics[source.frames.metrics["run"].eq(run)]
     return {
         "/".join([r["family"], r["metric"], *([] if r["slice"] == "all" else [r["slice"]])]): float(r["value"])

@@ -15,8 +15,8 @@ import altair as alt
 from reports.page.speed import ASPECTS
 
 ROWS = alt.NamedData("rows")
-RATIO_SHOWN = math.log(2.0)  # half or twice as fast is as blue or red as can be
-SHOWN_SD = 3.0  # effects of the selfcheck beyond are as red or blue as can be
+RATIO_SHOWN = math.log(2.0)  # the ends of the colour scale: half and twice as fast
+SHOWN_SD = 3.0  # the ends of the colour scale of the selfcheck, in standard deviations
 BASE, NEW = "var(--base)", "var(--new)"
 SERIES = ["var(--s1)", "var(--s2)", "var(--s3)", "var(--s4)", "var(--s5)", "var(--s6)"]
 TONES = {"good": "var(--good)", "bad": "var(--bad)", "open": "var(--open)", "none": "var(--dim)"}
@@ -51,14 +51,14 @@ CONFIG: dict[str, Any] = {
 
 @cache
 def script() -> str:
-    """Vega, Vega-Lite and Vega-Embed in one piece of JavaScript, so that the page needs no network."""
+    """Vega, Vega-Lite and Vega-Embed as one script, so that the page needs no network."""
     import vl_convert
 
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
 def forest() -> dict[str, Any]:
-    """Differences in % of the base with their intervals, turned so that right is better.
+    """Differences in % of the base with their intervals, with signs such that right is better.
 
     Rows: name, change, low, high, tone (good, bad, open, none), tip.
     """
@@ -165,7 +165,7 @@ def curve(x: str) -> dict[str, Any]:
 
 
 def selfcheck() -> dict[str, Any]:
-    """Which metric sees which corruption. Rows: metric, corruption, value (None where unknown), mark, light, known, claim,
+    """Responses of metrics to corruptions. Rows: metric, corruption, value (None where unknown), mark, light, known, claim,
     found, effect."""
     base = alt.Chart(ROWS).encode(
         x=alt.X("corruption:N", title=None, sort=None, axis=alt.Axis(labelAngle=-40, orient="top", grid=False, domain=False)),
@@ -195,8 +195,8 @@ def selfcheck() -> dict[str, Any]:
 
 
 def _spec(chart: alt.LayerChart | alt.FacetChart, height: Any) -> dict[str, Any]:
-    """A specification as wide as the page lets it. `height` is px, or for rows that come and go: px a different value of a
-    field, and more for the axes; the page's script makes px of it."""
+    """A specification as wide as its container. `height` is px or, for filtered rows, a field, `step` px per value of it and
+    `more` px for the axes; the page's script computes the px."""
     spec: dict[str, Any] = chart.to_dict()
     spec.pop("config", None)
     return spec | {

@@ -1,4 +1,4 @@
-"""The clips of a report: which are shown, as sprites that a page can play, with the tracks of their objects."""
+"""The clips of a report: their choice, and their sprites for the page's player, with the tracks of their objects."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ ORDERS = {"worsened": "most worsened", "improved": "most improved", "worst": "wo
 
 @dataclass(frozen=True)
 class Sprite:
-    """A clip as one picture of its frames side by side: `uri` (WebP), grid `columns`, size of a frame in px, the
-    numbers of the frames that are shown, and tracks: colour to [x, y] in px of the clip, or None, per shown frame."""
+    """A clip as one picture, its frames in a grid: `uri` (WebP), grid `columns`, size of a frame in px, the `numbers` of its
+    frames, and tracks: colour to [x, y] in px of the clip, or None, per frame of the sprite."""
 
     uri: str
     columns: int
@@ -42,7 +42,7 @@ class Sprite:
 
 
 def choose(paired: pd.DataFrame, better: dict[str, bool | None], count: int) -> dict[str, list[str]]:
-    """Case ids to the reasons why they are shown, at most `count`.
+    """Case ids, at most `count`, with the reasons for each.
 
     The extremes of every metric take turns: most worsened and most improved by paired difference, worst and best by the
     value of the new run. Of a metric without a better end, worse means lower. `paired` has metric, id, new and, with two
@@ -58,18 +58,18 @@ def choose(paired: pd.DataFrame, better: dict[str, bool | None], count: int) -> 
         for order, by in values.items():
             ids = rows.loc[by.dropna().sort_values(kind="stable").index[:count], "id"]
             lists.append([(i, f"{ORDERS[order]}: {metric}") for i in ids])
-    shown: dict[str, list[str]] = {}
+    reasons: dict[str, list[str]] = {}
     for turn in zip_longest(*lists):
         for case, why in filter(None, turn):
-            if case in shown or len(shown) < count:
-                shown.setdefault(case, []).append(why)
-        if len(shown) >= count:
+            if case in reasons or len(reasons) < count:
+                reasons.setdefault(case, []).append(why)
+        if len(reasons) >= count:
             break
-    return shown
+    return reasons
 
 
 def sprite(run: LoadedRun, sample: SampleRow | None, tracked: bool) -> Sprite | str:
-    """The clip of a case as a sprite, or why there is none."""
+    """The clip of a case as a sprite, or the reason why there is none."""
     if sample is None:
         return "this case is not in the run"
     if sample.status != "ok":
@@ -77,14 +77,14 @@ def sprite(run: LoadedRun, sample: SampleRow | None, tracked: bool) -> Sprite | 
     try:
         clip = read_clip(run.path / sample.clip)
     except ClipError as error:
-        # The page may be given away: it shows no folder of this machine.
+        # The page may be published: it shows no folder of this machine.
         return f"no clip: {str(error).replace(str(run.path), run.path.name)}"
     note = "" if clip.sha256 == sample.sha256 else "the clip has changed since it was made"
     return note or encode(clip, tracked)
 
 
 def encode(clip: Clip, tracked: bool) -> Sprite:
-    """A clip as a sprite; with `tracked`, the tracks of its coloured objects too."""
+    """A clip as a sprite of at most 48 frames and 224 px; with `tracked`, the tracks of its coloured objects too."""
     numbers = np.unique(np.linspace(0, clip.num_frames - 1, min(clip.num_frames, MOST_FRAMES)).round().astype(int))
     shrink = min(1.0, LONGEST_SIDE / max(clip.width, clip.height))
     width, height = max(1, round(clip.width * shrink)), max(1, round(clip.height * shrink))

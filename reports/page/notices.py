@@ -1,4 +1,4 @@
-"""What a reader must know before believing a report: what is missing, what failed, what differs."""
+"""Notices of a report: missing, failed and differing parts of its runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reports.source import LoadedRun, Source
 from reports.text.tables import number
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow
 
-# Facts of a run that may differ without any number depending on it.
+# Facts of a run that no number depends on.
 NOT_COMPARED = (
     "started",
     "finished",
@@ -38,11 +38,12 @@ class Difference:
 
     @property
     def differs(self) -> bool:
+        """Whether the runs have more than one value."""
         return len(set(self.values)) > 1
 
 
 def missing(source: Source) -> list[str]:
-    """What was left out, failed, or is not there, in sentences; empty when a report is whole."""
+    """Omitted, failed and missing parts, one sentence each; empty for a complete report."""
     out = [*source.problems, *source.refused]
     for run in source.runs:
         out += [f"{source.labels[run.path.name]}: {line}" for line in _of_run(run)]
@@ -70,13 +71,13 @@ def _clips(run: LoadedRun) -> Iterator[str]:
     if len(errors) > KINDS:
         yield f"{len(errors) - KINDS} more kinds of errors are in samples.jsonl"
     clips = [r for r in samples if r.status == "ok"]
-    gone = [r.id for r in clips if not (run.path / r.clip).is_file()]
+    missing_ids = [r.id for r in clips if not (run.path / r.clip).is_file()]
     if not samples:
         yield "no clips: the run has no cases, or generated none yet"
-    elif len(gone) == len(clips):
+    elif len(missing_ids) == len(clips):
         yield "no clips: their files are not there, so nothing can be played"
-    elif gone:
-        yield f"{len(gone)} clips were deleted, for example that of {gone[0]}"
+    elif missing_ids:
+        yield f"{len(missing_ids)} clips were deleted, for example that of {missing_ids[0]}"
 
 
 def _values(run: LoadedRun) -> Iterator[str]:
@@ -104,7 +105,7 @@ def _timings(run: LoadedRun) -> Iterator[str]:
 
 
 def reasons(source: Source) -> list[str]:
-    """Undefined scores and what stands behind values, one line per reason; not failures."""
+    """Reasons of undefined scores and of values, one line each; no failures."""
     out: dict[tuple[str, str], list[str]] = {}
     for run in source.runs:
         for r in run.rows(MetricRow):
@@ -114,7 +115,7 @@ def reasons(source: Source) -> list[str]:
 
 
 def environment(source: Source) -> list[Difference]:
-    """Facts of every run: those that differ first."""
+    """Facts of every run, differing ones first."""
     flat = [
         dict(_flatten({k: v for k, v in run.head.model_dump(mode="json", exclude_none=True).items() if k not in NOT_COMPARED}))
         for run in source.runs
@@ -124,7 +125,7 @@ def environment(source: Source) -> list[Difference]:
 
 
 def signatures(source: Source) -> list[Difference]:
-    """The protocol of every metric in every run: those that differ first."""
+    """The protocol of every metric in every run, differing ones first."""
     signatures = [{r.metric: r.signature for r in run.rows(MetricRow)} for run in source.runs]
     names = list(dict.fromkeys(name for run in signatures for name in run))
     return _ordered(Difference(name, [run.get(name, "-") or "-" for run in signatures]) for name in names)

@@ -1,4 +1,4 @@
-"""The HTML report: one file that opens offline. Everything that came from a run is escaped."""
+"""The HTML report: one file that opens offline. All text of runs is escaped."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from sora_eval.util.errors import RunError
 
 MOST_RUNS = 4  # side by side in the gallery
 TRACKED = "physics_laws"  # its laws are of tracked objects, so their broken frames can be drawn on the tracks
-LIGHT = 0.55  # of the range of a heat map: paler cells carry dark text
+LIGHT = 0.55  # of the range of a heat map: paler cells have dark text
 SEEN_LIGHT = 0.7 * charts.SHOWN_SD  # the same, of the selfcheck's effects
 
 
 def render(source: Source, clips: int = 24, selfcheck: Path | None = None) -> str:
-    """The page of one run, or of several against the first; `clips` cases are shown in its gallery."""
-    checked, problems = _selfcheck(source, selfcheck)
+    """The HTML of one run, or of several against the first, with `clips` cases in its gallery and a `selfcheck` file."""
+    responses, problems = _selfcheck(source, selfcheck)
     source.problems.extend(problems)
-    return _environment().get_template("report.html.j2").render(**context(source, clips, checked))
+    return _environment().get_template("report.html.j2").render(**context(source, clips, responses))
 
 
-def context(source: Source, clips: int, checked: list[dict[str, Any]]) -> dict[str, Any]:
-    """All that the template shows."""
+def context(source: Source, clips: int, responses: list[dict[str, Any]]) -> dict[str, Any]:
+    """The variables of the template."""
     rows = rows_of(source) if source.runs else []
     cases = _cases(source)
     cards = _cards(source, cases, clips) if source.runs else []
@@ -45,7 +45,7 @@ def context(source: Source, clips: int, checked: list[dict[str, Any]]) -> dict[s
         "cards": [c["data"] for c in cards],
         "speed": _speed(source),
         "curves": _curves(source),
-        "selfcheck": checked,
+        "selfcheck": responses,
         "specs": _specs(source),
         "better": _better(source) if source.runs else {},
         "orders": gallery.ORDERS,
@@ -84,7 +84,7 @@ def _environment() -> Environment:
 
 
 def to_script(data: Any) -> Markup:
-    """JSON for a script element: nothing in it can end the element or start a comment. NaN becomes null."""
+    """JSON for a script element, escaped so that it cannot end the element or start a comment. NaN becomes null."""
     text = json.dumps(_finite(data), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
@@ -92,7 +92,7 @@ def to_script(data: Any) -> Markup:
 
 
 def breakable(text: str) -> Markup:
-    """Text whose long names may be broken after a dot, an underscore, a bar or a colon."""
+    """Escaped text with line breaks allowed after a dot, an underscore, a bar or a colon."""
     return Markup("").join(
         escape(p) + Markup("<wbr>") if p in "._|:" else escape(p) for p in re.split(r"([._|:])", str(text)) if p
     )
@@ -153,7 +153,7 @@ def _short(values: pd.Series[float]) -> list[float | None]:
 
 
 def _better(source: Source) -> dict[str, bool | None]:
-    """Directions of all that the gallery can be ordered by; a large share in a distance is a bad clip."""
+    """Whether higher is better, of all that orders the gallery; a large share in a distance is a bad clip."""
     return directions(source) | dict.fromkeys(map(share_of, source.frames.attribution["metric"].unique()), False)
 
 
@@ -192,21 +192,20 @@ def _cases(source: Source) -> dict[str, Any]:
 
 
 def _cards(source: Source, cases: dict[str, Any], count: int) -> list[dict[str, Any]]:
-    """The gallery's cards: what the template shows of a case, and under `data` what its players need."""
+    """The gallery's cards: the template's variables of a case, and under `data` those of its players."""
     base, new = source.runs[0].path.name, _last_compared(source)
     data = with_shares(source.frames)
     pairs = paired_scores(data, base, new) if new else data.scores.rename(columns={"value": "new"})
-    chosen = gallery.choose(pairs, _better(source), count)
+    choice = gallery.choose(pairs, _better(source), count)
     places = np.unique(np.linspace(0, len(source.runs) - 1, min(MOST_RUNS, len(source.runs))).round().astype(int))
-    shown = [source.runs[i] for i in places]
-    samples = [{r.id: r for r in run.rows(SampleRow)} for run in shown]
-    laws = [_broken_frames(run) for run in shown]
+    runs = [source.runs[i] for i in places]
+    samples = [{r.id: r for r in run.rows(SampleRow)} for run in runs]
+    laws = [_broken_frames(run) for run in runs]
     index = {case: i for i, case in enumerate(cases["ids"])}
     cards = []
-    for case, why in chosen.items():
+    for case, why in choice.items():
         sprites = [
-            gallery.sprite(run, rows.get(case), bool(law.get(case)))
-            for run, rows, law in zip(shown, samples, laws, strict=True)
+            gallery.sprite(run, rows.get(case), bool(law.get(case))) for run, rows, law in zip(runs, samples, laws, strict=True)
         ]
         place = index[case]
         cards.append(
@@ -229,7 +228,7 @@ def _cards(source: Source, cases: dict[str, Any], count: int) -> list[dict[str, 
                             "error": s if isinstance(s, str) else "",
                             "broken": law.get(case, {}),
                         }
-                        for run, s, law in zip(shown, sprites, laws, strict=True)
+                        for run, s, law in zip(runs, sprites, laws, strict=True)
                     ],
                 },
             }
@@ -304,7 +303,7 @@ def _curves(source: Source) -> dict[str, Any]:
 
 
 def _selfcheck(source: Source, path: Path | None) -> tuple[list[dict[str, Any]], list[str]]:
-    """The rows of a selfcheck.json, given or lying in a run, and why there are none."""
+    """The cells of a selfcheck.json, of `path` or else of a run, and the problems of reading it."""
     file = path or next(
         (r.path / "selfcheck.json" for r in reversed(source.runs) if (r.path / "selfcheck.json").exists()), None
     )
@@ -313,13 +312,13 @@ def _selfcheck(source: Source, path: Path | None) -> tuple[list[dict[str, Any]],
     try:
         data = read_json(file)
         better = {r["metric"]: r["higher_is_better"] for r in data["rows"]}
-        return [_seen(r, better[r["metric"]]) for r in data["summary"]], []
+        return [_cell(r, better[r["metric"]]) for r in data["summary"]], []
     except (RunError, KeyError, TypeError) as error:
         return [], [f"no selfcheck: {file.name} is not one: {error}"]
 
 
-def _seen(r: dict[str, Any], higher_is_better: bool | None) -> dict[str, Any]:
-    """A cell: `value` is the effect at full strength, turned so that less is worse; 0 of what has no better end."""
+def _cell(r: dict[str, Any], higher_is_better: bool | None) -> dict[str, Any]:
+    """A cell: `value` is the effect at full strength, signed so that less is worse; 0 without a better end."""
     effect, claimed = r["effect_sd"], r["claimed"]
     value = None if r["direction"] == "unknown" else {True: 1.0, False: -1.0, None: 0.0}[higher_is_better] * effect
     state = {True: "holds", False: "does NOT hold", None: "cannot be judged here"}[r["ok"]]

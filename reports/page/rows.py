@@ -1,4 +1,4 @@
-"""The rows of a report's table: values or differences by metric and slice, each with its verdict in words and a tone."""
+"""The rows of a report's table: values or differences by metric and slice, each with a verdict in words and a tone."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SPEED_SHOWN = ("latency",)  # of the speed rows, the others are in the section o
 
 @dataclass(frozen=True)
 class Row:
-    """One line. `kind` is all, shape, length or tag; numbers may be None; `why` explains the verdict."""
+    """One row. `kind` is all, shape, length or tag; numbers may be None; `why` explains the verdict."""
 
     metric: str
     kind: str
@@ -63,19 +63,21 @@ class Row:
 
     @property
     def tone(self) -> str:
+        """good, bad, open or none, by the verdict."""
         return TONE.get(self.verdict, "none")
 
     @property
     def overall(self) -> bool:
-        """Shown before anybody filters: whole metrics, and the speed of every shape."""
+        """Shown without a filter: whole metrics, and the speed of every shape."""
         return self.kind == "all" or (self.family == "speed" and self.kind == "shape")
 
     @property
     def name(self) -> str:
+        """Metric and slice."""
         return self.metric if self.kind == "all" else f"{self.metric} · {self.slice}"
 
     def forest(self) -> dict[str, Any] | None:
-        """The row of the forest plot, in % of the base and turned so that more is better; None without a percentage."""
+        """The row of the forest plot, in % of the base, signed so that more is better; None without a percentage."""
         if self.change is None or self.percent is None or not self.change or not math.isfinite(self.percent):
             return None
         sign = -1.0 if self.better is False else 1.0
@@ -94,7 +96,11 @@ class Row:
 
 
 def signed(value: float | None) -> str:
-    """A number with its sign."""
+    """A number with its sign.
+
+    >>> signed(0.5), signed(-0.5)
+    ('+0.5', '-0.5')
+    """
     return "-" if value is None else f"{'+' if value > 0 else ''}{number(value)}"
 
 
@@ -117,7 +123,7 @@ def rows_of(source: Source) -> list[Row]:
 
 
 def verdict_line(source: Source, rows: list[Row]) -> dict[str, str]:
-    """The first line of a report: the gate's verdict, or that no gate was run and a count of the rows."""
+    """The first line of a report: the gate's verdict, or without a gate the counts of better and worse rows."""
     if not source.runs:
         return {"tone": "bad", "word": "NO RUN", "text": "no run could be read; the reasons are below"}
     label = source.labels[source.runs[-1].path.name]
@@ -140,7 +146,7 @@ def verdict_line(source: Source, rows: list[Row]) -> dict[str, str]:
 
 
 def _baseline(base: dict[str, Any]) -> str:
-    """What a run was gated against, without folders: a page may be given away."""
+    """The baseline of the gate, without folders: a page may be published."""
     if not base:
         return "no baseline"
     where = " ".join(filter(None, [str(base.get("kind") or ""), PurePath(str(base.get("path") or "")).name]))
@@ -156,7 +162,7 @@ def _sorted(rows: list[Row]) -> list[Row]:
 
 
 def directions(source: Source) -> dict[str, bool | None]:
-    """Metric to whether higher is better; None where neither end is."""
+    """Whether higher is better, by metric; None where neither end is."""
     metrics = source.frames.metrics.drop_duplicates("metric", keep="last")
     return {m: None if pd.isna(h) else bool(h) for m, h in zip(metrics["metric"], metrics["higher_is_better"], strict=True)}
 
@@ -273,7 +279,7 @@ def _gated(row: Row, gate: GateRow | None) -> Row:
 
 
 def _left(gates: Mapping[tuple[str, str], GateRow], rows: list[Row], label: str) -> list[Row]:
-    """Gates without a row of their own: what is missing or was renamed is shown, not lost."""
+    """Rows of gates without a metric row: missing and renamed metrics stay visible."""
     have = {(r.metric, r.slice) for r in rows}
     return [_gate_row(g, label, None) for key, g in gates.items() if key not in have]
 

@@ -1,4 +1,4 @@
-"""Speed for charts: seconds over resolution and aspect ratio, and against tokens. Medians of a run's own repeats."""
+"""Speed for charts: seconds by resolution and aspect ratio, and by tokens. Medians of a run's own repeats."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 from reports.text.tables import number
 
-# Ratios that videos come in; a shape on a grid of 8 px gets the nearest.
+# The usual ratios of videos; a shape on a grid of 8 px gets the nearest.
 ASPECTS = {
     "9:21": 9 / 21,
     "9:16": 9 / 16,
@@ -34,7 +34,7 @@ def whole_calls(timings: pd.DataFrame) -> pd.DataFrame:
 
 
 def heat_rows(timings: pd.DataFrame, labels: dict[str, str]) -> list[dict[str, Any]]:
-    """One row per (run, length, resolution, aspect ratio) with the median seconds, small resolutions last, wide shapes last."""
+    """One row per (run, length, resolution, aspect ratio) with the median seconds; small and wide shapes last."""
     calls = whole_calls(timings)
     if calls.empty:
         return []
@@ -66,12 +66,20 @@ def heat_rows(timings: pd.DataFrame, labels: dict[str, str]) -> list[dict[str, A
 
 
 def nearest_aspect(width: int, height: int) -> str:
-    """The name of the nearest usual ratio, by its logarithm."""
+    """The name of the nearest usual ratio, by its logarithm.
+
+    >>> nearest_aspect(40, 24)
+    '16:9'
+    """
     return min(ASPECTS, key=lambda name: abs(math.log(width / height / ASPECTS[name])))
 
 
 def resolutions(widths: list[int], heights: list[int]) -> list[int]:
-    """For each shape the side of the square of equal area, near ones made one: the largest of a chain within 15 %."""
+    """For each shape the side (px) of the square of equal area; sides within 15 % of a larger one take its value.
+
+    >>> resolutions([32, 40, 48], [32, 24, 48])
+    [32, 32, 48]
+    """
     sides = [math.sqrt(w * h) for w, h in zip(widths, heights, strict=True)]
     names: dict[float, int] = {}
     top = math.inf
@@ -83,7 +91,7 @@ def resolutions(widths: list[int], heights: list[int]) -> list[int]:
 
 
 def token_rows(timings: pd.DataFrame, labels: dict[str, str]) -> list[dict[str, Any]]:
-    """Every repeat of a whole call whose tokens are known."""
+    """One row per repeat of a whole call with known tokens."""
     calls = whole_calls(timings)
     calls = calls[calls["tokens"].notna()]
     return [

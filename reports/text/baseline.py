@@ -1,4 +1,4 @@
-"""What a baseline holds and where it comes from."""
+"""A baseline as tables: its origin and its values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sora_eval.compare.run_data import RunData
 
 
 def print_baseline(data: RunData) -> None:
-    """Its origin, and its values over all cases; of speed, latency by shape."""
+    """Print its origin and its values over all cases; of speed, latency by shape."""
     head, out = data.head, console()
     facts = {
         "suite": str(head.suite),

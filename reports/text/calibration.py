@@ -1,4 +1,4 @@
-"""What `sora-eval calibrate` prints."""
+"""The output of `sora-eval calibrate`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sora_eval.studies.calibration import Calibration, passing, smallest_seen
 
 
 def print_calibration(calibration: Calibration) -> None:
-    """The table, and which gated metrics are not in it."""
+    """Print the table, and the gated metrics that are not in it."""
     title = f"{calibration.suite.suite.id}: {calibration.repeats} repeats of {calibration.label}"
     out = console()
     out.print(terminal(spread_table(calibration), title), "")
@@ -20,15 +20,15 @@ def print_calibration(calibration: Calibration) -> None:
 
 
 def spread_table(calibration: Calibration) -> pd.DataFrame:
-    """One row per metric: the spread of its repeats and the gate that follows. A star marks what the suite gates.
+    """One row per metric: the spread of its repeats and the gate that follows. A star marks gated metrics.
 
-    `detectable` is the change, in per cent of the mean, that the gate finds with 80 % power beside the other gates.
+    `detectable` is the change, in percent of the mean, that the gate finds with 80 % power beside the other gates.
     """
     rows = []
     for s in calibration.spreads.values():
         gate = calibration.gates[s.metric]
         limits = (("+", gate.max_increase), ("-", gate.max_decrease))
-        seen = smallest_seen(s, gate, len(calibration.gated))
+        smallest = smallest_seen(s, gate, len(calibration.gated))
         rows.append(
             {
                 "metric": s.metric + (" *" if s.metric in calibration.gated else ""),
@@ -38,7 +38,7 @@ def spread_table(calibration: Calibration) -> pd.DataFrame:
                 "limit": ", ".join(f"{sign}{limit:g} %" for sign, limit in limits if limit is not None),
                 "least change": number(gate.min_change),
                 "pairs that pass": f"{passing(s, gate)}/{len(s.pairs)}",
-                "detectable %": number(100 * seen / abs(s.mean)) if s.mean else "-",
+                "detectable %": number(100 * smallest / abs(s.mean)) if s.mean else "-",
                 "unit": s.unit,
             }
         )

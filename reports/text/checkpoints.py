@@ -1,4 +1,4 @@
-"""The order of checkpoints by family: a table per family, and where the order does not hold, why."""
+"""The order of checkpoints by family: a table per family, and the reasons where the order does not hold."""
 
 from __future__ import annotations
 
@@ -14,19 +14,23 @@ TITLES = {"distribution": "Distribution", "text": "Text", "temporal": "Temporal"
 
 
 def title(family: str) -> str:
-    """A family's name as a heading."""
+    """A family's name as a heading.
+
+    >>> title("physics"), title("")
+    ('Physics', 'Other')
+    """
     return TITLES.get(family, family.capitalize() or "Other")
 
 
 def by_family(rungs: Sequence[CheckpointOrder]) -> dict[str, list[CheckpointOrder]]:
-    """In the order of the design; families without a metric are left out."""
+    """Rungs by family, in the order of `TITLES`; families without a metric are left out."""
     names = dict.fromkeys([*TITLES, *(r.family for r in rungs)])
     members = {name: [r for r in rungs if r.family == name] for name in names}
     return {name: rows for name, rows in members.items() if rows}
 
 
 def table(rungs: Sequence[CheckpointOrder], labels: Sequence[str]) -> pd.DataFrame:
-    """A row a metric, as strings: values along the ladder, the change of each step with its interval, and the order."""
+    """One row per metric, as strings: values along the ladder, the change of each step with its interval, and the order."""
     rows = []
     for r in rungs:
         values = {label: number(v) for label, v in zip(labels, r.values, strict=True)}
@@ -44,22 +48,20 @@ def _change(step: Step) -> str:
 
 
 def sentence(name: str, rungs: Sequence[CheckpointOrder], labels: Sequence[str]) -> str:
-    """What a family says of the order."""
-    judged = [r for r in rungs if r.order is not Order.NEITHER]
-    held = sum(r.order is Order.HOLDS for r in judged)
+    """Whether the order holds for a family, in a sentence."""
+    orders = [r.order for r in rungs if r.order is not Order.NEITHER]
+    holding = orders.count(Order.HOLDS)
     order = " < ".join(labels)
-    if not judged:
+    if not orders:
         return f"{title(name)}: no metric with a better end"
-    if held == len(judged):
-        return f"{title(name)}: {order} holds for all {held} metrics"
-    rest = [
-        f"{o}: {sum(r.order is o for r in judged)}" for o in Order if o is not Order.HOLDS and any(r.order is o for r in judged)
-    ]
-    return f"{title(name)}: {order} holds for {held} of {len(judged)} metrics ({', '.join(rest)})"
+    if holding == len(orders):
+        return f"{title(name)}: {order} holds for all {holding} metrics"
+    rest = [f"{o}: {orders.count(o)}" for o in Order if o is not Order.HOLDS and o in orders]
+    return f"{title(name)}: {order} holds for {holding} of {len(orders)} metrics ({', '.join(rest)})"
 
 
 def reasons(rungs: Sequence[CheckpointOrder]) -> list[str]:
-    """Of metrics whose order does not hold: at which step, and why. Equal reasons share a line."""
+    """The steps and reasons of metrics whose order does not hold; equal reasons share a line."""
     shared: dict[str, list[str]] = {}
     for r in rungs:
         if r.order not in (Order.HOLDS, Order.NEITHER):
@@ -68,12 +70,12 @@ def reasons(rungs: Sequence[CheckpointOrder]) -> list[str]:
 
 
 def _reason(r: CheckpointOrder) -> str:
-    told = [_why(s, r.unit) for s in r.steps if s.order is not Order.HOLDS]
+    parts = [_why(s, r.unit) for s in r.steps if s.order is not Order.HOLDS]
     if len(r.steps) > 1:
         ends = f"{r.whole.base} to {r.whole.new}"
         words = {Order.HOLDS: "is better beyond noise", Order.REVERSED: "is worse beyond noise"}
-        told.append(f"the whole way, {ends}, {words.get(r.whole.order, f'is {r.whole.order} too')}")
-    return "; ".join(told)
+        parts.append(f"the whole way, {ends}, {words.get(r.whole.order, f'is {r.whole.order} too')}")
+    return "; ".join(parts)
 
 
 def _why(step: Step, unit: str) -> str:
@@ -91,7 +93,7 @@ def _why(step: Step, unit: str) -> str:
 
 
 def print_order(rungs: Sequence[CheckpointOrder], labels: Sequence[str]) -> None:
-    """A table a family, the reasons, and what each family says."""
+    """Print a table per family, the reasons, and a sentence per family."""
     out = console()
     families = by_family(rungs)
     for name, own in families.items():
@@ -104,5 +106,9 @@ def print_order(rungs: Sequence[CheckpointOrder], labels: Sequence[str]) -> None
 
 
 def steps_of(labels: Sequence[str]) -> str:
-    """The steps by number."""
+    """The steps by number.
+
+    >>> steps_of(["early", "middle", "base"])
+    '1: early to middle, 2: middle to base'
+    """
     return ", ".join(f"{i}: {a} to {b}" for i, (a, b) in enumerate(zip(labels, labels[1:], strict=False), 1))

@@ -1,4 +1,4 @@
-"""The columns of every table of speed: which metrics they show, under which titles and in which units."""
+"""The columns of tables of speed: metrics, titles and units."""
 
 from __future__ import annotations
 
@@ -32,5 +32,9 @@ SPEED_COLUMNS = (
 
 
 def speed_column(metric: str) -> SpeedColumn:
-    """The column of a metric; a stage of a generator's own stands under its name, in seconds."""
+    """The column of a metric; other stages of a generator have their name as title, in seconds.
+
+    >>> speed_column("latency.refine").title
+    'refine s'
+    """
     return next((c for c in SPEED_COLUMNS if c.metric == metric), SpeedColumn(metric, f"{metric.removeprefix('latency.')} s"))

@@ -11,11 +11,11 @@ from reports.text.tables import terminal
 from sora_eval.records.verdict import Verdict
 from sora_eval.studies.error_rates import SIGNIFICANT, WHOLE, GateErrors, Rates
 
-SEEN = 0.8  # a metric sees a degradation that it calls REGRESSED in this share of the draws
+SEEN = 0.8  # share of draws with REGRESSED from which a metric detects a degradation
 
 
 def print_rates(errors: GateErrors) -> None:
-    """The rates of REGRESSED, and which generators each row of the gate sees."""
+    """Print the rates of REGRESSED, and the generators that each row of the gate detects."""
     out = console()
     out.print(terminal(table(errors.rates).T.reset_index(names=""), f"{errors.suite}: REGRESSED"))
     for line in sees(errors.rates):
@@ -23,7 +23,7 @@ def print_rates(errors: GateErrors) -> None:
 
 
 def table(rates: Sequence[Rates], outcome: str = Verdict.REGRESSED) -> pd.DataFrame:
-    """One row an arm: the share of its draws in which each gated row, and the whole gate, had an outcome; per cent."""
+    """One row per arm, as strings: the share of its draws with an outcome, by gated row and of the whole gate, in %."""
     rows = []
     for r in rates:
         names = [n for n in r.counts if n != WHOLE or outcome != SIGNIFICANT]
@@ -37,9 +37,9 @@ def _share(rates: Rates, row: str, outcome: str) -> str:
 
 
 def sees(rates: Sequence[Rates]) -> list[str]:
-    """For every row of the gate, which arms it calls REGRESSED in most draws."""
+    """For every row of the gate the arms that are REGRESSED in at least 80 % of the draws."""
     out = []
     for name in dict.fromkeys(n for r in rates for n in r.counts):
-        found = [r.arm for r in rates if name in r.counts and r.rate(name)[0] >= SEEN]
-        out.append(f"{name}: {', '.join(found) or 'none of these'}")
+        arms = [r.arm for r in rates if name in r.counts and r.rate(name)[0] >= SEEN]
+        out.append(f"{name}: {', '.join(arms) or 'none of these'}")
     return out

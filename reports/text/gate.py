@@ -1,4 +1,4 @@
-"""A gate's result for people: in the terminal and as Markdown for a job summary. Worst first, nothing left out."""
+"""A gate's result in the terminal and as Markdown for a job summary: all rows, worst first."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from sora_eval.records.verdict import SEVERITY, GateResult, GateRow
 
 
 def worst_first(result: GateResult) -> list[GateRow]:
+    """The rows by severity of their verdicts."""
     return sorted(result.rows, key=lambda r: SEVERITY.index(r.verdict))
 
 
 def verdict_table(result: GateResult) -> pd.DataFrame:
-    """One row a gate, as strings; the reasons are `verdict_notes`."""
+    """One row per gate, as strings; the reasons are in `verdict_notes`."""
     rows = [
         {
             "metric": r.name,
@@ -33,7 +34,7 @@ def verdict_table(result: GateResult) -> pd.DataFrame:
 
 
 def verdict_notes(result: GateResult) -> list[str]:
-    """Why each row has its verdict; gates that share a reason share a line."""
+    """The reasons of the verdicts; gates that share a reason share a line."""
     shared: dict[tuple[str, str], list[str]] = {}
     for row in worst_first(result):
         shared.setdefault((row.verdict, row.reason), []).append(row.name)
@@ -48,7 +49,7 @@ def sides(result: GateResult) -> str:
 
 
 def print_gate(result: GateResult) -> None:
-    """The table, the reasons, and the verdict as the last line of standard output."""
+    """Print the table, the reasons, and the verdict as the last line of standard output."""
     out = console()
     out.print(tables.terminal(verdict_table(result), sides(result)), "")
     for note in verdict_notes(result):
@@ -57,7 +58,7 @@ def print_gate(result: GateResult) -> None:
 
 
 def gate_markdown(result: GateResult) -> str:
-    """The same for a job summary."""
+    """Verdict, table and reasons as Markdown."""
     notes = "\n".join(f"- {tables.escape(n)}" for n in verdict_notes(result))
     parts = [
         f"## {result.headline}",

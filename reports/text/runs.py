@@ -1,4 +1,4 @@
-"""The reports of one or many runs: printed, and as files."""
+"""The tables of one or several runs, for the terminal and as Markdown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sora_eval.runs.folder import RunFolder
 
 
 def print_runs(runs: Sequence[RunFolder]) -> None:
-    """The end of `sora-eval run`: one run's tables, or every further run against the first."""
+    """Print the tables of one run, or every further run against the first."""
     if len(runs) > 1:
         for other in runs[1:]:
             print_comparison(compare(runs[0], other))
@@ -29,7 +29,7 @@ def print_runs(runs: Sequence[RunFolder]) -> None:
 
 
 def print_comparison(comparison: Comparison, slices: bool = False) -> None:
-    """A comparison, and what limits it."""
+    """Print a comparison and its notes; with `slices` also one row per slice."""
     out = console()
     title = f"{comparison.base} against {comparison.new} (change = new - base)"
     out.print(tables.terminal(tables.comparison_table(comparison, slices), title), "")
@@ -38,7 +38,7 @@ def print_comparison(comparison: Comparison, slices: bool = False) -> None:
 
 
 def comparison_markdown(comparison: Comparison, slices: bool = False) -> str:
-    """The same as Markdown."""
+    """A comparison and its notes as Markdown."""
     parts = [
         f"## {comparison.base} against {comparison.new}",
         tables.markdown(tables.comparison_table(comparison, slices)),

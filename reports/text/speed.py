@@ -14,7 +14,7 @@ from sora_eval.runs.rows import MetricRow, TimingRow
 
 
 def speed_table(folder: RunFolder) -> pd.DataFrame:
-    """One row a point that was timed, strings ready to print."""
+    """One row per timed point, as strings."""
     rows = folder.rows(MetricRow)
     points = {r.id: r for r in folder.rows(TimingRow)}
     out = []
@@ -31,12 +31,12 @@ def speed_table(folder: RunFolder) -> pd.DataFrame:
 
 
 def failures(folder: RunFolder) -> list[str]:
-    """Points that could not be timed, and why."""
+    """Points that could not be timed, one line each with the reason."""
     return [f"{r.slice}: {r.reason}" for r in folder.rows(MetricRow) if r.status == "error"]
 
 
 def cost_sentence(cost: dict[str, Any] | None) -> str:
-    """How cost grows, in words."""
+    """The growth of cost with tokens, in a sentence; `cost` is that of `speed.summary.cost_fit`."""
     if cost is None:
         return "too few numbers of tokens for a curve of cost"
     growth = f"{number(1e3 * cost['a'])} ms + {number(1e6 * cost['b'])} us n + {number(1e9 * cost['c'])} ns n^2"
@@ -45,7 +45,7 @@ def cost_sentence(cost: dict[str, Any] | None) -> str:
 
 
 def print_speed(folder: RunFolder, console: Console) -> None:
-    """What was measured, on what, and what was snapped."""
+    """Print the table of a benchmark, its failures, the growth of cost, and the snapped shapes."""
     head = folder.head
     bench = head.bench or {}
     console.print(terminal(speed_table(folder), f"{head.generator.spec} on {bench['device']}, {bench['provider']}"))

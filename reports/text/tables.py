@@ -1,4 +1,4 @@
-"""Tables for people: in the terminal, as Markdown, as CSV and parquet files."""
+"""Tables in the terminal, as Markdown, and as CSV and parquet files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ PROMPT_WIDTH = 72  # characters of a prompt in a table
 
 
 def number(value: Any) -> str:
-    """Four significant digits, or a dash."""
+    """Four significant digits, or a dash for no value.
+
+    >>> number(3.14159), number(123456), number(None)
+    ('3.142', '1.23e+05', '-')
+    """
     if value is None or pd.isna(value):
         return "-"
     if value == 0:
@@ -29,6 +33,11 @@ def number(value: Any) -> str:
 
 
 def interval(low: Any, high: Any) -> str:
+    """Both ends of an interval, or a dash for none.
+
+    >>> interval(0.25, 1)
+    '0.25 .. 1'
+    """
     return "-" if low is None or pd.isna(low) else f"{number(low)} .. {number(high)}"
 
 
@@ -37,10 +46,10 @@ def _is_speed(metrics: pd.DataFrame) -> pd.Series[bool]:
 
 
 def quality_table(frames: Frames, slices: bool = False) -> pd.DataFrame:
-    """One row a (run, metric), with `slices` one a shape too; strings ready to print."""
+    """One row per (run, metric), with `slices` also per shape, as strings."""
     metrics = frames.metrics[~_is_speed(frames.metrics)]
     oracles = metrics["slice"].str.startswith(ORACLE)
-    kept = metrics[~oracles] if slices else metrics[metrics["slice"].eq("all")]
+    shown = metrics[~oracles] if slices else metrics[metrics["slice"].eq("all")]
     beside = [] if slices else list(dict.fromkeys(metrics["slice"][oracles]))
     several = frames.runs["run"].nunique() > 1
     rows = [
@@ -55,45 +64,45 @@ def quality_table(frames: Frames, slices: bool = False) -> pd.DataFrame:
             "better": {True: "higher", False: "lower"}.get(r["higher_is_better"], "-"),
             "n": f"{r['n_scored']}/{r['n_expected']}",
         }
-        for r in kept.to_dict("records")
+        for r in shown.to_dict("records")
     ]
     return pd.DataFrame(rows)
 
 
 def _oracle(oracles: pd.DataFrame, row: dict[Any, Any], label: str) -> str:
-    """What an oracle says of a run's metric, or a dash."""
+    """The value of a run's metric on an oracle, or a dash."""
     own = oracles[oracles["run"].eq(row["run"]) & oracles["metric"].eq(row["metric"]) & oracles["slice"].eq(label)]
     return number(own["value"].iloc[0]) if len(own) else "-"
 
 
 def _oracle_notes(frames: Frames) -> list[str]:
-    """Of every oracle the intervals and n that its column has no room for, or why it could not be had."""
+    """Of every oracle the intervals and n of its values, or the reason why it has none."""
     metrics = frames.metrics[frames.metrics["slice"].str.startswith(ORACLE)]
     several = frames.runs["run"].nunique() > 1
     out = []
     for (label, oracle), own in metrics.groupby(["label", "slice"], sort=False):
         broken = own[own["status"].eq("error")]
-        told = [
+        values = [
             f"{r['metric']} {interval(r['low'], r['high'])} (n {r['n_scored']}/{r['n_expected']})"
             for r in own[own["status"].eq("ok")].to_dict("records")
         ]
-        text = broken["reason"].iloc[0] if len(broken) else "95 % " + ", ".join(told)
+        text = broken["reason"].iloc[0] if len(broken) else "95 % " + ", ".join(values)
         out.append(f"{f'{label} ' if several else ''}{oracle}: {text}")
     return out
 
 
 def notes(frames: Frames) -> list[str]:
-    """What stands behind the values: references, null values, missing scores and why."""
+    """The reasons of values: references, null values, missing scores."""
     metrics = frames.metrics[frames.metrics["slice"].eq("all") & frames.metrics["reason"].ne("")]
-    # Outputs of one metric often share their reason: say it once.
+    # Outputs of one metric often share their reason, which is printed once.
     grouped = metrics.groupby(["label", "reason"], sort=False)["metric"].agg(", ".join).reset_index()
     several = frames.runs["run"].nunique() > 1
-    said = [f"{f'{r.label} ' if several else ''}{r.metric}: {r.reason}" for r in grouped.itertuples()]
-    return said + _oracle_notes(frames)
+    lines = [f"{f'{r.label} ' if several else ''}{r.metric}: {r.reason}" for r in grouped.itertuples()]
+    return lines + _oracle_notes(frames)
 
 
 def costly_table(frames: Frames, count: int = 5) -> pd.DataFrame:
-    """The clips that cost each set distance most, `count` a (run, metric), with the distance beside them."""
+    """The clips that raise each set distance most, `count` per (run, metric), with the distance beside them, as strings."""
     several = frames.runs["run"].nunique() > 1
     whole = frames.metrics[frames.metrics["slice"].eq("all")]
     value = {(r["run"], r["metric"]): r["value"] for r in whole.to_dict("records")}
@@ -113,7 +122,7 @@ def costly_table(frames: Frames, count: int = 5) -> pd.DataFrame:
 
 
 def speed_table(frames: Frames) -> pd.DataFrame:
-    """One row a (run, shape): medians of the repeats."""
+    """One row per (run, shape), as strings: medians of the repeats."""
     metrics = frames.metrics[_is_speed(frames.metrics)]
     several = frames.runs["run"].nunique() > 1
     shown = dict.fromkeys([*(c.metric for c in SPEED_COLUMNS), *metrics["metric"]])
@@ -128,9 +137,9 @@ def speed_table(frames: Frames) -> pd.DataFrame:
 
 
 def comparison_table(comparison: Comparison, slices: bool = False) -> pd.DataFrame:
-    """The rows of a comparison as strings; speed is its latency only."""
+    """The rows of a comparison as strings, without `slices` those of all cases and of latency."""
     table = comparison_frame(comparison)
-    kept = table if slices else table[table["slice"].eq("all") | table["metric"].eq("latency")]
+    shown = table if slices else table[table["slice"].eq("all") | table["metric"].eq("latency")]
     same = comparison.base == comparison.new
     base, new = ("base", "new") if same else (comparison.base, comparison.new)
     rows = [
@@ -144,13 +153,13 @@ def comparison_table(comparison: Comparison, slices: bool = False) -> pd.DataFra
             "n": number(r["n"]),
             "better": {"base": base, "new": new}.get(str(r["better"]), "unclear" if r["status"] == "ok" else r["status"]),
         }
-        for r in kept.to_dict("records")
+        for r in shown.to_dict("records")
     ]
     return pd.DataFrame(rows)
 
 
 def comparison_notes(comparison: Comparison) -> list[str]:
-    """Warnings, then why rows have no test."""
+    """Warnings, then the reasons of rows without a test."""
     table = comparison_frame(comparison)
     table = table[table["note"].ne("")]
     grouped = table.groupby("note", sort=False)["metric"].agg(lambda names: ", ".join(dict.fromkeys(names)))
@@ -170,7 +179,11 @@ def terminal(table: pd.DataFrame, title: str) -> Table:
 
 
 def escape(text: str) -> str:
-    """Text as text in a cell of a GitHub table, and no HTML."""
+    r"""Text for a cell of a GitHub table: escaped bars, no HTML, one line.
+
+    >>> print(escape("a | b <c>"))
+    a \| b &lt;c>
+    """
     return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
 
 
@@ -180,7 +193,7 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def write_files(frames: Frames, folder: Path) -> list[Path]:
-    """Every frame as CSV and parquet; returns the files."""
+    """Write every frame as CSV and parquet into a folder; returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
     out = []
     for name in SCHEMA:

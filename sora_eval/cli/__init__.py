@@ -1,4 +1,4 @@
-"""The command line: one verb a file, each thin over the package."""
+"""The command line: one verb per file, each thin over the package."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ app.add_typer(weights.app, name="weights")
 
 
 def main() -> None:
-    """Entry point of `sora-eval`. What a user can mend is one message and exit code 2; a traceback is a bug."""
-    # A hub that cannot be reached must fail at once, not after minutes of retries.
+    """Entry point of `sora-eval`. Errors that a user can fix are one message and exit code 2; a traceback is a bug."""
+    # An unreachable hub fails at once, not after minutes of retries.
     os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "10")
     try:
         app()

@@ -19,18 +19,18 @@ def promote(
     profile: Annotated[str | None, typer.Option(help="Name of the hardware, for gates on speed.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a baseline of the same suite.")] = False,
 ) -> None:
-    """Write a run as a baseline, after showing what changes against the one that is there."""
+    """Write a run as a baseline, after showing the changes against an existing one."""
     from sora_eval.gate import baseline
     from sora_eval.runs.folder import resolve_run
 
     folder = resolve_run(run)
     path = to or baseline.default_path(folder.head.suite.id, profile)
     if path.exists():
-        present = baseline.read(path)
+        existing = baseline.read(path)
         from reports.text.runs import print_comparison
         from sora_eval.compare.comparison import compare
 
-        print_comparison(compare(present, folder))
+        print_comparison(compare(existing, folder))
     print(f"promoted: {baseline.promote(folder, path, profile=profile, force=force)}")
 
 

@@ -18,7 +18,7 @@ EXAMPLES = (
 def compare(
     base: Annotated[Path, typer.Argument(help="The run or baseline file to compare against.")],
     new: Annotated[list[Path], typer.Argument(help="One run or several.")],
-    slices: Annotated[bool, typer.Option("--slices", help="Also a row a shape, length and tag.")] = False,
+    slices: Annotated[bool, typer.Option("--slices", help="Also one row per shape, length and tag.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Markdown instead of a terminal table.")] = False,
     ladder: Annotated[
         bool, typer.Option("--ladder", help="Each run against the one before it: does every metric order them, worst first?")

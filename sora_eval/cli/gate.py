@@ -28,7 +28,7 @@ def gate(
         bool | None,
         typer.Option("--strict/--no-strict", help="Exit 11 for what cannot be decided; the default where CI is set."),
     ] = None,
-    junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML, a test case a gate.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML, one test case per gate.")] = None,
     suite: Annotated[Path | None, typer.Option(help="Take the gates from this suite file, not from the run.")] = None,
 ) -> None:
     """Judge a run against a baseline by the gates of its suite; the last line is the verdict.

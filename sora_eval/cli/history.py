@@ -15,6 +15,8 @@ EXAMPLES = (
 
 
 class Over(StrEnum):
+    """The x axis."""
+
     time = "time"
     steps = "steps"
     commit = "commit"
@@ -40,20 +42,20 @@ def history(
     from sora_eval.studies.history import histories
     from sora_eval.util.errors import RunError
 
-    drawn = histories(folder, metric or (), over=over.value if over else None, suite=suite, baseline=baseline, label=slice_)
+    result = histories(folder, metric or (), over=over.value if over else None, suite=suite, baseline=baseline, label=slice_)
     from reports.export.history import draw, terminal_table
     from reports.text.console import console
     from reports.text.tables import terminal
 
     out, target = console(), png or folder / "history.png"
-    for problem in drawn.problems:
+    for problem in result.problems:
         typer.echo(f"warning: {problem}", err=True)
-    for chart in drawn.charts:
-        out.print(terminal(terminal_table(chart), f"{chart.metric} of {drawn.suite} over {chart.axis}"), "")
+    for chart in result.charts:
+        out.print(terminal(terminal_table(chart), f"{chart.metric} of {result.suite} over {chart.axis}"), "")
         for note in chart.notes:
             out.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
     try:
-        draw(drawn.charts, target)
+        draw(result.charts, target)
     except (OSError, ValueError) as error:
         raise RunError(f"the picture cannot be written to {target}: {error}; choose another --png") from error
     print(target)

@@ -12,6 +12,8 @@ EXAMPLES = "Example: sora-eval list metrics"
 
 
 class What(StrEnum):
+    """The kinds of things that can be listed."""
+
     suites = "suites"
     metrics = "metrics"
     generators = "generators"

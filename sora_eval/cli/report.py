@@ -28,7 +28,7 @@ def report(
 ) -> None:
     """Write report.html, report.md, a contact sheet of clips, and every table as CSV and parquet.
 
-    A run that cannot be read, missing timings and deleted clips are said in the report; it is still built.
+    The report names runs that cannot be read, missing timings and deleted clips; it is still built.
     """
     from reports.source import open_source
     from sora_eval.util.errors import RunError

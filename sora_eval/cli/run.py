@@ -57,14 +57,14 @@ def run(
 ) -> None:
     """Run a suite against a generator: generate, score, summarise; ends with the table.
 
-    With --until-decided, whole prompts are added a batch at a time until the gate against --baseline is decided: a row is
+    With --until-decided, whole prompts are added batch by batch until the gate against --baseline is decided: a row is
     REGRESSED, or all are PASS or IMPROVED. The last line is the verdict and how many prompts it took; the exit code is that of
     'sora-eval gate' (0, 10, 11, 12).
     """
     if (suite is None) == (resume is None):
         raise SoraEvalError("give a suite to run, or --resume RUN; shipped suites: 'sora-eval list suites'")
-    asked = {"--baseline": baseline, "--batch": batch, "--spending": spending, "--profile": profile, "--strict": strict}
-    _refuse_unlike(until_decided, [o for o, value in asked.items() if value is not None], limit, generator or [])
+    options = {"--baseline": baseline, "--batch": batch, "--spending": spending, "--profile": profile, "--strict": strict}
+    _check_options(until_decided, [o for o, value in options.items() if value is not None], limit, generator or [])
     started = time.monotonic()
     result: GateResult | None = None
     if resume is not None:
@@ -72,10 +72,10 @@ def run(
             raise SoraEvalError("--resume takes generator, limit, reference, device and baseline from the run; leave them out")
         from sora_eval.runs.folder import resolve_run
 
-        done = [resolve_run(resume)]
+        runs = [resolve_run(resume)]
         from sora_eval.studies.until_decided import resume_any
 
-        result = resume_any(done[0], workers)
+        result = resume_any(runs[0], workers)
     else:
         from sora_eval.generators.opening import with_device
         from sora_eval.suite import load_suite
@@ -99,24 +99,24 @@ def run(
                 strict=is_strict(strict),
                 workers=workers,
             )
-            done = [folder]
+            runs = [folder]
         else:
             from sora_eval.pipeline.run import run_all
 
-            done = run_all(loaded, specs, out, limit=limit, reference=reference, workers=workers)
-    _show(done, time.monotonic() - started)
+            runs = run_all(loaded, specs, out, limit=limit, reference=reference, workers=workers)
+    _show(runs, time.monotonic() - started)
     if result is not None:
         from sora_eval.cli.gate import conclude
 
         conclude(result)
-    if any(map(_is_incomplete, done)):
+    if any(map(_is_incomplete, runs)):
         raise typer.Exit(EXIT_INCOMPLETE)
 
 
-def _refuse_unlike(until_decided: bool, given: list[str], limit: int | None, generators: list[str]) -> None:
-    """Options that do not go together; `given` are those that only --until-decided has."""
-    if given and not until_decided:
-        raise SoraEvalError(f"{', '.join(given)}: of --until-decided; to judge a whole run, use 'sora-eval gate'")
+def _check_options(until_decided: bool, options: list[str], limit: int | None, generators: list[str]) -> None:
+    """Raises SoraEvalError for options that exclude each other; `options` are those of --until-decided only."""
+    if options and not until_decided:
+        raise SoraEvalError(f"{', '.join(options)}: of --until-decided; to judge a whole run, use 'sora-eval gate'")
     if until_decided and (limit is not None or len(generators) > 1):
         raise SoraEvalError("--until-decided takes one generator, and no --limit: the gate decides how many prompts it needs")
 
@@ -125,16 +125,16 @@ def _is_incomplete(run: RunFolder) -> bool:
     return bool(run.head.failed_cases or run.head.failed_metrics)
 
 
-def _show(done: list[RunFolder], seconds: float) -> None:
-    """The tables, where the runs are, and of every run what failed in it."""
+def _show(runs: list[RunFolder], seconds: float) -> None:
+    """Print the tables, the folders of the runs, and the failures of each."""
     from reports.text.console import console
     from reports.text.runs import print_runs
 
-    print_runs(done)
+    print_runs(runs)
     out = console()
-    for run in done:
+    for run in runs:
         out.print(f"{run.path}  ({seconds:.0f} s)", highlight=False, soft_wrap=True)
-    for run in filter(_is_incomplete, done):
+    for run in filter(_is_incomplete, runs):
         head = run.head
         out.print(
             f"incomplete: {head.failed_cases} of {head.cases} cases and {head.failed_metrics} metrics "

@@ -50,7 +50,7 @@ def add(
 
 @app.command(name="list")
 def list_() -> None:
-    """What there is, where it lies and under which licence."""
+    """List weights with their state and licence."""
     from sora_eval.cli.listing import What, listing
 
     listing(What.weights)

@@ -1,4 +1,4 @@
-"""Optical flow by OpenCV's DIS (Kroeger et al. 2016; no weights) or torchvision's RAFT, and what is measured with it."""
+"""Optical flow by OpenCV's DIS (Kroeger et al. 2016; no weights) or torchvision's RAFT, and measures of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ Floats = npt.NDArray[np.float32]
 
 
 def canvas(frame: npt.NDArray[np.uint8], short_min: int = SHORT_MIN) -> npt.NDArray[np.uint8]:
-    """A frame on the canvas; its aspect ratio stays."""
+    """A frame (H, W, 3) resized to a short side within [`short_min`, 256] px; its aspect ratio stays.
+
+    >>> canvas(np.zeros((32, 48, 3), np.uint8)).shape
+    (96, 144, 3)
+    """
     height, width = frame.shape[:2]
     short = min(height, width)
     scale = min(max(short, short_min), SHORT_MAX) / short
@@ -31,7 +35,7 @@ def canvas(frame: npt.NDArray[np.uint8], short_min: int = SHORT_MIN) -> npt.NDAr
 
 
 class Flow:
-    """Dense flow between two canvas frames (H, W, 2), in px; state-free, so no pair sees another one.
+    """Dense flow (H, W, 2) in px between two canvas frames (H, W, 3): `a(x)` moves to `b(x + flow(x))`. Holds no state.
 
     `kind` is `dis`, `raft` or `raft_small`; `weights` a file for RAFT, or empty for torchvision's own. Raises WeightsError.
     """
@@ -47,7 +51,7 @@ class Flow:
         self.signature = f"flow:{name}|canvas:short{self.short_min}-{SHORT_MAX}"
 
     def canvas(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """The frame at the size that this flow sees."""
+        """The frame at the size of this flow's input."""
         return canvas(frame, self.short_min)
 
     def __call__(self, a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Floats:
@@ -60,7 +64,12 @@ class Flow:
 
 
 def warp(image: Floats, flow: Floats) -> Floats:
-    """Sample `image` at x + flow(x), bilinear."""
+    """`image` (H, W, C) sampled at x + flow(x), bilinear; flow (H, W, 2) in px, borders repeat.
+
+    >>> step = np.tile(np.float32([1, 0]), (1, 3, 1))  # one px to the right
+    >>> warp(np.float32([[1, 2, 3]]), step).tolist()
+    [[2.0, 3.0, 3.0]]
+    """
     height, width = flow.shape[:2]
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     mapped = cv2.remap(image, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -68,15 +77,19 @@ def warp(image: Floats, flow: Floats) -> Floats:
 
 
 def occlusion_free(forward: Floats, backward: Floats) -> npt.NDArray[np.bool_]:
-    """Where the way there and back meets (Sundaram et al. 2010): |f + b|^2 < 0.01 (|f|^2 + |b|^2) + 0.5."""
+    """Pixels (H, W) that forward flow f and backward flow b, (H, W, 2), agree on: |f + b|^2 < 0.01 (|f|^2 + |b|^2) + 0.5.
+
+    b is sampled at x + f(x). Sundaram et al. 2010.
+    """
     back = warp(backward, forward)
     loop = np.square(forward + back).sum(-1)
-    meets: npt.NDArray[np.bool_] = loop < 0.01 * (np.square(forward).sum(-1) + np.square(back).sum(-1)) + 0.5
-    return meets
+    visible: npt.NDArray[np.bool_] = loop < 0.01 * (np.square(forward).sum(-1) + np.square(back).sum(-1)) + 0.5
+    return visible
 
 
 class PairWarping:
-    """For each pair of frames: masked mean squared difference to the warped next frame, and the share not occluded."""
+    """Array (T - 1, 2), for each pair of frames: mean squared difference, intensities in [0, 1], to the warped next frame over
+    the unoccluded pixels (NaN without any), and their share."""
 
     cached = True
 
@@ -102,10 +115,10 @@ class PairWarping:
 
 
 class MiddleFrames:
-    """For each odd frame: mean absolute difference, 0..255, to its interpolation from the frames around it.
+    """Array ((T - 1) // 2,), for each odd frame: mean absolute difference, 0..255, to its interpolation.
 
-    The two neighbours are warped half way along the flow between them and averaged. A frame's own flow is not used, so a
-    frame that breaks the motion of its neighbours stands out.
+    The two neighbours are warped half way along the flow between them and averaged. The frame's own flow is not used, so a
+    frame that breaks the motion of its neighbours has a large difference.
     """
 
     cached = True
@@ -129,7 +142,7 @@ class MiddleFrames:
 
 
 class PairMotion:
-    """For each pair of frames at about 8 fps: mean of the largest 5 % of flow magnitudes, in shares of the short side."""
+    """Array (pairs,), for each pair of frames at about 8 fps: mean of the largest 5 % of flow magnitudes, in short sides."""
 
     cached = True
 

@@ -23,9 +23,9 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class FVDProtocol:
-    """How frames (T, H, W, 3) become (T', 224, 224, 3) in [-1, 1], and which covariance the distance uses.
+    """The preparation of frames, (T, H, W, 3) uint8 to (T', 224, 224, 3) in [-1, 1], and the covariance of the distance.
 
-    `ddof` is what is subtracted from n, `ridge` what is added to the diagonal of both covariances.
+    Covariances divide by n - `ddof` and have `ridge` added to their diagonals.
     """
 
     about: str
@@ -36,7 +36,7 @@ class FVDProtocol:
 
 
 def resize_tf1(frames: Frames, side: int = SIDE) -> Floats:
-    """TensorFlow 1's `resize_bilinear`: squash to side x side, no antialias, source place = i * size / side."""
+    """TensorFlow 1's `resize_bilinear`, (T, H, W, 3) to (T, side, side, 3), 0..255: no antialias, source = i * size / side."""
     height, width = frames.shape[1:3]
     y0, y1, fy = _grid(height, side)
     x0, x1, fx = _grid(width, side)
@@ -55,24 +55,24 @@ def _grid(size: int, side: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.in
 
 
 def resize_bilinear(frames: npt.NDArray[Any], height: int, width: int) -> Floats:
-    """torch's `interpolate(mode="bilinear", align_corners=False)` without antialias; OpenCV's grid is the same one."""
+    """torch's `interpolate(mode="bilinear", align_corners=False)` of frames (T, H, W, 3), by OpenCV: its grid is the same."""
     return np.stack([cv2.resize(f.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) for f in frames])
 
 
 def squash(frames: npt.NDArray[Any]) -> Floats:
-    """To 224x224, whatever the aspect ratio, 0..255 to [-1, 1]."""
+    """Frames (T, H, W, 3) to 224x224, whatever the aspect ratio, and 0..255 to [-1, 1]."""
     return resize_bilinear(frames, SIDE, SIDE) / np.float32(127.5) - np.float32(1.0)
 
 
 def short_side_and_crop(frames: Frames) -> Floats:
-    """Short side to 224, then the centre; 0..255 to [-1, 1]."""
+    """Frames (T, H, W, 3) to a short side of 224, then the central square; 0..255 to [-1, 1]."""
     height, width = _short_side(frames, SIDE)
     middle: Floats = _centre(resize_bilinear(frames, height, width), SIDE)
     return middle / np.float32(127.5) - np.float32(1.0)
 
 
 def content_debiased(frames: Frames, resolution: int = 256) -> Floats:
-    """cd-fvd's loader, then its I3D transform: antialiased short side, centre, back to bytes, squash."""
+    """cd-fvd's loader, then its I3D transform: 16 frames, antialiased short side, centre, bytes, squash to [-1, 1]."""
     import torch
     import torch.nn.functional as F
 
@@ -96,7 +96,7 @@ def _centre(frames: npt.NDArray[Any], side: int) -> npt.NDArray[Any]:
 
 
 def cut(frames: Frames, seed: int) -> Frames:
-    """16 consecutive frames. Their start is drawn from the frames themselves, so no order of clips can change it."""
+    """16 consecutive frames, or all of a shorter clip. Their start depends on `seed` and the frames, not on other clips."""
     room = len(frames) - CLIP_FRAMES
     if room <= 0:
         return frames

@@ -1,7 +1,7 @@
 """I3D Kinetics-400 (Carreira & Zisserman 2017), the network of FVD (Unterthiner et al. 2018), in ONNX Runtime.
 
-The feature is the 400 averaged logits, before the softmax. The torch module exists to be exported and to be compared
-against; scoring runs the exported graph.
+The feature is the 400 averaged logits, before the softmax. The torch module is the source of the export and its reference;
+scoring runs the exported graph.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from sora_eval.util.weights import I3D_SHA256, cache_folder, load_i3d
 Floats = npt.NDArray[np.float32]
 
 MIN_FRAMES = 10  # fewer leave nothing for the average pool over two steps of time
-FRAME_LIMIT = 300  # conv 1 alone needs 3.2 MB a frame
+FRAME_LIMIT = 300  # conv 1 alone needs 3.2 MB per frame
 BATCH_NORM_EPS = 1e-3  # of the TensorFlow original; ports with 1e-5 give 151.76 instead of 151.39 on black against white
 
 
 def build_i3d(arrays: Mapping[str, npt.NDArray[np.float32]]) -> Any:
-    """The network as a torch module: (N, 3, T, 224, 224) in [-1, 1] to logits (N, 400)."""
+    """The network as a torch module, T >= 10: (N, 3, T, 224, 224) in [-1, 1] to logits (N, 400). `arrays` are the weights."""
     import torch
     import torch.nn.functional as F
     from torch import Tensor, nn
@@ -74,8 +74,8 @@ def build_i3d(arrays: Mapping[str, npt.NDArray[np.float32]]) -> Any:
 
             def units(branch: int) -> nn.Sequential:
                 prefix = f"params/{name}/Branch_{branch}/"
-                found = sorted({k.split("/")[3] for k in arrays if k.startswith(prefix)})
-                return nn.Sequential(*(Unit(f"{name}/Branch_{branch}/{unit}") for unit in found))
+                names = sorted({k.split("/")[3] for k in arrays if k.startswith(prefix)})
+                return nn.Sequential(*(Unit(f"{name}/Branch_{branch}/{unit}") for unit in names))
 
             self.branches = nn.ModuleList(units(b) for b in range(4))
 
@@ -118,7 +118,7 @@ def build_i3d(arrays: Mapping[str, npt.NDArray[np.float32]]) -> Any:
 
 
 def onnx_path() -> Path:
-    """The exported graph; made once from the pinned weights and kept in the cache."""
+    """The path of the exported graph in the cache; it is exported from the pinned weights where it is missing."""
     path = cache_folder() / "weights" / f"i3d-kinetics-400-{I3D_SHA256[:12]}.onnx"
     if not path.exists():
         import torch
@@ -169,7 +169,7 @@ def _bf16_module() -> Any:
 
 
 def logits_bf16(video: Floats) -> Floats:
-    """The same network under torch's bf16 autocast: faster, and off by about 0.2 on logits of 8. Not the same metric."""
+    """`logits` under torch's bf16 autocast: faster, with errors of about 0.2 on logits of 8, so another metric."""
     import torch
 
     tensor = torch.from_numpy(video).to(memory_format=torch.channels_last_3d)
@@ -182,9 +182,9 @@ PRECISIONS: dict[str, Callable[[Floats], Floats]] = {"fp32": logits, "bf16": log
 
 
 class VideoFeatures:
-    """The features of a set metric: a protocol of `features.fvd_protocols`, then I3D or a network from a file.
+    """The features (D,) of a set metric: a protocol of `features.fvd_protocols`, then I3D (D = 400) or a network from a file.
 
-    `network` is a path (`features.network` says what it must be), or empty for I3D.
+    `network` is a path (its contract is in `features.video_network`), or empty for I3D. Raises WeightsError or RefusedError.
     """
 
     cached = True
@@ -201,6 +201,7 @@ class VideoFeatures:
 
     @property
     def protocol(self) -> FVDProtocol:
+        """The protocol by its name."""
         return FVD_PROTOCOLS[self._name]
 
     def __call__(self, clip: Clip) -> Array:

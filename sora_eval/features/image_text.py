@@ -23,7 +23,7 @@ from sora_eval.util.weights import sha256_file, world_clip
 
 Floats = npt.NDArray[np.float32]
 
-# One message of ours says what failed; the hub's log of every retry does not help.
+# One error message states the failure; the hub's log of every retry does not help.
 logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
 
 
@@ -32,6 +32,7 @@ class ClipModel:
 
     `spec` is `world`, `ARCHITECTURE:PRETRAINED` (a tag of open_clip or a weights file), or a folder in open_clip's
     format (`open_clip_config.json` and weights; a `tokenizer.json` in it takes the place of the BPE tokenizer).
+    Raises WeightsError where it cannot be loaded.
     """
 
     def __init__(self, spec: str) -> None:
@@ -75,7 +76,7 @@ class ClipModel:
 
     @torch.inference_mode()
     def embed_text(self, text: str) -> Floats:
-        """Unit vector (D,) of a prompt; a longer one than the context is cut, as open_clip does it.
+        """Unit vector (D,) of a prompt; tokens beyond the context are cut, as in open_clip.
 
         Raises Undefined when the closed vocabulary of a word tokenizer lacks a word.
         """
@@ -106,7 +107,7 @@ def _load(spec: str) -> ClipModel | TimmModel | WeightsError:
     try:
         return TimmModel(spec) if spec.startswith("timm:") else ClipModel(spec)
     except WeightsError as error:
-        return error  # remembered too: a hub that cannot be reached takes its time to say so
+        return error  # cached too, since an unreachable hub takes long to fail
 
 
 def load(spec: str) -> ClipModel | TimmModel:
@@ -118,7 +119,7 @@ def load(spec: str) -> ClipModel | TimmModel:
 
 
 class TimmModel:
-    """An image network of timm with its own transform; `spec` is `timm:NAME` or `timm:NAME:FILE`."""
+    """An image network of timm with its own transform; `spec` is `timm:NAME` or `timm:NAME:FILE`. Raises WeightsError."""
 
     def __init__(self, spec: str) -> None:
         import timm
@@ -165,10 +166,10 @@ class FrameEmbeddings:
 
     @property
     def model(self) -> ClipModel | TimmModel:
-        """The network; looked up, so that a metric that is pickled carries its name and not its weights."""
+        """The network, by its spec: a pickled metric carries the spec and not the weights."""
         return load(self.spec)
 
     def __call__(self, clip: Clip) -> Array:
-        wanted = min(self.frames or clip.num_frames, clip.num_frames)
-        chosen = np.unique(np.linspace(0, clip.num_frames - 1, wanted).round().astype(int))
-        return self.model.embed_images(clip.frames[chosen])
+        count = min(self.frames or clip.num_frames, clip.num_frames)
+        places = np.unique(np.linspace(0, clip.num_frames - 1, count).round().astype(int))
+        return self.model.embed_images(clip.frames[places])

@@ -1,4 +1,4 @@
-"""Where something moves: the masks of the Physics-IQ benchmark (Motamed et al. 2025), frame by frame."""
+"""Motion masks of the Physics-IQ benchmark (Motamed et al. 2025), frame by frame."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Frame = npt.NDArray[np.uint8]
 def with_masks(frames: Iterable[Frame]) -> Iterator[tuple[Frame, Frame]]:
     """Each RGB frame (H, W, 3) with its mask (H, W), 255 where it differs from the running average of the frames so far.
 
-    The average starts as the blurred grey first frame, takes a frame in before it is compared with it, and is rounded to
-    bytes for that, as the published code does. The first mask is empty.
+    The average starts as the blurred grey first frame, includes each frame before the comparison with it, and is rounded to
+    bytes there, as in the published code. The first mask is empty.
     """
     average: npt.NDArray[np.float64] | None = None
     for frame in frames:

@@ -1,7 +1,7 @@
 """Tracks of coloured objects on grey grounds, to a fraction of a pixel and without a network.
 
 On a grey ground a pixel's chroma is its coverage times the object's chroma, so coverage, and with it the centroid, can
-be read back. Objects are told apart by hue, one of six; that is how the reference world draws them.
+be read back. Objects are distinguished by hue, one of six, as the reference world draws them.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Track:
-    """One colour over time, in px, NaN where it is not seen.
+    """The largest blob of one colour over time, in px, NaN where it is not seen.
 
-    Centroid `position` (T, 2), `area` (T,), mean extent `box` (T, 2), outermost edges `low` and `high` (T, 2). `blobs` (T,)
-    counts how many separate objects have the colour.
+    Centroid `position` (T, 2), `area` (T,), mean extent `box` (T, 2), outermost edges `low` and `high` (T, 2), all (x, y).
+    `blobs` (T,) is the number of separate objects of the colour.
     """
 
     colour: str
@@ -42,6 +42,7 @@ class Track:
 
     @property
     def seen(self) -> npt.NDArray[np.bool_]:
+        """Frames (T,) in which the colour is visible."""
         return self.blobs > 0
 
     @staticmethod
@@ -61,7 +62,7 @@ class BlobTracks:
 
 
 def tracks(values: Array) -> dict[str, Track]:
-    """The tracks of the colours that are seen at least once."""
+    """The values (T, 6, 10) of `BlobTracks` as tracks by colour, of the colours that are seen at least once."""
     return {c: _track(c, values[:, i]) for i, c in enumerate(COLOURS) if (values[:, i, -1] > 0).any()}
 
 
@@ -103,7 +104,7 @@ def _blobs(frame: npt.NDArray[np.uint8]) -> Floats:
 
 
 def _edges(profile: Floats) -> tuple[float, float]:
-    """Where the covered stretch of a profile begins and ends; a pixel covered by a third begins two thirds into it."""
+    """The ends of the covered part of a profile, in px; a first pixel that is covered by a third begins two thirds into it."""
     inside = np.flatnonzero(profile)
     first, last = int(inside[0]), int(inside[-1])
     return first + 1 - float(profile[first]), last + float(profile[last])

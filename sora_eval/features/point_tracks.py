@@ -1,4 +1,4 @@
-"""Points followed through any video: Shi-Tomasi corners and pyramidal Lucas-Kanade with a forward-backward check (OpenCV)."""
+"""Tracks of points in any video: Shi-Tomasi corners and pyramidal Lucas-Kanade with a forward-backward check (OpenCV)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sora_eval.features.view import Array
 from sora_eval.records.clip import Clip
 from sora_eval.util.errors import Undefined
 
-POINTS = 200  # at most, of a segment
+POINTS = 200  # per segment, at most
 QUALITY = 0.02  # of the best corner
 APART = 5  # px between two corners
 SEGMENT = 9  # frames; corners are detected again in the last one, so that new content is tracked too
 WINDOW, LEVELS = 15, 3  # px and pyramid levels: steps of up to some 60 px are found
-LOOP = 1.0  # px between a point and where the way there and back ends
+LOOP = 1.0  # px between a point and its place after the forward and the backward step
 
 Floats = npt.NDArray[np.float64]
 
@@ -24,8 +24,8 @@ Floats = npt.NDArray[np.float64]
 class PointTracks:
     """Array (segments, POINTS, SEGMENT, 2): places (x, y) on the canvas in shares of its short side, NaN once a point is lost.
 
-    A point is followed from frame to frame until the way back does not lead to it; a lost point stays lost. Rows without a
-    corner are NaN throughout. Segments share their border frames; the last one ends with the clip.
+    A point is followed from frame to frame until the backward step misses it; a lost point stays lost. Rows without a corner
+    are NaN throughout. Segments share their border frames; the last one ends with the clip.
     """
 
     cached = True

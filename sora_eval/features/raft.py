@@ -21,12 +21,12 @@ Frame = npt.NDArray[np.uint8]
 
 
 def signature(kind: str, weights: str = "") -> str:
-    """Which network and which weights. Raises WeightsError when they cannot be loaded."""
+    """The network's name and a hash of its weights. Raises WeightsError when they cannot be loaded."""
     return f"{KINDS[kind]}|weights:{_identity(kind, weights)}"
 
 
 def flow(kind: str, weights: str, a: Frame, b: Frame) -> Floats:
-    """Flow (H, W, 2) in px from frame `a` to `b`, (H, W, 3); sides of at least 128 px."""
+    """Flow (H, W, 2) in px from frame `a` to `b`, (H, W, 3) uint8; sides of at least 128 px. Raises WeightsError."""
     import torch
 
     height, width = a.shape[:2]
@@ -75,5 +75,5 @@ def _identity(kind: str, weights: str) -> str:
     from torchvision.models import optical_flow
 
     # torchvision's file names end in the first eight digits of their sha256, and it checks them.
-    chosen = getattr(optical_flow, {"raft": "Raft_Large_Weights", "raft_small": "Raft_Small_Weights"}[kind]).DEFAULT
-    return str(chosen.url).rsplit("-", 1)[-1].removesuffix(".pth")
+    pinned = getattr(optical_flow, {"raft": "Raft_Large_Weights", "raft_small": "Raft_Small_Weights"}[kind]).DEFAULT
+    return str(pinned.url).rsplit("-", 1)[-1].removesuffix(".pth")

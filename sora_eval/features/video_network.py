@@ -1,6 +1,6 @@
 """Any video network in place of I3D: an ONNX or a TorchScript file, named in the signature by its hash.
 
-Contract: input (N, 3, T, 224, 224) float32 in [-1, 1], as a protocol of `features.protocols` prepares it; output (N, D).
+Contract: input (N, 3, T, 224, 224) float32 in [-1, 1], as a protocol of `features.fvd_protocols` prepares it; output (N, D).
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ CONTRACT = f"expected a network from (N, 3, T, {SIDE}, {SIDE}) float32 to (N, D)
 
 
 class NetworkFile:
-    """A video network in a file; opened once per process, checked against the contract when it is opened."""
+    """A video network in a file, opened once per process and checked against the contract then. Raises WeightsError."""
 
     def __init__(self, path: str) -> None:
         self.path = path
-        run, self.width = _opened(path)
+        run, self.width = _network(path)
         del run
         self.signature = f"network:{Path(path).name.replace('|', '_')}|weights:{sha256_file(Path(path))[:12]}|fp32"
 
     def __call__(self, video: Floats) -> npt.NDArray[np.float32]:
         """Vectors (N, D) of videos (N, 3, T, 224, 224). Raises Undefined for a length that the network does not take."""
-        run, width = _opened(self.path)
+        run, width = _network(self.path)
         try:
             out = run(video)
         except Exception as error:  # what a foreign graph raises is its own
@@ -56,7 +56,7 @@ def _open_result(path: str) -> tuple[Run, int] | WeightsError:
         return error
 
 
-def _opened(path: str) -> tuple[Run, int]:
+def _network(path: str) -> tuple[Run, int]:
     result = _open_result(path)
     if isinstance(result, WeightsError):
         raise result
@@ -74,7 +74,7 @@ def _open(path: Path) -> tuple[Run, int]:
     except Exception as error:  # damaged files raise whatever their reader raises
         kind = "ONNX" if path.suffix == ".onnx" else "TorchScript (files that end in .onnx are read as ONNX)"
         raise WeightsError(f"network {str(path)!r} cannot be read as {kind}: {line_of(error, -1)}; {CONTRACT}") from error
-    # Two unlike clips: a network that takes no batch or pools over it shows itself.
+    # Two unlike clips reveal a network that takes no batch or pools over it.
     probe = np.stack([np.full((3, frames, SIDE, SIDE), v, np.float32) for v in (-1.0, 1.0)])
     try:
         out = np.concatenate([run(p[None]) for p in probe])

@@ -1,4 +1,4 @@
-"""What an extractor is, and a view of one clip on which every extractor runs at most once."""
+"""The protocol of extractors, their cache, and a view of one clip on which every extractor runs at most once."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ class Extractor(Protocol):
 
 
 class FeatureCache:
-    """Features on disk by content: frames, protocol and weights. A value of others is never returned."""
+    """Features on disk by a hash of frames, rate and signature (protocol and weights)."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or cache_folder() / "features"
 
     def get(self, clip: Clip, extractor: Extractor) -> Array:
-        """The features of a clip, from disk where they are cached."""
+        """The features of a clip, from disk where they are cached. Raises Undefined like the extractor."""
         if not extractor.cached:
             return extractor(clip)
         key = hashlib.sha256(f"{clip.sha256}|{clip.fps}|{extractor.signature}".encode()).hexdigest()
         return self.keep(key, lambda: extractor(clip))
 
     def keep(self, key: str, make: Callable[[], Array]) -> Array:
-        """The value of a key, which is a hash of all that the value depends on; computed where it is not cached."""
+        """The value of a key, a hash of all that the value depends on; `make` computes it where it is not cached."""
         path = self.folder / key[:2] / f"{key}.npy"
         if path.exists():
             try:
                 value: Array = np.load(path, allow_pickle=False)
                 return value
             except (ValueError, EOFError, OSError):
-                path.unlink(missing_ok=True)  # torn by a full disk: it is only a cache
+                path.unlink(missing_ok=True)  # torn by a full disk: it is computed again
         value = make()
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
@@ -62,7 +62,7 @@ class FeatureCache:
 
 
 class ClipView:
-    """A decoded clip with its case. Metrics ask it for features; each is computed once, whoever asks."""
+    """A decoded clip with its case, from which metrics read features; each is computed once."""
 
     def __init__(self, clip: Clip, case: Case, cache: FeatureCache | None = None) -> None:
         self.clip, self.case, self._cache = clip, case, cache

@@ -1,4 +1,4 @@
-"""Other people's layouts and files, in and out: a module per family of formats, its entries in `registry.formats`.
+"""Other people's layouts and files, in and out: one module per family of formats, with entries in `registry.formats`.
 
-What reads or writes a file that another tool has made or expects belongs here; what this project leaves behind is in `runs`.
+Readers and writers of files of other tools belong here; the files of this project are in `runs`.
 """

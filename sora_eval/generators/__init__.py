@@ -1,1 +1,1 @@
-"""Who answers: the generators under test behind one small protocol, one file per adapter."""
+"""The generators under test behind one small protocol, one file per adapter."""

@@ -1,4 +1,4 @@
-"""Asks a generator: a request per case, and every answer checked."""
+"""Requests to a generator, one per case, and the check of its clips."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from sora_eval.util.errors import reason_of
 def request_of(case: Case, suite: Suite, seed_offset: int = 0) -> Request:
     """The request of a case.
 
-    Its seed mixes the prompt's id with the case's seed: one seed for all prompts would start them all from the same noise,
-    and a set of clips would be far less varied than its n says.
+    Its seed mixes the prompt's id with the case's seed: with one seed all prompts would start from the same noise, and a set of
+    clips would vary less than its n suggests.
     """
     seed = (crc32(case.prompt.id.encode()) + case.seed + seed_offset) % 2**31
     assert case.width is not None and case.height is not None  # noqa: PT018
@@ -51,7 +51,7 @@ def answers(generator: Generator, requests: list[Request]) -> list[Clip | str]:
 
 
 def problem_of(clip: Any, request: Request) -> str | None:
-    """The defect of an answer as found and expected; None if there is none."""
+    """The defect of an answer, found and expected; None for a clip of the requested shape."""
     if not isinstance(clip, Clip):
         return f"the generator returned a {type(clip).__name__}, expected a Clip"
     expected = (request.num_frames, request.height, request.width, 3)

@@ -23,7 +23,7 @@ NEEDED = ("prompt", "height", "width", "num_frames")
 
 
 def open_diffusers(argument: str, options: dict[str, str]) -> DiffusersGenerator:
-    """Raises GeneratorError where diffusers, the pipeline or the device is not there, or it makes no videos."""
+    """A pipeline of diffusers. Raises GeneratorError for a missing package, pipeline or device, or other output."""
     spec = f"diffusers:{argument}"
     device, dtype = options.get("device", "cpu"), options.get("dtype", "float32")
     if not argument:
@@ -58,7 +58,7 @@ class DiffusersGenerator(Generator):
 
     def __init__(self, checkpoint: str, pipeline: Any, device: str, dtype: str) -> None:
         self.checkpoint, self._pipeline, self._device, self._dtype = checkpoint, pipeline, device, dtype
-        self._accepted = inspect.signature(pipeline.__call__).parameters
+        self._parameters = inspect.signature(pipeline.__call__).parameters
         self.capabilities = Capabilities(
             side=int(getattr(pipeline, "vae_spatial_compression_ratio", 0) or getattr(pipeline, "vae_scale_factor_spatial", 8)),
             stride=int(
@@ -97,12 +97,12 @@ class DiffusersGenerator(Generator):
     def _clip(self, r: Request) -> Clip:
         options = {"num_inference_steps": r.num_inference_steps, "guidance_scale": r.guidance_scale}
         keywords: dict[str, Any] = {k: v for k, v in options.items() if v is not None}
-        unknown = [k for k in keywords if k not in self._accepted]
+        unknown = [k for k in keywords if k not in self._parameters]
         if unknown:
             raise GeneratorError(f"{type(self._pipeline).__name__} takes no {', '.join(unknown)}; leave it out of [generate]")
         clock = Stages(self._pipeline, self.synchronise)
-        if "callback_on_step_end" in self._accepted:
-            keywords["callback_on_step_end"] = clock.stepped
+        if "callback_on_step_end" in self._parameters:
+            keywords["callback_on_step_end"] = clock.after_step
         with clock:
             output = self._pipeline(
                 prompt=r.prompt,
@@ -122,7 +122,7 @@ class DiffusersGenerator(Generator):
 class Stages:
     """Splits a pipeline's call into text, denoise, denoise_step (one of them) and decode, by the pipeline's own callback.
 
-    The device is waited for where a stage ends, never between steps. Without a callback there is no split.
+    The device is synchronised at the end of a stage, never between steps. Without a callback there is no split.
     """
 
     def __init__(self, pipeline: Any, synchronise: Callable[[], None]) -> None:
@@ -130,8 +130,8 @@ class Stages:
         self._text, self._steps, self._denoised = 0.0, 0, 0.0
         self.seconds: dict[str, float] = {}
 
-    def stepped(self, pipeline: Any, step: int, time_of_step: Any, values: dict[str, Any]) -> dict[str, Any]:
-        """For `callback_on_step_end`."""
+    def after_step(self, pipeline: Any, step: int, time_of_step: Any, values: dict[str, Any]) -> dict[str, Any]:
+        """The pipeline's `callback_on_step_end`; returns `values` unchanged."""
         self._steps = step + 1
         if self._steps == pipeline.num_timesteps:
             self._synchronise()
@@ -141,10 +141,10 @@ class Stages:
     def __enter__(self) -> None:
         encode = getattr(self._pipeline, "encode_prompt", None)
         if encode is not None:
-            self._pipeline.encode_prompt = partial(self._encoded, encode)
+            self._pipeline.encode_prompt = partial(self._time_encode, encode)
         self._started = time.perf_counter()
 
-    def _encoded(self, encode: Any, *arguments: Any, **options: Any) -> Any:
+    def _time_encode(self, encode: Any, *arguments: Any, **options: Any) -> Any:
         started = time.perf_counter()
         out = encode(*arguments, **options)
         self._synchronise()

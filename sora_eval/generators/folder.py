@@ -17,11 +17,12 @@ from sora_eval.util.errors import ClipError, GeneratorError, RegistryError
 from sora_eval.video.codec import VIDEO_SUFFIXES, read_clip
 
 MANIFESTS = tuple(f"manifest.{name}" for name in FORMATS.built_in)
-# VideoPhy's and T2V-CompBench's names beside our own.
+# The names of VideoPhy and T2V-CompBench beside our own.
 _COLUMNS = {"path": ("path", "videopath", "video_path", "file"), "prompt": ("prompt", "caption", "text")}
 
 
 def open_folder(argument: str, options: dict[str, str]) -> FolderGenerator:
+    """The clips of a folder or manifest. Raises GeneratorError as `FolderGenerator` does."""
     return FolderGenerator(Path(argument))
 
 
@@ -29,7 +30,8 @@ class FolderGenerator(ClipSource):
     """Clips on disk. `PATH` is a folder (with or without a manifest in it) or a manifest file.
 
     A manifest has the columns path and prompt, and may have prompt_id and seed. Without one, every file of the folder is
-    a clip without prompt: broken ones and those that are no video are reported, not passed over.
+    a clip without prompt; broken files and other kinds are reported. Raises GeneratorError for a path without clips or with
+    an unreadable manifest.
     """
 
     name = "folder"
@@ -102,7 +104,7 @@ class FolderGenerator(ClipSource):
         ]
 
     def fingerprint(self) -> str:
-        """Of names and sizes: content is hashed when it is read."""
+        """Hash of names and sizes; content is hashed when it is read."""
         parts = []
         for case_id, (_, file) in sorted(self._entries.items()):
             stat = file.stat() if file.is_file() else None
@@ -120,7 +122,7 @@ class FolderGenerator(ClipSource):
         return self._entries[case.id][1]
 
     def generate(self, requests: Sequence[Request]) -> list[Clip]:
-        """The clip whose prompt (and seed, if several share it) is asked for."""
+        """The clip of each request's prompt, and seed where several share it. Raises ClipError for none or another shape."""
         out = []
         for r in requests:
             matching = [c for c, _ in self._entries.values() if c.prompt.text == r.prompt]

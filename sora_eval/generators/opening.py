@@ -52,11 +52,11 @@ def open_generator(spec: str) -> Generator:
     if parts.kind in GENERATORS.built_in:
         generator: Generator = opener(parts.argument, parts.options)
         return generator
-    return _opened_by_package(spec, partial(opener, parts.argument, parts.options))
+    return _open_of_package(spec, partial(opener, parts.argument, parts.options))
 
 
-def _opened_by_package(spec: str, opener: Callable[[], object]) -> Generator:
-    """The generator of another package's opener; whatever it raises is a GeneratorError."""
+def _open_of_package(spec: str, opener: Callable[[], object]) -> Generator:
+    """The generator of another package's opener. Raises GeneratorError for any exception and any other type."""
     from sora_eval.generators.protocol import Generator
 
     try:
@@ -88,5 +88,9 @@ def _hint(kind: str) -> str:
 
 
 def with_device(spec: str, device: str | None) -> str:
-    """The spec with `device=DEVICE` among its options; a generator that has no such option refuses it."""
+    """The spec with `device=DEVICE` among its options; a generator without that option rejects it.
+
+    >>> with_device("reference:base?steps=10", "cuda")
+    'reference:base?steps=10&device=cuda'
+    """
     return spec if device is None else f"{spec}{'&' if '?' in spec else '?'}device={device}"

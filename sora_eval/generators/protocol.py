@@ -1,4 +1,4 @@
-"""The base class of generators under test: what an adapter has to define, and defaults for the rest."""
+"""The base class of generators under test: the required methods of an adapter, and defaults for the rest."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ONE_BY_ONE, AS_A_BATCH = "single", "batch"  # packings that every generator has
 class Generator(ABC):
     """Answers requests with clips.
 
-    An adapter sets `name` and implements `fingerprint` and `generate`. It overrides what else it knows of itself.
+    An adapter sets `name` and implements `fingerprint` and `generate`. Overrides of the rest are optional.
     """
 
     name: str
@@ -34,12 +34,12 @@ class Generator(ABC):
 
     @property
     def training_steps(self) -> int | None:
-        """Training steps after which the checkpoint was taken; None where it does not record them."""
+        """Training steps of the checkpoint; None where it does not record them."""
         return None
 
     @property
     def where(self) -> dict[str, Any]:
-        """Where it runs: device, provider (what really computes), threads, and settings that its spec fixes."""
+        """Where it runs: device, provider (what computes), threads, and settings that its spec fixes."""
         return {}
 
     @abstractmethod
@@ -48,7 +48,7 @@ class Generator(ABC):
 
     @abstractmethod
     def generate(self, requests: Sequence[Request]) -> Sequence[Clip]:
-        """One clip per request, in order. The same request gives the same clip, whatever else is in the batch."""
+        """One clip per request, in order, frames (T, H, W, 3) uint8. Equal requests give equal clips in any batch."""
 
     def serve(self, requests: Sequence[Request], packing: str) -> Sequence[Clip]:
         """The clips of `generate`, batched by one of `packings`, or as `generate` does (`AS_A_BATCH`).
@@ -66,11 +66,11 @@ class Generator(ABC):
         return None
 
     def flops(self, requests: Sequence[Request], packing: str) -> dict[str, int] | None:
-        """Floating-point operations of one call by stage; None where it does not count them."""
+        """Floating-point operations of one call by stage and `whole`; None where it does not count them."""
         return None
 
     def synchronise(self) -> None:  # noqa: B027  most devices have nothing to wait for
-        """Wait for work that the device still does after a call has returned."""
+        """Wait until the device is idle; some calls return before that."""
 
     def damaged(self, request: Request, corruption: str, strength: float, rng: np.random.Generator) -> Clip:
         """The answer under a scene corruption of `video.corruptions`. Raises Undefined where it does not apply."""

@@ -16,6 +16,7 @@ from sora_eval.util.errors import GeneratorError, RegistryError
 
 
 def open_python(argument: str, options: dict[str, str]) -> PythonGenerator:
+    """The function `MODULE:CALLABLE` as a generator. Raises GeneratorError where it cannot be imported or called."""
     spec = f"python:{argument}"
     if not all(argument.partition(":")):
         raise GeneratorError(f"{spec} is not python:MODULE:CALLABLE, for example python:my_model:generate")
@@ -31,7 +32,8 @@ def open_python(argument: str, options: dict[str, str]) -> PythonGenerator:
 class PythonGenerator(Generator):
     """Calls `function(request)`, one request per call. It returns frames (T, H, W, 3) uint8, or a `Clip`.
 
-    A `fingerprint` attribute of the function, if there is one, says which weights it uses; else its source is hashed.
+    Its `fingerprint` attribute, a string or a function, identifies the weights; without one its source is hashed. Its
+    `capabilities` attribute states its valid shapes.
     """
 
     def __init__(self, spec: str, function: Any) -> None:

@@ -61,7 +61,7 @@ def open_reference(checkpoint: str, options: dict[str, str]) -> ReferenceGenerat
     """`refine` is true, false or the address of an OpenAI-compatible endpoint (ends in /v1; needs `refine_model`).
 
     With `first_frames=N` the clip continues the first N frames of the world's clip for the same prompt and seed.
-    `steps` and `guidance` take the place of what a suite asks for, so that two of them can be compared on one suite.
+    `steps` and `guidance` replace the suite's, so that two settings can be compared on one suite. Raises GeneratorError.
     """
     spec, refiner = f"reference:{checkpoint or 'base'}", None
     if "refine_model" in options:
@@ -72,7 +72,7 @@ def open_reference(checkpoint: str, options: dict[str, str]) -> ReferenceGenerat
 
 
 def check_reference(checkpoint: str, options: dict[str, str]) -> None:
-    """Raise GeneratorError for a missing checkpoint and for invalid values of options."""
+    """Raises GeneratorError for a missing checkpoint and for invalid values of options."""
     spec = f"reference:{checkpoint or 'base'}"
     refine = options.get("refine", "false")
     if refine.startswith(("http://", "https://")):
@@ -101,19 +101,23 @@ def _finite(text: str) -> bool:
 
 
 def open_world(argument: str, options: dict[str, str]) -> WorldGenerator:
+    """The world as a generator."""
     return WorldGenerator()
 
 
 def check_world(argument: str, options: dict[str, str]) -> None:
+    """Raises GeneratorError for an argument: there is one world."""
     if argument:
         raise GeneratorError(f"world takes no argument, found {argument!r}")
 
 
 def open_vae(checkpoint: str, options: dict[str, str]) -> VAEGenerator:
+    """The VAE of a checkpoint as a generator. Raises GeneratorError."""
     return VAEGenerator(checkpoint or "base", _pipeline(checkpoint, options, f"vae:{checkpoint or 'base'}"))
 
 
 def check_vae(checkpoint: str, options: dict[str, str]) -> None:
+    """Raises GeneratorError for a missing checkpoint and an invalid number of threads."""
     _check_pipeline(checkpoint, options, f"vae:{checkpoint or 'base'}")
 
 
@@ -135,9 +139,9 @@ class ReferenceGenerator(Generator):
 
     @cached_property
     def _fingerprint(self) -> str:
-        chosen = {k: v for k, v in self._options.items() if k not in ("backend", "device", "threads")}
+        settings = {k: v for k, v in self._options.items() if k not in ("backend", "device", "threads")}
         parts = [_checkpoint_hash(self.checkpoint), self._options.get("backend", "onnx")]
-        return "-".join([*parts, *(f"{k}={v}" for k, v in sorted(chosen.items()))])
+        return "-".join([*parts, *(f"{k}={v}" for k, v in sorted(settings.items()))])
 
     def fingerprint(self) -> str:
         return self._fingerprint
@@ -146,16 +150,16 @@ class ReferenceGenerator(Generator):
     def training_steps(self) -> int | None:
         """Training steps of the DiT, where the checkpoint records them."""
         record = backends.resolve(self.checkpoint) / "checkpoint.json"
-        done = json.loads(record.read_text()).get("made", {}).get("dit_steps_done") if record.exists() else None
-        return int(done) if done is not None else None
+        steps = json.loads(record.read_text()).get("made", {}).get("dit_steps_done") if record.exists() else None
+        return int(steps) if steps is not None else None
 
     def tokens(self, request: Request) -> int:
-        """Tokens of one clip; guidance and steps not counted."""
+        """Tokens of one clip, without guidance and steps."""
         return tokens_of(grid_of(request.num_frames, request.height, request.width))
 
     @property
     def where(self) -> dict[str, Any]:
-        """Device, provider and threads as the backend has them, and the settings that the spec fixes."""
+        """Device, provider and threads of the backend, and the steps and guidance that the spec fixes."""
         fixed: dict[str, Any] = {k: self._options[k] for k in ("steps", "guidance") if k in self._options}
         backend = self._pipeline.backend
         return {"device": backend.device, "provider": backend.provider, "threads": backend.threads, **fixed}
@@ -167,25 +171,25 @@ class ReferenceGenerator(Generator):
         """Floating-point operations of the networks in one call; of a quantised checkpoint as if it were in fp32."""
         from reference_model.sampling.pipeline import flops
 
-        return flops(self._pipeline, [self._asked(r) for r in requests], _packing_of(packing))
+        return flops(self._pipeline, [self._to_model(r) for r in requests], _packing_of(packing))
 
     def generate(self, requests: Sequence[Request]) -> list[Clip]:
         return self.serve(requests, AS_A_BATCH)
 
     def serve(self, requests: Sequence[Request], packing: str) -> list[Clip]:
-        """The same clips under every packing; what is computed together differs."""
+        """The clips under one of `PACKINGS`, equal up to rounding. Raises GeneratorError."""
         try:
-            samples = self._pipeline.generate([self._asked(r) for r in requests], _packing_of(packing))
+            samples = self._pipeline.generate([self._to_model(r) for r in requests], _packing_of(packing))
         except ReferenceModelError as error:
             raise GeneratorError(str(error)) from error
         return [Clip(s.frames, r.fps, s.seconds) for s, r in zip(samples, requests, strict=True)]
 
-    def _asked(self, r: Request) -> model.Request:
-        from reference_model.sampling.pipeline import Request as Asked
+    def _to_model(self, r: Request) -> model.Request:
+        from reference_model.sampling.pipeline import Request as ModelRequest
 
         first = int(self._options.get("first_frames", "0"))
         steps, guidance = self._options.get("steps"), self._options.get("guidance")
-        return Asked(
+        return ModelRequest(
             r.prompt,
             r.width,
             r.height,
@@ -216,7 +220,7 @@ def _scene_seed(request: Request) -> list[int]:
 
 
 def world_frames(request: Request) -> Frames:
-    """The world's clip for a request. Raises GeneratorError for a prompt without facts."""
+    """The frames (T, H, W, 3) of the world's clip for a request. Raises GeneratorError for a prompt without facts."""
     facts = _facts(request)
     try:
         rng = np.random.default_rng(_scene_seed(request))
@@ -237,7 +241,7 @@ class WorldGenerator(Generator):
         return [Clip(world_frames(r), FPS) for r in requests]
 
     def damaged(self, request: Request, corruption: str, strength: float, rng: np.random.Generator) -> Clip:
-        """The same scene with another truth; `world_corruptions` says which."""
+        """The same scene under a corruption of `world_corruptions`. Raises GeneratorError, or Undefined where none applies."""
         facts, size = _facts(request), (request.height, request.width, request.num_frames)
         try:
             return Clip(damaged_frames(facts, *size, _scene_seed(request), corruption, strength, rng), FPS)
@@ -246,7 +250,7 @@ class WorldGenerator(Generator):
 
 
 class VAEGenerator(WorldGenerator):
-    """The world through the reference VAE and back: the best that a generator on this latent can do."""
+    """The world through the reference VAE and back: an upper bound for generators on its latent."""
 
     name = "vae"
     capabilities = Capabilities(side=MULTIPLE, stride=TIME_STRIDE)

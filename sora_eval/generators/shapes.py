@@ -11,7 +11,7 @@ from sora_eval.util.errors import GeneratorError, SuiteError
 
 
 def check_suite(suite: Suite, capabilities: Capabilities) -> None:
-    """Raise SuiteError for shapes of a suite that a generator cannot make, one line each, with the nearest valid ones."""
+    """Raises SuiteError for shapes of a suite that a generator cannot make, one line each, with the nearest valid ones."""
     problems = []
     if suite.axes is not None:
         sizes = [(c.width or 0, c.height or 0, c.num_frames or 0) for c in suite.cases]
@@ -23,13 +23,17 @@ def check_suite(suite: Suite, capabilities: Capabilities) -> None:
 
 
 def check_shape(request: Request, capabilities: Capabilities, name: str) -> None:
-    """Raise GeneratorError naming the nearest valid values."""
+    """Raises GeneratorError with the nearest valid values for a request that the generator `name` cannot make."""
     for problem in shape_problems([(request.width, request.height, request.num_frames)], capabilities):
         raise GeneratorError(f"{name}: {problem}")
 
 
 def shape_problems(sizes: Sequence[tuple[int, int, int]], capabilities: Capabilities) -> Iterator[str]:
-    """Why (width, height, frames) cannot be generated: one sentence per value, without repeats."""
+    """Why (width, height, frames) cannot be generated: one sentence per value, without repeats.
+
+    >>> list(shape_problems([(32, 32, 16)], Capabilities(side=8, stride=4)))
+    ['frames = 16 is not 1 + a multiple of 4; nearest valid: 13, 17']
+    """
     reported: set[tuple[str, int]] = set()
     for width, height, frames in sizes:
         values = (

@@ -1,5 +1,5 @@
-"""The world rendered with another truth: objects that vanish, jump, fall wrongly or sink. An adapter of the reference model,
-as `generators.reference` is."""
+"""The world rendered with another truth: objects that vanish, jump, fall too slowly or sink. An adapter of the reference
+model, as `generators.reference` is."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def damaged_frames(
     strength: float,
     rng: np.random.Generator,
 ) -> Frames:
-    """The clip of `facts` and `scene_seed` with a scene corruption. Raises Undefined for a scene that has nothing to damage."""
+    """Frames (T, H, W, 3) of `facts` and `scene_seed` with a scene corruption. Raises Undefined where it does not apply."""
     clip = make_clip(facts, height, width, num_frames, np.random.default_rng(scene_seed))
     positions = _DAMAGES[name](clip, strength, rng)
     return render(clip.scene, positions)[0] if strength else clip.frames
 
 
 def vanish(clip: WorldClip, strength: float, rng: np.random.Generator) -> Positions:
-    """One object is gone from the last `strength` of the frames; at full strength it is never there."""
+    """One object is missing from the last share `strength` of the frames; at full strength from all."""
     positions = clip.trajectory.positions.copy()
-    gone = round(strength * len(positions))
-    positions[len(positions) - gone :, rng.integers(positions.shape[1])] = NOWHERE
+    missing = round(strength * len(positions))
+    positions[len(positions) - missing :, rng.integers(positions.shape[1])] = NOWHERE
     return positions
 
 
@@ -47,21 +47,21 @@ def teleport(clip: WorldClip, strength: float, rng: np.random.Generator) -> Posi
     """One object jumps sideways, by about half of its room, round(5 `strength`) times."""
     positions = clip.trajectory.positions.copy()
     frames, objects, _ = positions.shape
-    chosen = int(rng.integers(objects))
-    half, _, _ = extents(clip.scene.facts.objects[chosen])
+    target = int(rng.integers(objects))
+    half, _, _ = extents(clip.scene.facts.objects[target])
     low, high = half + 0.5, clip.scene.width - half - 0.5
     moments = np.sort((1 + rng.permutation(frames - 1)[:JUMPS])[: round(strength * JUMPS)])
-    x, offset = clip.trajectory.positions[:, chosen, 0], 0.0
+    x, offset = clip.trajectory.positions[:, target, 0], 0.0
     for moment in moments:
         away = (high - low) * 0.55
         offset = 0.0 if offset else (away if x[moment] < (low + high) / 2 else -away)
-        positions[moment:, chosen, 0] = np.clip(x[moment:] + offset, low, high)
+        positions[moment:, target, 0] = np.clip(x[moment:] + offset, low, high)
     return positions
 
 
 def weaker_gravity(clip: WorldClip, strength: float, rng: np.random.Generator) -> Positions:
-    """Falls under (1 - `strength`) g. What starts at rest and meets the floor only follows the same path sqrt(1 - strength)
-    times as fast, bounces included; so no second simulation is needed."""
+    """Falls under (1 - `strength`) g. An object that starts at rest and meets only the floor follows the same path, with its
+    bounces, sqrt(1 - strength) times as fast. Raises Undefined without a fall or with a collision."""
     facts = clip.scene.facts
     falling = [i for i, o in enumerate(facts.objects) if o.motion in ("falls", "bounces")]
     if not falling:
@@ -76,12 +76,12 @@ def weaker_gravity(clip: WorldClip, strength: float, rng: np.random.Generator) -
 
 
 def sink(clip: WorldClip, strength: float, rng: np.random.Generator) -> Positions:
-    """Objects that touch the floor sink through it from then on, at constant speed."""
-    landed = _landings(clip.scene, clip.trajectory)
-    if not landed:
+    """Objects that touch the floor sink through it from then on, at `strength` * 2 px per frame. Raises Undefined without."""
+    landings = _landings(clip.scene, clip.trajectory)
+    if not landings:
         raise Undefined("nothing touches a floor in this scene")
     positions = clip.trajectory.positions.copy()
-    for i, frame in landed.items():
+    for i, frame in landings.items():
         since = np.arange(len(positions) - frame)
         positions[frame:, i, 1] = positions[frame, i, 1] + strength * SINKING * since
     return positions

@@ -1,4 +1,4 @@
-"""Asks a metric about a clip and checks the answer; what a user's class raises is the reason of a row, not the end of a run."""
+"""Runs a metric on a clip and checks its result; an exception of a user's class becomes the reason of a row."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from sora_eval.util.errors import MetricError, SoraEvalError, Undefined, reason_
 
 
 def scores_of(name: str, metric: ClipMetric, view: ClipView) -> dict[str, Score]:
-    """The score of every output on one clip. Raises Undefined where none exists, MetricError where a user's class breaks."""
+    """The score of every output on one clip. Raises Undefined where none exists, MetricError where a user's class fails."""
     with _users_code(name):
         scores = metric.score(view)
         return {output.name: _checked(name, output.name, scores[output.name]) for output in metric.outputs}
 
 
 def features_of(name: str, metric: SetMetric, view: ClipView) -> Array:
-    """The vector (D,) of one clip. Raises Undefined where there is none, MetricError where a user's class breaks."""
+    """The vector (D,) of one clip. Raises Undefined where there is none, MetricError where a user's class fails."""
     with _users_code(name):
         values = np.asarray(metric.features(view), np.float32)
     if not np.isfinite(values).all():
@@ -31,7 +31,7 @@ def features_of(name: str, metric: SetMetric, view: ClipView) -> Array:
 
 @contextmanager
 def _users_code(name: str) -> Iterator[None]:
-    """What a class of this project raises is a bug, and keeps its traceback."""
+    """Turns exceptions of a user's class into MetricError; those of built-in metrics are bugs and keep their traceback."""
     try:
         yield
     except (Undefined, SoraEvalError):

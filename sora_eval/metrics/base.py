@@ -20,7 +20,7 @@ from sora_eval.stats.set_statistic import SetStatistic
 
 @dataclass(frozen=True)
 class Output:
-    """One number that a metric gives. `range` says what values it can take; a mean is cut to `limits`, its scores are not."""
+    """One number of a metric. `range` states its possible values; means are clipped to `limits`, scores are not."""
 
     name: str
     unit: str
@@ -29,20 +29,24 @@ class Output:
     limits: tuple[float, float] | None = None
 
     def cut(self, value: float) -> float:
-        """A mean, or an end of its interval, within the limits."""
+        """A mean, or an end of its interval, clipped to the limits.
+
+        >>> Output("share", "%", True, "0 to 100", (0.0, 100.0)).cut(104.0)
+        100.0
+        """
         return min(max(value, self.limits[0]), self.limits[1]) if self.limits else value
 
 
 @dataclass(frozen=True)
 class Score:
-    """The value of one output on one clip, or None with the reason. `detail` is for people: frames, fits, counts."""
+    """The value of one output on one clip, or None with the reason. `detail` is for readers: frames, fits, counts."""
 
     value: float | None
     reason: str = ""
     detail: dict[str, Any] = field(default_factory=dict)
 
 
-Scored = ClipView | Mapping[str, float | None]
+Scorable = ClipView | Mapping[str, float | None]
 
 
 class ClipMetric(Metric):
@@ -51,9 +55,9 @@ class ClipMetric(Metric):
     Subclasses set `outputs` and `signature` and implement `score`. States are float64 sums, so partial states merge
     and the order of clips does not matter.
 
-    Of a metric that `registry.metrics` does not list, the class also says its `family` in reports, what of the same content
-    does not move its scores (`invariant_to`), and whether it reads facts in `pixels`, so that it is never scored on a
-    canonical canvas. Its options are the parameters of its `__init__`, all with defaults.
+    A class that `registry.metrics` does not list also declares its `family` in reports, the axes that do not change its
+    scores (`invariant_to`), and whether it reads facts in `pixels`, so that it is never scored on a canonical canvas. Its
+    options are the parameters of its `__init__`, all with defaults.
     """
 
     kind: ClassVar[str] = "per-clip"
@@ -85,8 +89,8 @@ class ClipMetric(Metric):
     def score(self, view: ClipView) -> Mapping[str, Score]:
         """The score of every output on one clip. Raises `Undefined` when none exists."""
 
-    def update(self, items: Scored | Sequence[Scored]) -> None:
-        """Count the scores of one clip or of several, or existing scores; None is not counted."""
+    def update(self, items: Scorable | Sequence[Scorable]) -> None:
+        """Add the scores of one clip or of several, or existing scores, to the sums; None is not counted."""
         for item in items if isinstance(items, Sequence) else (items,):
             scores = {n: s.value for n, s in self.score(item).items()} if isinstance(item, ClipView) else item
             for i, output in enumerate(self.outputs):
@@ -96,7 +100,7 @@ class ClipMetric(Metric):
                     self.count[i] += 1
 
     def compute(self) -> torch.Tensor:
-        """Means, one per output, NaN where nothing was scored."""
+        """Means (outputs,) of the scores, clipped to the limits; NaN without scores."""
         means = (self.total / self.count).reshape(-1)
         return torch.stack([m.clamp(*o.limits) if o.limits else m for o, m in zip(self.outputs, means, strict=True)])
 
@@ -104,8 +108,8 @@ class ClipMetric(Metric):
 class SetMetric(Metric):
     """A metric of a set of clips against a reference set; its features are collected, its value is computed at the end.
 
-    Subclasses set `outputs`, `signature`, `extractor`, `least` and `statistic`, and implement `compute`. What else a class
-    may declare is said at `ClipMetric`.
+    Subclasses set `outputs`, `signature`, `extractor`, `least` and `statistic`, and implement `compute`. `ClipMetric` lists
+    the other declarations.
     """
 
     kind: ClassVar[str] = "set"
@@ -118,8 +122,8 @@ class SetMetric(Metric):
     signature: str
     extractor: Extractor
     least: int  # vectors that each set needs
-    statistic: SetStatistic  # what `compute` gives, as a record that rows and comparisons carry
-    further_method: str = ""  # of the outputs after the first: how they are made, and what their signature adds
+    statistic: SetStatistic  # what `compute` returns, as a record for rows and comparisons
+    further_method: str = ""  # of the outputs after the first; `further_protocol` is added to their signature
     further_protocol: str = ""
     generated: list[torch.Tensor]
     real: list[torch.Tensor]
@@ -135,7 +139,7 @@ class SetMetric(Metric):
         self.add_state("real", [], dist_reduce_fx="cat")
 
     def features(self, view: ClipView) -> Array:
-        """The vector of one clip. Raises `Undefined` where the protocol does not cover it."""
+        """The vector (D,) of one clip. Raises `Undefined` where the protocol does not cover it."""
         return view.features(self.extractor)
 
     def update(self, items: ClipView | Sequence[ClipView] | npt.ArrayLike, *, real: bool = False) -> None:
@@ -148,7 +152,7 @@ class SetMetric(Metric):
         (self.real if real else self.generated).append(torch.as_tensor(values.astype(np.float64)))
 
     def further(self, output: Output) -> Score:
-        """The value of an output after the first, from the sets that were updated, or why there is none."""
+        """The value of an output after the first, from the current sets, or the reason why there is none."""
         raise ValueError(f"{type(self).__name__} has no output {output.name!r}")
 
     def sets(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

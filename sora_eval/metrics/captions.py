@@ -1,4 +1,4 @@
-"""Does the reference model's recaptioner read the prompt's facts back from the clip?
+"""The prompt's facts as the reference model's recaptioner reads them from the clip.
 
 With `generators.reference` the only module of the harness that imports the reference model.
 """
@@ -37,7 +37,7 @@ class Recaption:
     cached = True
 
     def __init__(self, checkpoint: str) -> None:
-        self._checkpoint = checkpoint  # not the networks themselves: a metric can be pickled
+        self._checkpoint = checkpoint  # not the networks: a metric can be pickled
         threshold = _pipeline(checkpoint).config.captioner.drop_threshold
         files = component_files(resolve(checkpoint))
         weights = "+".join(sha256_file(files[part])[:8] for part in ("caption_encoder", "caption_decoder"))
@@ -78,11 +78,15 @@ class CaptionFacts(ClipMetric):
         except ReferenceModelError as error:
             raise Undefined(f"the prompt's facts are not of the reference world: {error}") from error
         text = str(view.features(self.extractor)[0])
-        seen = parse(text).at("medium", still=still)
-        return {"caption_facts": Score(slot_f1(expected, seen), detail={"caption": text})}
+        caption = parse(text).at("medium", still=still)
+        return {"caption_facts": Score(slot_f1(expected, caption), detail={"caption": text})}
 
 
-def slot_f1(expected: Description, seen: Description) -> float:
-    """2 |both| / (|asked| + |seen|) of the slots of two descriptions."""
-    a, b = expected.slots(), seen.slots()
+def slot_f1(expected: Description, caption: Description) -> float:
+    """2 |a and b| / (|a| + |b|) of the slots a and b of two descriptions; 0 to 1.
+
+    >>> slot_f1(parse("a red circle"), parse("a red square"))  # of 3 slots each, the shape differs
+    0.6666666666666666
+    """
+    a, b = expected.slots(), caption.slots()
     return 2 * len(a & b) / (len(a) + len(b))

@@ -14,17 +14,17 @@ from sora_eval.util.errors import MetricError, SoraEvalError, reason_of
 
 @dataclass
 class Metrics:
-    """The metrics that could be created, by name, and why the others could not."""
+    """Metrics by name, and the reasons why others could not be created (`missing`)."""
 
     per_clip: dict[str, ClipMetric] = field(default_factory=dict)
     sets: dict[str, SetMetric] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
 
 
-def make_metrics(chosen: Mapping[str, Mapping[str, Any]], prompts: Iterable[Prompt]) -> Metrics:
-    """Create metrics by name with their options; a missing weight is a reason in `missing`, not the end of the run."""
+def make_metrics(specs: Mapping[str, Mapping[str, Any]], prompts: Iterable[Prompt]) -> Metrics:
+    """Create metrics by name with their options and prepare them; an error is a reason in `missing`, not the end of the run."""
     metrics, prompts = Metrics(), list(prompts)
-    for name, options in chosen.items():
+    for name, options in specs.items():
         try:
             metric = create(name, dict(options))
         except SoraEvalError as error:
@@ -41,8 +41,8 @@ def make_metrics(chosen: Mapping[str, Mapping[str, Any]], prompts: Iterable[Prom
 def create(name: str, options: dict[str, Any] | None = None) -> ClipMetric | SetMetric:
     """A metric with its options; the rest keep their defaults. `name` is one of `sora-eval list metrics`, or `module:Class`.
 
-    Raises RegistryError for a name that is none, WeightsError when a network is missing, RefusedError and SuiteError for
-    options that it cannot have, MetricError where the class of a user cannot be made.
+    Raises RegistryError for an unknown name, WeightsError for a missing network, RefusedError or SuiteError for invalid
+    options, MetricError where the class of a user cannot be created.
     """
     check_options(name, options or {})
     arguments = {**metric_info(name).options, **(options or {})}
@@ -53,7 +53,7 @@ def create(name: str, options: dict[str, Any] | None = None) -> ClipMetric | Set
         metric = METRICS.load(name)(**arguments)
     except SoraEvalError:
         raise
-    except Exception as error:  # code of the user's may raise anything
+    except Exception as error:  # a user's class may raise anything
         raise MetricError(f"{name} cannot be made: {reason_of(error)}") from error
     needed = ("signature",) if isinstance(metric, ClipMetric) else ("signature", "extractor", "least", "statistic")
     if missing := [attribute for attribute in needed if not hasattr(metric, attribute)]:

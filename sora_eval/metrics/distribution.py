@@ -15,7 +15,7 @@ NEIGHBOURS = 3
 
 
 class _VideoSetMetric(SetMetric):
-    """Shares the features: `protocol`, `precision` and `network` are those of `features.i3d.VideoFeatures`."""
+    """The common features; `protocol`, `precision` and `network` are those of `features.i3d.VideoFeatures`."""
 
     def __init__(self, protocol: str = "original", precision: str = "fp32", network: str = "") -> None:
         self.extractor: VideoFeatures = VideoFeatures(protocol, precision, network)
@@ -50,8 +50,8 @@ class FVD(_VideoSetMetric):
             self.outputs = (*type(self).outputs, self.INFINITY)
 
     def statistic_of_protocol(self) -> SetStatistic:
-        chosen = self.extractor.protocol
-        return SetStatistic(kind="frechet", ddof=chosen.ddof, ridge=chosen.ridge)
+        protocol = self.extractor.protocol
+        return SetStatistic(kind="frechet", ddof=protocol.ddof, ridge=protocol.ridge)
 
     def compute(self) -> torch.Tensor:
         return torch.tensor([frechet_distance(*self.sets(), self.statistic.ddof, self.statistic.ridge)], dtype=torch.float64)

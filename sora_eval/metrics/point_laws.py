@@ -1,7 +1,7 @@
-"""Laws of motion for any video, without facts: proxies, read from points that are tracked through it.
+"""Laws of motion for any video, without facts: proxies, computed from tracks of points.
 
-They know neither objects nor forces. A point may be lost because it is blurred, and two neighbours may belong to two
-objects; real clips are therefore below 1, and only differences between clips of the same kind mean something.
+They know neither objects nor forces. Blur may end a track, and two neighbours may belong to two objects; real clips are
+therefore below 1, and only differences between clips of the same kind are meaningful.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TELEPORT = 0.05  # between a point's step and the median step of its neighbours
 STRETCH = (0.1, 0.01)  # of the distance to a neighbour, and in any case
 JERK = (0.02, 0.5)  # change of a step in any case, and of the step before
 NEIGHBOURS = 6
-MANY = 0.2  # of the tracked points: a frame in which more break a law is reported as broken
+MANY = 0.2  # of the tracked points: frames in which more of them break a law are reported as broken
 LAWS = ("permanence", "continuity", "rigidity", "smoothness")
 
 Floats = npt.NDArray[np.float64]
@@ -35,8 +35,8 @@ Bools = npt.NDArray[np.bool_]
 class PointLaws(ClipMetric):
     """Shares of (point, frame) pairs that obey, in [0, 1], higher is better; proxies, see above.
 
-    permanence: the point is still found; one that leaves the picture, or at whose place another one arrives, is explained
-    and counts no more. continuity: its step is within 5 % of the short side of the median step of its six neighbours.
+    permanence: the point is still tracked; one that leaves the picture, or whose place another point reaches, is explained
+    and no longer counts. continuity: its step is within 5 % of the short side of the median step of its six neighbours.
     rigidity: at least half of its neighbours keep their distance within 10 %. smoothness: its step changes by at most 2 % of
     the short side or half of itself. A loss that nothing explains breaks all four until the segment of nine frames ends. A
     still picture has 1 everywhere, so read them beside `dynamic_degree`. They change with fps.
@@ -58,10 +58,10 @@ class PointLaws(ClipMetric):
 
 @dataclass(frozen=True)
 class _Step:
-    """One frame of a segment: which points are judged in it, and which of them obey each law."""
+    """One frame of a segment: by law the points (points,) that count in it, and those that obey."""
 
     frame: int
-    judged: dict[str, Bools]
+    counts: dict[str, Bools]
     obeys: dict[str, Bools]
 
 
@@ -80,11 +80,11 @@ def point_laws(places: Floats, size: Floats, num_frames: int) -> dict[str, Score
         steps += _judge(segment[np.isfinite(segment[:, 0, 0]), :length], start, size)
     out = {}
     for law in LAWS:
-        judged = sum(int(s.judged[law].sum()) for s in steps)
-        obeying = sum(int((s.obeys[law] & s.judged[law]).sum()) for s in steps)
-        broken = [s.frame for s in steps if (s.judged[law] & ~s.obeys[law]).sum() > MANY * max(s.judged[law].sum(), 1)]
+        total = sum(int(s.counts[law].sum()) for s in steps)
+        obeying = sum(int((s.obeys[law] & s.counts[law]).sum()) for s in steps)
+        broken = [s.frame for s in steps if (s.counts[law] & ~s.obeys[law]).sum() > MANY * max(s.counts[law].sum(), 1)]
         detail = {"broken_frames": broken, "points": points}
-        out[law] = Score(obeying / judged, detail=detail) if judged else Score(None, "no point could be judged", detail)
+        out[law] = Score(obeying / total, detail=detail) if total else Score(None, "no point could be judged", detail)
     return out
 
 
@@ -93,32 +93,32 @@ def _judge(places: Floats, start: int, size: Floats) -> list[_Step]:
     count, frames = places.shape[:2]
     alive = np.isfinite(places[..., 0])
     excused = np.zeros(count, bool)  # lost for a reason that can be seen
-    lost = np.zeros(count, bool)  # lost without one
+    broken = np.zeros(count, bool)  # lost without a visible reason
     out = []
     for t in range(1, frames):
-        gone = alive[:, t - 1] & ~alive[:, t]
+        ends = alive[:, t - 1] & ~alive[:, t]
         expected = places[:, t - 1] + (places[:, t - 1] - places[:, t - 2] if t > 1 else 0.0)
-        explained = gone & (_leaves(expected, size) | _covered(places[:, t - 1], places[:, t], expected))
+        explained = ends & (_leaves(expected, size) | _covered(places[:, t - 1], places[:, t], expected))
         excused |= explained
-        lost |= gone & ~explained
-        counted = ~excused
+        broken |= ends & ~explained
+        counting = ~excused
         here = alive[:, t]
         step = places[:, t] - places[:, t - 1]
         near = _neighbours(places[:, t - 1], here)
         obeys = {
-            "permanence": ~lost,
+            "permanence": ~broken,
             "continuity": here & _together(step, near),
             "rigidity": here & _rigid(places[:, t - 1], places[:, t], near),
             "smoothness": here,
         }
-        judged = dict.fromkeys(LAWS, counted)
+        counts = dict.fromkeys(LAWS, counting)
         if t == 1:  # no step before it
-            judged = {**judged, "smoothness": counted & lost}
+            counts = {**counts, "smoothness": counting & broken}
         else:
             before = places[:, t - 1] - places[:, t - 2]
             jerk = np.linalg.norm(step - before, axis=1)
             obeys["smoothness"] = here & (jerk <= np.maximum(JERK[0], JERK[1] * np.linalg.norm(before, axis=1)))
-        out.append(_Step(start + t, judged, obeys))
+        out.append(_Step(start + t, counts, obeys))
     return out
 
 

@@ -1,4 +1,4 @@
-"""Temporal consistency of a clip, and whether it moves at all."""
+"""Temporal consistency of a clip, and how much it moves."""
 
 from __future__ import annotations
 
@@ -31,17 +31,21 @@ class TemporalFlickering(ClipMetric):
 
 
 def temporal_flickering(frames: npt.NDArray[np.uint8]) -> float:
-    """(255 - mean |f[t+1] - f[t]|) / 255 of frames (T, H, W, 3). Raises Undefined for one frame."""
+    """(255 - mean |f[t+1] - f[t]|) / 255 of frames (T, H, W, 3) uint8. Raises Undefined for one frame.
+
+    >>> temporal_flickering(np.array([0, 51], np.uint8).reshape(2, 1, 1, 1))
+    0.8
+    """
     if len(frames) < 2:
         raise Undefined("1 frame; a temporal metric needs at least 2")
-    # int16: uint8 would wrap around, and a pair at a time keeps long clips small.
+    # int16, since uint8 wraps around; pair by pair, since long clips are large.
     pairs = zip(frames[:-1], frames[1:], strict=True)
     means = [float(np.abs(b.astype(np.int16) - a.astype(np.int16)).mean()) for a, b in pairs]
     return (255.0 - float(np.mean(means))) / 255.0
 
 
 class _Consistency(ClipMetric):
-    """VBench's consistency of frame features: how near each frame is to the one before it and to the first one.
+    """VBench's consistency of frame features: similarity of each frame to the one before it and to the first one.
 
     Mean over i >= 1 of (max(0, cos(f_i, f_i-1)) + max(0, cos(f_i, f_0))) / 2. First averaged over a clip, then over
     clips: VBench's own result mixes the two and so depends on the number of GPUs.
@@ -76,7 +80,13 @@ class BackgroundConsistency(_Consistency):
 
 
 def consistency(features: npt.NDArray[np.float32]) -> float:
-    """VBench's formula on unit vectors (n, D). Raises Undefined for one frame."""
+    """VBench's formula on unit vectors (n, D): mean of max(0, cos) to the last and to the first frame; 0 to 1.
+
+    Raises Undefined for one frame.
+
+    >>> consistency(np.float32([[1, 0], [1, 0], [0, 1]]))
+    0.5
+    """
     if len(features) < 2:
         raise Undefined("1 frame; a temporal metric needs at least 2")
     f = features.astype(np.float64)
@@ -108,8 +118,8 @@ class MotionSmoothness(ClipMetric):
 class WarpingError(ClipMetric):
     """Warping error (Lai et al. 2018): mean squared difference of frame t and frame t+1 warped to it, unoccluded px.
 
-    Intensities in [0, 1], so the unit is squared intensity; lower is better. Flow on a
-    fixed canvas, by OpenCV's DIS or torchvision's RAFT.
+    Intensities in [0, 1], so the unit is squared intensity; lower is better. Flow on a fixed canvas, by OpenCV's DIS or
+    torchvision's RAFT.
     """
 
     outputs = (Output("warping_error", "intensity^2", False, ">= 0"),)
@@ -121,18 +131,18 @@ class WarpingError(ClipMetric):
 
     def score(self, view: ClipView) -> Mapping[str, Score]:
         pairs = view.features(self.extractor)
-        seen = pairs[np.isfinite(pairs[:, 0])]
-        if not len(seen):
+        errors = pairs[np.isfinite(pairs[:, 0]), 0]
+        if not len(errors):
             raise Undefined("every pixel of every pair is occluded: the flow found no correspondence")
         detail = {"unoccluded": round(float(pairs[:, 1].mean()), 4)}
-        return {"warping_error": Score(float(seen[:, 0].mean()), detail=detail)}
+        return {"warping_error": Score(float(errors.mean()), detail=detail)}
 
 
 class DynamicDegree(ClipMetric):
     """VBench's dynamic degree: 1 if enough pairs of frames (round(4 n / 16) of n frames, at about 8 fps) move.
 
     Also the continuous magnitude: mean over pairs (at about 8 fps) of the largest 5 % of flow, in percent of the short side.
-    Neither says that motion is good; they say that a still clip is still.
+    Neither rates the quality of motion; both identify still clips.
     """
 
     outputs = (

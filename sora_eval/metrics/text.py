@@ -1,4 +1,4 @@
-"""Does the clip show what the prompt says?"""
+"""Agreement of a clip with its prompt, by the embeddings of a CLIP model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sora_eval.util.errors import Undefined, WeightsError
 
 
 class _PromptMetric(ClipMetric):
-    """Shares the embeddings: `score` sees the frames (n, D) and the prompt (D,), all of length 1."""
+    """The common embeddings: frames (n, D) and prompt (D,), unit vectors. Raises WeightsError without a text tower."""
 
     def __init__(self, model: str = "world", frames: int = 8) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class _PromptMetric(ClipMetric):
         return cast(ClipModel, self.extractor.model)
 
     def text(self, prompt: str) -> Floats:
-        """The prompt's vector. Raises Undefined for words that a closed vocabulary lacks."""
+        """The prompt's unit vector (D,). Raises Undefined for an empty prompt and words that a closed vocabulary lacks."""
         if not prompt.strip():
             raise Undefined("the clip has no prompt")
         if prompt not in self._texts:
@@ -55,7 +55,11 @@ class ClipScore(_PromptMetric):
 
 
 def clip_score(frames: Floats, text: Floats) -> float:
-    """max(mean of 100 cos, 0) of unit vectors, frames (n, D) and text (D,)."""
+    """max(mean of 100 cos, 0) of unit vectors, frames (n, D) and text (D,).
+
+    >>> clip_score(np.float32([[1, 0], [0, 1]]), np.float32([1, 0]))
+    50.0
+    """
     return max(float(100.0 * (frames.astype(np.float64) @ text.astype(np.float64)).mean()), 0.0)
 
 
@@ -85,6 +89,10 @@ class ClipRetrieval(_PromptMetric):
 
 
 def retrieval_rank(frames: Floats, prompt: Floats, others: Floats) -> int:
-    """1 + the number of `others` (m, D) at least as near to the mean of the frames as `prompt` (D,)."""
+    """1 + the number of `others` (m, D) at least as near to the mean of the frames (n, D) as `prompt` (D,).
+
+    >>> retrieval_rank(np.float32([[1, 0]]), np.float32([1, 0]), np.float32([[0, 1], [1, 0]]))  # a tie
+    2
+    """
     mean = frames.astype(np.float64).mean(0)
     return 1 + int((others @ mean >= prompt @ mean).sum())

@@ -16,7 +16,7 @@ from sora_eval.pytest_plugin.items import GateItem, SuiteFile
 from sora_eval.pytest_plugin.session import SharedRuns, new_folder
 
 SHARED = pytest.StashKey[SharedRuns]()
-SENT = "sora_eval_folder"  # what the controller of xdist tells its workers
+WORKER_KEY = "sora_eval_folder"  # of the folder in the input of xdist's workers
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,14 +36,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    folder = getattr(config, "workerinput", {}).get(SENT)
+    folder = getattr(config, "workerinput", {}).get(WORKER_KEY)
     config.stash[SHARED] = SharedRuns(config, Path(folder) if folder else new_folder())
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """xdist starts a worker: all of them share one folder of runs."""
-    node.workerinput[SENT] = str(node.config.stash[SHARED].folder)
+    """Give a worker of xdist the folder of runs that all workers share."""
+    node.workerinput[WORKER_KEY] = str(node.config.stash[SHARED].folder)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.File | None:
@@ -65,7 +65,7 @@ def _declares_suite(path: Path) -> bool:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     report = yield
-    if isinstance(item, GateItem) and report.skipped:  # undecided: the place to look at is the suite, not this package
+    if isinstance(item, GateItem) and report.skipped:  # undecided: report the suite as the place, not this package
         report.longrepr = (str(item.path), 1, report.longrepr[2])
     return report
 
@@ -99,8 +99,8 @@ def sora_suite() -> Callable[[str], Any]:
 def sora_run(pytestconfig: pytest.Config) -> Callable[..., Any]:
     """`sora_run("quick", generator="reference:early", limit=4)`: a finished run.
 
-    Made once a session for the same arguments, over all workers of xdist. Left out, they are the options of the command
-    line. Returns a `RunFolder`; raises SoraEvalError for what cannot be run.
+    Run once per session for equal arguments, over all workers of xdist. Their defaults are the options of the command line.
+    Returns a `RunFolder`; raises SoraEvalError for a suite that cannot be run.
     """
     from sora_eval.suite import load_suite
 
@@ -117,7 +117,7 @@ def sora_run(pytestconfig: pytest.Config) -> Callable[..., Any]:
 def assert_no_regression(pytestconfig: pytest.Config) -> Callable[..., Any]:
     """`assert_no_regression(run, baseline=None, strict=None)`: AssertionError with a line for each gate that is not green.
 
-    `baseline` is a run, or what --sora-baseline takes; left out, it is that option. What cannot be decided fails under
-    `strict` only, else it is a warning. Returns the `GateResult`.
+    `baseline` is a run or a value of --sora-baseline, by default that option. Undecided gates fail under `strict` only, else
+    they are warnings. Returns the `GateResult`.
     """
     return pytestconfig.stash[SHARED].assert_no_regression

@@ -22,12 +22,12 @@ def _one_line(item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException], o
 
 
 def _location(item: pytest.Item) -> tuple[Path, int, str]:
-    """File, line, headline of a failure. Were it the bare name, `-v` would print `physics_laws::permanence`, no id to copy."""
+    """File, line, headline of a failure. With the bare name `-v` prints `physics_laws::permanence`, which is no id."""
     return item.path, 0, f"{item.path.name}: {item.name}"
 
 
 class SuiteFile(pytest.File):
-    """A suite; its run is made once, by the first item of any worker that needs it."""
+    """A suite; the first item of any worker that needs its run executes it, once."""
 
     def __init__(self, *, shared: SharedRuns, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -40,7 +40,7 @@ class SuiteFile(pytest.File):
 
         try:
             self.suite = load_suite(self.path)
-        except SoraEvalError as error:  # a broken suite fails the session; it never vanishes
+        except SoraEvalError as error:  # a broken suite fails the session
             raise self.CollectError(str(error)) from None
         if self.suite.cases:
             yield SuiteItem.from_parent(self, name="generation", metric=None)
@@ -64,7 +64,7 @@ class SuiteFile(pytest.File):
 
         sweep = self.suite.throughput
         assert sweep is not None
-        try:  # a sweep of areas is snapped to what the generator can make; named shapes need no generator to be known
+        try:  # areas are snapped to the shapes of the generator; named shapes need no generator
             capabilities = self.generator().facts.capabilities if sweep.areas else Capabilities()
         except SoraEvalError:
             return  # `throughput` fails with the reason
@@ -73,7 +73,7 @@ class SuiteFile(pytest.File):
             yield SpeedItem.from_parent(self, name=f"throughput:{shape}", callobj=target)
 
     def run_folder(self) -> Any:
-        """The finished run; an error of the run fails every item that asks for it."""
+        """The finished run. Raises Failed, for every item that needs it, where it failed."""
         from sora_eval.util.errors import SoraEvalError
 
         try:
@@ -106,7 +106,7 @@ class _Item(pytest.Item):
 
 
 class SuiteItem(_Item):
-    """One metric of a suite. It passes when every case could be scored or has a reason that its protocol gives."""
+    """One metric of a suite. It passes when every case has a score or a reason of the protocol why there is none."""
 
     def __init__(self, *, metric: str | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -156,7 +156,7 @@ class GateItem(_Item):
 
         shared = self.file.shared
         try:
-            result = shared.judged(self.file.run_folder())
+            result = shared.gate_result(self.file.run_folder())
         except SoraEvalError as error:
             raise Failed(str(error)) from None
         rows = [r for r in result.rows if r.metric == self.metric and r.window == self.window]
@@ -165,7 +165,7 @@ class GateItem(_Item):
             self.user_properties += [(prefix + key, value) for key, value in _properties(row).items()]
         if not rows:
             raise Failed(f"{self.name} has no row in the verdicts")
-        # The first baseline is what --sora-update is asked for: its absence cannot be the failure.
+        # --sora-update creates the first baseline, so its absence is no failure.
         expected = [r for r in rows if shared.updates and r.verdict is Verdict.NO_BASELINE]
         if failed := [line_of(r) for r in rows if fails(r, shared.strict) and r not in expected]:
             raise Failed("\n".join(failed))
@@ -184,7 +184,7 @@ def _properties(row: Any) -> dict[str, str]:
 
 
 class SpeedItem(pytest.Function):
-    """One shape of the sweep through pytest-benchmark. A function item, so that the `benchmark` fixture can be asked for."""
+    """One shape of the sweep through pytest-benchmark. A function item, so that it can request the `benchmark` fixture."""
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
         return _one_line(self, excinfo, lambda: super(SpeedItem, self).repr_failure(excinfo))
@@ -200,7 +200,7 @@ def _no_benchmark() -> None:
 def _timed(file: SuiteFile, shape: str) -> Callable[[Any], None]:
     def point(benchmark: Any) -> None:
         """Each round is one call of the harness, the device synchronised inside."""
-        from sora_eval.speed.sweep import Point, checked, request_for
+        from sora_eval.speed.sweep import Point, request_for, with_problem
         from sora_eval.util.errors import SoraEvalError
 
         sweep = file.suite.throughput
@@ -210,7 +210,7 @@ def _timed(file: SuiteFile, shape: str) -> Callable[[Any], None]:
         def prepare() -> None:
             """Not timed. Inside `pedantic`, so that a generator that cannot be opened is a failure of the benchmark."""
             try:
-                point = checked(Point(shape, "latency", requests), file.generator().facts.capabilities)
+                point = with_problem(Point(shape, "latency", requests), file.generator().facts.capabilities)
             except SoraEvalError as error:
                 raise Failed(str(error)) from None
             if point.problem:
@@ -223,12 +223,12 @@ def _timed(file: SuiteFile, shape: str) -> Callable[[Any], None]:
 
         benchmark.group = f"{file.suite.suite.id}: throughput"
         benchmark.pedantic(call, setup=prepare, rounds=sweep.repeats, warmup_rounds=sweep.warmup)
-        timed, generator = calls[-sweep.repeats :], file.generator()
+        repeats, generator = calls[-sweep.repeats :], file.generator()
         benchmark.extra_info |= {
             "shape": shape,
             "generator": generator.facts.spec,
             "tokens": generator.tokens(requests),
-            "stages": {s: statistics.median(c.stages[s] for c in timed) for s in timed[0].stages},
+            "stages": {s: statistics.median(c.stages[s] for c in repeats) for s in repeats[0].stages},
         }
 
     return point

@@ -1,4 +1,4 @@
-"""Shared by the items and fixtures of a test session: runs, each made once over all workers of xdist, and their gates."""
+"""The runs of a test session, each executed once over all workers of xdist, and their gates; for items and fixtures."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class UndecidedWarning(UserWarning):
-    """A gate that cannot be decided, where that is no failure."""
+    """An undecided gate, where that is no failure."""
 
 
 def new_folder() -> Path:
-    """A name that no other session has; the folder is created when it is needed."""
+    """A unique path in the folder of temporary files; it is not created yet."""
     return Path(tempfile.gettempdir()) / f"sora-eval-{uuid4().hex}"
 
 
@@ -38,7 +38,7 @@ def line_of(row: GateRow) -> str:
 
 
 def fails(row: GateRow, strict: bool) -> bool:
-    """Whether a row fails a test: a regression and what has no number always, what is undecided under `strict`."""
+    """Whether a row fails a test: regressions and missing numbers always, undecided rows under `strict`."""
     from sora_eval.records.verdict import Verdict
 
     return row.verdict in (Verdict.REGRESSED, Verdict.ERROR, Verdict.MISSING) or (strict and not row.verdict.green)
@@ -49,24 +49,26 @@ class SharedRuns:
 
     def __init__(self, config: pytest.Config, folder: Path) -> None:
         self.config, self.folder, self.notes = config, folder, list[str]()
-        self._made: dict[str, RunFolder] = {}
-        self._judged: dict[str, GateResult] = {}
+        self._runs: dict[str, RunFolder] = {}
+        self._results: dict[str, GateResult] = {}
 
     # Options
 
     @property
     def strict(self) -> bool:
+        """Whether undecided gates fail: --sora-strict or its negation, else whether CI is set."""
         from sora_eval.util.environment import is_strict
 
         return is_strict(self.config.getoption("sora_strict"))
 
     @property
     def updates(self) -> bool:
+        """Whether the session promotes its runs (--sora-update)."""
         return bool(self.config.getoption("--sora-update"))
 
     @property
     def baseline_path(self) -> Path | None:
-        """What to gate against; None where nothing was named. An ini value is relative to the root folder."""
+        """The baseline to gate against; None without one. An ini value is relative to the root folder."""
         from sora_eval.gate.baseline import FOLDER
 
         if option := self.config.getoption("--sora-baseline"):
@@ -78,9 +80,9 @@ class SharedRuns:
     # Runs
 
     def run(self, suite: Suite, generator: str | None = None, limit: int | None = None) -> RunFolder:
-        """The finished run for these arguments: the first worker that asks makes it, the others wait and read it.
+        """The finished run for these arguments: the first worker that needs it executes it, the others wait and read it.
 
-        What a user can fix is raised as SoraEvalError in each of them.
+        Raises SoraEvalError in each of them where it failed.
         """
         from sora_eval.pipeline import run as evaluate
         from sora_eval.runs.folder import RunFolder
@@ -91,8 +93,8 @@ class SharedRuns:
         out = Path(self.config.getoption("--sora-out")).absolute()
         arguments = [str(suite.path), suite.to_json(), spec, limit, str(out)]
         key = hashlib.sha256(json.dumps(arguments, sort_keys=True).encode()).hexdigest()[:16]
-        if key in self._made:
-            return self._made[key]
+        if key in self._runs:
+            return self._runs[key]
         with self._locked(key):
             record = self.folder / f"{key}.json"
             if not record.exists():
@@ -108,8 +110,8 @@ class SharedRuns:
             outcome = json.loads(record.read_text())
         if "error" in outcome:
             raise SoraEvalError(outcome["error"])
-        self._made[key] = RunFolder.open(Path(outcome["run"]))
-        return self._made[key]
+        self._runs[key] = RunFolder.open(Path(outcome["run"]))
+        return self._runs[key]
 
     @contextlib.contextmanager
     def _locked(self, name: str) -> Iterator[None]:
@@ -121,20 +123,23 @@ class SharedRuns:
 
     # Gates
 
-    def judged(self, run: RunFolder) -> GateResult:
+    def gate_result(self, run: RunFolder) -> GateResult:
         """The gates of a run's suite against the baseline of the session; verdicts.json is left in the run folder."""
         from sora_eval.records.verdict import FILE
 
         key = str(run.path)
-        if key not in self._judged:
+        if key not in self._results:
             result = self._judge(run, self._baseline(run), self.strict)
             with self._locked(run.path.name):
                 run.save_json(FILE, result.to_json())
-            self._judged[key] = result
-        return self._judged[key]
+            self._results[key] = result
+        return self._results[key]
 
     def assert_no_regression(self, run: RunFolder, baseline: Any = None, strict: bool | None = None) -> GateResult:
-        """Raises AssertionError with a line for each gate that failed; warns about each that is undecided."""
+        """Raises AssertionError with a line for each failed gate; warns about each undecided one.
+
+        Raises pytest.UsageError without a baseline.
+        """
         from sora_eval.gate import baseline as baselines
         from sora_eval.util.environment import is_strict
 
@@ -174,12 +179,12 @@ class SharedRuns:
     # Updating
 
     def remember(self, run: RunFolder) -> None:
-        """This run becomes the baseline of its suite if the session is green."""
+        """Note a run to become the baseline of its suite if the session is green."""
         if self.updates:
             (self.folder / f"{run.path.name}.update").write_text(str(run.path))
 
     def update(self, green: bool) -> None:
-        """Promote the remembered runs, or note why not."""
+        """Promote the noted runs if the session is `green`; else add a note why not."""
         from sora_eval.runs.folder import RunFolder
         from sora_eval.util.errors import SoraEvalError
 
@@ -215,4 +220,5 @@ class SharedRuns:
         return baselines.promote(run, to, profile=profile, force=True)
 
     def close(self) -> None:
+        """Remove the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,1 +1,1 @@
-"""The selfcheck: does every metric see what it claims to see, and is it blind only to what it says?"""
+"""The selfcheck: every metric against its claims of what it detects and what it is blind to."""

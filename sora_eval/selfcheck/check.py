@@ -24,14 +24,14 @@ def selfcheck(
     seed: int = 0,
     out: Path = Path("selfcheck"),
 ) -> Result:
-    """Show graded damage to metrics and judge what they claim to see.
+    """Show graded damage to metrics and judge their claims.
 
-    `clips` is a suite of world prompts or `folder:PATH`; `metrics` are `NAME[?option=value&...]`, all where none is named.
-    Without `corruptions` all are shown, and set metrics see only the most informative ones. `seed` is of the corruptions.
-    Scores are written to `out` as they are computed: a killed selfcheck resumes from there. Raises SelfcheckError for unknown
-    names, for clips that cannot be used and for an `out` that cannot be written.
+    `clips` is a suite of world prompts or `folder:PATH`, `n` the number of clips; `metrics` are `NAME[?option=value&...]`, by
+    default all. Without `corruptions` all are shown, and set metrics see only the most informative ones; `seed` is theirs.
+    Scores go to `out` as they are computed: a killed selfcheck resumes from there. Raises SelfcheckError for unknown names,
+    for clips that cannot be used and for an `out` that cannot be written.
     """
-    chosen = check_corruptions(corruptions)
+    names = check_corruptions(corruptions)
     options = check_metrics(metrics)
     material = open_material(clips, n, seed)
 
@@ -40,13 +40,13 @@ def selfcheck(
     from sora_eval.selfcheck.measure import measure
 
     instances = make_metrics(options, material.prompts)
-    seen = measure(material, instances, chosen, out, all_sets=bool(corruptions))
-    shown = clips if material.exact else f"folder:{Path(clips.removeprefix('folder:')).name}"  # results hold no paths
-    return judge(material, instances, seen, shown)
+    measurements = measure(material, instances, names, out, all_sets=bool(corruptions))
+    label = clips if material.exact else f"folder:{Path(clips.removeprefix('folder:')).name}"  # results hold no paths
+    return judge(material, instances, measurements, label)
 
 
 def check_metrics(specs: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Options by metric, of `NAME[?option=value&...]`; all that are registered where none is named. Raises SelfcheckError."""
+    """Options by metric, from specs `NAME[?option=value&...]`; without specs all registered metrics. Raises SelfcheckError."""
     try:
         options = dict(map(_read_spec, specs or [*METRICS.built_in, *METRICS.third_party()]))
         check_outputs(options)
@@ -69,7 +69,7 @@ def _read_spec(spec: str) -> tuple[str, dict[str, Any]]:
 
 
 def check_corruptions(names: Sequence[str]) -> tuple[str, ...]:
-    """Corruptions by name, all where none is named. Raises SelfcheckError."""
+    """The names without repeats, or all corruptions without names. Raises SelfcheckError for an unknown one."""
     for name in names:
         if name not in CORRUPTIONS:
             raise SelfcheckError(f"corruption {name!r} is not known{near(name, list(CORRUPTIONS))}")

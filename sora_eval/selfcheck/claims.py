@@ -1,10 +1,10 @@
-"""What every metric claims to see, and what it is known not to see. The selfcheck holds the metrics to this table.
+"""What every metric claims to detect, and its known blind spots. The selfcheck tests the metrics against this table.
 
-It says what follows from a metric's definition, not all that it happens to answer to; an output without a line claims nothing.
-`CLAIMS` may be added to.
+A claim follows from a metric's definition; other responses are not claimed, and an output without a line claims nothing.
+`CLAIMS` may be extended.
 
-The table was narrowed after looking at the clips of `--clips world` (seed 0 and 5) and at those of `--clips quick` (seeds 1
-and 3), so that it holds there is no independent evidence: other clips and seeds are the fairer test.
+The table was narrowed on the clips of `--clips world` (seeds 0 and 5) and `--clips quick` (seeds 1 and 3), so its success on
+them is no independent evidence: other clips and seeds are the fairer test.
 """
 
 from __future__ import annotations
@@ -12,27 +12,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-# worse, up, down: a graded response. better, blind, "worse at full": what happens at full strength, by degrees or not.
-# "blind to little": nothing is noticed at the least one.
+# worse, up, down: a graded response. better, blind, "worse at full": the response at full strength, graded or not.
+# "blind to little": no response at the least strength.
 Expectation = Literal["worse", "worse at full", "better", "up", "down", "blind", "blind to little"]
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One expectation and its reason. Those that name a blind spot are tested on the world only, whose truth is known."""
+    """One expectation and its reason. Blind spots are tested on the world only, whose truth is known."""
 
     expects: Expectation
     why: str
 
     @property
     def blind_spot(self) -> bool:
+        """Whether the claim is of damage that the metric does not detect."""
         return self.expects in ("better", "blind", "blind to little")
 
 
 CLAIMS: dict[tuple[str, str], Claim] = {}
 
-# The corruptions that set metrics are shown by default: those with a claim below, and those that cost nothing, since their
-# clips are known already. Each of the others costs the network another five clips per clip.
+# The corruptions of set metrics by default: those with a claim below, and those that cost nothing, since their clips are
+# embedded already. Each of the others costs the network another five clips per clip.
 SET_CORRUPTIONS = (
     "blur",
     "noise",
@@ -102,7 +103,7 @@ _claim("physics_laws.free_fall", "worse at full", "frame_shuffle", "flights leav
 _claim("physics_laws.support", "worse", "pass_through_floor", "objects sink")
 # Not of a teleport, which parts a pair as often as it joins one, nor of a reversal: what bounces well obeys backwards too.
 _claim("physics_laws.collision", "worse", "object_vanish caption_swap", "what an unseen object met nobody can tell")
-_claim("physics_laws.collision", "blind", "flicker", "objects are told apart by hue, and their paths stay")
+_claim("physics_laws.collision", "blind", "flicker", "objects are distinguished by hue, and their paths stay")
 _claim("object_facts.motion", "worse", "reversal", "another motion than the one asked for")
 # Not of a freeze: the speed is the median step, which a few held frames do not move.
 _claim("object_facts.velocity_error", "worse", "speed_change", "another speed than the one asked for")

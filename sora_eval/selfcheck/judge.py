@@ -1,4 +1,4 @@
-"""Turns measurements into rows and responses, and decides whether every claim holds."""
+"""Measurements to rows and responses, and whether every claim holds."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from sora_eval.metrics.create import Metrics
 from sora_eval.registry.metrics import METRICS, metric_info
 from sora_eval.selfcheck.claims import CLAIMS, Claim
 from sora_eval.selfcheck.material import Cell, Material
-from sora_eval.selfcheck.measure import Measured
+from sora_eval.selfcheck.measure import Measurements
 from sora_eval.selfcheck.responses import LEAST_PAIRS, NOTICED, direction, paired_effect, rank_correlation, set_effect
-from sora_eval.selfcheck.result import Caught, Response, Result, Row
+from sora_eval.selfcheck.result import Detection, Response, Result, Row
 from sora_eval.stats.distances import set_statistic
 from sora_eval.video.corruptions import CLEAN, CORRUPTIONS, STRENGTHS
 
 
-def judge(material: Material, metrics: Metrics, seen: Measured, clips: str) -> Result:
-    """Rows of every output and treatment, a response of every output and corruption, and who catches what."""
+def judge(material: Material, metrics: Metrics, measurements: Measurements, clips: str) -> Result:
+    """Rows of every output and treatment, the response of every output to every corruption, and the metrics that catch it."""
     rows: list[Row] = []
     instances: dict[str, ClipMetric | SetMetric] = {**metrics.per_clip, **metrics.sets}
     for name, metric in instances.items():
         for output in metric.outputs:
-            rows += _rows(name, metric, output, seen, len(material.cases))
-    corruptions = tuple(dict.fromkeys(c.kind for c in seen.cells if c.kind in CORRUPTIONS))
+            rows += _rows(name, metric, output, measurements, len(material.cases))
+    corruptions = tuple(dict.fromkeys(c.kind for c in measurements.cells if c.kind in CORRUPTIONS))
     by_key = {(r.metric, r.corruption, r.strength): r for r in rows}
     summary = [
         _response(by_key, output, metric_info(name).family, corruption, exact=material.exact)
@@ -35,25 +35,26 @@ def judge(material: Material, metrics: Metrics, seen: Measured, clips: str) -> R
         for corruption in corruptions
     ]
     complete = _complete_families(set(instances))
-    caught = [_caught(c, summary, complete) for c in corruptions] if material.exact else []
-    return Result(clips, len(material.cases), material.exact, rows, summary, caught, metrics.missing)
+    detections = [_detection(c, summary, complete) for c in corruptions] if material.exact else []
+    return Result(clips, len(material.cases), material.exact, rows, summary, detections, metrics.missing)
 
 
-def _rows(name: str, metric: ClipMetric | SetMetric, output: Output, seen: Measured, n: int) -> Iterator[Row]:
+def _rows(name: str, metric: ClipMetric | SetMetric, output: Output, measurements: Measurements, n: int) -> Iterator[Row]:
     info = metric_info(name)
-    for cell in seen.cells:
+    for cell in measurements.cells:
         if isinstance(metric, SetMetric):
-            value, change, effect, scored, reason = _set_value(metric, seen, cell)
+            value, change, effect, scored, reason = _set_value(metric, measurements, cell)
             key = metric.extractor.signature
         else:
-            scores, clean = seen.values[output.name, cell], seen.values[output.name, Cell(CLEAN)]
+            scores = measurements.values[output.name, cell]
+            clean = measurements.values[output.name, Cell(CLEAN)]
             scored, key = int(np.isfinite(scores).sum()), output.name
             value = float(np.nanmean(scores)) if scored else None
             both = np.isfinite(scores) & np.isfinite(clean)
             change = float((scores - clean)[both].mean()) if both.any() else None
             effect, reason = paired_effect(clean, scores), ""
         if scored < n:
-            reason = "; ".join(filter(None, [reason, _reasons(seen.reasons[key, cell])]))
+            reason = "; ".join(filter(None, [reason, _reasons(measurements.reasons[key, cell])]))
         yield Row(
             output.name,
             info.family,
@@ -73,16 +74,19 @@ def _rows(name: str, metric: ClipMetric | SetMetric, output: Output, seen: Measu
         )
 
 
-def _set_value(metric: SetMetric, seen: Measured, cell: Cell) -> tuple[float | None, float | None, float | None, int, str]:
-    """(value, change, effect, clips, reason) of the clips that have features here and when clean."""
+def _set_value(
+    metric: SetMetric, measurements: Measurements, cell: Cell
+) -> tuple[float | None, float | None, float | None, int, str]:
+    """(value, change, effect, clips, reason) of the clips with features under this treatment and clean."""
     signature = metric.extractor.signature
-    if (signature, cell) not in seen.vectors:
+    if (signature, cell) not in measurements.vectors:
         return None, None, None, 0, "set metrics are not shown this corruption by default; name it with --corruptions"
-    clean, here, real = seen.vectors[signature, Cell(CLEAN)], seen.vectors[signature, cell], seen.reference[signature]
-    both = [i for i in here if i in clean]
+    clean, damaged = measurements.vectors[signature, Cell(CLEAN)], measurements.vectors[signature, cell]
+    real = measurements.reference[signature]
+    both = [i for i in damaged if i in clean]
     if not both or not real:
         return None, None, None, len(both), "" if both else "no clip has features"
-    sets = [np.stack([source[i] for i in both]) for source in (clean, here)]
+    sets = [np.stack([source[i] for i in both]) for source in (clean, damaged)]
     statistic, (a, b, reference) = set_statistic(metric.statistic, *sets, np.stack(list(real.values())))
     if min(len(both), len(real)) < statistic.least:
         return None, None, None, len(both), f"{len(both)} clips; a value needs {statistic.least}"
@@ -113,14 +117,14 @@ def _response(
 
 
 def _holds(claim: Claim | None, response: str, rows: list[Row], *, exact: bool) -> bool | None:
-    """Whether a claim is true of the rows of all strengths. What could not be measured is no failure, nor is a blind spot
-    elsewhere than on the world."""
+    """Whether a claim holds on the rows of all strengths; None for what could not be measured, and for blind spots on other
+    clips than the world's."""
     if claim is None or response == "unknown" or (claim.blind_spot and not exact):
         return None
     least, effect = rows[0].effect_sd, rows[-1].effect_sd
     if claim.expects == "blind to little":
         return least is not None and abs(least) < NOTICED
-    if claim.expects in ("better", "worse at full"):  # the damaged clip wins or loses; it need not do so by degrees
+    if claim.expects in ("better", "worse at full"):  # the damaged clip wins or loses, graded or not
         sign = 1.0 if rows[-1].higher_is_better == (claim.expects == "better") else -1.0
         return effect is not None and sign * effect >= NOTICED
     return response == claim.expects
@@ -132,11 +136,11 @@ def _complete_families(metrics: set[str]) -> set[str]:
     return {f for f in {i.family for i in built_in.values()} if all(n in metrics for n, i in built_in.items() if i.family == f)}
 
 
-def _caught(corruption: str, summary: list[Response], complete: set[str]) -> Caught:
+def _detection(corruption: str, summary: list[Response], complete: set[str]) -> Detection:
     families = CORRUPTIONS[corruption].caught_by
     responses = [r for r in summary if r.corruption == corruption and r.family in families]
     by = [r for r in responses if r.direction == "worse" or (r.direction in ("up", "down") and r.direction == r.claimed)]
     by.sort(key=lambda r: -abs(r.effect_sd or 0.0))
     measured = {r.family for r in responses if r.direction != "unknown"}
     sure = set(families) <= complete & measured
-    return Caught(corruption, families, tuple(r.metric for r in by), True if by else (False if sure else None))
+    return Detection(corruption, families, tuple(r.metric for r in by), True if by else (False if sure else None))

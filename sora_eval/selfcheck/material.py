@@ -41,13 +41,17 @@ class Cell:
 
 
 def cells_of(corruptions: tuple[str, ...]) -> list[Cell]:
-    """Clean first, then the trivial clips, then every corruption at every strength."""
+    """The treatments: clean, then the trivial clips, then every corruption at every strength.
+
+    >>> len(cells_of(("blur",)))  # 1 clean, 6 trivial, 5 strengths
+    12
+    """
     graded = [Cell(name, s) for name in corruptions for s in STRENGTHS]
     return [Cell(CLEAN), *(Cell(f"{TRIVIAL_PREFIX}{name}", 1.0) for name in TRIVIAL), *graded]
 
 
 class Material(ABC):
-    """Cases in order, their clean clips, and each of these under any treatment."""
+    """Cases in order, their clean clips, and each of these under any treatment. Raises SelfcheckError for fewer than three."""
 
     exact = False  # the truth behind the clips is known
 
@@ -59,18 +63,18 @@ class Material(ABC):
             )
         self.cases, self.prompts, self._seed = cases, prompts, seed
         self._orders = {name: generator_of(name, "order", seed).permutation(len(cases)) for name in CORRUPTIONS}
-        self._left: dict[int, Clip] = {}
+        self._repeated: dict[int, Clip] = {}
 
     @abstractmethod
     def clip(self, i: int) -> Clip:
         """The clean clip of a case. Raises SoraEvalError."""
 
     def reference(self, i: int) -> Clip:
-        """A clip of the reference set: the clean one, where nothing else is like it."""
+        """A clip of the reference set: by default the clean one."""
         return self.clip(i)
 
     def damaged(self, i: int, cell: Cell) -> Clip:
-        """A scene corruption. Raises Undefined."""
+        """The clip of case i under a scene corruption. Raises Undefined where the truth is unknown."""
         raise Undefined("the truth behind these clips is not known, so they cannot be rendered with another one")
 
     def treat(self, i: int, clip: Clip, cell: Cell) -> tuple[Clip, Case]:
@@ -89,7 +93,7 @@ class Material(ABC):
         return corrupt(clip, name, 1.0 if CORRUPTIONS[name].shared else strength, case.id, self._seed), case
 
     def _other_prompt(self, i: int) -> Prompt:
-        """The next one in the order of hits that reads differently."""
+        """The next prompt in the order of hits with another text."""
         order = self._orders["caption_swap"]
         ring = np.roll(order, -int(np.flatnonzero(order == i)[0]))[1:]
         for j in ring:
@@ -99,16 +103,16 @@ class Material(ABC):
         raise Undefined("all clips have the same prompt")
 
     def _one_of_few(self, i: int) -> Clip:
-        """One of the clips that are hit last; they are the ones that a collapsed set repeats."""
+        """One of the clips that are hit last, which a collapsed set repeats."""
         few = [int(j) for j in self._orders["mode_collapse"][-SOURCES:]]
-        chosen = i if i in few else few[i % len(few)]
-        if chosen not in self._left:
-            self._left[chosen] = self.clip(chosen)
-        return self._left[chosen]
+        source = i if i in few else few[i % len(few)]
+        if source not in self._repeated:
+            self._repeated[source] = self.clip(source)
+        return self._repeated[source]
 
 
 class FolderMaterial(Material):
-    """Existing clips, with their prompts if a manifest has them."""
+    """Existing clips of a folder, with prompts where a manifest has them."""
 
     def __init__(self, spec: str, count: int, seed: int) -> None:
         generator = open_generator(spec)
@@ -123,8 +127,8 @@ class FolderMaterial(Material):
 
 
 class WorldMaterial(Material):
-    """The world's clips for a suite, each prompt in its first shape: in turn those in which something falls, other ones with
-    gravity, and those without, so that few clips have something to damage for every corruption."""
+    """The world's clips for a suite, each prompt in its first shape: in turn scenes with a fall, other scenes with gravity, and
+    scenes without, so that few clips suffice for every corruption."""
 
     exact = True
 
@@ -141,7 +145,7 @@ class WorldMaterial(Material):
         return self._render(i, 0)
 
     def reference(self, i: int) -> Clip:
-        """The same case under another seed: the true distance of the clean set is 0."""
+        """The same case under another seed, so that the true distance of the clean set is 0."""
         return self._render(i, REFERENCE_SEED)
 
     def _render(self, i: int, offset: int) -> Clip:
@@ -167,5 +171,5 @@ def _in_turn(cases: list[Case]) -> list[Case]:
 
 
 def open_material(spec: str, count: int, seed: int = 0) -> Material:
-    """`folder:PATH`, or the name or file of a suite of world prompts. Raises SoraEvalError for what cannot be used."""
+    """The clips of `folder:PATH`, or of the name or file of a suite of world prompts. Raises SoraEvalError."""
     return FolderMaterial(spec, count, seed) if spec.startswith("folder:") else WorldMaterial(load_suite(spec), count, seed)

@@ -1,7 +1,7 @@
 """Every metric on every clip under every treatment.
 
-Clips are read one at a time and scored as in a run, through `ClipView` and the feature cache. Scores are stored by content as
-they are computed, so a killed selfcheck resumes where it was.
+Clips are read one by one and scored as in a run, through `ClipView` and the feature cache. Scores are stored by content as they
+are computed, so a killed selfcheck resumes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Vectors = dict[int, npt.NDArray[Any]]  # features of clips
 
 class StoredScores:
     """Scores on disk, one line per (clip, treatment), looked up by content: frames, rate, prompt, facts, metric, signature and
-    the prompts that it was prepared with."""
+    the prompts of `prepare`. Raises SelfcheckError for a damaged line."""
 
     def __init__(self, path: Path, prompts: Sequence[Prompt]) -> None:
         self._path = path
@@ -92,9 +92,9 @@ def _score(name: str, metric: ClipMetric, view: ClipView) -> Scores:
 
 
 @dataclass
-class Measured:
-    """All that was seen. `values` holds (n,) scores of an output under a treatment, NaN where there is none and `reasons` say
-    why; `vectors` the features of an extractor, by clip."""
+class Measurements:
+    """`values` are scores (n,) of an output under a treatment, NaN where there is none, with counts of `reasons`; `vectors` the
+    features of an extractor by clip, `reference` those of the reference set."""
 
     cells: list[Cell]
     values: dict[tuple[str, Cell], npt.NDArray[np.float64]]
@@ -105,50 +105,50 @@ class Measured:
 
 def measure(
     material: Material, metrics: Metrics, corruptions: tuple[str, ...], out: Path, *, all_sets: bool = False
-) -> Measured:
-    """Show every clip under every treatment to every metric. Set metrics, whose network costs most, see the corruptions of
+) -> Measurements:
+    """Every metric on every clip under every treatment. Set metrics, whose network costs most, see the corruptions of
     `SET_CORRUPTIONS` only, unless `all_sets`. Raises SelfcheckError when `out` cannot be written."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        stored = StoredScores(out / "scores.jsonl", material.prompts)
+        store = StoredScores(out / "scores.jsonl", material.prompts)
     except OSError as error:
         raise SelfcheckError(f"cannot write into {out}: {error.strerror}; choose another folder with --out") from error
     cells, cache, n = cells_of(corruptions), FeatureCache(), len(material.cases)
     extractors = {metric.extractor.signature: (name, metric) for name, metric in metrics.sets.items()}
-    shown = [c for c in cells if all_sets or c.kind not in CORRUPTIONS or c.kind in SET_CORRUPTIONS]
+    set_cells = [c for c in cells if all_sets or c.kind not in CORRUPTIONS or c.kind in SET_CORRUPTIONS]
     names = [o.name for m in metrics.per_clip.values() for o in m.outputs]
-    seen = Measured(
+    measurements = Measurements(
         cells,
         {(name, cell): np.full(n, np.nan) for name in names for cell in cells},
         {(name, cell): Counter() for name in [*names, *extractors] for cell in cells},
-        {(signature, cell): {} for signature in extractors for cell in shown},
+        {(signature, cell): {} for signature in extractors for cell in set_cells},
         {signature: {} for signature in extractors},
     )
     with _one_thread():
         for i, cell, view in track(_views(material, cells, cache), "selfcheck", n * len(cells)):
             if isinstance(view, str):
                 for name in [*names, *extractors]:
-                    seen.reasons[name, cell][view] += 1
+                    measurements.reasons[name, cell][view] += 1
                 continue
-            for scores in stored.scores(view, metrics.per_clip, cell).values():
+            for scores in store.scores(view, metrics.per_clip, cell).values():
                 for name, (value, reason) in scores.items():
-                    seen.values[name, cell][i] = np.nan if value is None else value
-                    seen.reasons[name, cell].update([reason] if value is None else [])
-            if cell in shown:
+                    measurements.values[name, cell][i] = np.nan if value is None else value
+                    measurements.reasons[name, cell].update([reason] if value is None else [])
+            if cell in set_cells:
                 for signature, (name, metric) in extractors.items():
                     try:
-                        seen.vectors[signature, cell][i] = features_of(name, metric, view)
+                        measurements.vectors[signature, cell][i] = features_of(name, metric, view)
                     except (Undefined, MetricError) as reason:
-                        seen.reasons[signature, cell][str(reason)] += 1
+                        measurements.reasons[signature, cell][str(reason)] += 1
     if extractors:
-        _see_reference(material, extractors, cache, seen.reference)
-    return seen
+        _see_reference(material, extractors, cache, measurements.reference)
+    return measurements
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Image towers see one small frame at a time here; torch's threads cost them more than they give, most of all on a machine
-    that has other work."""
+    """One thread for torch: image towers see one small frame at a time here, for which more threads are slower, above all on a
+    machine with other work."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -164,12 +164,12 @@ def _see_reference(
         for signature, (name, metric) in extractors.items():
             try:
                 vectors[signature][i] = features_of(name, metric, ClipView(material.reference(i), material.cases[i], cache))
-            except (Undefined, SoraEvalError):  # a clip of the same shape, or the same clip, has the reason
+            except (Undefined, SoraEvalError):  # the clean clip of the case has the same reason
                 continue
 
 
 def _views(material: Material, cells: list[Cell], cache: FeatureCache) -> Iterator[tuple[int, Cell, ClipView | str]]:
-    """Every clip under every treatment, or why there is none; each clip is read once."""
+    """Every clip under every treatment, or the reason why there is none; each clip is read once."""
     for i in range(len(material.cases)):
         clip: Clip | str
         try:

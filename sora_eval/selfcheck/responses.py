@@ -1,4 +1,4 @@
-"""How a metric responds to graded damage, and whether that is what it claims. Pure numpy and scipy."""
+"""The response of a metric to graded damage: correlation, effect, direction. Pure numpy and scipy."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ def rank_correlation(strengths: Sequence[float], changes: Sequence[float | None]
     """Spearman's rank correlation of strength with the mean change since strength 0, which is 0 by definition.
 
     0 where nothing changes; None with fewer than three strengths that have a change.
+
+    >>> rank_correlation([0.2, 0.6, 1.0], [-0.1, -0.2, -0.5])
+    -1.0
     """
     pairs = [(s, c) for s, c in zip(strengths, changes, strict=True) if c is not None]
     if len(pairs) < 3:
@@ -40,6 +43,9 @@ def paired_effect(before: npt.ArrayLike, after: npt.ArrayLike) -> float | None:
     """Mean change over the standard deviation of the changes (Cohen's d_z) of paired scores (n,); NaN pairs are left out.
 
     Positive where scores rise. Bounded by `EFFECT_LIMIT`; None with fewer than three pairs.
+
+    >>> paired_effect([0.0, 0.0, 0.0], [1.0, 2.0, 3.0])
+    2.0
     """
     change = np.asarray(after, np.float64) - np.asarray(before, np.float64)
     change = change[np.isfinite(change)]
@@ -51,15 +57,15 @@ def paired_effect(before: npt.ArrayLike, after: npt.ArrayLike) -> float | None:
 def set_effect(clean: Index, damaged: Index, value: Callable[[Index], float], least: int) -> tuple[float, float | None]:
     """(change, effect) of the value of a set whose rows `clean[i]` and `damaged[i]` are the same clip.
 
-    The standard deviation comes from the paired jackknife: sqrt(n) times its standard error, which for a mean is the standard
-    deviation of the paired changes; so effects of set metrics read as those of per-clip ones. `least` rows make a value.
+    The standard deviation is sqrt(n) times the standard error of the paired jackknife; for a mean that is the standard
+    deviation of the paired changes, so effects of set metrics compare with those of per-clip ones. A value needs `least` rows.
     """
     n, change = len(clean), value(damaged) - value(clean)
     if n < LEAST_PAIRS or n - 1 < least:
         return change, None
     keep = ~np.eye(n, dtype=bool)
-    left_out = np.array([value(damaged[k]) - value(clean[k]) for k in keep])
-    error = np.sqrt((n - 1) / n * np.square(left_out - left_out.mean()).sum())
+    jackknife = np.array([value(damaged[k]) - value(clean[k]) for k in keep])
+    error = np.sqrt((n - 1) / n * np.square(jackknife - jackknife.mean()).sum())
     return change, _standardised(change, float(np.sqrt(n) * error))
 
 
@@ -72,8 +78,12 @@ def _standardised(mean: float, deviation: float) -> float:
 
 
 def direction(correlation: float | None, effect: float | None, higher_is_better: bool | None) -> Direction:
-    """What a metric did: `blind` where the change at full strength is within half a standard deviation, a direction where it
-    is not and grows with strength, `unclear` where it does not grow steadily, `unknown` where it was not measured."""
+    """`blind` for an effect at full strength below half a standard deviation, a direction for a larger one that grows with
+    strength, `unclear` where it does not grow steadily, `unknown` where it was not measured.
+
+    >>> direction(-1.0, -2.0, higher_is_better=True), direction(1.0, 0.3, higher_is_better=True)
+    ('worse', 'blind')
+    """
     if correlation is None or effect is None:
         return "unknown"
     if abs(effect) < NOTICED:

@@ -13,7 +13,7 @@ SCHEMA_VERSION = 2  # of selfcheck.json; 1 called the trivial clips baselines
 @dataclass(frozen=True)
 class Row:
     """One output under one treatment. `value` is the mean of the scores, or the value of the set; `change` and `effect_sd`
-    are paired with the clean clips; `n_scored` clips have a score here, of `n_expected`."""
+    are against the clean clips, in pairs; `n_scored` of `n_expected` clips have a score."""
 
     metric: str
     family: str
@@ -49,8 +49,8 @@ class Response:
 
 
 @dataclass(frozen=True)
-class Caught:
-    """Which outputs of the families that should notice a corruption do: graded, and for the worse. `ok` is None where not all
+class Detection:
+    """The outputs that detect a corruption, of the families that should: graded, and for the worse. `ok` is None where not all
     metrics of these families were measured."""
 
     corruption: str
@@ -61,18 +61,19 @@ class Caught:
 
 @dataclass(frozen=True)
 class Result:
-    """A finished selfcheck. `missing` are metrics that could not be created."""
+    """A finished selfcheck of `n` clips; `exact` where their truth is known. `missing` metrics could not be created."""
 
     clips: str
     n: int
     exact: bool
     rows: list[Row] = field(default_factory=list)
     summary: list[Response] = field(default_factory=list)
-    caught: list[Caught] = field(default_factory=list)
+    detections: list[Detection] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
 
     @property
     def trivial(self) -> list[Row]:
+        """The rows of the trivial clips."""
         return [r for r in self.rows if r.corruption.startswith(TRIVIAL_PREFIX)]
 
     @property
@@ -86,11 +87,12 @@ class Result:
             if r.ok is False
         ]
         return broken + [
-            f"{c.corruption}: no metric of {' or '.join(c.families)} catches it" for c in self.caught if c.ok is False
+            f"{c.corruption}: no metric of {' or '.join(c.families)} catches it" for c in self.detections if c.ok is False
         ]
 
     @property
     def verdict(self) -> str:
+        """FAIL with a failure, else INCOMPLETE with a missing metric, else PASS."""
         if self.failures:
             return "FAIL"
         return "INCOMPLETE" if self.missing else "PASS"
@@ -106,7 +108,7 @@ class Result:
             "missing": self.missing,
             "rows": [asdict(r) for r in self.rows],
             "summary": [asdict(r) for r in self.summary],
-            "caught": [asdict(c) for c in self.caught],
+            "caught": [asdict(c) for c in self.detections],
             "trivial": [asdict(r) for r in self.trivial],
         }
 

@@ -1,1 +1,1 @@
-"""How fast: sweeps timed in turns, and the summary of their raw repeats."""
+"""Speed: sweeps timed in turns, and the summary of their raw repeats."""

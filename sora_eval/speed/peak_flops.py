@@ -1,4 +1,4 @@
-"""The peak FLOP/s of the machine's matrix product: the denominator of `share of the machine's peak`."""
+"""The peak FLOP/s of the machine's matrix product, the denominator of `share_of_peak`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIDE, SECONDS = 1536, 0.6
 def matrix_peak(device: str = "cpu", threads: int = 0) -> float:
     """FLOP/s of the fastest of many fp32 products of two square matrices, by torch's BLAS with `threads` (0: one per core).
 
-    The fastest, since a peak is what the machine does when nothing disturbs it.
+    The fastest, since a peak is the rate of an undisturbed machine. Raises GeneratorError for an absent device.
     """
     import torch
 

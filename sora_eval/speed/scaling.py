@@ -1,4 +1,4 @@
-"""How cost grows with tokens. Pure: numpy, scipy."""
+"""The growth of cost with tokens. Pure: numpy, scipy."""
 
 from __future__ import annotations
 
@@ -22,13 +22,19 @@ class Cost:
     error_percent: float
 
     def seconds(self, tokens: float) -> float:
+        """The seconds of the fit for a number of tokens."""
         return self.a + self.b * tokens + self.c * tokens**2
 
 
 def cost_of(tokens: Sequence[float], seconds: Sequence[float]) -> Cost:
     """Least squares of the relative errors, no coefficient below 0 (a negative cost is no cost).
 
-    Relative, since the largest clips would else decide alone. Needs three numbers of tokens.
+    Relative, since absolute errors would let the largest clips decide. Raises ValueError for fewer than three numbers of
+    tokens.
+
+    >>> cost = cost_of([1, 2, 3, 4], [3, 6, 11, 18])  # 2 + n^2
+    >>> round(cost.a, 6), round(cost.b, 6), round(cost.c, 6)
+    (2.0, 0.0, 1.0)
     """
     n, s = np.asarray(tokens, float), np.asarray(seconds, float)
     if len(set(n.tolist())) < 3:
@@ -42,5 +48,5 @@ def cost_of(tokens: Sequence[float], seconds: Sequence[float]) -> Cost:
 
 
 def lead_of_attention(cost: Cost) -> float | None:
-    """Tokens from which the cost of pairs is larger than that of tokens, b / c; None where no such cost was seen."""
+    """Tokens from which the cost of pairs exceeds that of tokens, b / c; None where c is 0."""
     return cost.b / cost.c if cost.c > 0 else None

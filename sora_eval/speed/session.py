@@ -24,13 +24,14 @@ from sora_eval.util.progress import track
 def bench(suite: Suite, specs: Sequence[str], out: Path) -> list[RunFolder]:
     """Time the sweep of a suite; one run folder per spec, in that order. Two specs take turns in every round.
 
-    Raises SuiteError for a suite without [throughput], GeneratorError for a generator that cannot be opened.
+    Raises SuiteError for a suite without [throughput], GeneratorError for a generator that cannot be opened, RunError where
+    the runs cannot be written.
     """
     if suite.throughput is None:
         raise SuiteError(f"{suite.path} has no [throughput]: there is nothing to time; see docs/suites.md")
     for spec in specs:
         read_spec(spec)
-    with isolated(specs) as generators:
+    with open_isolated(specs) as generators:
         facts = session_facts(suite, generators)
         folders = [RunFolder.create(out, _head(suite, g, facts), suite.to_json()) for g in generators]
         groups, notes = plan(suite, generators)
@@ -50,8 +51,8 @@ def bench(suite: Suite, specs: Sequence[str], out: Path) -> list[RunFolder]:
 
 
 @contextmanager
-def isolated(specs: Sequence[str]) -> Iterator[list[IsolatedGenerator]]:
-    """Generators in their own processes, which end with the context."""
+def open_isolated(specs: Sequence[str]) -> Iterator[list[IsolatedGenerator]]:
+    """Generators in their own processes, which end with the context. Raises SoraEvalError where one cannot be opened."""
     with ExitStack() as stack:
         generators = []
         for spec in specs:
@@ -61,7 +62,7 @@ def isolated(specs: Sequence[str]) -> Iterator[list[IsolatedGenerator]]:
 
 
 def session_facts(suite: Suite, generators: Sequence[TimedGenerator]) -> dict[str, Any]:
-    """The record in run.json of a job in which generators take turns. `common` are the fields that are equal."""
+    """The record in run.json of a session in which generators take turns; `common` holds their equal settings."""
     where = [{**_settings(suite), **g.facts.where} for g in generators]
     common = {k: v for k, v in where[0].items() if all(w.get(k) == v for w in where)}
     device = str(where[0].get("device", "cpu"))
@@ -89,7 +90,7 @@ def _head(suite: Suite, generator: TimedGenerator, session: dict[str, Any]) -> R
 
 
 def finish(folder: RunFolder, notes: Sequence[str]) -> None:
-    """metrics.jsonl and the fit of cost over tokens, from the timings on disk."""
+    """Write metrics.jsonl and the fit of cost over tokens, from the timings on disk, and close the run."""
     head, rows = folder.head, folder.rows(TimingRow)
     session = head.bench or {}
     metrics = summarise(rows, signature_of(head), session["matrix_peak_flops"])

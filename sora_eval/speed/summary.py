@@ -1,4 +1,4 @@
-"""Summarises the raw repeats of a sweep: rows of metrics.jsonl, and how cost grows with tokens. Pure."""
+"""Summarises the raw repeats of a sweep: rows of metrics.jsonl, and the growth of cost with tokens. Pure."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ WHOLE = "whole"  # the stage of a whole call
 def repeats_of(rows: Sequence[TimingRow], metric: str, peak_flops: float | None = None) -> list[float]:
     """The repeats of one point (its rows) in a speed metric's unit; empty where the metric is not defined.
 
-    `latency.STAGE` is of a stage of the generator; every other metric is of whole calls. Tokens and FLOPs are there only if
-    the generator counts them, a share only if `peak_flops`, the machine's matrix peak in FLOP/s, is known.
+    `latency.STAGE` is of a stage of the generator, every other metric of whole calls. Tokens and FLOPs need a generator that
+    counts them, a share `peak_flops`, the machine's matrix peak in FLOP/s.
     """
     stage = metric.removeprefix("latency.") if metric.startswith("latency.") else WHOLE
     timed = [(r, r.seconds) for r in rows if r.stage == stage and r.seconds]
@@ -43,12 +43,12 @@ def _tokens_of(row: TimingRow) -> int | None:
 
 
 def frames_of(row: TimingRow) -> int:
-    """Frames that one timed call made; a run of schema 1 may hold it in the point's id only."""
+    """Frames of one timed call, all clips together; a run of schema 1 may hold them in the point's id only."""
     return row.frames if row.frames is not None else int(row.id.split("x")[2]) * row.batch
 
 
 def summarise(rows: Sequence[TimingRow], signature: str, peak_flops: float | None = None) -> list[MetricRow]:
-    """Rows of metrics.jsonl, a point per slice: latency and its stages (median, 10 % and 90 %), clips, frames and tokens/s,
+    """Rows of metrics.jsonl, one slice per point: latency and its stages (median, 10 % and 90 %), clips, frames and tokens/s,
     peak memory, FLOPs of a call and their share of `peak_flops`."""
     out = []
     for name in dict.fromkeys(r.id for r in rows):
@@ -87,22 +87,22 @@ def _metric(metric: str, label: str, values: Sequence[float], signature: str, re
 
 
 def signature_of(head: RunHead) -> str:
-    """The conditions under which speed was measured. In an interleaved session, what its two generators have in common: what is
-    compared on purpose (a backend, a number of steps) is in run.json only, else nothing could be compared with it."""
+    """The conditions of a measurement of speed: processor, cores, and the settings that all generators of the session share.
+    Settings that differ on purpose (a backend, a number of steps) are in run.json only, so that the runs stay comparable."""
     facts = {"cpu": head.hardware["cpu"], "cores": head.hardware["cores"], **(head.bench or {}).get("common", {})}
     return "|".join(["speed", *(f"{k}:{v}" for k, v in facts.items())])
 
 
 def cost_fit(rows: Sequence[TimingRow], stage: str = "denoise") -> dict[str, float | None] | None:
-    """How the seconds of single clips grow with their tokens: `a` + `b` n + `c` n^2, and where attention takes over.
+    """Seconds of single clips of n tokens as `a` + `b` n + `c` n^2, and `lead`, the tokens from which attention dominates.
 
     Of the stage `denoise`, where there is one, else of whole calls. None with fewer than four numbers of tokens.
     """
     single = [(r.stage, r.tokens, r.seconds) for r in rows if r.scenario == "latency" and r.tokens and r.seconds]
-    chosen = [(n, s) for name, n, s in single if name == stage] or [(n, s) for name, n, s in single if name == WHOLE]
-    tokens = sorted({n for n, _ in chosen})
+    points = [(n, s) for name, n, s in single if name == stage] or [(n, s) for name, n, s in single if name == WHOLE]
+    tokens = sorted({n for n, _ in points})
     if len(tokens) < 4:
         return None
-    seconds = [float(np.median([s for m, s in chosen if m == n])) for n in tokens]
+    seconds = [float(np.median([s for m, s in points if m == n])) for n in tokens]
     cost = cost_of(tokens, seconds)
     return {"a": cost.a, "b": cost.b, "c": cost.c, "error_percent": cost.error_percent, "lead": lead_of_attention(cost)}

@@ -1,4 +1,4 @@
-"""The points of a speed sweep: shapes snapped to what a generator can make, batches, and one list of mixed shapes. Pure."""
+"""The points of a speed sweep: shapes snapped to those of a generator, batches, and one list of mixed shapes. Pure."""
 
 from __future__ import annotations
 
@@ -34,15 +34,22 @@ class Point:
 
 
 def size_of(shape: str) -> tuple[int, int, int]:
-    """Width, height and frames of `WxHxT`."""
+    """Width, height (px) and frames of `WxHxT`.
+
+    >>> size_of("40x24x17")
+    (40, 24, 17)
+    """
     width, height, frames = map(int, shape.split("x"))
     return width, height, frames
 
 
-def snapped(area: int, aspect: str, frames: int, capabilities: Capabilities) -> tuple[int, int, int]:
-    """The shape nearest to an area (px), an aspect ratio and a length that a generator takes.
+def nearest_shape(area: int, aspect: str, frames: int, capabilities: Capabilities) -> tuple[int, int, int]:
+    """The valid shape (width, height, frames) nearest to an area (px^2), an aspect ratio `W:H` and a length in frames.
 
-    Nearest by the logarithms of area and ratio: a side rounded alone would turn 4:3 into 1:1 on a coarse grid.
+    Nearest by the logarithms of area and ratio; rounding each side alone turns 4:3 into 1:1 on a coarse grid.
+
+    >>> nearest_shape(1024, "16:9", 16, Capabilities(side=8, stride=4))
+    (40, 24, 17)
     """
     over, under = map(int, aspect.split(":"))
     step = capabilities.side
@@ -51,21 +58,21 @@ def snapped(area: int, aspect: str, frames: int, capabilities: Capabilities) -> 
         for v in (math.sqrt(area * over / under), math.sqrt(area * under / over))
     ]
 
-    def far(size: tuple[int, ...]) -> tuple[float, int]:
-        """Equally near ones by their area, so that a turned ratio gives the turned shape."""
+    def distance(size: tuple[int, ...]) -> tuple[float, int]:
+        """Equally near shapes are ordered by area, so that the inverse ratio gives the shape with its sides exchanged."""
         width, height = size
-        distance = math.log(width * height / area) ** 2 + math.log(width * under / (height * over)) ** 2
-        return round(distance, 9), width * height
+        logs = math.log(width * height / area) ** 2 + math.log(width * under / (height * over)) ** 2
+        return round(logs, 9), width * height
 
-    width, height = min(itertools.product(*sides), key=far)
+    width, height = min(itertools.product(*sides), key=distance)
     return width, height, 1 + round((frames - 1) / capabilities.stride) * capabilities.stride
 
 
 def shapes_of(sweep: Throughput, capabilities: Capabilities) -> tuple[list[str], list[str]]:
-    """All shapes of a sweep, each once: those that it names and those of areas x aspects x lengths; and what was snapped."""
+    """All shapes `WxHxT` of a sweep, each once, named ones and areas x aspects x lengths; and a note per snapped one."""
     shapes, notes = dict.fromkeys(sweep.shapes), []
     for area, aspect, frames in itertools.product(sweep.areas, sweep.aspects, sweep.lengths):
-        width, height, length = snapped(area, aspect, frames, capabilities)
+        width, height, length = nearest_shape(area, aspect, frames, capabilities)
         over, under = map(int, aspect.split(":"))
         if (width * height, length) != (area, frames) or width * under != height * over:
             notes.append(f"{area} px at {aspect} x {frames} frames: nearest {width}x{height}x{length}")
@@ -74,7 +81,7 @@ def shapes_of(sweep: Throughput, capabilities: Capabilities) -> tuple[list[str],
 
 
 def request_for(shape: str, suite: Suite, seed: int = 0) -> Request:
-    """The sweep's prompt at one shape."""
+    """The request of the sweep's prompt at one shape `WxHxT`."""
     sweep, settings = suite.throughput, suite.generate
     assert sweep is not None
     facts = next((p.facts for p in suite.prompt_list if p.text == sweep.prompt), None)
@@ -83,9 +90,9 @@ def request_for(shape: str, suite: Suite, seed: int = 0) -> Request:
 
 
 def groups_of(suite: Suite, capabilities: Capabilities, packings: Sequence[str]) -> tuple[list[list[Point]], list[str]]:
-    """The points of a sweep, those of one inner list timed in turns; and notes on what was snapped.
+    """The points of a sweep, those of one inner list timed in turns; and notes on snapped shapes.
 
-    Offline points hold one request: a search finds the largest batch that fits. A shape that the generator cannot make is a
+    Offline points hold one request, of which a search finds the largest batch. A shape that the generator cannot make is a
     point with its problem.
     """
     sweep = suite.throughput
@@ -99,19 +106,19 @@ def groups_of(suite: Suite, capabilities: Capabilities, packings: Sequence[str])
                 "latency" if batch == 1 else "batch",
                 tuple(request_for(shape, suite, seed) for seed in range(batch)),
             )
-            groups.append([checked(point, capabilities)])
+            groups.append([with_problem(point, capabilities)])
     if "offline" in sweep.scenarios:
         ordered = sorted(shapes, key=lambda s: math.prod(size_of(s)))
         for shape in dict.fromkeys((ordered[0], ordered[-1])):
-            groups.append([checked(Point(f"offline:{shape}", "offline", (request_for(shape, suite),)), capabilities)])
+            groups.append([with_problem(Point(f"offline:{shape}", "offline", (request_for(shape, suite),)), capabilities)])
     if "mixed" in sweep.scenarios:
         requests = tuple(request_for(shape, suite, seed) for seed, shape in enumerate(sweep.mixed or shapes))
         mixed = [Point(f"mixed:{packing}", "mixed", requests, packing) for packing in packings]
-        groups.append([checked(point, capabilities) for point in mixed])
+        groups.append([with_problem(point, capabilities) for point in mixed])
     return groups, notes
 
 
-def checked(point: Point, capabilities: Capabilities) -> Point:
-    """The point, with its problem if the generator cannot make its shapes."""
+def with_problem(point: Point, capabilities: Capabilities) -> Point:
+    """The point, with its `problem` if the generator cannot make its shapes."""
     sizes = [(r.width, r.height, r.num_frames) for r in point.requests]
     return replace(point, problem="; ".join(shape_problems(sizes, capabilities)))

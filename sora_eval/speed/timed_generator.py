@@ -1,7 +1,7 @@
 """A generator whose calls are timed, in this process or in one of its own.
 
-Two generators that are compared never share a process: the threads of ONNX Runtime spin between kernels and take the cores
-from torch beside it.
+Generators under comparison do not share a process: the threads of ONNX Runtime spin between kernels and take the cores from
+torch.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from sora_eval.util.environment import peak_bytes, reset_peak
 from sora_eval.util.errors import GeneratorError, SoraEvalError, reason_of
 from sora_eval.util.processes import begin_worker
 
-GRACE = 5.0  # seconds that a running call has to end when its process is no longer needed
+GRACE = 5.0  # seconds for a running call to end before its process is terminated
 
 
 @dataclass(frozen=True)
 class Call:
-    """One timed call: wall seconds, the generator's own stages (sums over its clips), and the peak bytes of the process."""
+    """One timed call: wall seconds, seconds of the generator's own stages (sums over its clips), and peak bytes of the process.
+    A failed call has a reason and no seconds."""
 
     seconds: float | None
     stages: dict[str, float]
@@ -40,7 +41,7 @@ class Call:
 
 @dataclass(frozen=True)
 class GeneratorFacts:
-    """Which generator is timed and where it runs; `where` has device, provider, threads and settings of the spec."""
+    """The identity of a timed generator; `where` has device, provider, threads and settings of the spec."""
 
     spec: str
     name: str
@@ -53,7 +54,7 @@ class GeneratorFacts:
 
 
 class TimedGenerator(Protocol):
-    """What a sweep times. A failed call is a `Call` with its reason; `tokens` and `flops` raise GeneratorError."""
+    """The generator of a sweep. A failed call is a `Call` with its reason; `tokens` and `flops` raise GeneratorError."""
 
     facts: GeneratorFacts
 
@@ -70,8 +71,8 @@ class TimedGenerator(Protocol):
         ...
 
 
-def timed(generator: Generator, requests: Sequence[Request], packing: str = AS_A_BATCH) -> Call:
-    """One call. The device is synchronised before the clock starts and before it stops, never in between."""
+def time_call(generator: Generator, requests: Sequence[Request], packing: str = AS_A_BATCH) -> Call:
+    """One call, timed. The device is synchronised before the clock starts and before it stops, never in between."""
     reset_peak()
     try:
         generator.synchronise()
@@ -111,13 +112,13 @@ class LocalGenerator:
 
     @staticmethod
     def open(spec: str) -> LocalGenerator:
-        """Raises GeneratorError or WeightsError."""
+        """Open a generator and time that. Raises GeneratorError or WeightsError."""
         started = time.perf_counter()
         generator = open_generator(spec)
         return LocalGenerator(generator, spec, time.perf_counter() - started)
 
     def call(self, requests: Sequence[Request], packing: str = AS_A_BATCH) -> Call:
-        return timed(self.generator, requests, packing)
+        return time_call(self.generator, requests, packing)
 
     def tokens(self, requests: Sequence[Request]) -> int | None:
         with _errors_of(f"{self.facts.spec}: tokens"):
@@ -128,15 +129,15 @@ class LocalGenerator:
         with _errors_of(f"{self.facts.spec}: FLOPs"):
             return self.generator.flops(requests, packing)
 
-    def bare(self, requests: Sequence[Request], count: int) -> float:
-        """Seconds of `count` calls in a loop with nothing around them: what the harness's own cost is measured against."""
+    def bare_loop(self, requests: Sequence[Request], count: int) -> float:
+        """Seconds of `count` calls of `generate` in a plain loop, the baseline of the harness's own cost."""
         started = time.perf_counter()
         for _ in range(count):
             self.generator.generate(requests)
         return time.perf_counter() - started
 
-    def looped(self, requests: Sequence[Request], count: int) -> float:
-        """Seconds of the same calls as the harness makes them."""
+    def harness_loop(self, requests: Sequence[Request], count: int) -> float:
+        """Seconds of `count` calls of `call`."""
         started = time.perf_counter()
         for _ in range(count):
             self.call(requests)
@@ -144,7 +145,7 @@ class LocalGenerator:
 
 
 class IsolatedGenerator:
-    """A generator in its own process. When the process dies, the call fails with the reason, and the next one restarts it."""
+    """A generator in its own process. Where the process dies, the call fails with the reason and the next call restarts it."""
 
     facts: GeneratorFacts
 
@@ -167,14 +168,14 @@ class IsolatedGenerator:
             raise
 
     def _ended(self) -> str:
-        """The reason why the process died, as an error."""
+        """The end of the process as the start of a message."""
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
         return f"the process of {self._spec} ended with {self._process.exitcode if self._process else 'an unknown code'}"
 
     def _ask(self, method: str, *arguments: Any) -> Any:
-        """What the `LocalGenerator` of the process answers. Raises GeneratorError for what it raises, or when it dies."""
+        """The result of a method of the process's `LocalGenerator`. Raises GeneratorError for its errors and its death."""
         if self._pool is None:
             self._start()
         assert self._pool is not None
@@ -198,13 +199,13 @@ class IsolatedGenerator:
         by_stage: dict[str, int] | None = self._ask("flops", requests, packing)
         return by_stage
 
-    def bare(self, requests: Sequence[Request], count: int) -> float:
-        """As `LocalGenerator.bare`."""
-        return float(self._ask("bare", requests, count))
+    def bare_loop(self, requests: Sequence[Request], count: int) -> float:
+        """As `LocalGenerator.bare_loop`."""
+        return float(self._ask("bare_loop", requests, count))
 
-    def looped(self, requests: Sequence[Request], count: int) -> float:
-        """As `LocalGenerator.looped`."""
-        return float(self._ask("looped", requests, count))
+    def harness_loop(self, requests: Sequence[Request], count: int) -> float:
+        """As `LocalGenerator.harness_loop`."""
+        return float(self._ask("harness_loop", requests, count))
 
     def close(self) -> None:
         """End the process."""
@@ -217,25 +218,25 @@ class IsolatedGenerator:
             self._process.terminate()
 
 
-_opened: LocalGenerator | None = None  # of a worker process; the parent never sets it
+_local: LocalGenerator | None = None  # of a worker process; the parent never sets it
 
 
 def _open(spec: str) -> GeneratorFacts:
-    global _opened  # noqa: PLW0603
+    global _local  # noqa: PLW0603
     with _errors_of(spec):
-        _opened = LocalGenerator.open(spec)
-    return _opened.facts
+        _local = LocalGenerator.open(spec)
+    return _local.facts
 
 
 def _answer(method: str, arguments: tuple[Any, ...]) -> Any:
-    assert _opened is not None
-    with _errors_of(_opened.facts.spec):
-        return getattr(_opened, method)(*arguments)
+    assert _local is not None
+    with _errors_of(_local.facts.spec):
+        return getattr(_local, method)(*arguments)
 
 
 @contextmanager
 def _errors_of(what: str) -> Iterator[None]:
-    """Turn what a user's generator raises into a GeneratorError, which any process can unpickle; harness errors stay."""
+    """Turn exceptions of a user's generator into GeneratorError, which any process can unpickle; harness errors stay."""
     try:
         yield
     except SoraEvalError:

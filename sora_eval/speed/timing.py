@@ -1,8 +1,8 @@
 """Speed: points of a sweep timed in turns over one generator or several, and the rows of their raw repeats.
 
-Rows of timings.jsonl are `runs.rows.TimingRow`. The first call,
-which may build things, is stage `first`; warm-up calls are not kept. `whole` is the wall time of one call; the other
-stages are the generator's own, summed over the clips of the call. A point that fails is one row of stage `failed`.
+Rows of timings.jsonl are `runs.rows.TimingRow`. The first call, which may compile or allocate, is stage `first`; warm-up
+calls have no rows. `whole` is the wall time of one call; the other stages are the generator's own, summed over the clips of
+the call. A point that fails is one row of stage `failed`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MOST_REPEATS, MOST_BATCH = 60, 64
 
 
 def measure(suite: Suite, generators: Sequence[TimedGenerator], done: set[str]) -> Iterator[list[list[TimingRow]]]:
-    """Time every point that is not in `done` on all generators in turns; yields, group by group, the rows of each."""
+    """Time every point whose id is not in `done` on all generators in turns; yields per group the rows of each generator."""
     for group in plan(suite, generators)[0]:
         left = [p for p in group if p.id not in done]
         if left:
@@ -33,9 +33,9 @@ def measure(suite: Suite, generators: Sequence[TimedGenerator], done: set[str]) 
 
 
 def plan(suite: Suite, generators: Sequence[TimedGenerator]) -> tuple[list[list[Point]], list[str]]:
-    """The groups of points that all generators are asked for, and notes on snapped shapes.
+    """The groups of points for all generators, and notes on snapped shapes.
 
-    Shapes are snapped to the multiples of the first generator; a mixed list is served in every way that all of them know.
+    Shapes are snapped to the multiples of the first generator; a mixed list is served with every packing common to all.
     """
     first = generators[0].facts
     common = [p for p in first.packings if all(p in g.facts.packings for g in generators)]
@@ -43,7 +43,7 @@ def plan(suite: Suite, generators: Sequence[TimedGenerator]) -> tuple[list[list[
 
 
 def time_group(suite: Suite, generators: Sequence[TimedGenerator], group: Sequence[Point]) -> list[list[TimingRow]]:
-    """Rows per generator. Rounds alternate over all points and generators, A B A B, so that a slow minute affects all."""
+    """Rows of each generator. Rounds alternate over all points and generators, A B A B, so that a slow minute affects all."""
     sweep = suite.throughput
     assert sweep is not None
     points = [
@@ -67,7 +67,7 @@ def time_group(suite: Suite, generators: Sequence[TimedGenerator], group: Sequen
         for point, generator, rows in open_turns:
             rows.keep(generator.call(point.requests, point.packing), WHOLE, turn)
     for _, generator, rows in turns:
-        if not rows.failed:  # counted last: counting runs the networks, and the first call has to be the first
+        if not rows.failed:  # counted last, since counting runs the networks before the first call
             rows.count(generator)
     return [[row for _, g, rows in turns if g is generator for row in rows.rows] for generator in generators]
 
@@ -77,13 +77,13 @@ def _budget(share: float) -> int:
 
 
 def _offline(point: Point, generators: Sequence[TimedGenerator], budget: float, memory: int) -> Point:
-    """The point with the largest batch that all answer within `budget` seconds and `memory` bytes, or why there is none."""
+    """The point with the largest batch that all generators finish in `budget` seconds and `memory` bytes, or its problem."""
     batch = MOST_BATCH
     for generator in generators:
         largest, call = largest_batch(generator, point.requests[0], budget, batch, memory)
         if not largest:
-            took = f"one clip takes {call.seconds:.2f} s and {call.bytes / 1e6:.0f} MB" if call.seconds is not None else ""
-            return replace(point, problem=call.reason or f"{took}; the budgets are {budget:g} s and {memory / 1e6:.0f} MB")
+            cost = f"one clip takes {call.seconds:.2f} s and {call.bytes / 1e6:.0f} MB" if call.seconds is not None else ""
+            return replace(point, problem=call.reason or f"{cost}; the budgets are {budget:g} s and {memory / 1e6:.0f} MB")
         batch = min(batch, largest)
     return replace(point, requests=_copies(point.requests[0], batch))
 
@@ -95,17 +95,17 @@ def _copies(request: Request, count: int) -> tuple[Request, ...]:
 def largest_batch(
     generator: TimedGenerator, request: Request, budget: float, most: int = MOST_BATCH, memory: float = float("inf")
 ) -> tuple[int, Call]:
-    """The most clips that one call answers within `budget` seconds and `memory` bytes without failing, at most `most`; 0 if
-    not even one. The memory is that of the generator's whole process.
+    """The largest batch, up to `most`, that one call finishes within `budget` seconds and `memory` bytes of the generator's
+    process; 0 if one clip does not fit. With it the last call that did not fit.
 
-    Doubles until a batch does not fit, then halves the gap. The last call that did not fit comes with it.
+    The batch doubles until it does not fit, then the gap is halved.
     """
 
     def fits(batch: int) -> Call | None:
         call = generator.call(_copies(request, batch), AS_A_BATCH)
         return None if call.seconds is not None and call.seconds <= budget and call.bytes <= memory else call
 
-    generator.call((request,), AS_A_BATCH)  # the first call of a shape may build things
+    generator.call((request,), AS_A_BATCH)  # the first call of a shape may compile or allocate
     low, high, last = 0, 1, Call(None, {}, 0)
     while high <= most:
         problem = fits(high)
@@ -140,16 +140,18 @@ class _Rows:
             self.fail(str(error))
 
     def fail(self, reason: str, memory: int = 0) -> None:
-        """A point that fails once is one row: half of its repeats would be the half that happened to work."""
+        """Replace the rows by one failed row: the repeats before a failure are a biased sample."""
         self.failed = True
         self.rows = [self._row("failed", 0, 0, None, memory, reason)]
 
     def check(self, call: Call) -> bool:
+        """Whether a call succeeded; a failed one fails the point."""
         if call.seconds is None:
             self.fail(call.reason, call.bytes)
         return call.seconds is not None
 
     def keep(self, call: Call, stage: str, turn: int) -> None:
+        """Add the rows of a call: `stage`, and unless it is the first call the generator's own stages."""
         if not self.check(call):
             return
         assert call.seconds is not None
@@ -159,7 +161,7 @@ class _Rows:
             self.repeats, self.spent = self.repeats + 1, self.spent + call.seconds
 
     def count(self, generator: TimedGenerator) -> None:
-        """Fill in the FLOPs. A generator that cannot finish the count has only a failed row: its process may have died."""
+        """Fill in the FLOPs. A failed count fails the point: the process may have died."""
         try:
             by_stage = generator.flops(self.point.requests, self.point.packing) or {}
         except SoraEvalError as error:

@@ -15,7 +15,10 @@ VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".gif", ".m4v")
 
 
 def read_clip(path: Path) -> Clip:
-    """Decode a video file once. Raises ClipError when it is no video, has no frames, or ends early."""
+    """The clip of a video file, frames (T, H, W, 3) uint8; 8 fps where the file has no rate.
+
+    Raises ClipError where it is missing, no video, without frames, truncated, or changes its frame size.
+    """
     import av
 
     if not path.is_file():
@@ -27,7 +30,7 @@ def read_clip(path: Path) -> Clip:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             fps = float(stream.average_rate or stream.guessed_rate or 0)
-            promised = stream.frames
+            announced = stream.frames
             frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
     except av.error.FFmpegError as error:
         raise ClipError(
@@ -35,15 +38,18 @@ def read_clip(path: Path) -> Clip:
         ) from error
     if not frames:
         raise ClipError(f"{path} holds no frames")
-    if promised and len(frames) < promised:
-        raise ClipError(f"{path} ends early: {len(frames)} of {promised} frames could be decoded; it is truncated")
+    if announced and len(frames) < announced:
+        raise ClipError(f"{path} ends early: {len(frames)} of {announced} frames could be decoded; it is truncated")
     if len({f.shape for f in frames}) > 1:
         raise ClipError(f"{path} changes its frame size while it plays; re-encode it at one size")
     return Clip(np.stack(frames), fps or 8.0)
 
 
 def write_clip(clip: Clip, path: Path) -> None:
-    """Write a clip without loss (FFV1 in Matroska, RGB): a temporary file, then a rename. Raises ClipError, OSError."""
+    """Write a clip without loss (FFV1 in Matroska, RGB): a temporary file, then a rename.
+
+    Raises ClipError for frames smaller than 4x4 px, OSError where the file cannot be written.
+    """
     import av
 
     partial = path.with_suffix(".part.mkv")

@@ -1,8 +1,8 @@
 """Graded damage to clips, and the trivial clips that a metric must not prefer. Pure numpy and OpenCV.
 
-A corruption has a strength from 0 (the clip itself) to 1. What is drawn at random is drawn before the strength comes in, so a
-stronger one is the weaker one and more of it. Corruptions of a scene are rendered again with another truth, by the generator
-that knows it; those of a set hit a share of its clips.
+A corruption has a strength from 0 (the clip itself) to 1. Random numbers do not depend on the strength, so a stronger
+corruption extends the weaker one. Corruptions of a scene are rendered again with another truth, by the generator that knows
+it; those of a set hit a share of its clips.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from sora_eval.records.clip import Clip
 from sora_eval.records.family import Family
 
 STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
-CLEAN, TRIVIAL_PREFIX = "clean", "trivial:"  # treatments that are no corruption: none, or a trivial clip by its name
+CLEAN, TRIVIAL_PREFIX = "clean", "trivial:"  # treatments other than corruptions: none, or a trivial clip by its name
 
-# What full strength means. Large enough to be seen by anyone; frame sizes enter as the short side.
+# Full strength, large enough to be seen by anyone; frame sizes enter as the short side.
 BLUR_SIGMA = 0.08  # of the short side
 NOISE_LEVELS = 60.0  # standard deviation, of 255
 FLICKER_LEVELS = 64.0
@@ -43,8 +43,8 @@ Kind = Literal["pixel", "time", "scene", "set"]
 class Corruption:
     """One way to damage clips, and the metric families in which at least one metric has to detect it.
 
-    `pixel` and `time` ones work on any clip, `scene` ones need a generator that knows the truth. `shared` ones have no degrees
-    on a single clip: their strength is the share of clips that they hit.
+    Kinds `pixel` and `time` apply to any clip, `scene` needs a generator that knows the truth, `set` a set of clips. A
+    `shared` corruption has no degrees on a single clip: its strength is the share of clips that it hits.
     """
 
     kind: Kind
@@ -70,7 +70,7 @@ CORRUPTIONS: dict[str, Corruption] = {
     "object_vanish": Corruption("scene", "an object is missing from the last part of the clip", ("physics",)),
     "teleport": Corruption("scene", "an object jumps up to five times", ("physics",)),
     "gravity_changed": Corruption("scene", "gravity is weaker, down to none", ("physics",)),
-    "pass_through_floor": Corruption("scene", "objects sink through the floor, up to 2 px a frame", ("physics",)),
+    "pass_through_floor": Corruption("scene", "objects sink through the floor, up to 2 px per frame", ("physics",)),
     "caption_swap": Corruption("set", "a share of the clips get the prompt of another", ("text",), shared=True),
     "mode_collapse": Corruption("set", "a share of the clips are copies of two", ("distribution",), shared=True),
 }
@@ -78,12 +78,12 @@ JUMPS = len(STRENGTHS)  # of a teleported object, at full strength
 
 
 def generator_of(name: str, key: str, seed: int = 0) -> np.random.Generator:
-    """The random numbers of one corruption of one clip: the same ones at every strength."""
+    """The random generator of corruption `name` on clip `key`, equal for all strengths."""
     return np.random.default_rng([seed, crc32(name.encode()), crc32(key.encode())])
 
 
 def corrupt(clip: Clip, name: str, strength: float, key: str, seed: int = 0) -> Clip:
-    """The clip under a pixel or time corruption. `key` names the clip, so that no two share their random numbers."""
+    """The clip under a pixel or time corruption of `strength` in [0, 1]. `key` names the clip and seeds its random numbers."""
     if strength == 0:
         return clip
     frames = _FRAMES[name](clip.frames, strength, generator_of(name, key, seed))
@@ -91,14 +91,18 @@ def corrupt(clip: Clip, name: str, strength: float, key: str, seed: int = 0) -> 
 
 
 def hit(order: Index, strength: float) -> npt.NDArray[np.bool_]:
-    """Which of n clips a shared corruption hits: the first round(strength n) places of `order`. A larger share hits the same
-    ones and more."""
+    """Which of n clips a shared corruption hits, (n,): those in the first round(strength n) places of `order`.
+
+    >>> hit(np.array([2, 0, 1]), 0.3).tolist(), hit(np.array([2, 0, 1]), 0.7).tolist()
+    ([False, False, True], [True, False, True])
+    """
     out = np.zeros(len(order), bool)
     out[order[: round(strength * len(order))]] = True
     return out
 
 
 def blur(frames: Frames, strength: float, rng: np.random.Generator) -> Frames:
+    """Gaussian blur of sigma `strength` * 8 % of the short side."""
     sigma = strength * BLUR_SIGMA * min(frames.shape[1:3])
     return np.stack(
         [_bytes(cv2.GaussianBlur(f.astype(np.float32), (0, 0), sigma, borderType=cv2.BORDER_REFLECT)) for f in frames]
@@ -106,12 +110,13 @@ def blur(frames: Frames, strength: float, rng: np.random.Generator) -> Frames:
 
 
 def noise(frames: Frames, strength: float, rng: np.random.Generator) -> Frames:
-    # A frame at a time, as long clips are large; the numbers are those of one draw.
+    """Gaussian noise of standard deviation `strength` * 60 levels."""
+    # Frame by frame, since long clips are large; the numbers equal those of one draw.
     return np.stack([_bytes(f + strength * NOISE_LEVELS * rng.standard_normal(f.shape)) for f in frames])
 
 
 def jpeg_blocks(frames: Frames, strength: float, rng: np.random.Generator) -> Frames:
-    """A mixture with the worst JPEG, as the damage of JPEG itself does not grow steadily as its quality falls."""
+    """Mixture with JPEG of quality 2, in the share `strength`: the damage of JPEG is not monotonic in its quality."""
     out = []
     for f in frames:
         _, data = cv2.imencode(".jpg", f[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
@@ -120,16 +125,19 @@ def jpeg_blocks(frames: Frames, strength: float, rng: np.random.Generator) -> Fr
 
 
 def colour_shift(frames: Frames, strength: float, rng: np.random.Generator) -> Frames:
+    """Red plus, blue minus `strength` * 60 levels."""
     return np.stack([_bytes(f + strength * CAST_LEVELS * np.array([1.0, 0.0, -1.0])) for f in frames])
 
 
 def flicker(frames: Frames, strength: float, rng: np.random.Generator) -> Frames:
+    """Frames brighter and darker in turn, by `strength` * 32 to 64 levels."""
     sign = np.where(np.arange(len(frames)) % 2, -1.0, 1.0) * rng.choice([-1.0, 1.0])
     offsets = sign * rng.uniform(0.5, 1.0, len(frames)) * FLICKER_LEVELS
     return np.stack([_bytes(f + strength * offset) for f, offset in zip(frames, offsets, strict=True)])
 
 
 def local_warp(frames: Frames, strength: float, rng: np.random.Generator) -> Frames:
+    """Smooth random displacements, new in each frame, of at most `strength` * 8 % of the short side."""
     height, width = frames.shape[1:3]
     short = min(height, width)
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
@@ -142,30 +150,39 @@ def local_warp(frames: Frames, strength: float, rng: np.random.Generator) -> Fra
 
 
 def freeze_map(length: int, strength: float, rng: np.random.Generator) -> Index:
-    """Frames up to a moment, then that frame; at full strength the first frame is held throughout."""
+    """Indices that stop at a frame; at full strength at the first one.
+
+    >>> freeze_map(5, 0.5, np.random.default_rng(0)).tolist()
+    [0, 1, 2, 2, 2]
+    """
     return np.minimum(np.arange(length), round((length - 1) * (1 - strength)))
 
 
 def drop_map(length: int, strength: float, rng: np.random.Generator) -> Index:
-    """The frames that are left; the first and the last always are."""
+    """Indices of the remaining frames, with `strength` * 40 % of the inner ones dropped."""
     inner = rng.permutation(np.arange(1, max(length - 1, 1)))
     return np.setdiff1d(np.arange(length), inner[: round(strength * DROPPED * len(inner))])
 
 
 def shuffle_map(length: int, strength: float, rng: np.random.Generator) -> Index:
-    """A share of the frames change places in a ring, so that each of them is displaced."""
-    chosen = rng.permutation(length)[: round(strength * length)]
+    """Indices in which the share `strength` of the frames change places in a ring, so that each of them moves."""
+    places = rng.permutation(length)[: round(strength * length)]
     index = np.arange(length)
-    index[chosen] = np.roll(chosen, 1)
+    index[places] = np.roll(places, 1)
     return index
 
 
 def slow_map(length: int, strength: float, rng: np.random.Generator) -> Index:
-    """Slower by a factor; each moment shows the last frame that was due."""
+    """Indices of playback slower by 1 + `strength`; the length stays.
+
+    >>> slow_map(5, 1.0, np.random.default_rng(0)).tolist()
+    [0, 0, 1, 1, 2]
+    """
     return np.floor(np.arange(length) / (1 + (SLOWEST - 1) * strength) + 1e-9).astype(np.intp)
 
 
 def reversal_map(length: int, strength: float, rng: np.random.Generator) -> Index:
+    """Indices backwards, whatever the strength."""
     return np.arange(length)[::-1]
 
 
@@ -212,8 +229,8 @@ TRIVIAL: dict[str, str] = {
 
 
 def trivial(clip: Clip, name: str, key: str, seed: int = 0) -> Clip:
-    """A trivial clip of the same shape, rate and length."""
-    rng = generator_of(f"baseline:{name}", key, seed)  # the word is part of the seed: another one gives other noise
+    """One of the clips `TRIVIAL`, of the same shape, rate and length. Raises ValueError for another name."""
+    rng = generator_of(f"baseline:{name}", key, seed)  # the prefix is part of the seed: another one gives other noise
     frames = clip.frames
     match name:
         case "real":

@@ -1,4 +1,4 @@
-"""The law of collision: what two objects do when they meet, from their tracks in the frames around a contact."""
+"""The law of collision, on the tracks of two objects in the frames around a contact."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sora_eval.features.object_tracks import Track
 from sora_eval.metrics.base import Score
 from sora_eval.metrics.physics.scene import Bools, Floats, Scene, TrackedObject, near, runs, touching
 
-REACH = 3  # frames before and after a contact that say how fast the two were
+REACH = 3  # frames before and after a contact in which velocities are measured
 # Origin of the limits: `sora-eval run world --generator world` and `--generator vae` stay inside them.
 MOMENTUM = 0.3  # px/frame, of the pair's centre of mass; the world's slowest motion is 0.75
 ENERGY = (0.3, 0.15)  # px^2/frame^2, and of the kinetic energy before
@@ -20,11 +20,11 @@ OVERLAP = 1.2  # px; half the blur of a decoded edge
 
 @dataclass(frozen=True)
 class Contact:
-    """One contact, frames `start` to `end` (half open), and what was measured; None where it could not be.
+    """One contact, frames `start` to `end` (half open), and its measures; None where one could not be measured.
 
-    momentum: change of the velocity of the pair's centre of mass that nothing outside explains, px/frame. energy: mechanical
-    energy gained a unit of mass, px^2/frame^2. restitution: relative speed after over before. overlap: how deep one object
-    is hidden by the other, px.
+    momentum: change of the velocity of the pair's centre of mass without an outer cause, px/frame. energy: gain of mechanical
+    energy per unit of mass, px^2/frame^2. restitution: relative speed after over before. overlap: depth to which one object
+    hides the other, px.
     """
 
     start: int
@@ -37,6 +37,7 @@ class Contact:
 
     @property
     def obeys(self) -> bool:
+        """Whether overlap, momentum and energy are within their limits; what was not measured is."""
         return (
             self.overlap <= OVERLAP
             and (self.momentum is None or self.momentum <= MOMENTUM)
@@ -47,15 +48,15 @@ class Contact:
 def collision(scene: Scene) -> Score:
     """Share of (pair, frame) in which no law of collision is broken; without a contact there is no value.
 
-    A contact whose pair changes its momentum though nothing else is near, gains energy, or overlaps, breaks the frames
-    from `REACH` before to `REACH` after it. A frame in which one of the two is not seen breaks as many around it: what
-    happened there cannot be known.
+    A contact whose pair changes its momentum with nothing else near, gains energy, or overlaps, breaks the frames from
+    `REACH` before to `REACH` after it. A frame in which one of the two is not seen breaks as many around it, since its
+    contacts are unknown.
     """
     if len(scene.objects) < 2:
         return Score(None, "one object: there is nothing to collide with")
     whole = np.ones((len(scene.objects) * (len(scene.objects) - 1) // 2, scene.num_frames), bool)
     contacts: list[dict[str, object]] = []
-    judged = False
+    has_value = False
     for mask, (a, b) in zip(whole, combinations(scene.objects, 2), strict=True):
         unseen = ~(a.track.seen & b.track.seen)
         for start, end in runs(unseen):
@@ -66,9 +67,9 @@ def collision(scene: Scene) -> Score:
             if not contact.obeys or unseen[window].any():
                 mask[window] = False
             contacts.append(_details(a, b, contact))
-            judged = True
-        judged |= bool(unseen.any())
-    if not judged:
+            has_value = True
+        has_value |= bool(unseen.any())
+    if not has_value:
         return Score(None, "no two objects touch in this clip")
     broken = {f"{a.colour}-{b.colour}": m for m, (a, b) in zip(whole, combinations(scene.objects, 2), strict=True)}
     objects = {pair: [int(i) for i in np.flatnonzero(~m)] for pair, m in broken.items()}
@@ -91,7 +92,11 @@ def _details(a: TrackedObject, b: TrackedObject, c: Contact) -> dict[str, object
 
 
 def episodes(touch: Bools) -> list[tuple[int, int]]:
-    """Contacts, half open; two that are at most `REACH` frames apart are one: between them no velocity can be measured."""
+    """Contacts in frames (T,), half open; those less than `REACH` frames apart are one, since no velocity is measured between.
+
+    >>> episodes(np.array([1, 1, 0, 0, 1, 0, 0, 0, 1], bool))
+    [(0, 5), (8, 9)]
+    """
     out: list[tuple[int, int]] = []
     for start, end in runs(touch):
         if out and start - out[-1][1] < REACH:
@@ -102,16 +107,15 @@ def episodes(touch: Bools) -> list[tuple[int, int]]:
 
 
 def measure(scene: Scene, a: TrackedObject, b: TrackedObject, start: int, end: int) -> Contact:
-    """What a contact of two objects in frames `start` to `end` did to them.
+    """The measures of a contact of two objects in frames `start` to `end`.
 
-    Nothing but the overlap is measured when a third object is near, or when the contact has not two frames before and
-    after it. Momentum is measured along the axes on which no wall or floor is near; energy always, because walls and
-    floor give none.
+    With a third object near, or without two frames before and after the contact, only the overlap is measured. Momentum is
+    measured along the axes on which no wall or floor is near; energy always, since walls and floor add none.
     """
     overlap = 0.0 if scene.occluder else max(_hidden(t, slice(start, end)) for t in (a, b))
-    # Two that stick together stay in contact; what they do once they have met is then what comes after.
-    met = min(end, start + REACH)
-    before, after = slice(max(start - REACH, 0), start), slice(met, min(met + REACH, scene.num_frames))
+    # Objects that stick together stay in contact: their later frames in it then count as the frames after.
+    stop = min(end, start + REACH)
+    before, after = slice(max(start - REACH, 0), start), slice(stop, min(stop + REACH, scene.num_frames))
     window = slice(before.start, after.stop)
     others = [t for t in scene.seen if t.colour not in (a.colour, b.colour)]
     alone = not any(touching(t.track, others)[window].any() for t in (a, b))
@@ -120,8 +124,8 @@ def measure(scene: Scene, a: TrackedObject, b: TrackedObject, start: int, end: i
     masses = np.array([a.radius**2, b.radius**2])
     masses = masses / masses.sum()
     first, last = (_velocities(a.track, b.track, s) for s in (before, after))  # (steps, 2 objects, 2 axes)
-    passed = (after.start + after.stop - before.start - before.stop) / 2  # frames between the middles of the two
-    change = masses @ (last.mean(0) - first.mean(0)) - np.array([0.0, scene.gravity * passed])
+    elapsed = (after.start + after.stop - before.start - before.stop) / 2  # frames between the middles of the two
+    change = masses @ (last.mean(0) - first.mean(0)) - np.array([0.0, scene.gravity * elapsed])
     free = np.array([not any(scene.at_wall(t.track, axis)[window].any() for t in (a, b)) for axis in (0, 1)])
     momentum = float(np.abs(change[free]).max()) if free.any() else None
     energies = [_energy(v, masses, (a.track, b.track), s, scene.gravity) for v, s in ((first, before), (last, after))]
@@ -149,7 +153,7 @@ def _energy(velocities: Floats, masses: Floats, pair: tuple[Track, Track], frame
 
 
 def _hidden(tracked: TrackedObject, frames: slice) -> float:
-    """How deep an object is covered, px: the area that it lacks against its own upper quartile, by its diameter."""
+    """Depth to which an object is covered, px: its area below its own upper quartile, over its diameter."""
     area = tracked.track.area
-    lost = np.nanquantile(area, 0.75) - area[frames]
-    return float(np.nanmax(lost, initial=0.0)) / tracked.diameter
+    deficit = np.nanquantile(area, 0.75) - area[frames]
+    return float(np.nanmax(deficit, initial=0.0)) / tracked.diameter

@@ -1,4 +1,4 @@
-"""Are the tracked objects what the prompt asked for, and do they move as it says?"""
+"""Tracked objects against the prompt's facts: count, colour, shape, motion and velocity."""
 
 from __future__ import annotations
 
@@ -24,12 +24,11 @@ UNIFORM = ("moves", "slides", "floats", "rests")
 class ObjectFacts(ClipMetric):
     """Tracked objects against the prompt's facts.
 
-    count: 1 if as many objects are seen as asked for (median over frames). colour, shape: share of the objects asked
-    for that are there, and there with the shape asked for, in at least half of the frames. motion: share of the objects
-    asked for that are there and move in the way asked for: still, left, right, up, down, falls or bounces (`motion_of`);
-    those that touch another at once do not count. velocity_error: px per frame between measured and stated velocity, of
-    objects that move uniformly, up to their first contact; a frame in which an object is missing adds its diameter to the
-    mean over frames.
+    count: 1 if the number of objects seen (median over frames) is that of the prompt. colour, shape: share of the prompt's
+    objects that are seen, and seen with their shape, in at least half of the frames. motion: share of them that are seen
+    and move as stated: still, left, right, up, down, falls or bounces (`motion_of`); those that touch another from the
+    start do not count. velocity_error: px per frame between measured and stated velocity, of objects that move uniformly,
+    up to their first contact; a frame in which an object is missing adds its diameter to the mean over frames.
     """
 
     outputs = (
@@ -62,36 +61,36 @@ def _half(frames: Bools) -> bool:
 
 
 def shapes_of(track: Track) -> np.ndarray:
-    """Square, circle or triangle in each frame (T,), by how much of its bounding box the object fills; "" if unseen."""
+    """Square, circle or triangle in each frame (T,), by the share of its bounding box that the object fills; "" if unseen."""
     fill = track.area / (track.box[:, 0] * track.box[:, 1])
     return np.select([fill >= border for border, _ in FILL_BORDERS], [name for _, name in FILL_BORDERS], "")
 
 
 def _motion_score(scene: Scene) -> Score:
-    """Missing objects count as wrong; those that touch another at once do not count."""
+    """Missing objects count as wrong; those that touch another from the start do not count."""
     motions = {t.colour: motion_of(t, scene) if _half(t.track.seen) else "missing" for t in scene.objects}
     observed = [(t, m) for t in scene.objects if (m := motions[t.colour]) is not None]
-    right = [_motion_asked(t) in m.split(" or ") for t, m in observed]
-    if not right:
+    matches = [_expected_motion(t) in m.split(" or ") for t, m in observed]
+    if not matches:
         return Score(None, "every object touches another before its motion can be determined")
-    return Score(float(np.mean(right)), detail={"seen": motions})
+    return Score(float(np.mean(matches)), detail={"seen": motions})
 
 
-def _motion_asked(tracked: TrackedObject) -> str:
+def _expected_motion(tracked: TrackedObject) -> str:
     return {"floats": "still", "rests": "still"}.get(tracked.motion, tracked.direction or tracked.motion)
 
 
 def motion_of(tracked: TrackedObject, scene: Scene) -> str | None:
-    """How an object moves up to its first contact with another: still, left, right, up, down, falls or bounces.
+    """The motion of an object up to its first contact with another: still, left, right, up, down, falls or bounces.
 
-    Still stays within 1.5 px. Up and down keep their speed; what falls gains at least a third of the world's g from a
-    start at rest; what bounces falls and rises again by 1.5 px. A wall ends a uniform motion: it may turn there. "falls or
-    bounces" where a contact or the end of the clip comes before a rise could be seen; either is right then. None, undecidable,
-    if another object is touched before `WATCHED` frames are over; "unseen" if that is because it is missing.
+    Still stays within 1.5 px. Up and down keep their speed; a fall accelerates by at least a third of the world's g from
+    rest; a bounce falls and rises again by 1.5 px. A wall ends a uniform motion, which may turn there. "falls or bounces"
+    where a contact or the end of the clip precedes a possible rise; either is correct then. None, undecidable, where it
+    touches another object within the first `WATCHED` frames; "unseen" where it is missing in them.
     """
     track = tracked.track
-    touched = np.flatnonzero(scene.touching[tracked.colour])
-    end = int(touched[0]) if len(touched) else scene.num_frames
+    contacts = np.flatnonzero(scene.touching[tracked.colour])
+    end = int(contacts[0]) if len(contacts) else scene.num_frames
     unknown = None if track.seen[:end].all() else "unseen"
     if end < min(WATCHED, scene.num_frames):
         return unknown
@@ -104,12 +103,12 @@ def motion_of(tracked: TrackedObject, scene: Scene) -> str | None:
 
 
 def _way(track: Track, scene: Scene, end: int) -> str:
-    """The motion of one that moves, from its path up to the first wall."""
-    moved = track.position[:end] - track.position[np.flatnonzero(track.seen)[0]]  # (T, 2)
-    axis = int(np.nanmax(np.abs(moved[:, 1])) >= np.nanmax(np.abs(moved[:, 0])))
+    """The motion of an object that moves, from its path up to the first wall."""
+    offset = track.position[:end] - track.position[np.flatnonzero(track.seen)[0]]  # (T, 2)
+    axis = int(np.nanmax(np.abs(offset[:, 1])) >= np.nanmax(np.abs(offset[:, 0])))
     walls = (track.low[:end, axis] <= 1.5) | (track.high[:end, axis] >= (scene.width, scene.height)[axis] - 3.5)
     walls[:2] = False
-    way = moved[: max(int(np.argmax(walls)) + 1 if walls.any() else end, 3), axis]
+    way = offset[: max(int(np.argmax(walls)) + 1 if walls.any() else end, 3), axis]
     if not np.isfinite(way).any():
         return "unseen"
     forward = bool(np.nanmax(way) > -np.nanmin(way))
@@ -119,7 +118,7 @@ def _way(track: Track, scene: Scene, end: int) -> str:
 
 
 def _downwards(way: Floats, y: Floats, *, whole: bool) -> str:
-    """Down, falls or bounces, by the path down to the lowest place (the floor stops it) and the heights after it."""
+    """Down, falls or bounces, by the path to the lowest place, where the floor stops it, and the heights after it."""
     down = way[: int(np.nanargmax(way)) + 1]
     real = np.isfinite(down)
     gain = 2 * np.polyfit(np.arange(len(down))[real], down[real], 2)[0] if real.sum() >= 3 else 0.0
@@ -143,18 +142,18 @@ def _velocity_score(scene: Scene) -> Score:
 
 
 def velocity_error(tracked: TrackedObject, scene: Scene) -> float | None:
-    """|measured - stated| velocity in px/frame, measured as the median step before the first contact or wall ahead.
+    """|measured - stated| velocity in px/frame, measured as the median step before the first contact or the wall ahead.
 
-    One that is missing there does not move. None if it touches another at once.
+    An object that is missing there has velocity 0. None for one that touches another from the start.
     """
     track, stated = tracked.track, tracked.velocity
-    ended = scene.touching[tracked.colour].copy()
+    end_mask = scene.touching[tracked.colour].copy()
     for axis, size in ((0, scene.width), (1, scene.height)):
         if stated[axis] > 0:
-            ended |= track.high[:, axis] >= size - 1
+            end_mask |= track.high[:, axis] >= size - 1
         elif stated[axis] < 0:
-            ended |= track.low[:, axis] <= 1
-    end = int(np.argmax(ended)) if ended.any() else scene.num_frames
+            end_mask |= track.low[:, axis] <= 1
+    end = int(np.argmax(end_mask)) if end_mask.any() else scene.num_frames
     if end < 2 and track.seen.all():
         return None
     steps = np.diff(track.position[:end], axis=0)

@@ -1,7 +1,7 @@
-"""Do tracked objects obey the laws of their world?
+"""Laws of the world on tracked objects.
 
-Every law is a share of (object, frame) pairs that obey it. A missing object obeys none: vanishing is never free, and
-removing a frame from a true clip neither raises the score of a law nor makes it undefined.
+Every law is the share of (object, frame) pairs that obey it. A missing object obeys none, so that neither a vanished object
+nor a frame removed from a true clip raises the score of a law or makes it undefined.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class PhysicsLaws(ClipMetric):
 
     permanence: Jaccard index of the objects expected and seen, mean over frames. continuity: no step longer than the
     object's diameter. rigidity: area, width and height within 30 % of one frame's. free_fall: in flight, within 1 px of
-    y0 + v0 t + g t^2 / 2 with the world's g. collision: no momentum from nowhere, no energy gained (restitution <= 1), no
-    overlap. support: with gravity, frames in which an object neither sinks into the floor nor rests on air. The detail of
-    a score holds the broken frames, of each object too, and what was measured: g (px/frame^2), residual (px), contacts.
+    y0 + v0 t + g t^2 / 2 with the world's g. collision: no change of momentum without a cause, no gain of energy (restitution
+    <= 1), no overlap. support: with gravity, frames in which an object neither sinks into the floor nor rests on air. The
+    detail of a score holds the broken frames, also by object, and the measures: g (px/frame^2), residual (px), contacts.
     """
 
     outputs = tuple(Output(f"physics_laws.{law}", "share", True, "0 to 1") for law in LAWS)
@@ -56,19 +56,19 @@ class PhysicsLaws(ClipMetric):
         return {f"physics_laws.{law}": laws[law] for law in LAWS}
 
 
-def _share(obeys: Mapping[str, Bools], first_frame: int = 0, **measured: Any) -> Score:
+def _share(obeys: Mapping[str, Bools], first_frame: int = 0, **measures: Any) -> Score:
     """Mean over objects of the share of frames that obey; broken frames of each and of all."""
     broken = {colour: [int(i) + first_frame for i in np.flatnonzero(~mask)] for colour, mask in obeys.items()}
     frames = sorted({i for each in broken.values() for i in each})
     value = float(np.mean([mask.mean() for mask in obeys.values()]))
-    return Score(value, detail={"broken_frames": frames, "objects": broken, **measured})
+    return Score(value, detail={"broken_frames": frames, "objects": broken, **measures})
 
 
 def permanence(scene: Scene) -> Score:
     """Jaccard index of objects expected and seen, mean over frames.
 
-    Another colour, or a second blob of an expected one, counts as an object that should not be there. An occluder explains
-    a gap between two sightings, and an object cut in two.
+    Another colour, or a second blob of an expected one, counts as an unexpected object. An occluder explains a gap between
+    two sightings, and an object in two parts.
     """
     present = np.zeros((len(scene.objects), scene.num_frames), bool)
     for mask, tracked in zip(present, scene.objects, strict=True):
@@ -95,9 +95,9 @@ def continuity(scene: Scene) -> Score:
 
 
 def rigidity(scene: Scene) -> Score:
-    """Share of the frames in which the object is seen as large, wide and high as in one of them, within 30 %.
+    """Share of the frames in which the object has the area, width and height of a reference frame, within 30 %.
 
-    The frame of reference is the one that most other frames agree with.
+    The reference is the frame that most other frames agree with.
     """
     return _share({t.colour: _alike(t.track) for t in scene.objects})
 
@@ -111,20 +111,19 @@ def _alike(track: Track) -> Bools:
 def free_fall(scene: Scene) -> Score:
     """Share of the frames of the first flight that lie within 1 px of y0 + v0 t + g t^2 / 2.
 
-    y0 is measured at the first frame, v0 and g are facts. The flight ends where the law meets the floor, so one that hangs
-    in the air breaks the law for as long as it should have been falling. After its first contact with another object
-    it only has to be visible.
+    y0 is measured at the first frame, v0 and g are facts. The flight ends where the law reaches the floor, so an object that
+    hangs in the air breaks the law for that time. After its first contact with another object it only has to be visible.
     """
     flying = [t for t in scene.objects if t.motion in FLIGHTS]
     if not flying:
         return Score(None, "nothing falls in this prompt")
     flights = {t.colour: _flight(t, scene) for t in flying}
-    measured: dict[str, Any] = {}
+    measures: dict[str, Any] = {}
     for key in ("fitted_g", "residual_px"):
         values = [fit[key] for _, fit in flights.values() if key in fit]
         if values:
-            measured[key] = round(float(np.mean(values)), 4)
-    return _share({colour: mask for colour, (mask, _) in flights.items()}, **measured)
+            measures[key] = round(float(np.mean(values)), 4)
+    return _share({colour: mask for colour, (mask, _) in flights.items()}, **measures)
 
 
 def _flight(tracked: TrackedObject, scene: Scene) -> tuple[Bools, dict[str, float]]:
@@ -134,24 +133,24 @@ def _flight(tracked: TrackedObject, scene: Scene) -> tuple[Bools, dict[str, floa
     time = np.arange(scene.num_frames, dtype=float)
     y = track.position[:, 1]
     law = y[0] + tracked.velocity[1] * time + 0.5 * scene.gravity * time**2
-    landed = np.flatnonzero((law > scene.floor_y - tracked.reach_down) & (time > 0))
-    flight = max(int(landed[0]) if len(landed) else scene.num_frames, 2)
-    hit = np.flatnonzero(scene.touching[tracked.colour][:flight])
-    alone = int(hit[0]) if len(hit) else flight
+    landings = np.flatnonzero((law > scene.floor_y - tracked.reach_down) & (time > 0))
+    flight = max(int(landings[0]) if len(landings) else scene.num_frames, 2)
+    contacts = np.flatnonzero(scene.touching[tracked.colour][:flight])
+    alone = int(contacts[0]) if len(contacts) else flight
     residual = np.abs(y - law)[:flight]
     obeys = (residual <= FALL_TOLERANCE) | (track.seen[:flight] & (time[:flight] >= alone))
     there = np.flatnonzero(np.isfinite(residual[:alone]))
-    measured = {"residual_px": float(np.sqrt(np.square(residual[there]).mean()))} if len(there) else {}
+    measures = {"residual_px": float(np.sqrt(np.square(residual[there]).mean()))} if len(there) else {}
     if len(there) >= 4:
-        measured["fitted_g"] = float(2 * np.polyfit(time[there], y[there], 2)[0])
-    return obeys, measured
+        measures["fitted_g"] = float(2 * np.polyfit(time[there], y[there], 2)[0])
+    return obeys, measures
 
 
 def support(scene: Scene) -> Score:
     """Share of the frames in which the object is seen, is not below the floor, and does not rest on air.
 
-    It rests where it stays within 0.2 px per frame for three steps; on air, where its lower edge is more than 2.5 px above the
-    floor and it touches no other object.
+    It rests while it moves by less than 0.2 px per frame for three steps or more; on air, if its lower edge is more than
+    2.5 px above the floor and it touches no other object.
     """
     if not scene.gravity:
         return Score(None, "nothing has weight in this prompt")
@@ -161,7 +160,7 @@ def support(scene: Scene) -> Score:
 def _supported(tracked: TrackedObject, scene: Scene) -> Bools:
     track = tracked.track
     bottom = track.high[:, 1]
-    # A step that is not seen is not one that moves: removing frames does not end a rest.
+    # An unseen step does not count as motion: removing frames does not end a rest.
     slow = ~(np.abs(np.diff(track.position, axis=0)).max(1) >= SUPPORT[0])  # (T - 1,)
     rests = np.zeros(scene.num_frames, bool)
     for start, end in runs(slow):

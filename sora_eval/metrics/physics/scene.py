@@ -1,7 +1,7 @@
-"""What laws are about: the objects that a prompt's facts name, each with its track, and the space they move in.
+"""The scene of the laws: the objects that a prompt's facts name, each with its track, and the space they move in.
 
-A missing object obeys no law: its track is there, unseen. Whatever excuses an object from a law (a contact, a wall) is
-seen evidence, so taking frames away can only take excuses away.
+A missing object obeys no law: it has a track without a visible frame. Every exemption from a law (a contact, a wall) needs
+visible evidence, so removing frames can only remove exemptions.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TrackedObject:
-    """An object asked for, and what was seen of it. `velocity` (2,) in px/frame at the first frame, `radius` in px."""
+    """An object of the prompt's facts and its track. `velocity` (2,) in px/frame at the first frame, `radius` in px."""
 
     colour: str
     shape: str
@@ -40,6 +40,7 @@ class TrackedObject:
 
     @property
     def diameter(self) -> float:
+        """Of the circle of equal area, px."""
         return 2 * self.radius
 
     @property
@@ -51,7 +52,8 @@ class TrackedObject:
 
 @dataclass(frozen=True)
 class Scene:
-    """The objects asked for, every track seen (strangers too), and the space: sizes, `gravity` in px/frame^2, the floor."""
+    """The prompt's objects, all visible tracks (`seen`, also of other colours), and the space: sizes in px, `gravity` in
+    px/frame^2, the floor's y in px."""
 
     objects: tuple[TrackedObject, ...]
     seen: tuple[Track, ...]
@@ -64,19 +66,19 @@ class Scene:
 
     @cached_property
     def touching(self) -> dict[str, Bools]:
-        """For each object asked for the frames (T,) in which it touches any other."""
+        """For each of the prompt's objects the frames (T,) in which it touches any other."""
         return {t.colour: touching(t.track, self.seen) for t in self.objects}
 
     def at_wall(self, track: Track, axis: int) -> Bools:
-        """Frames (T,) in which an object is at one of the two ends of an axis: wall, floor, and the ceiling where
-        nothing has weight."""
+        """Frames (T,) in which an object is at one of the two ends of an axis (0: x, 1: y): walls, floor, and without gravity
+        the ceiling."""
         end = (self.width, self.floor_y if self.gravity else self.height)[axis]
         at_end = track.high[:, axis] >= end - AT_WALL
         return at_end if self.gravity and axis == 1 else at_end | (track.low[:, axis] <= AT_WALL)
 
 
 def scene_of(view: ClipView, extractor: BlobTracks) -> Scene:
-    """The scene of a clip. Raises Undefined for a prompt without facts, or with too few."""
+    """The scene of a clip. Raises Undefined for a prompt without facts, or without those that laws need."""
     facts = view.case.prompt.facts
     if not facts or not facts.get("objects"):
         raise Undefined("the prompt has no facts; laws of tracked objects need to know what should be there")
@@ -104,8 +106,8 @@ def scene_of(view: ClipView, extractor: BlobTracks) -> Scene:
 
 
 def near(a: Track, b: Track) -> Bools:
-    """Frames (T,) in which two outlines' boxes are less than 1.5 px apart, or will meet before the next frame at
-    their present speed; an unseen object is near nothing."""
+    """Frames (T,) in which the boxes of two outlines are less than 1.5 px apart, or meet before the next frame at their
+    present speed; an unseen object is near nothing."""
     gap = np.maximum(a.low - b.high, b.low - a.high).max(1)
     ahead = np.concatenate([[np.nan], 2 * gap[1:] - gap[:-1]])
     contact: Bools = (gap < CONTACT) | (ahead < 0)
@@ -122,6 +124,10 @@ def touching(track: Track, others: Iterable[Track]) -> Bools:
 
 
 def runs(mask: Bools) -> list[tuple[int, int]]:
-    """Half-open intervals of True."""
+    """Half-open intervals of True.
+
+    >>> runs(np.array([False, True, True, False, True]))
+    [(1, 3), (4, 5)]
+    """
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(int), [0]])))
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]

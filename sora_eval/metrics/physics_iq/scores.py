@@ -1,5 +1,5 @@
-"""Physics-IQ (Motamed et al. 2025) and Physics-IQ Verified (Rädsch et al. 2026): does what moves move where, when and as
-much as in a real take of the same scene?"""
+"""Physics-IQ (Motamed et al. 2025) and Physics-IQ Verified (Rädsch et al. 2026): where, when and how much a clip moves,
+against real takes of the same scene."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A clip as the benchmark sees it: frames (T, h, w, 3) uint8 and masks (T, h, w) of what moves, at a quarter of the real
-    clip's size."""
+class MaskedClip:
+    """A clip as the benchmark reads it: frames (T, h, w, 3) uint8 and motion masks (T, h, w), at a quarter of the real clip's
+    size."""
 
     frames: npt.NDArray[np.uint8]
     masks: npt.NDArray[np.bool_]
@@ -49,10 +49,10 @@ class Measures:
         return np.array([getattr(self, name) for name in MEASURES])
 
 
-def shown(frames: Iterable[Frame], size: tuple[int, int] | None = None) -> Shown:
-    """Frames and masks, bilinearly resized to `size` (width, height), or to a quarter of their own.
+def masked_clip(frames: Iterable[Frame], size: tuple[int, int] | None = None) -> MaskedClip:
+    """Frames (H, W, 3) and their masks, bilinearly resized to `size` (width, height), by default a quarter of their own.
 
-    Masks are made at full size, resized, and cut at half again. Raises Undefined without a frame.
+    Masks are computed at full size, resized, and thresholded at half. Raises Undefined without a frame.
     """
     small, masks = [], []
     for frame, mask in with_masks(frames):
@@ -61,16 +61,20 @@ def shown(frames: Iterable[Frame], size: tuple[int, int] | None = None) -> Shown
         masks.append(cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR) > 127)
     if not small:
         raise Undefined("the real take holds no frames")
-    return Shown(np.stack(small).astype(np.uint8, copy=False), np.stack(masks))
+    return MaskedClip(np.stack(small).astype(np.uint8, copy=False), np.stack(masks))
 
 
 def iou(a: Array, b: Array) -> float:
-    """Sum of minima over sum of maxima; 1 where both are empty. Of masks: intersection over union."""
+    """Sum of minima over sum of maxima; of masks, intersection over union. 1 where both are empty.
+
+    >>> iou(np.array([1, 1, 0]), np.array([0, 1, 0]))
+    0.5
+    """
     union = float(np.maximum(a, b).sum())
     return float(np.minimum(a, b).sum()) / union if union else 1.0
 
 
-def measure(a: Shown, b: Shown) -> Measures:
+def measure(a: MaskedClip, b: MaskedClip) -> Measures:
     """The four measures of two clips of the same number of frames and size."""
     pairs = zip(a.frames, b.frames, strict=True)
     return Measures(
@@ -82,10 +86,10 @@ def measure(a: Shown, b: Shown) -> Measures:
 
 
 def original_score(clip: Measures, variance: Measures) -> float:
-    """100 ((ST/vST + S/vS + WS/vWS)/3 - (MSE - vMSE)) with the physical variance of the whole benchmark, not cut.
+    """100 ((ST/vST + S/vS + WS/vWS)/3 - (MSE - vMSE)) with the physical variance of the whole benchmark, not clipped.
 
-    Its mean over all clips, cut to 0..100, is the published score, which divides means by means. Raises Undefined where the
-    real takes have nothing in common.
+    Its mean over all clips, clipped to 0..100, is the published score, which divides means by means. Raises Undefined where
+    the real takes have no common motion.
     """
     values, limits = clip.array(), variance.array()
     if not limits[1:].all():
@@ -94,8 +98,8 @@ def original_score(clip: Measures, variance: Measures) -> float:
 
 
 def verified_score(clip: Measures, variance: Measures) -> float:
-    """Mean of the four ratios to the physical variance of the same scenario and view, that of MSE inverted, each cut to
-    [0, 1]; in percent."""
+    """Mean of the four ratios to the physical variance of the same scenario and view, that of MSE inverted, each clipped
+    to [0, 1]; in percent."""
     ratios = clip.array() / (variance.array() + EPSILON)
     with np.errstate(divide="ignore"):
         ratios[0] = 1 / ratios[0]
@@ -105,9 +109,9 @@ def verified_score(clip: Measures, variance: Measures) -> float:
 class PhysicsIQ(ClipMetric):
     """Generated clips against two real takes of the same scene; `real` is the folder of the benchmark's takes.
 
-    original: `original_score`, 0 to 100 as a mean. verified: `verified_score`, 0 to 100. The four measures are of the clip
-    against take 1; what they are of take 1 against take 2 is in the detail. A clip is known by its benchmark name, the
-    prompt's id. Changes with fps; the clip's own size counts through its masks.
+    original: `original_score`, 0 to 100 as a mean. verified: `verified_score`, 0 to 100. The four measures compare the
+    clip with take 1; the detail holds those of take 1 and take 2. The prompt's id is the benchmark's name of the clip.
+    Changes with fps; the clip's own size matters through its masks.
     """
 
     outputs = (
@@ -134,8 +138,8 @@ class PhysicsIQ(ClipMetric):
             raise Undefined(f"{name!r} is not a Physics-IQ name, such as 0001_perspective-left_trimmed-ball-and-block-fall")
         check_length(view.clip.num_frames, fps, "the clip")
         paths = [self.takes.path(shot.view, shot.scenario, take, fps) for take in (1, 2)]
-        real = shown(frames_of(paths[0], fps))
-        clip = measure(real, shown(view.clip.frames, (real.masks.shape[2], real.masks.shape[1])))
+        real = masked_clip(frames_of(paths[0], fps))
+        clip = measure(real, masked_clip(view.clip.frames, (real.masks.shape[2], real.masks.shape[1])))
         variance = _variance(paths[0], paths[1], fps, real)
         whole, pairs = self._whole(fps)
         detail = {"take": paths[0].name, "variance": _rounded(variance), "benchmark_variance": _rounded(whole), "pairs": pairs}
@@ -148,7 +152,7 @@ class PhysicsIQ(ClipMetric):
         return out
 
     def _whole(self, fps: float) -> tuple[Measures, int]:
-        """Physical variance of the whole benchmark at a rate: means over its scenarios and views, and how many there are."""
+        """Physical variance of the whole benchmark at a rate: means over its scenarios and views, and their number."""
         assert self.takes is not None
         if fps not in self._benchmark:
             variances = []
@@ -156,7 +160,7 @@ class PhysicsIQ(ClipMetric):
                 try:
                     variances.append(_variance(first, second, fps).array())
                 except Undefined:
-                    continue  # its own clips say why
+                    continue  # the scores of its own clips give the reason
             self._benchmark[fps] = Measures(*np.mean(variances, axis=0).tolist()), len(variances)
         return self._benchmark[fps]
 
@@ -165,13 +169,13 @@ def _rounded(measures: Measures) -> dict[str, float]:
     return {name: round(value, 6) for name, value in zip(MEASURES, measures.array().tolist(), strict=True)}
 
 
-def _variance(first: Path, second: Path, fps: float, real: Shown | None = None) -> Measures:
+def _variance(first: Path, second: Path, fps: float, real: MaskedClip | None = None) -> Measures:
     """Take 1 against take 2. Cached by the content of both files; a changed file is measured again."""
     key = hashlib.sha256(f"{PROTOCOL}|{hash_of(first)}|{hash_of(second)}|{fps}".encode()).hexdigest()
 
     def make() -> Floats:
-        one = real or shown(frames_of(first, fps))
+        one = real or masked_clip(frames_of(first, fps))
         size = (one.masks.shape[2], one.masks.shape[1])
-        return measure(one, shown(frames_of(second, fps), size)).array()
+        return measure(one, masked_clip(frames_of(second, fps), size)).array()
 
     return Measures(*FeatureCache().keep(key, make).tolist())

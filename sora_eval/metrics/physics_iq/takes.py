@@ -1,4 +1,4 @@
-"""The real clips of the Physics-IQ benchmark: every scenario filmed twice from every view, found by their file names.
+"""The real clips of the Physics-IQ benchmark: two takes of every scenario from every view, identified by file name.
 
 0001_testing-videos_30FPS_perspective-left_take-1_trimmed-ball-and-block-fall.mp4   a real take
 0001_perspective-left_trimmed-ball-and-block-fall.mp4                               a generated clip
@@ -32,7 +32,7 @@ Frame = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Shot:
-    """What a file name says: view and scenario, which take of it (None of a generated clip), its rate if the name has one."""
+    """The parts of a file name: view and scenario, number of the take (None of a generated clip), rate where it has one."""
 
     view: str
     scenario: str
@@ -42,7 +42,11 @@ class Shot:
 
 
 def parse_name(name: str) -> Shot | None:
-    """Read a file name with or without its suffix; None if it is not one of the benchmark's."""
+    """The parts of a file name with or without its suffix; None for a name that is not of the benchmark.
+
+    >>> parse_name("0001_testing-videos_30FPS_perspective-left_take-1_trimmed-ball-fall.mp4")
+    Shot(view='perspective-left', scenario='ball-fall', take=1, fps=30, kind='testing-videos')
+    """
     stem = name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in VIDEO_SUFFIXES else name
     parts = _NAME.match(stem)
     if parts is None:
@@ -60,7 +64,7 @@ class Takes:
 
     @staticmethod
     def find(folder: Path) -> Takes:
-        """Look through a folder and all below it. Raises ClipError if it has no takes, or two files of one take and rate."""
+        """The takes of a folder and all folders below it. Raises ClipError for none, or for two files of one take and rate."""
         if not folder.is_dir():
             raise ClipError(
                 f"physics_iq: real = {str(folder)!r} is not a folder; give the one that holds the benchmark's takes"
@@ -82,7 +86,7 @@ class Takes:
         return Takes(folder, files)
 
     def path(self, view: str, scenario: str, take: int, fps: float) -> Path:
-        """The file of a take at a rate. Raises Undefined if there is none."""
+        """The file of a take at a rate, within 1 %. Raises Undefined if there is none."""
         rates = self.files.get((view, scenario, take))
         if rates is None:
             raise Undefined(f"{self.folder} has no take {take} of {scenario}, {view}")
@@ -94,7 +98,7 @@ class Takes:
         return path
 
     def pairs(self, fps: float) -> list[tuple[Path, Path]]:
-        """Takes 1 and 2 of all that has both at a rate."""
+        """Takes 1 and 2 of every scenario and view that has both at a rate."""
         out = []
         for view, scenario in dict.fromkeys((v, s) for v, s, _ in self.files):
             try:
@@ -105,13 +109,13 @@ class Takes:
 
     @property
     def content(self) -> str:
-        """Hash of names and content of all takes; a changed file changes it."""
+        """Hash (12 hex digits) of names and content of all takes."""
         parts = sorted(f"{p.name}|{hash_of(p)}" for rates in self.files.values() for p in rates.values())
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
 def hash_of(path: Path) -> str:
-    """sha256 of a file's bytes; read again when the file has changed."""
+    """sha256 of a file's bytes; computed again when size or time of the file changes."""
     stat = path.stat()
     return _hash(path, stat.st_size, stat.st_mtime_ns)
 
@@ -130,8 +134,8 @@ def check_length(frames: int, fps: float, what: str) -> None:
 
 
 def frames_of(path: Path, fps: float) -> Iterator[Frame]:
-    """Decode a take frame by frame: five seconds in 4K are too much to be held. Raises Undefined for another rate or length,
-    and for a file that is no video."""
+    """The frames (H, W, 3) of a take, one by one, since five seconds of 4K do not fit memory. Raises Undefined for another
+    rate or length, and for a file that is no video."""
     import av
 
     try:

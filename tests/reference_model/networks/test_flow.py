@@ -25,9 +25,9 @@ def test_a_constant_field_integrates_exactly_in_as_many_evaluations_as_asked(ste
 
 def test_guidance_one_is_conditional_and_zero_unconditional_on_all_channels(rng):
     a, b = rng.standard_normal((2, 6, 32)).astype(np.float32)
-    assert np.allclose(flow.guided(a, b, 1.0), a, atol=1e-6)
-    assert np.array_equal(flow.guided(a, b, 0.0), b)
-    assert np.allclose(flow.guided(a, b, 3.0) - b, 3 * (a - b), atol=1e-5)
+    assert np.allclose(flow.guide(a, b, 1.0), a, atol=1e-6)
+    assert np.array_equal(flow.guide(a, b, 0.0), b)
+    assert np.allclose(flow.guide(a, b, 3.0) - b, 3 * (a - b), atol=1e-5)
 
 
 def test_noise_belongs_to_a_seed(rng):

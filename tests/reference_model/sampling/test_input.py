@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from reference_model.config import PRESETS, ConfigError, ModelConfig, load_config, override, parsed
+from reference_model.config import PRESETS, ConfigError, ModelConfig, load_config, override, parse_config
 from reference_model.errors import ReferenceModelError
 from reference_model.networks.text import PromptError, tokenize
 from reference_model.packing.shapes import ShapeError, check_shape
@@ -24,7 +24,7 @@ def test_an_over_long_prompt_is_refused():
 
 def test_an_empty_prompt_is_refused():
     with pytest.raises(ReferenceModelError, match="the prompt is empty"):
-        Request(" ").filled(ModelConfig().sampling)
+        Request(" ").with_defaults(ModelConfig().sampling)
 
 
 @pytest.mark.parametrize(
@@ -42,9 +42,9 @@ def test_shapes_that_do_not_fit_name_the_nearest(shape, words):
 
 def test_config_is_strict_and_survives_its_file(tmp_path):
     with pytest.raises(ConfigError, match="unknown key 'widht'; did you mean 'width'"):
-        parsed('{"dit": {"widht": 3}}', "config")
+        parse_config('{"dit": {"widht": 3}}', "config")
     with pytest.raises(ConfigError, match=r"dit.depth: found '8', input should be a valid integer"):
-        parsed('{"dit": {"depth": "8"}}', "config")
+        parse_config('{"dit": {"depth": "8"}}', "config")
     with pytest.raises(ConfigError, match=r"dit.rope_split: found 'abc', input should be a valid array"):
         override(PRESETS["tiny"], ['dit.rope_split="abc"'])
     ModelConfig().save(tmp_path / "config.json")

@@ -15,7 +15,7 @@ from reference_model.world.physics import simulate
 from reference_model.world.prompts import sample_prompts
 from reference_model.world.render import render
 from reference_model.world.scene import OCCLUDER_WIDTH
-from reference_model.world.symmetry import mirrored, recoloured
+from reference_model.world.symmetry import mirror, recolour
 from tests.conftest import ROOT, world_clip
 
 SHAPES = [(32, 32), (24, 40), (40, 24), (48, 48)]
@@ -53,10 +53,10 @@ def test_every_clip_is_deterministic_inside_the_frame_and_has_a_readable_caption
     assert not any((o.colour, o.motion) in HELD_OUT for o in facts.objects)
     for level in ("short", "medium", "dense"):
         for still in (False, True):
-            told = describe(facts, clip.scene, clip.trajectory.events).at(level, still=still)
-            tokenize([told.text()])  # every word is known, and none too many
-            assert parse(told.text()).slots() <= told.slots()
-            assert told.slots() - parse(told.text()).slots() <= {("collision",)}  # the one sentence that may not fit
+            words = describe(facts, clip.scene, clip.trajectory.events).at(level, still=still)
+            tokenize([words.text()])  # every word is known, and none too many
+            assert parse(words.text()).slots() <= words.slots()
+            assert words.slots() - parse(words.text()).slots() <= {("collision",)}  # the one sentence that may not fit
     assert Facts.from_json(json.loads(json.dumps(facts.to_json()))) == facts
 
 
@@ -99,8 +99,8 @@ def test_impossible_facts_are_named(change, words):
 
 
 @settings(max_examples=25)
-@given(seed=st.integers(0, 10**6), channels=st.permutations(range(3)), mirror=st.booleans())
-def test_twins_are_clips_of_the_world_and_their_words_describe_them(seed, channels, mirror):
+@given(seed=st.integers(0, 10**6), channels=st.permutations(range(3)), flip=st.booleans())
+def test_twins_are_clips_of_the_world_and_their_words_describe_them(seed, channels, flip):
     rng = np.random.default_rng(seed)
     clip = make_clip(sample_facts(rng), 48, 48, 9, rng)
     # Simulate and draw the twin afresh, from facts and starts that are turned by hand.
@@ -108,20 +108,20 @@ def test_twins_are_clips_of_the_world_and_their_words_describe_them(seed, channe
     turned = []
     for o, (x, y) in zip(clip.scene.facts.objects, clip.scene.starts, strict=True):
         colour = names[tuple(COLOURS[o.colour][c] for c in channels)]
-        direction = {"left": "right", "right": "left"}.get(o.direction, o.direction) if mirror else o.direction
-        turned.append((replace(o, colour=colour, direction=direction), (48 - x if mirror else x, y)))
+        direction = {"left": "right", "right": "left"}.get(o.direction, o.direction) if flip else o.direction
+        turned.append((replace(o, colour=colour, direction=direction), (48 - x if flip else x, y)))
     turned.sort(key=lambda pair: list(COLOURS).index(pair[0].colour))
     facts = replace(clip.scene.facts, objects=tuple(o for o, _ in turned))
     bar = clip.scene.occluder_x
-    bar = 48 - OCCLUDER_WIDTH - bar if mirror and bar is not None else bar
+    bar = 48 - OCCLUDER_WIDTH - bar if flip and bar is not None else bar
     scene = replace(clip.scene, facts=facts, starts=tuple(start for _, start in turned), occluder_x=bar)
     trajectory = simulate(scene, 9)
     expected = render(scene, trajectory.positions)[0]
 
     frames = clip.frames[..., list(channels)]
-    told = recoloured(describe(clip.scene.facts, clip.scene, clip.trajectory.events), tuple(channels))
-    if mirror:
-        frames, told = frames[:, :, ::-1], mirrored(told)
+    description = recolour(describe(clip.scene.facts, clip.scene, clip.trajectory.events), tuple(channels))
+    if flip:
+        frames, description = frames[:, :, ::-1], mirror(description)
     assert np.abs(frames.astype(int) - expected).max() <= 2 or len(turned) > 1  # collisions depend on the solver's order
-    assert told.at("medium") == describe(facts).at("medium")
-    assert [o.place for o in told.objects] == [o.place for o in describe(facts, scene).objects]
+    assert description.at("medium") == describe(facts).at("medium")
+    assert [o.place for o in description.objects] == [o.place for o in describe(facts, scene).objects]

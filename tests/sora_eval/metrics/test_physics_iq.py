@@ -9,7 +9,7 @@ import pytest
 from sora_eval.features.motion_masks import with_masks
 from sora_eval.features.view import ClipView
 from sora_eval.metrics.create import create
-from sora_eval.metrics.physics_iq.scores import Measures, Shown, iou, measure, original_score, shown, verified_score
+from sora_eval.metrics.physics_iq.scores import MaskedClip, Measures, iou, masked_clip, measure, original_score, verified_score
 from sora_eval.metrics.physics_iq.takes import Takes, parse_name
 from sora_eval.pipeline import run as evaluate
 from sora_eval.records.case import Case, Prompt
@@ -71,7 +71,7 @@ def test_the_average_takes_the_frame_in_before_it_is_compared():
 
 def by_hand(masks):
     masks = np.array(masks, bool)
-    return Shown(np.zeros((*masks.shape, 3), np.uint8), masks)
+    return MaskedClip(np.zeros((*masks.shape, 3), np.uint8), masks)
 
 
 def test_measures_of_hand_made_masks():
@@ -83,7 +83,7 @@ def test_measures_of_hand_made_masks():
     assert found.weighted_spatial_iou == pytest.approx((0 + 2 + 1 + 0) / (1 + 2 + 1 + 2))
     assert found.mse == 0.0
     assert iou(np.zeros(3), np.zeros(3)) == 1.0
-    white = Shown(np.full((4, 1, 4, 3), 255, np.uint8), a.masks)
+    white = MaskedClip(np.full((4, 1, 4, 3), 255, np.uint8), a.masks)
     white.frames[:2] = 51
     assert measure(a, white).mse == pytest.approx((0.2**2 + 1) / 2)
 
@@ -100,10 +100,10 @@ def test_both_scores_by_hand():
 
 
 def test_a_clip_is_seen_at_a_quarter_of_the_real_clips_size_whatever_its_own():
-    real = shown(moving(2))
+    real = masked_clip(moving(2))
     assert real.frames.shape == (FRAMES, 16, 24, 3)
     double = moving(2).repeat(2, 1).repeat(2, 2)
-    found = measure(real, shown(double, (24, 16)))
+    found = measure(real, masked_clip(double, (24, 16)))
     assert found.spatial_iou > 0.8
     assert found.mse < 1e-3
 
@@ -199,8 +199,8 @@ def test_original_is_the_ratio_of_means_of_all_scenes(filmed):
         for v, view in enumerate(VIEWS):
             number += 1
             clip = moving(speed - 0.6, 8 + 4 * v)
-            one, two = (shown(take(filmed, number + 4 * k, view, k + 1, scene)) for k in (0, 1))
-            clips.append(measure(one, shown(clip, (24, 16))).array())
+            one, two = (masked_clip(take(filmed, number + 4 * k, view, k + 1, scene)) for k in (0, 1))
+            clips.append(measure(one, masked_clip(clip, (24, 16))).array())
             variances.append(measure(one, two).array())
             scores = score_of(filmed, clip, f"{number:04d}_perspective-{view}_trimmed-{scene}", metric=metric)
             metric.update({f"physics_iq.{n}": s.value for n, s in scores.items()})

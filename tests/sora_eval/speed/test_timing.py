@@ -19,8 +19,8 @@ from sora_eval.runs.rows import MetricRow, TimingRow
 from sora_eval.speed.scaling import cost_of, lead_of_attention
 from sora_eval.speed.session import bench
 from sora_eval.speed.summary import summarise
-from sora_eval.speed.sweep import Point, groups_of, request_for, shapes_of, size_of, snapped
-from sora_eval.speed.timed_generator import Call, GeneratorFacts, IsolatedGenerator, timed
+from sora_eval.speed.sweep import Point, groups_of, nearest_shape, request_for, shapes_of, size_of
+from sora_eval.speed.timed_generator import Call, GeneratorFacts, IsolatedGenerator, time_call
 from sora_eval.speed.timing import largest_batch, plan, time_group
 from sora_eval.suite import Suite, load_suite
 from sora_eval.util.errors import GeneratorError, SuiteError, Undefined
@@ -79,11 +79,11 @@ def suite_of(**changes):
     stride=st.sampled_from([1, 4]),
 )
 def test_a_snapped_shape_can_be_made_and_turning_the_ratio_turns_the_shape(area, aspect, frames, side, stride):
-    width, height, length = snapped(area, aspect, frames, Capabilities(side, stride))
+    width, height, length = nearest_shape(area, aspect, frames, Capabilities(side, stride))
     assert (width % side, height % side, (length - 1) % stride) == (0, 0, 0)
     assert abs(length - frames) <= stride
     turned = ":".join(reversed(aspect.split(":")))
-    w, h, _ = snapped(area, turned, frames, Capabilities(side, stride))
+    w, h, _ = nearest_shape(area, turned, frames, Capabilities(side, stride))
     assert w * h == width * height
 
 
@@ -171,7 +171,7 @@ def test_a_device_is_synchronised_around_the_call_and_never_inside():
             log.append("generate")
             return [Clip(np.zeros((r.num_frames, r.height, r.width, 3), np.uint8), r.fps) for r in requests]
 
-    call = timed(Device(), [REQUEST])
+    call = time_call(Device(), [REQUEST])
     assert log == ["synchronise", "generate", "synchronise"]
     assert call.seconds > 0
 
