@@ -104,12 +104,12 @@ def run(
             from sora_eval.pipeline.run import run_all
 
             runs = run_all(loaded, specs, out, limit=limit, reference=reference, workers=workers)
-    _show(runs, time.monotonic() - started)
+    show(runs, time.monotonic() - started)
     if result is not None:
         from sora_eval.cli.gate import conclude
 
         conclude(result)
-    if any(map(_is_incomplete, runs)):
+    if any(map(is_incomplete, runs)):
         raise typer.Exit(EXIT_INCOMPLETE)
 
 
@@ -121,11 +121,12 @@ def _check_options(until_decided: bool, options: list[str], limit: int | None, g
         raise SoraEvalError("--until-decided takes one generator, and no --limit: the gate decides how many prompts it needs")
 
 
-def _is_incomplete(run: RunFolder) -> bool:
+def is_incomplete(run: RunFolder) -> bool:
+    """Whether cases or metrics of a run failed."""
     return bool(run.head.failed_cases or run.head.failed_metrics)
 
 
-def _show(runs: list[RunFolder], seconds: float) -> None:
+def show(runs: list[RunFolder], seconds: float) -> None:
     """Print the tables, the folders of the runs, and the failures of each."""
     from reports.text.console import console
     from reports.text.runs import print_runs
@@ -134,11 +135,11 @@ def _show(runs: list[RunFolder], seconds: float) -> None:
     out = console()
     for run in runs:
         out.print(f"{run.path}  ({seconds:.0f} s)", highlight=False, soft_wrap=True)
-    for run in filter(_is_incomplete, runs):
+    for run in filter(is_incomplete, runs):
         head = run.head
         out.print(
             f"incomplete: {head.failed_cases} of {head.cases} cases and {head.failed_metrics} metrics "
-            f"failed; the reasons are in {run.path}/samples.jsonl and metrics.jsonl",
+            f"failed; the reasons are in {run.path}/samples.jsonl, scores.jsonl and metrics.jsonl",
             style="yellow",
             highlight=False,
             soft_wrap=True,

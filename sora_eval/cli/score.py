@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from sora_eval.cli.run import is_incomplete, show
+from sora_eval.records.verdict import EXIT_INCOMPLETE
 
 EXAMPLES = "Examples: sora-eval score latest; sora-eval score latest --workers 4"
 
@@ -18,7 +22,8 @@ def score(
     from sora_eval.pipeline.run import rescore
     from sora_eval.runs.folder import resolve_run
 
+    started = time.monotonic()
     folder = rescore(resolve_run(run), workers)
-    from reports.text.runs import print_runs
-
-    print_runs([folder])
+    show([folder], time.monotonic() - started)
+    if is_incomplete(folder):
+        raise typer.Exit(EXIT_INCOMPLETE)

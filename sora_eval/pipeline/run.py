@@ -143,13 +143,13 @@ def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
     from sora_eval.pipeline.summarise import summarise
 
     folder.check_files([SampleRow])
-    suite, whole = _scorable(folder), folder.head.status == "success"
+    suite, whole = _scorable(folder), folder.head.status in ("success", "scoring")
     generator = open_generator(folder.head.generator.spec)
     cases = cases_of(folder.head, plan(suite, generator))
     folder.drop_damaged_features()
     folder.repair()
     if whole:
-        folder.update_head(status="started")
+        folder.update_head(status="scoring")  # killed here, scoring again makes it whole
     with ending(folder) if whole else nullcontext():
         folder.replace(ScoreRow, [])
         folder.replace(OracleRow, [])

@@ -55,8 +55,10 @@ def summarise(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
         rows += speed.summarise(timings, speed.signature_of(folder.head))
     folder.replace(MetricRow, rows)
     folder.replace(AttributionRow, attributions)
-    errors, broken = sum(r.status == "error" for r in samples.values()), {r.metric for r in rows if r.status == "error"}
-    folder.update_head(cases=len(cases), failed_cases=errors, failed_metrics=len(broken))
+    failed = {r.id for r in samples.values() if r.status == "error"}
+    failed |= {r.id for by_case in scores.values() for r in by_case.values() if r.status == "error"}
+    broken = {r.metric for r in rows if r.status == "error"}
+    folder.update_head(cases=len(cases), failed_cases=len(failed), failed_metrics=len(broken))
 
 
 def by_metric(rows: Sequence[ScoreRow]) -> Scores:

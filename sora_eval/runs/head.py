@@ -88,7 +88,7 @@ class RunHead(_Record):
     schema_version: int
     run: str = ""
     """Name of the run folder; only set where the head is stored outside it."""
-    status: Literal["started", "success", "error", "cancelled"] = "started"
+    status: Literal["started", "scoring", "success", "error", "cancelled"] = "started"
     partial: bool = False
     """Made with --limit; such a run cannot be gated."""
     limit: int | None = None

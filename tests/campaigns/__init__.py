@@ -1,0 +1,1 @@
+"""Campaigns: many seeded accidents, counted. `pytest` runs a short form; `pytest -m campaign` the long one, with its table."""

@@ -1,0 +1,186 @@
+"""The fuzz campaign: files with one accident each, read by every verb that reads them. Nothing ends in a traceback, and of
+what the harness wrote itself nothing is accepted with another result."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sora_eval.runs.folder import RunFolder, find_runs
+from tests.campaigns.kills import folder_result
+from tests.campaigns.mutations import BYTES, Bytes, json_fault, lines_fault
+from tests.commands import sora_eval
+
+SECONDS = 60
+SAYS = (
+    "damaged",
+    "missing",
+    "not a run folder",
+    "left out",
+    "no verdict",
+    "failed",
+    "not of this run",
+    "cannot be read",
+    "has changed",
+    "no clip",
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file: where it lies, who reads it, and whether the harness wrote it (then another result is a fault)."""
+
+    files: str  # a glob in the workspace
+    readers: tuple[tuple[str, ...], ...]
+    faults: tuple[Bytes, ...] = ()  # beside those of bytes
+    own: bool = True
+
+
+LOOK = (
+    ("compare", "runs/a", "runs/b"),
+    ("gate", "runs/a", "--baseline", "base.json"),
+    ("report", "runs/a", "--html", "--out", "page.html"),
+)
+WRITE = (("score", "runs/a"), ("run", "--resume", "runs/a"), ("baseline", "promote", "runs/a", "--to", "new.json"))
+LIST = (("list", "runs"), ("history", "runs", "--metric", "temporal_flickering"))
+VALIDATE = (("validate", "kills.toml"),)
+NATIVE = (("run", "native.toml", "-g", "folder:videos", "--out", "out"),)
+KINDS = {
+    "run.json": Kind("runs/a/run.json", (*LOOK, *LIST, *WRITE), (json_fault,)),
+    "suite.json": Kind("runs/a/suite.json", (*LOOK, *WRITE), (json_fault,)),
+    "tables of a run": Kind("runs/a/*.jsonl", (*LOOK, *WRITE), (lines_fault,)),
+    "features of a run": Kind("runs/a/features/*.npz", (*LOOK, *WRITE)),
+    "clips of a run": Kind("runs/a/clips/*.mkv", (WRITE[0], LOOK[2])),
+    "verdicts.json": Kind("runs/a/verdicts.json", (LOOK[2],), (json_fault,)),
+    "baseline": Kind("base.json", (LOOK[1], ("compare", "base.json", "runs/a")), (json_fault,)),
+    "suite file": Kind("kills.toml", VALIDATE, own=False),
+    "prompts": Kind("prompts.jsonl", VALIDATE, (lines_fault,), own=False),
+    "manifest": Kind("videos/manifest.jsonl", NATIVE, (lines_fault,), own=False),
+    "clips of a folder": Kind("videos/*.mkv", NATIVE, own=False),
+    "network": Kind("network.onnx", NATIVE, own=False),
+}
+
+
+@dataclass
+class Tally:
+    """What became of the inputs of one kind."""
+
+    kind: str
+    inputs: int = 0
+    ends: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+
+
+class Fuzz:
+    """Seeded accidents in one workspace, which is restored after each."""
+
+    def __init__(self, template: Path, work: Path, seed: int) -> None:
+        self._template, self._work = template, Path(shutil.copytree(template, work))
+        self._random = np.random.default_rng(seed)
+        self._undisturbed: dict[tuple[str, ...], tuple[int | str, Any, str]] = {}
+
+    def inputs(self, name: str, number: int) -> Tally:
+        """So many files of a kind, each with one accident and read by one verb."""
+        kind, tally = KINDS[name], Tally(name)
+        for _ in range(number):
+            files = sorted(self._template.glob(kind.files))
+            original = files[int(self._random.integers(len(files)))]
+            faults = (*BYTES, *kind.faults * len(BYTES))
+            fault = faults[int(self._random.integers(len(faults)))]
+            reader = kind.readers[int(self._random.integers(len(kind.readers)))]
+            expected = self._expected(reader)
+            data = original.read_bytes()
+            changed = fault(data, self._random)
+            if changed == data:
+                continue
+            path = self._work / original.relative_to(self._template)
+            path.write_bytes(changed)
+            tally.inputs += 1
+            end = self._end(self._call(reader), expected, original, kind)
+            tally.ends[end.partition(":")[0]] += 1
+            if end.partition(":")[0] in ("traceback", "hang", "accepted"):
+                tally.failures.append(f"{original.name} after {fault.__name__}, {' '.join(reader)}: {end}")
+                self._keep(path, changed, len(tally.failures), name)
+            self._restore()
+        return tally
+
+    def _expected(self, reader: tuple[str, ...]) -> tuple[int | str, Any, str]:
+        if reader not in self._undisturbed:
+            self._undisturbed[reader] = self._call(reader)
+            self._restore()
+        return self._undisturbed[reader]
+
+    @staticmethod
+    def _end(got: tuple[int | str, Any, str], expected: tuple[int | str, Any, str], file: Path, kind: Kind) -> str:
+        code, result, text = got
+        if isinstance(code, str):
+            return code
+        if (code, result) == expected[:2]:
+            return "same"
+        if code == 2:
+            return "refused"
+        if code == 12 or any(word in text for word in SAYS if word not in expected[2]):
+            return "said"
+        return "accepted: another result" if kind.own else "another input"
+
+    def _call(self, reader: tuple[str, ...]) -> tuple[int | str, Any, str]:
+        """Exit code (or what went wrong), result and text of a verb."""
+        with contextlib.chdir(self._work):
+            try:
+                with _limit(SECONDS):
+                    done = sora_eval(*reader)
+            except TimeoutError:
+                return "hang: over a minute", None, ""
+            except BaseException as error:
+                where = traceback.extract_tb(error.__traceback__)[-1]
+                return (
+                    f"traceback: {type(error).__name__}: {str(error)[:200]} at {Path(where.filename).name}:{where.lineno}",
+                    None,
+                    "",
+                )
+            page = Path("page.html").read_text(encoding="utf-8") if Path("page.html").exists() else ""
+            result: Any = (done.stdout, page)
+            if reader[0] in ("score", "run"):
+                result = _results([Path("runs/a")] if "runs/a" in reader else [r.path for r in find_runs(Path("out"))])
+            return done.returncode, result, done.stdout + done.stderr + page
+
+    def _restore(self) -> None:
+        shutil.rmtree(self._work)
+        shutil.copytree(self._template, self._work)
+
+    def _keep(self, path: Path, changed: bytes, number: int, name: str) -> None:
+        """The input of a failure, to look at."""
+        folder = self._work.parent / "failures"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name.replace(' ', '_')}-{number}-{path.name}").write_bytes(changed)
+
+
+def _results(folders: list[Path]) -> Any:
+    """What runs hold, or why they cannot be read."""
+    try:
+        return [folder_result(RunFolder.open(folder)) for folder in folders]
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+@contextlib.contextmanager
+def _limit(seconds: int) -> Iterator[None]:
+    def alarm(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, alarm)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
