@@ -123,9 +123,11 @@ def reopen(folder: RunFolder, workers: int = 1) -> Work:
             "started; a resumed run would mix two generators: start a new one"
         )
     folder.check_files()
+    cases = plan(suite, generator)
+    _check_ids(folder, cases)
     folder.repair()
     folder.update_head(status="started")
-    return Work(folder, suite, generator, plan(suite, generator), workers)
+    return Work(folder, suite, generator, cases, workers)
 
 
 def cases_of(head: RunHead, cases: list[Case]) -> list[Case]:
@@ -146,6 +148,7 @@ def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
     suite, whole = _scorable(folder), folder.head.status in ("success", "scoring")
     generator = open_generator(folder.head.generator.spec)
     cases = cases_of(folder.head, plan(suite, generator))
+    _check_ids(folder, cases)
     folder.drop_damaged_features()
     folder.repair()
     if whole:
@@ -157,6 +160,14 @@ def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
         score_oracles(folder, suite, cases)
         summarise(folder, suite, cases)
     return folder
+
+
+def _check_ids(folder: RunFolder, cases: list[Case]) -> None:
+    """Raises RunError for a row of samples.jsonl that is of none of the cases."""
+    ids = {case.id for case in cases}
+    if foreign := [row.id for row in folder.rows(SampleRow) if row.id not in ids]:
+        table = folder.path / "samples.jsonl"
+        raise RunError(f"{table} is damaged: {foreign[0]!r} is not a case of this run; delete the line and use --resume")
 
 
 def _scorable(folder: RunFolder) -> Suite:
