@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sora_eval.records.clip import Clip
-from sora_eval.util.errors import ClipError
+from sora_eval.util.errors import ClipError, line_of
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".gif", ".m4v")
 
@@ -24,7 +24,7 @@ def read_clip(path: Path) -> Clip:
     if not path.is_file():
         raise ClipError(f"{path} does not exist")
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.video:
                 raise ClipError(f"{path} has no video stream")
             stream = container.streams.video[0]
@@ -32,10 +32,9 @@ def read_clip(path: Path) -> Clip:
             fps = float(stream.average_rate or stream.guessed_rate or 0)
             announced = stream.frames
             frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
-    except av.error.FFmpegError as error:
-        raise ClipError(
-            f"{path} cannot be decoded as a video: {error.strerror}; is it truncated or another kind of file?"
-        ) from error
+    except (av.error.FFmpegError, ValueError, ArithmeticError, NotImplementedError) as error:
+        fault = getattr(error, "strerror", None) or line_of(error)
+        raise ClipError(f"{path} cannot be decoded as a video: {fault}; is it truncated or another kind of file?") from error
     if not frames:
         raise ClipError(f"{path} holds no frames")
     if announced and len(frames) < announced:

@@ -3,12 +3,8 @@ what the harness wrote itself nothing is accepted with another result."""
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import signal
-import traceback
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from sora_eval.runs.folder import RunFolder, find_runs
-from tests.campaigns.kills import folder_result
+from tests.campaigns.kills import Zygote, folder_result
 from tests.campaigns.mutations import BYTES, Bytes, json_fault, lines_fault
-from tests.commands import sora_eval
 
 SECONDS = 60
 SAYS = (
@@ -55,11 +50,11 @@ LIST = (("list", "runs"), ("history", "runs", "--metric", "temporal_flickering")
 VALIDATE = (("validate", "kills.toml"),)
 NATIVE = (("run", "native.toml", "-g", "folder:videos", "--out", "out"),)
 KINDS = {
-    "run.json": Kind("runs/a/run.json", (*LOOK, *LIST, *WRITE), (json_fault,)),
-    "suite.json": Kind("runs/a/suite.json", (*LOOK, *WRITE), (json_fault,)),
-    "tables of a run": Kind("runs/a/*.jsonl", (*LOOK, *WRITE), (lines_fault,)),
-    "features of a run": Kind("runs/a/features/*.npz", (*LOOK, *WRITE)),
-    "clips of a run": Kind("runs/a/clips/*.mkv", (WRITE[0], LOOK[2])),
+    "run.json": Kind("runs/a/run.json", (*LOOK, *LOOK[:2], *LIST, *WRITE), (json_fault,)),
+    "suite.json": Kind("runs/a/suite.json", (*LOOK, *LOOK[:2], *WRITE), (json_fault,)),
+    "tables of a run": Kind("runs/a/*.jsonl", (*LOOK, *LOOK[:2], *WRITE), (lines_fault,)),
+    "features of a run": Kind("runs/a/features/*.npz", (*LOOK, *LOOK[:2], *WRITE)),
+    "clips of a run": Kind("runs/a/clips/*.mkv", (WRITE[0], WRITE[0], LOOK[2])),
     "verdicts.json": Kind("runs/a/verdicts.json", (LOOK[2],), (json_fault,)),
     "baseline": Kind("base.json", (LOOK[1], ("compare", "base.json", "runs/a")), (json_fault,)),
     "suite file": Kind("kills.toml", VALIDATE, own=False),
@@ -83,8 +78,8 @@ class Tally:
 class Fuzz:
     """Seeded accidents in one workspace, which is restored after each."""
 
-    def __init__(self, template: Path, work: Path, seed: int) -> None:
-        self._template, self._work = template, Path(shutil.copytree(template, work))
+    def __init__(self, zygote: Zygote, template: Path, work: Path, seed: int) -> None:
+        self._template, self._work, self._zygote = template, Path(shutil.copytree(template, work)), zygote
         self._random = np.random.default_rng(seed)
         self._undisturbed: dict[tuple[str, ...], tuple[int | str, Any, str]] = {}
 
@@ -133,25 +128,19 @@ class Fuzz:
         return "accepted: another result" if kind.own else "another input"
 
     def _call(self, reader: tuple[str, ...]) -> tuple[int | str, Any, str]:
-        """Exit code (or what went wrong), result and text of a verb."""
-        with contextlib.chdir(self._work):
-            try:
-                with _limit(SECONDS):
-                    done = sora_eval(*reader)
-            except TimeoutError:
-                return "hang: over a minute", None, ""
-            except BaseException as error:
-                where = traceback.extract_tb(error.__traceback__)[-1]
-                return (
-                    f"traceback: {type(error).__name__}: {str(error)[:200]} at {Path(where.filename).name}:{where.lineno}",
-                    None,
-                    "",
-                )
-            page = Path("page.html").read_text(encoding="utf-8") if Path("page.html").exists() else ""
-            result: Any = (done.stdout, page)
-            if reader[0] in ("score", "run"):
-                result = _results([Path("runs/a")] if "runs/a" in reader else [r.path for r in find_runs(Path("out"))])
-            return done.returncode, result, done.stdout + done.stderr + page
+        """Exit code (or what went wrong), result and text of a verb in a process of its own."""
+        code, text = self._zygote.run(reader, self._work, SECONDS)
+        if code is None:
+            return "hang: over a minute", None, ""
+        if code == 1 or code < 0 or "Traceback (most recent call last)" in text:
+            return f"traceback: exit code {code}: {text[-300:]}", None, ""
+        page = self._work / "page.html"
+        page_text = page.read_text(encoding="utf-8") if page.exists() else ""
+        result: Any = (text, page_text)
+        if reader[0] in ("score", "run"):
+            runs = [self._work / "runs/a"] if "runs/a" in reader else [r.path for r in find_runs(self._work / "out")]
+            result = _results(runs)
+        return code, result, text + page_text
 
     def _restore(self) -> None:
         shutil.rmtree(self._work)
@@ -170,17 +159,3 @@ def _results(folders: list[Path]) -> Any:
         return [folder_result(RunFolder.open(folder)) for folder in folders]
     except Exception as error:
         return f"{type(error).__name__}: {error}"
-
-
-@contextlib.contextmanager
-def _limit(seconds: int) -> Iterator[None]:
-    def alarm(*_: object) -> None:
-        raise TimeoutError
-
-    before = signal.signal(signal.SIGALRM, alarm)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)

@@ -181,6 +181,15 @@ class Zygote:
             self._news.wait_for(lambda: self._pids, 60)
             return self._pids.pop()
 
+    def run(self, argv: tuple[str, ...], cwd: Path, seconds: float) -> tuple[int | None, str]:
+        """Exit code (None if it runs longer: then it is killed) and text of a command that nothing disturbs."""
+        pid = self.start(argv, cwd)
+        code = self.code(pid, seconds)
+        if code is None:
+            os.killpg(pid, signal.SIGKILL)
+            self.code(pid, 60)
+        return code, (cwd / "log.txt").read_text(encoding="utf-8", errors="replace")
+
     def code(self, pid: int, seconds: float) -> int | None:
         """The exit code of a process, or None if it still runs after so long."""
         with self._news:
@@ -215,7 +224,7 @@ class Campaign:
 
     def run(self, argv: tuple[str, ...], work: Path) -> int | None:
         """Exit code of a command that nothing disturbs; None if it takes more than 5 minutes."""
-        return self._zygote.code(self._zygote.start(argv, work), 300)
+        return self._zygote.run(argv, work, 300)[0]
 
     def trials(self, name: str, kills: int) -> Outcome:
         """Trials of one job until so many kills have hit."""

@@ -5,8 +5,11 @@ Reads one JSON object per line, {"argv", "cwd", "log"}, answers {"pid"}, and whe
 
 from __future__ import annotations
 
+import gc
+import importlib
 import json
 import os
+import pkgutil
 import signal
 import sys
 import threading
@@ -50,19 +53,25 @@ def reap(pid: int) -> None:
 
 
 if __name__ == "__main__":
-    import cv2  # noqa: F401
-    import onnxruntime  # noqa: F401
-    import pandas  # noqa: F401
-    import scipy.stats  # noqa: F401
-    import torch  # noqa: F401
-
-    import reference_model.world  # noqa: F401
-    import reports.export.report  # noqa: F401
-    import sora_eval.gate.judge
-    import sora_eval.metrics.physics
-    import sora_eval.pipeline.run  # noqa: F401
+    for package in ("sora_eval", "reports", "reference_model.world", "reference_model.sampling"):
+        module = importlib.import_module(package)
+        for found in pkgutil.walk_packages(module.__path__, f"{package}."):
+            if not found.name.endswith("__main__"):
+                importlib.import_module(found.name)
+    for name in (
+        "altair",
+        "av",
+        "matplotlib.pyplot",
+        "open_clip",
+        "pyarrow.parquet",
+        "safetensors.torch",
+        "timm",
+        "vl_convert",
+    ):
+        importlib.import_module(name)
     from sora_eval.cli import main
 
+    gc.freeze()
     answer({"ready": 1})
     for line in sys.stdin:
         job = json.loads(line)
