@@ -102,7 +102,8 @@ class OnnxBackend:
             yield
         except Exception as error:  # onnxruntime raises its own classes, not exported
             file = self.record.files[component]
-            raise CheckpointError(f"{file} fails: {error}; is it of the {CONFIG} beside its checkpoint.json?") from error
+            reason = " ".join(str(error).split())
+            raise CheckpointError(f"{file} fails: {reason}; is it of the {CONFIG} beside its checkpoint.json?") from error
 
     def bind(self, component: str, inputs: Sequence[npt.NDArray[Any]], moving: Sequence[int]) -> Step:
         from onnxruntime import OrtValue
