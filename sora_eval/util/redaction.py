@@ -79,7 +79,8 @@ def by_rule(text: str) -> str:
 
 
 def _parameter(match: re.Match[str]) -> str:
-    return f"{match[1]}{match[2]}={MARK}" if is_secret_name(match[2], _IN_URLS) else match[0]
+    secret = is_secret_name(match[2], _IN_URLS)
+    return f"{match[1]}{match[2]}={MARK if secret else _PARAMETER.sub(_parameter, match[3])}"  # a URL has parameters of its own
 
 
 def _assignment(match: re.Match[str]) -> str:

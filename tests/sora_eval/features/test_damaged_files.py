@@ -1,4 +1,4 @@
-"""Files of networks that are cut, flipped, of another kind, or that would execute something: one message with the file's name."""
+"""Files of networks that are cut, flipped, of another kind, or that would execute something: one message with their name."""
 
 import json
 import pickle
@@ -119,7 +119,7 @@ def test_weights_of_torchvision_that_are_damaged_are_a_message(monkeypatch):
         raise pickle.UnpicklingError("invalid load key")
 
     monkeypatch.setattr(optical_flow, "raft_small", damaged)
-    with pytest.raises(WeightsError, match="weights of raft_small could not be loaded .invalid load key"):
+    with pytest.raises(WeightsError, match=r"weights of raft_small could not be loaded .invalid load key"):
         raft._network.__wrapped__("raft_small", "")
 
 

@@ -327,5 +327,5 @@ def test_a_users_metric_that_cannot_be_made_is_missing(act):
 def test_memory_that_runs_out_in_a_metric_of_the_project_is_a_reason(monkeypatch):
     metric = create("temporal_flickering")
     monkeypatch.setattr(metric, "score", raising(MemoryError("4 TB")))
-    with pytest.raises(MetricError, match="temporal_flickering: out of memory .MemoryError: 4 TB"):
+    with pytest.raises(MetricError, match=r"temporal_flickering: out of memory .MemoryError: 4 TB"):
         scores_of("temporal_flickering", metric, view_of(frames(REQUEST)))
