@@ -24,7 +24,6 @@ from sora_eval.cli import (
     weights,
 )
 from sora_eval.util.errors import SoraEvalError, fault_of_machine
-from sora_eval.util.redaction import redact
 
 EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
 
@@ -63,7 +62,7 @@ def main() -> None:
     except (SoraEvalError, OSError, MemoryError) as error:
         if not (message := str(error) if isinstance(error, SoraEvalError) else fault_of_machine(error)):
             raise
-        for line in redact(message).splitlines():
+        for line in message.splitlines():
             print(f"error: {line}", file=sys.stderr)
         sys.exit(EXIT_USAGE)
     except KeyboardInterrupt:

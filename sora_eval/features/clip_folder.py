@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +15,6 @@ CONFIG = "open_clip_config.json"
 MOST = {"layers": 1 << 10, "depth": 1 << 10, "width": 1 << 15, "vocab_size": 1 << 21}  # larger than in any published CLIP
 MOST_OF_OTHERS = 1 << 20
 MOST_WEIGHTS = 1 << 35  # of a tower's transformer: 12 x layers x width^2
-UNPICKLE_NOTHING = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # torch's own switch: files of tensors and plain values only
-
-
-@contextmanager
-def weights_only() -> Iterator[None]:
-    """Inside, torch reads tensors and plain values from pickles, and executes none, whatever a library asks for."""
-    before = os.environ.get(UNPICKLE_NOTHING)
-    os.environ[UNPICKLE_NOTHING] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[UNPICKLE_NOTHING]
-        else:
-            os.environ[UNPICKLE_NOTHING] = before
 
 
 def check_folder(spec: str, folder: Path) -> None:

@@ -15,10 +15,11 @@ import open_clip
 import torch
 from PIL import Image
 
-from sora_eval.features.clip_folder import check_folder, read_tokenizer, weights_only
+from sora_eval.features.clip_folder import check_folder, read_tokenizer
 from sora_eval.features.view import Array
 from sora_eval.records.clip import Clip
 from sora_eval.util.errors import Undefined, WeightsError, line_of
+from sora_eval.util.pickles import weights_only
 from sora_eval.util.weights import sha256_file, world_clip
 
 Floats = npt.NDArray[np.float32]

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 from zlib import crc32
 
-from sora_eval.generators.protocol import Generator
+from sora_eval.generators.protocol import ClipSource, Generator
 from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
@@ -54,6 +54,16 @@ def answers(generator: Generator, requests: list[Request]) -> list[Clip | str]:
     if len(requests) == 1:
         return [reason]
     return [answer for r in requests for answer in answers(generator, [r])]
+
+
+def clip_of(source: ClipSource, case: Case) -> Clip | str:
+    """The existing clip of a case, or the reason why there is none."""
+    try:
+        with user_code():
+            clip: Any = source.read(case)
+    except (SoraEvalError, Undefined) as error:
+        return reason_of(error)
+    return clip if isinstance(clip, Clip) else f"found a {type(clip).__name__}, expected a Clip"
 
 
 def wrong_number(clips: Sequence[Any], requests: Sequence[Request]) -> str:

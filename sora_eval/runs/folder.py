@@ -27,6 +27,8 @@ from sora_eval.util.redaction import redact, redacted, redacted_command, redacte
 from sora_eval.util.sealed import file_digest, parse_json, read_json, sealed, unsealed
 
 R = TypeVar("R", bound=Row)
+# Fields that hold no secret, though a word of theirs may be the value of one: the user's own prompts, ids, names, states.
+_NO_SECRETS = ("prompt", "prompt_id", "id", "metric", "slice", "declared", "status", "stage", "scenario", "sha256")
 
 
 def now() -> str:
@@ -107,7 +109,7 @@ class RunFolder:
 
     def write_head(self, head: RunHead) -> None:
         """Write run.json whole, without secrets."""
-        data = sealed(redacted(head.model_dump(mode="json", exclude={"run"})))
+        data = sealed(redacted(head.model_dump(mode="json", exclude={"run"}), unchanged=_NO_SECRETS))
         write_atomic(self.path / "run.json", json.dumps(data, indent=2) + "\n")
 
     def update_head(self, **changes: Any) -> None:
@@ -204,7 +206,7 @@ class RunFolder:
         """Replace one record of the run, such as verdicts.json. Raises RunError if the folder cannot be written."""
         path = self.path / name
         try:
-            write_atomic(path, json.dumps(redacted(data), indent=2) + "\n")
+            write_atomic(path, json.dumps(redacted(data, unchanged=_NO_SECRETS), indent=2) + "\n")
         except OSError as error:
             raise RunError(f"{path} cannot be written: {error.strerror}") from error
         return path
@@ -244,8 +246,8 @@ class RunFolder:
 
 
 def _lines(rows: Iterable[Row]) -> str:
-    """Rows as lines of JSON without secrets; prompts are the user's own words and stay as they are."""
-    return redacted_lines("".join(row.model_dump_json() + "\n" for row in rows), unchanged=("prompt",))
+    """Rows as lines of JSON without secrets."""
+    return redacted_lines("".join(row.model_dump_json() + "\n" for row in rows), unchanged=_NO_SECRETS)
 
 
 def _without_secrets(column: npt.NDArray[Any]) -> npt.NDArray[Any]:

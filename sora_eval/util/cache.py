@@ -64,12 +64,13 @@ def derived_file(path: Path, write: Callable[[Path], None]) -> Path:
             if not _is_whole(path):  # another process may have written it
                 _write_with_digest(path, write)
             return path
-    except OSError as error:
+    except (OSError, NotImplementedError) as error:  # the second where a file system knows no locks
         return _of_this_process(path, write, error)
 
 
-def _of_this_process(path: Path, write: Callable[[Path], None], error: OSError) -> Path:
-    warn_once(f"the cache {path.parent} is not used: {error.strerror or error}; {path.name} is made for this process only")
+def _of_this_process(path: Path, write: Callable[[Path], None], error: Exception) -> Path:
+    why = getattr(error, "strerror", None) or error
+    warn_once(f"the cache {path.parent} is not used: {why}; {path.name} is made for this process only")
     folder = Path(tempfile.mkdtemp(prefix="sora_eval-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     write(folder / path.name)

@@ -4,6 +4,8 @@ import errno
 from collections.abc import Sequence
 from difflib import get_close_matches
 
+from sora_eval.util.redaction import redact
+
 MOST_CHARACTERS = 200  # of an error of another library, inside a message
 MOST_OF_A_REASON = 2000  # characters
 _OUT_OF_MEMORY = (
@@ -13,6 +15,7 @@ _OUT_OF_MEMORY = (
     "bad_alloc",
     "bad allocation",
     "insufficient memory",
+    "failed to allocate memory",
 )
 _SPACE, _PERMISSION = "free some, or choose another place", "give permission, or choose another place"
 _MACHINE = {
@@ -82,7 +85,10 @@ def line_of(error: BaseException, which: int = 0) -> str:
 
 
 class SoraEvalError(Exception):
-    """The base class; a message says what was found, what was expected and how to fix it."""
+    """The base class; a message says what was found, what was expected and how to fix it, and holds no secret."""
+
+    def __str__(self) -> str:
+        return redact(super().__str__())
 
 
 class RegistryError(SoraEvalError):

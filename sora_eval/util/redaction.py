@@ -14,8 +14,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sora_eval.util.errors import SoraEvalError
-
 MARK = "REDACTED"
 PREFIX = "SORA_EVAL_"
 LEAST_CHARACTERS = 6  # of a value that is looked for in other texts: shorter ones are words
@@ -151,14 +149,14 @@ def absent_secrets(options: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in marked.items() if not os.environ.get(variable_of(key))}
 
 
-def given_again(options: Mapping[str, Any], what: str, error: type[SoraEvalError]) -> dict[str, Any]:
+def given_again(options: Mapping[str, Any], what: str, error: type[Exception]) -> dict[str, Any]:
     """The options with the secrets that a record leaves out, from the environment: of `api_key` from `SORA_EVAL_API_KEY`.
 
     Raises `error` that names the variables that are not set; `what` is the owner of the options.
     """
     if absent := absent_secrets(options):
         variables = " and ".join(f"{variable_of(key)} (its {key.strip(':')})" for key in absent)
-        raise error(f"{redact(what)}: secrets are not recorded; give them again by the environment: set {variables}")
+        raise error(f"{what}: secrets are not recorded; give them again by the environment: set {variables}")
     secrets = {key: os.environ[variable_of(key)] for key, value in options.items() if isinstance(value, str) and MARK in value}
     _known.update(value for value in secrets.values() if len(value) >= LEAST_CHARACTERS)
     return {**options, **secrets}

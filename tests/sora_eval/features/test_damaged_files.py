@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from sora_eval.features import i3d, image_text, raft
-from sora_eval.features.clip_folder import weights_only
 from sora_eval.features.view import FeatureCache
 from sora_eval.metrics.create import create
 from sora_eval.util import weights
 from sora_eval.util.errors import WeightsError
+from sora_eval.util.pickles import weights_only
 from sora_eval.util.weights import fetch_i3d, world_clip
 
 

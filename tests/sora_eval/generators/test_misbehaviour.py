@@ -9,15 +9,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sora_eval.generators.asking import answers
+from sora_eval.generators.asking import answers, clip_of
 from sora_eval.generators.identity import identity_of, place_of
 from sora_eval.generators.opening import open_generator
-from sora_eval.generators.protocol import Generator
+from sora_eval.generators.protocol import ClipSource, Generator
 from sora_eval.generators.python import PythonGenerator
 from sora_eval.metrics.asking import scores_of
 from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.metrics.create import create, make_metrics
-from sora_eval.records.case import Prompt
+from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
 from sora_eval.runs.folder import find_runs
@@ -264,6 +264,20 @@ def test_counts_and_places_of_numpy_are_plain():
     assert (local.facts.where, local.tokens([REQUEST]), local.flops([REQUEST])) == ({"threads": 2}, 3, {"whole": 9})
     with pytest.raises(GeneratorError, match="no table of plain values"):
         place_of(type("Odd", (Batch,), {"where": {"device": object()}})(None), "odd")
+
+
+@pytest.mark.parametrize(
+    ("read", "words"),
+    [(lambda case: sys.exit(0), "SystemExit: 0"), (raising(MemoryError()), "out of memory"), (lambda case: 3, "found a int")],
+)
+def test_a_clip_that_cannot_be_read_is_a_reason(read, words):
+    class Source(ClipSource):
+        name, fingerprint, generate, cases, path = "source", None, None, None, None
+
+        def read(self, case):
+            return read(case)
+
+    assert words in clip_of(Source(), Case(Prompt("p", "a ball"), None, None, None, None))
 
 
 class Unruly(ClipMetric):
