@@ -118,7 +118,7 @@ def export(
     """Write trained networks as ONNX, checked against torch, with a record of how they were made."""
     from reference_model.config import load_config
     from reference_model.onnx.export import export_again, export_all
-    from reference_model.sampling.backends import resolve
+    from reference_model.sampling.checkpoint import resolve
 
     if checkpoint:
         worst = {resolve(name).name: export_again(name, out, int8) for name in checkpoint}

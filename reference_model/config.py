@@ -7,14 +7,22 @@ from collections.abc import Sequence
 from dataclasses import asdict, field, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from reference_model.errors import ReferenceModelError
 
-STRICT = ConfigDict(extra="forbid", strict=True)
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+MOST_BYTES = 1 << 20  # of a config file
+
+# Sizes beyond any use are errors, found before memory is asked for.
+Width = Annotated[int, Field(ge=1, le=1 << 13)]
+Part = Annotated[int, Field(ge=0, le=1 << 13)]  # of a width
+Channels = Annotated[int, Field(ge=1, le=1 << 10)]
+Depth = Annotated[int, Field(ge=1, le=1 << 8)]
+Tokens = Annotated[int, Field(ge=1, le=1 << 20)]
 
 
 class ConfigError(ReferenceModelError):
@@ -25,9 +33,9 @@ class ConfigError(ReferenceModelError):
 class VAEConfig:
     """4 frames x 4x4 px become one latent site of `latent_channels` values."""
 
-    width: int = 48
-    latent_channels: int = 8
-    blocks: int = 2
+    width: Width = 48
+    latent_channels: Channels = 8
+    blocks: Depth = 2
     kl_weight: float = 1e-3  # noise then costs about 1e-3 of a loss of 3e-2, and latents carry no texture for nothing
 
 
@@ -35,23 +43,23 @@ class VAEConfig:
 class TextConfig:
     """A transformer over words: `width` of a state, layers, heads, and the longest prompt in tokens."""
 
-    width: int = 128
-    depth: int = 3
-    heads: int = 4
-    max_tokens: int = 48
+    width: Width = 128
+    depth: Depth = 3
+    heads: Depth = 4
+    max_tokens: Tokens = 48
 
 
 @dataclass(frozen=True, config=STRICT)
 class DiTConfig:
     """The diffusion transformer and its packs."""
 
-    width: int = 128
-    depth: int = 8
-    heads: int = 4
-    rope_split: tuple[int, int, int] = (8, 12, 12)  # of the head width, for t, y, x
+    width: Width = 128
+    depth: Depth = 8
+    heads: Depth = 4
+    rope_split: tuple[Part, Part, Part] = (8, 12, 12)  # of the head width, for t, y, x
     rope_base: float = 100.0
-    pack_tokens: int = 256
-    channels: int = 8  # of the latent
+    pack_tokens: Tokens = 256
+    channels: Channels = 8  # of the latent
     skip: bool = False  # the network predicts the part of the velocity that its input does not; see flow.skip
 
 
@@ -59,10 +67,10 @@ class DiTConfig:
 class CaptionerConfig:
     """The recaptioner: encoder and decoder of one width and depth."""
 
-    width: int = 128
-    depth: int = 3  # of the encoder, and of the decoder
-    heads: int = 4
-    max_tokens: int = 48
+    width: Width = 128
+    depth: Depth = 3  # of the encoder, and of the decoder
+    heads: Depth = 4
+    max_tokens: Tokens = 48
     drop_threshold: float = 8.0  # grey levels within which a tubelet is dropped
 
 
@@ -70,15 +78,15 @@ class CaptionerConfig:
 class RefinerConfig(TextConfig):
     """The prompt refiner: encoder and decoder of one width and depth."""
 
-    width: int = 96
-    depth: int = 2
+    width: Width = 96
+    depth: Depth = 2
 
 
 @dataclass(frozen=True, config=STRICT)
 class SamplingConfig:
     """Defaults of generation; chosen by velocity error on held-out prompts."""
 
-    num_inference_steps: int = 20
+    num_inference_steps: Tokens = 20
     guidance_scale: float = 3.0
     time_shift: float = 3.0  # 1 is none; see flow.shift_times
     guidance_times: tuple[float, float] = (0.0, 1.0)  # guidance acts between these; 1 is noise
@@ -213,7 +221,7 @@ def parse_config(text: str, where: str) -> ModelConfig:
 def _explain(problem: Any, where: str) -> str:
     if problem["type"] == "json_invalid":
         return f"{where} is not JSON: {problem['ctx']['error']}"
-    *tables, key = map(str, problem["loc"])
+    *tables, key = map(str, problem["loc"]) if problem["loc"] else ("the file",)
     if problem["type"] == "unexpected_keyword_argument":
         table = getattr(ModelConfig(), tables[0]) if tables else ModelConfig()
         names = [f.name for f in fields(table)]
@@ -221,7 +229,7 @@ def _explain(problem: Any, where: str) -> str:
         hint = f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(names)}"
         return f"{'.'.join([where, *tables])}: unknown key {key!r}{hint}"
     message = f"{problem['msg'][0].lower()}{problem['msg'][1:]}"
-    return f"{'.'.join([where, *tables, key])}: found {problem['input']!r}, {message}"
+    return f"{'.'.join([where, *tables, key])}: found {problem['input']!r:.60}, {message}"
 
 
 def override(config: ModelConfig, settings: Sequence[str]) -> ModelConfig:
@@ -246,7 +254,11 @@ def override(config: ModelConfig, settings: Sequence[str]) -> ModelConfig:
 def load_config(path: Path) -> ModelConfig:
     """Read a config file written by `ModelConfig.save`. Raises ConfigError for a missing or invalid one."""
     try:
+        if path.stat().st_size > MOST_BYTES:
+            raise ConfigError(f"{path} has {path.stat().st_size} bytes; expected at most {MOST_BYTES}")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist; a checkpoint folder holds config.json beside its weights") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
     return parse_config(text, str(path))

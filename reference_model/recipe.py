@@ -18,7 +18,8 @@ from reference_model.config import ModelConfig, load_config
 from reference_model.errors import ReferenceModelError
 from reference_model.networks.components import build
 from reference_model.onnx import export
-from reference_model.sampling import backends
+from reference_model.sampling.backends import weights_of
+from reference_model.sampling.checkpoint import read_checkpoint, resolve
 from reference_model.training import stages, world_clip
 from reference_model.training.folder import ORIGIN, START, machine
 from reference_model.training.loop import Threads, save_atomic
@@ -54,8 +55,8 @@ def start_from(checkpoint: str, folder: Path, *, new_dit: bool = False) -> None:
     and `base-int8` are exported. With `new_dit` the DiT and the text encoder start from random weights, on the latents of
     that VAE, and the whole ladder is trained. Raises CheckpointError for a checkpoint that cannot be read.
     """
-    source = backends.resolve(checkpoint)
-    files = backends.component_files(source)
+    source = resolve(checkpoint)
+    record = read_checkpoint(source)
     parts = {
         "vae.pt": {"vae_encoder": "", "vae_decoder": ""},
         "captioner.pt": {"caption_encoder": "encoder.", "caption_decoder": "decoder."},
@@ -68,13 +69,12 @@ def start_from(checkpoint: str, folder: Path, *, new_dit: bool = False) -> None:
     for name, components in parts.items():
         state: dict[str, Tensor] = {}
         for component, prefix in components.items():
-            weights = backends.weights_of(files[component])
+            weights = weights_of(record.checked(component))
             names = build(load_config(source / "config.json"))[component].state_dict()
             state |= {prefix + k.removeprefix("vae."): torch.from_numpy(weights[k]) for k in names if k in weights}
         save_atomic(state, folder / name)
-    made = json.loads((source / "checkpoint.json").read_text())["made"]
     sizes = load_config(source / "config.json").train.sizes
-    (folder / ORIGIN).write_text(json.dumps({"checkpoint": source.name, "sizes": sizes, "made": made}, indent=2) + "\n")
+    (folder / ORIGIN).write_text(json.dumps({"checkpoint": source.name, "sizes": sizes, "made": record.made}, indent=2) + "\n")
 
 
 def _export(config: ModelConfig, folder: Path) -> None:

@@ -26,7 +26,7 @@ from rich.console import Console
 from docs.pages import reference_figures as measure
 from docs.pages.program import launch
 from reference_model.config import load_config
-from reference_model.sampling.backends import CHECKPOINTS, resolve, shipped
+from reference_model.sampling.checkpoint import CHECKPOINTS, resolve, shipped
 from reference_model.sampling.pipeline import Pipeline, Request
 from sora_eval.pipeline.run import run
 from sora_eval.runs.rows import MetricRow

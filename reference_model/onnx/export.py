@@ -21,10 +21,11 @@ from reference_model.networks.components import VAEEncoder, build
 from reference_model.networks.text import VOCABULARY
 from reference_model.onnx import graph
 from reference_model.packing import patchify
-from reference_model.sampling.backends import COMPONENTS, TorchBackend, load_backend, resolve
+from reference_model.sampling.backends import TorchBackend, load_backend
+from reference_model.sampling.checkpoint import COMPONENTS, CONFIG, read_checkpoint, resolve, write_record
 from reference_model.training import world_clip as clip
 from reference_model.training.folder import ORIGIN, START, machine
-from reference_model.training.loop import load_tensors
+from reference_model.training.loop import load_tensors, load_weights
 
 OPSET = 20
 TOLERANCE = 1e-4  # largest difference from torch, on outputs of order one
@@ -231,7 +232,7 @@ def trained_networks(config: ModelConfig, folder: Path, denoiser_file: str) -> d
         weights = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         module = modules[name]
         target = module.vae if isinstance(module, VAEEncoder) else module
-        target.load_state_dict(weights)
+        load_weights(target, weights, folder / file)
     return modules
 
 
@@ -297,8 +298,8 @@ def export_again(checkpoint: str, out: Path, int8: bool = False) -> dict[str, fl
     backend = load_backend(checkpoint, "torch")
     assert isinstance(backend, TorchBackend)
     config, networks, target = backend.config, specs(backend.config), out / source.name
-    record = json.loads((source / "checkpoint.json").read_text())
-    files, made = record["components"], record["made"]
+    record = read_checkpoint(source)
+    files, made = record.names, record.made
     worst = {part: export_component(backend.modules[part], networks[part], target / files[part]) for part in COMPONENTS}
     now = {"torch": torch.__version__, "onnx_opset": OPSET, "largest_difference_from_torch": worst}
     write_checkpoint(config, target, files, made | now)
@@ -338,5 +339,5 @@ def how_made(folder: Path) -> dict[str, Any]:
 
 def write_checkpoint(config: ModelConfig, target: Path, files: dict[str, str], made: dict[str, Any]) -> None:
     """Write config.json and checkpoint.json: the file of each component, and how they were made."""
-    config.save(target / "config.json")
-    (target / "checkpoint.json").write_text(json.dumps({"components": files, "made": made}, indent=2) + "\n")
+    config.save(target / CONFIG)
+    write_record(target, files, made)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,29 +14,15 @@ import numpy.typing as npt
 
 from reference_model.config import ModelConfig, load_config
 from reference_model.errors import ReferenceModelError
+from reference_model.sampling.checkpoint import CONFIG, Checkpoint, CheckpointError, read_checkpoint, resolve
 
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
-COMPONENTS = (
-    "text_encoder",
-    "dit",
-    "vae_encoder",
-    "vae_decoder",
-    "caption_encoder",
-    "caption_decoder",
-    "refine_encoder",
-    "refine_decoder",
-)
 HALF = ".half"  # suffix of the names of weights in half precision
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 Step = Callable[..., npt.NDArray[np.float32]]
-
-
-class CheckpointError(ReferenceModelError):
-    """A checkpoint that is missing, incomplete or damaged."""
 
 
 class Backend(Protocol):
@@ -67,62 +53,31 @@ class Backend(Protocol):
         ...
 
 
-def shipped() -> list[str]:
-    """Names of the checkpoints in the package, sorted."""
-    return sorted(p.parent.name for p in CHECKPOINTS.glob("*/checkpoint.json"))
-
-
-def resolve(checkpoint: str) -> Path:
-    """The folder of a shipped name or of a path. Raises CheckpointError for neither."""
-    for folder in (CHECKPOINTS / checkpoint, Path(checkpoint)):
-        if (folder / "checkpoint.json").is_file():
-            return folder
-    raise CheckpointError(
-        f"checkpoint {checkpoint!r} is neither shipped nor a folder with a checkpoint.json; shipped: "
-        f"{', '.join(shipped()) or 'none'}; make one with 'python -m reference_model export'"
-    )
-
-
-def component_files(folder: Path) -> dict[str, Path]:
-    """The ONNX file of each of `COMPONENTS`; checkpoints of one training share their VAE. Raises CheckpointError."""
-    try:
-        names = json.loads((folder / "checkpoint.json").read_text())["components"]
-        files = {name: (folder / names[name]).resolve() for name in COMPONENTS}
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise CheckpointError(
-            f"{folder / 'checkpoint.json'} should name the files of {', '.join(COMPONENTS)} under 'components': {error!r}"
-        ) from error
-    for name, file in files.items():
-        if not file.is_file():
-            raise CheckpointError(
-                f"{name} of checkpoint {folder.name!r} is missing: {file} does not exist; export it again or restore the file"
-            )
-    return files
-
-
 def load_backend(checkpoint: str, kind: str, device: str = "cpu", threads: int = 0) -> Backend:
     """Open a checkpoint with `kind` onnx, torch or compile. 0 `threads` are one per core (of torch, its own default).
 
     Raises CheckpointError for a checkpoint that cannot be used, ReferenceModelError for an absent device or unknown kind.
     """
     folder = resolve(checkpoint)
-    files, config = component_files(folder), load_config(folder / "config.json")
+    record, config = read_checkpoint(folder), load_config(folder / CONFIG)
+    record.check(CONFIG, folder / CONFIG)
     if device not in PROVIDERS:
         raise ReferenceModelError(f"device {device!r} is not known; expected one of: {', '.join(PROVIDERS)}")
     if kind == "onnx":
-        return OnnxBackend(files, config, device, threads)
+        return OnnxBackend(record, config, device, threads)
     if kind in ("torch", "compile"):
-        return TorchBackend(files, config, device, threads, compiled=kind == "compile")
+        return TorchBackend(record, config, device, threads, compiled=kind == "compile")
     raise ReferenceModelError(f"backend {kind!r} is not known; expected 'onnx', 'torch' or 'compile'")
 
 
 class OnnxBackend:
     """ONNX Runtime. An absent device raises ReferenceModelError, with no silent fallback. Sessions open at first use."""
 
-    def __init__(self, files: dict[str, Path], config: ModelConfig, device: str = "cpu", threads: int = 0) -> None:
-        self.config, self.files, self.device = config, files, device
+    def __init__(self, record: Checkpoint, config: ModelConfig, device: str = "cpu", threads: int = 0) -> None:
+        self.config, self.record, self.device = config, record, device
         self.threads = threads or os.cpu_count() or 1
-        self.sessions = {"dit": open_session(files["dit"], device, self.threads)}
+        self.sessions: dict[str, ort.InferenceSession] = {}
+        self._session("dit")
 
     @property
     def provider(self) -> str:
@@ -130,13 +85,25 @@ class OnnxBackend:
 
     def _session(self, component: str) -> ort.InferenceSession:
         if component not in self.sessions:
-            self.sessions[component] = open_session(self.files[component], self.device, self.threads)
+            path = self.record.checked(component)
+            self.sessions[component] = open_session(path, self.device, self.threads)
         return self.sessions[component]
 
     def run(self, component: str, *inputs: npt.NDArray[Any]) -> list[Any]:
         session = self._session(component)
-        out: list[Any] = session.run(None, dict(zip((i.name for i in session.get_inputs()), inputs, strict=True)))
+        with self._errors_of(component):
+            out: list[Any] = session.run(None, dict(zip((i.name for i in session.get_inputs()), inputs, strict=True)))
         return out
+
+    @contextmanager
+    def _errors_of(self, component: str) -> Iterator[None]:
+        """Raises CheckpointError for a network that does not take what the configuration makes of a request."""
+        try:
+            yield
+        except Exception as error:  # onnxruntime raises its own classes, not exported
+            file = self.record.files[component]
+            reason = " ".join(str(error).split())
+            raise CheckpointError(f"{file} fails: {reason}; is it of the {CONFIG} beside its checkpoint.json?") from error
 
     def bind(self, component: str, inputs: Sequence[npt.NDArray[Any]], moving: Sequence[int]) -> Step:
         from onnxruntime import OrtValue
@@ -154,7 +121,8 @@ class OnnxBackend:
         def step(*changed: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
             for index, value in zip(moving, changed, strict=True):
                 values[index].update_inplace(np.ascontiguousarray(value))
-            session.run_with_iobinding(binding)
+            with self._errors_of(component):
+                session.run_with_iobinding(binding)
             if not outputs:  # the first evaluation allocates the output; the others write into the same buffer
                 outputs.append(binding.get_outputs()[0])
                 binding.bind_ortvalue_output(output, outputs[0])
@@ -196,7 +164,7 @@ class TorchBackend:
     """torch with the same weights, eager or `compiled`: the reference that ONNX is compared against."""
 
     def __init__(
-        self, files: dict[str, Path], config: ModelConfig, device: str = "cpu", threads: int = 0, compiled: bool = False
+        self, record: Checkpoint, config: ModelConfig, device: str = "cpu", threads: int = 0, compiled: bool = False
     ) -> None:
         import torch
 
@@ -210,16 +178,17 @@ class TorchBackend:
             raise ReferenceModelError("backend 'compile' needs a C++ compiler; install g++ or use backend=torch")
         self.config, self.device, self.torch, self.threads = config, device, torch, torch.get_num_threads()
         self.provider = "torch compile" if compiled else "torch eager"
-        self.modules = build(config)
-        weights = {name: weights_of(path) for name, path in files.items()}
+        weights = {name: weights_of(record.checked(name)) for name in record.files}
         weights["vae_encoder"] = weights["vae_decoder"] = {**weights["vae_encoder"], **weights["vae_decoder"]}
+        try:
+            with torch.device("meta"):  # shapes alone: a config may ask for more than any memory
+                shapes = {name: module.state_dict() for name, module in build(config).items()}
+        except Exception as error:  # sizes that do not go together
+            raise CheckpointError(f"{CONFIG} of {record.folder} makes no network: {error}") from error
+        for name, state in shapes.items():
+            _check_weights(record.files[name], state, weights[name])
+        self.modules = build(config)
         for name, module in self.modules.items():
-            missing = sorted(set(module.state_dict()) - set(weights[name]))
-            if missing:
-                raise CheckpointError(
-                    f"{files[name]} does not hold the weights {', '.join(missing[:3])}, ...; a quantized checkpoint runs "
-                    "on backend 'onnx' only"
-                )
             module.load_state_dict({k: torch.from_numpy(weights[name][k]) for k in module.state_dict()})
             module.eval().to(device)
             if compiled and name in ("dit", "vae_decoder"):
@@ -247,14 +216,33 @@ class TorchBackend:
             self.torch.cuda.synchronize()
 
 
+def _check_weights(path: Path, expected: Mapping[str, Any], weights: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Raises CheckpointError unless a file holds all weights of a network, in their shapes."""
+    missing = sorted(set(expected) - set(weights))
+    if missing:
+        raise CheckpointError(
+            f"{path} does not hold the weights {', '.join(missing[:3])}, ...; a quantized checkpoint runs on backend 'onnx' "
+            "only"
+        )
+    for name, tensor in expected.items():
+        if tuple(tensor.shape) != weights[name].shape:
+            raise CheckpointError(f"{path}: {name} is {weights[name].shape}; its {CONFIG} expects {tuple(tensor.shape)}")
+
+
 def weights_of(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The weights of an ONNX file by the names of the torch modules, as writable arrays; half precision becomes fp32."""
+    """The weights of an ONNX file by the names of the torch modules, as writable arrays; half precision becomes fp32.
+
+    Raises CheckpointError for a file that is none.
+    """
     import onnx
     from onnx import numpy_helper
 
     out = {}
-    for tensor in onnx.load(path).graph.initializer:
-        value = numpy_helper.to_array(tensor)
-        half = tensor.name.endswith(HALF)
-        out[tensor.name.removesuffix(HALF)] = value.astype(np.float32) if half else value.copy()
+    try:
+        for tensor in onnx.load(path, load_external_data=False).graph.initializer:
+            value = numpy_helper.to_array(tensor)
+            half = tensor.name.endswith(HALF)
+            out[tensor.name.removesuffix(HALF)] = value.astype(np.float32) if half else value.copy()
+    except Exception as error:  # protobuf and numpy raise their own for a damaged file
+        raise CheckpointError(f"{path} cannot be opened as ONNX ({error}); export it again or restore it") from error
     return out

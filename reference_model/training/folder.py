@@ -6,11 +6,10 @@ import os
 import platform
 from pathlib import Path
 
-import torch
-
 from reference_model.config import ModelConfig
 from reference_model.errors import ReferenceModelError
 from reference_model.networks.vae import VAE
+from reference_model.training.loop import load_tensors, load_weights
 
 START = "dit-start.pt"  # weights that the DiT's training starts from
 ORIGIN = "origin.json"  # how the checkpoint that a training continues was made
@@ -30,5 +29,5 @@ def load_vae(config: ModelConfig, folder: Path) -> VAE:
     path = folder / ("vae-final.pt" if (folder / "vae-final.pt").exists() else "vae.pt")
     if not path.exists():
         raise ReferenceModelError(f"{path} does not exist: run the stage 'compress' first")
-    vae.load_state_dict(torch.load(path, weights_only=True))
+    load_weights(vae, load_tensors(path), path)
     return vae.eval()

@@ -87,6 +87,14 @@ def load_tensors(path: Path) -> dict[str, Any]:
         ) from error
 
 
+def load_weights(module: nn.Module, weights: Any, path: Path) -> None:
+    """Give a module the weights of a file. Raises ReferenceModelError for those of another module."""
+    try:
+        module.load_state_dict(weights)
+    except Exception as error:  # a list, other names, other shapes
+        raise ReferenceModelError(f"{path} does not hold the weights of this network ({error})") from error
+
+
 def learning_rate(step: int, steps: int, peak: float) -> float:
     """Linear warm-up to `peak` over `WARMUP` steps (a tenth of short trainings), then a cosine to 0.
 
@@ -180,7 +188,7 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     result_file, state_file = folder / f"{name}.pt", folder / f"{name}.train.pt"
     if result_file.exists():
-        module.load_state_dict(load_tensors(result_file))
+        load_weights(module, load_tensors(result_file), result_file)
         return
     optimizers = make_optimizers(module, lr, weight_decay)
     ema, first = Ema(module, ema_decay), 0

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from reference_model.config import ModelConfig
 from reference_model.networks.text import VOCABULARY, tokenize, tokenizer
 from reference_model.training import data
-from reference_model.training.loop import fit
+from reference_model.training.loop import fit, load_tensors, load_weights
 from reference_model.world import sample_level
 
 IMAGE = 48  # px; the longest world side, so that "longest" resizing only ever enlarges
@@ -105,7 +105,7 @@ def export(folder: Path, out: Path) -> None:
     from safetensors.torch import save_file
 
     model = ContrastiveModel()
-    model.load_state_dict(torch.load(folder / "clip.pt", weights_only=True))
+    load_weights(model, load_tensors(folder / "clip.pt"), folder / "clip.pt")
     out.mkdir(parents=True, exist_ok=True)
     save_file({k: v.contiguous() for k, v in model.clip.state_dict().items()}, out / "open_clip_model.safetensors")
     config = {"model_cfg": MODEL, "preprocess_cfg": {**PREPROCESS, "size": [IMAGE, IMAGE]}}

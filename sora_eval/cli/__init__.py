@@ -23,7 +23,7 @@ from sora_eval.cli import (
     validate,
     weights,
 )
-from sora_eval.util.errors import SoraEvalError
+from sora_eval.util.errors import SoraEvalError, fault_of_machine
 
 EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
 
@@ -59,8 +59,10 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "10")
     try:
         app()
-    except SoraEvalError as error:
-        for line in str(error).splitlines():
+    except (SoraEvalError, OSError, MemoryError) as error:
+        if not (message := str(error) if isinstance(error, SoraEvalError) else fault_of_machine(error)):
+            raise
+        for line in message.splitlines():
             print(f"error: {line}", file=sys.stderr)
         sys.exit(EXIT_USAGE)
     except KeyboardInterrupt:

@@ -25,13 +25,22 @@ def _i3d_only(name: str) -> None:
         raise WeightsError(f"{name!r} ships with the package; there is nothing to fetch")
 
 
+def _in_the_cache(path: Path) -> Path:
+    """The file. Raises WeightsError if it is a temporary one, which ends with this process."""
+    from sora_eval.util.weights import WEIGHTS
+
+    if path != (cached := WEIGHTS["i3d"].path()):
+        raise WeightsError(f"{cached} cannot be written; set SORA_EVAL_CACHE to a folder that can")
+    return path
+
+
 @app.command()
 def fetch(name: Annotated[str, typer.Argument(help="See 'weights list'.")] = "i3d") -> None:
     """Download, check both hashes, convert and cache."""
     from sora_eval.util.weights import fetch_i3d
 
     _i3d_only(name)
-    print(fetch_i3d())
+    print(_in_the_cache(fetch_i3d()))
 
 
 @app.command()
@@ -45,7 +54,7 @@ def add(
     _i3d_only(name)
     if not file.is_file():
         raise WeightsError(f"{file} does not exist")
-    print(fetch_i3d(file))
+    print(_in_the_cache(fetch_i3d(file)))
 
 
 @app.command(name="list")

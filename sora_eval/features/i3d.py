@@ -6,7 +6,6 @@ scoring runs the exported graph.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -21,6 +20,7 @@ from sora_eval.features.fvd_protocols import CLIP_FRAMES, FVD_PROTOCOLS, SIDE, F
 from sora_eval.features.video_network import NetworkFile
 from sora_eval.features.view import Array
 from sora_eval.records.clip import Clip
+from sora_eval.util.cache import derived_file
 from sora_eval.util.errors import RefusedError, Undefined
 from sora_eval.util.weights import I3D_SHA256, cache_folder, load_i3d
 
@@ -118,31 +118,30 @@ def build_i3d(arrays: Mapping[str, npt.NDArray[np.float32]]) -> Any:
 
 
 def onnx_path() -> Path:
-    """The path of the exported graph in the cache; it is exported from the pinned weights where it is missing."""
-    path = cache_folder() / "weights" / f"i3d-kinetics-400-{I3D_SHA256[:12]}.onnx"
-    if not path.exists():
-        import torch
+    """The path of the exported graph in the cache; it is exported from the pinned weights where it is missing or damaged."""
+    return derived_file(cache_folder() / "weights" / f"i3d-kinetics-400-{I3D_SHA256[:12]}.onnx", _export)
 
-        module = build_i3d(load_i3d())
-        dims = {"video": {0: torch.export.Dim("clips"), 2: torch.export.Dim("frames", min=MIN_FRAMES, max=4096)}}
-        # Traced with 30 frames: 10 to 17 leave a single step after the average pool, which would be specialised.
-        partial = path.with_suffix(f".{os.getpid()}.part")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                module,
-                (torch.zeros(2, 3, 30, SIDE, SIDE),),
-                str(partial),
-                dynamo=True,
-                opset_version=20,
-                input_names=["video"],
-                output_names=["logits"],
-                dynamic_shapes=dims,
-                external_data=False,
-                verbose=False,
-            )
-        os.replace(partial, path)
-    return path
+
+def _export(path: Path) -> None:
+    import torch
+
+    module = build_i3d(load_i3d())
+    dims = {"video": {0: torch.export.Dim("clips"), 2: torch.export.Dim("frames", min=MIN_FRAMES, max=4096)}}
+    # Traced with 30 frames: 10 to 17 leave a single step after the average pool, which would be specialised.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module,
+            (torch.zeros(2, 3, 30, SIDE, SIDE),),
+            str(path),
+            dynamo=True,
+            opset_version=20,
+            input_names=["video"],
+            output_names=["logits"],
+            dynamic_shapes=dims,
+            external_data=False,
+            verbose=False,
+        )
 
 
 @cache

@@ -14,11 +14,12 @@ import numpy.typing as npt
 import open_clip
 import torch
 from PIL import Image
-from tokenizers import Tokenizer
 
+from sora_eval.features.clip_folder import check_folder, read_tokenizer
 from sora_eval.features.view import Array
 from sora_eval.records.clip import Clip
 from sora_eval.util.errors import Undefined, WeightsError, line_of
+from sora_eval.util.pickles import weights_only
 from sora_eval.util.weights import sha256_file, world_clip
 
 Floats = npt.NDArray[np.float32]
@@ -38,35 +39,40 @@ class ClipModel:
     def __init__(self, spec: str) -> None:
         folder = world_clip() if spec == "world" else Path(spec)
         try:
-            if spec == "world" or folder.is_dir():
-                if not (folder / "open_clip_config.json").is_file():
-                    raise WeightsError(f"CLIP model {spec!r}: {folder} has no open_clip_config.json")
-                self.model, self.transform = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
-                weights = [p for p in folder.iterdir() if p.suffix in (".safetensors", ".bin", ".pt")]
-                identity = sha256_file(sorted(weights)[0])[:12]
-            else:
-                architecture, _, pretrained = spec.partition(":")
-                if architecture not in open_clip.list_models() or not pretrained:
-                    raise WeightsError(
-                        f"CLIP model {spec!r} is neither 'world', a folder in open_clip's format, nor "
-                        "ARCHITECTURE:PRETRAINED such as 'ViT-B-32:laion2b_s34b_b79k'"
-                    )
-                if not Path(pretrained).is_file():
-                    print(f"loading CLIP {spec}; it is fetched from the model hub if it is not cached", file=sys.stderr)
-                self.model, self.transform = open_clip.create_model_from_pretrained(architecture, pretrained)
-                identity = sha256_file(Path(pretrained))[:12] if Path(pretrained).is_file() else _state_hash(self.model)
-        except (OSError, RuntimeError, FileNotFoundError, IndexError, ValueError) as error:
+            with weights_only():
+                identity = self._open(spec, folder)
+        except WeightsError:
+            raise
+        except Exception as error:  # a damaged file raises whatever its reader raises
             raise WeightsError(
                 f"CLIP model {spec!r} could not be loaded ({line_of(error)}). Without a network, give a local folder "
                 "or ARCHITECTURE:FILE as the metric's 'model'"
             ) from error
         self.model.eval()
         tokenizer = folder / "tokenizer.json"
-        self._words = Tokenizer.from_file(str(tokenizer)) if tokenizer.is_file() else None
+        self._words = read_tokenizer(tokenizer, self.model) if tokenizer.is_file() else None
         self._bpe = None if self._words else open_clip.get_tokenizer(spec.partition(":")[0])
         self.context_length = int(self.model.context_length)
         name = "world" if spec == "world" else Path(spec).name if folder.is_dir() else spec.replace("/", "_")
         self.signature = f"open_clip:{name}|weights:{identity}"
+
+    def _open(self, spec: str, folder: Path) -> str:
+        """Load the model and its transform; returns a hash of the weights."""
+        if spec == "world" or folder.is_dir():
+            check_folder(spec, folder)
+            self.model, self.transform = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
+            weights = [p for p in folder.iterdir() if p.suffix in (".safetensors", ".bin", ".pt")]
+            return sha256_file(sorted(weights)[0])[:12]
+        architecture, _, pretrained = spec.partition(":")
+        if architecture not in open_clip.list_models() or not pretrained:
+            raise WeightsError(
+                f"CLIP model {spec!r} is neither 'world', a folder in open_clip's format, nor "
+                "ARCHITECTURE:PRETRAINED such as 'ViT-B-32:laion2b_s34b_b79k'"
+            )
+        if not Path(pretrained).is_file():
+            print(f"loading CLIP {spec}; it is fetched from the model hub if it is not cached", file=sys.stderr)
+        self.model, self.transform = open_clip.create_model_from_pretrained(architecture, pretrained)
+        return sha256_file(Path(pretrained))[:12] if Path(pretrained).is_file() else _state_hash(self.model)
 
     @torch.inference_mode()
     def embed_images(self, frames: npt.NDArray[np.uint8]) -> Floats:
@@ -131,8 +137,9 @@ class TimmModel:
             raise WeightsError(f"image network {spec!r}: timm has no model {name!r}")
         try:
             overlay: dict[str, Any] = {"pretrained_cfg_overlay": {"file": file[0]}} if file else {}
-            self.model = timm.create_model(name, pretrained=True, num_classes=0, **overlay).eval()
-        except (OSError, RuntimeError, FileNotFoundError, ValueError) as error:
+            with weights_only():
+                self.model = timm.create_model(name, pretrained=True, num_classes=0, **overlay).eval()
+        except Exception as error:  # a damaged file raises whatever its reader raises
             raise WeightsError(
                 f"image network {spec!r} could not be loaded ({line_of(error)}); "
                 + ("the file should hold weights of that model" if file else "without a network, give timm:NAME:FILE")

@@ -49,7 +49,7 @@ def _network(kind: str, weights: str) -> Any:
     if not weights:
         try:
             return build(weights="DEFAULT").eval()
-        except (OSError, RuntimeError) as error:
+        except Exception as error:  # a damaged file raises whatever its reader raises
             raise WeightsError(
                 f"torchvision's weights of {KINDS[kind]} could not be loaded ({line_of(error)}). Without a network, give a "
                 "file of them as the metric's 'flow_weights'"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +12,7 @@ import numpy.typing as npt
 
 from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
+from sora_eval.util.cache import publishing, warn_once
 from sora_eval.util.errors import Undefined
 from sora_eval.util.weights import cache_folder
 
@@ -32,7 +31,7 @@ class Extractor(Protocol):
 
 
 class FeatureCache:
-    """Features on disk by a hash of frames, rate and signature (protocol and weights)."""
+    """Features on disk by a hash of frames, rate and signature (protocol and weights). An entry has a checksum (zip's)."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or cache_folder() / "features"
@@ -45,20 +44,30 @@ class FeatureCache:
         return self.keep(key, lambda: extractor(clip))
 
     def keep(self, key: str, make: Callable[[], Array]) -> Array:
-        """The value of a key, a hash of all that the value depends on; `make` computes it where it is not cached."""
-        path = self.folder / key[:2] / f"{key}.npy"
-        if path.exists():
+        """The value of a key, a hash of all that the value depends on; `make` computes it where it is not cached.
+
+        A damaged entry is made again; a folder that cannot be written is said once, and the value is computed without it.
+        """
+        path = self.folder / key[:2] / f"{key}.npz"
+        value = _read(path)
+        if value is None:
+            value = make()
             try:
-                value: Array = np.load(path, allow_pickle=False)
-                return value
-            except (ValueError, EOFError, OSError):
-                path.unlink(missing_ok=True)  # torn by a full disk: it is computed again
-        value = make()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            np.save(file, value, allow_pickle=False)
-        os.replace(file.name, path)
+                with publishing(path) as partial, partial.open("wb") as file:
+                    np.savez(file, value=value)
+            except OSError as error:
+                warn_once(f"the cache {self.folder} is not used: {error.strerror or error}; features are computed again")
         return value
+
+
+def _read(path: Path) -> Array | None:
+    """The value of an entry; None without one that can be read."""
+    try:
+        with np.load(path, allow_pickle=False) as entry:
+            value: Array = entry["value"]
+            return value
+    except Exception:  # no entry, or a damaged one, for which numpy and zipfile raise many kinds
+        return None
 
 
 class ClipView:

@@ -16,7 +16,8 @@ from sora_eval.generators.protocol import Generator
 from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
-from sora_eval.util.errors import GeneratorError
+from sora_eval.util.errors import GeneratorError, reason_of
+from sora_eval.util.pickles import weights_only
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 NEEDED = ("prompt", "height", "width", "num_frames")
@@ -40,9 +41,10 @@ def open_diffusers(argument: str, options: dict[str, str]) -> DiffusersGenerator
         raise GeneratorError(f"{spec} needs diffusers ({error}); install sora_eval[diffusers]") from error
     try:
         opener: Any = diffusers.DiffusionPipeline  # untyped where it is installed, unknown where it is not
-        pipeline = opener.from_pretrained(argument, torch_dtype=DTYPES[dtype])
+        with weights_only():
+            pipeline = opener.from_pretrained(argument, torch_dtype=DTYPES[dtype])
     except Exception as error:  # diffusers and the hub raise what they like
-        raise GeneratorError(f"{spec} cannot be opened: {type(error).__name__}: {' '.join(str(error).split())}") from error
+        raise GeneratorError(f"{spec} cannot be opened: {reason_of(error)}") from error
     missing = [name for name in NEEDED if name not in inspect.signature(pipeline.__call__).parameters]
     if missing:
         raise GeneratorError(f"{spec}: {type(pipeline).__name__} takes no {', '.join(missing)}; expected text to video")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ class FolderGenerator(ClipSource):
     def __init__(self, path: Path) -> None:
         self.checkpoint = path.name
         self._entries: dict[str, tuple[Case, Path]] = {}
+        self._by_prompt: dict[str, list[Case]] = {}
         manifest = self._find_manifest(path)
         rows = self._read_manifest(manifest) if manifest else self._list(path)
         root = manifest.parent if manifest else path
@@ -53,6 +55,7 @@ class FolderGenerator(ClipSource):
                     f"{self._entries[case.id][1].name}); give them different prompt_id or seed"
                 )
             self._entries[case.id] = (case, file)
+            self._by_prompt.setdefault(prompt.text, []).append(case)
 
     @staticmethod
     def _find_manifest(path: Path) -> Path | None:
@@ -97,9 +100,9 @@ class FolderGenerator(ClipSource):
             raise GeneratorError(
                 f"folder:{path} holds no video ({', '.join(VIDEO_SUFFIXES)}) and no manifest ({', '.join(MANIFESTS)})"
             )
-        stems = [p.stem for p in files]
+        stems = Counter(p.stem for p in files)
         return [
-            {"path": p.name, "prompt_id": re.sub(r"[^A-Za-z0-9._-]", "_", p.name if stems.count(p.stem) > 1 else p.stem)}
+            {"path": p.name, "prompt_id": re.sub(r"[^A-Za-z0-9._-]", "_", p.name if stems[p.stem] > 1 else p.stem)}
             for p in files
         ]
 
@@ -125,7 +128,7 @@ class FolderGenerator(ClipSource):
         """The clip of each request's prompt, and seed where several share it. Raises ClipError for none or another shape."""
         out = []
         for r in requests:
-            matching = [c for c, _ in self._entries.values() if c.prompt.text == r.prompt]
+            matching = self._by_prompt.get(r.prompt, [])
             exact = [c for c in matching if c.seed == r.case_seed] or (matching if len(matching) == 1 else [])
             if not exact:
                 raise ClipError(f"the folder has {len(matching)} clips of the prompt {r.prompt!r}, none of seed {r.case_seed}")

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING
 from sora_eval.registry.generators import GENERATORS, GeneratorInfo
 from sora_eval.registry.spec import split_spec
 from sora_eval.registry.targets import load_target
-from sora_eval.util.errors import GeneratorError, RegistryError, SoraEvalError, reason_of
+from sora_eval.util.errors import GeneratorError, RegistryError
+from sora_eval.util.redaction import given_again, remember
+from sora_eval.util.user_code import UserCodeError, user_code
 
 if TYPE_CHECKING:
     from sora_eval.generators.protocol import Generator
+
+KIND, ARGUMENT = ":kind", ":argument"  # beside the options of a spec
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,12 @@ def read_spec(spec: str) -> Spec:
 
     Raises GeneratorError for an unknown kind or option, and for values that the kind can reject without opening anything.
     """
-    head, options = split_spec(spec, "generator", GeneratorError)
-    kind, _, argument = head.partition(":")
+    parts = parts_of(spec)
+    kind = parts.pop(KIND)
+    remember(parts)
+    parts = given_again(parts, spec, GeneratorError)
+    argument, options = parts.pop(ARGUMENT), parts
+    head = f"{kind}:{argument}" if argument else kind
     if kind not in GENERATORS:
         raise GeneratorError(f"generator {spec!r} is not known; expected one of: {'; '.join(_usages())}{_hint(kind)}")
     info = _info(kind)
@@ -45,14 +53,25 @@ def read_spec(spec: str) -> Spec:
     return Spec(kind, info, argument, options)
 
 
+def parts_of(spec: str) -> dict[str, str]:
+    """Kind, argument and options of a spec, unchecked, in one table. Raises GeneratorError for a part that is not key=value."""
+    head, options = split_spec(spec, "generator", GeneratorError)
+    kind, _, argument = head.partition(":")
+    return {**options, KIND: kind, ARGUMENT: argument}
+
+
 def open_generator(spec: str) -> Generator:
     """Open a generator by `KIND[:ARGUMENT][?key=value&...]`. Raises GeneratorError or WeightsError."""
+    from sora_eval.generators.identity import check_declarations
+
     parts = read_spec(spec)
     opener = GENERATORS.load(parts.kind)
     if parts.kind in GENERATORS.built_in:
         generator: Generator = opener(parts.argument, parts.options)
-        return generator
-    return _open_of_package(spec, partial(opener, parts.argument, parts.options))
+    else:
+        generator = _open_of_package(spec, partial(opener, parts.argument, parts.options))
+    check_declarations(generator, spec)
+    return generator
 
 
 def _open_of_package(spec: str, opener: Callable[[], object]) -> Generator:
@@ -60,11 +79,10 @@ def _open_of_package(spec: str, opener: Callable[[], object]) -> Generator:
     from sora_eval.generators.protocol import Generator
 
     try:
-        generator = opener()
-    except SoraEvalError:
-        raise
-    except Exception as error:
-        raise GeneratorError(f"{spec} cannot be opened: {reason_of(error)}") from error
+        with user_code():
+            generator = opener()
+    except UserCodeError as error:
+        raise GeneratorError(f"{spec} cannot be opened: {error}") from error
     if not isinstance(generator, Generator):
         expected = "a Generator of sora_eval.generators.protocol"
         raise GeneratorError(f"{spec}: its opener returned a {type(generator).__name__}, expected {expected}")

@@ -4,7 +4,6 @@ modules of the harness that import it."""
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ import numpy as np
 from reference_model.errors import ReferenceModelError
 from reference_model.packing.patchify import PACKINGS, grid_of, tokens_of
 from reference_model.packing.shapes import MULTIPLE, TIME_STRIDE
-from reference_model.sampling import backends
+from reference_model.sampling.checkpoint import CONFIG, component_files, read_checkpoint, resolve
 from reference_model.world import FPS, Facts, Frames, make_clip
 from sora_eval.generators.protocol import AS_A_BATCH, Generator
 from sora_eval.generators.shapes import check_shape
@@ -30,6 +29,7 @@ if TYPE_CHECKING:  # torch comes with the networks, when a pipeline is loaded: a
     from reference_model.sampling import pipeline as model
 
 BATCH = 8
+MOST_THREADS = 1024
 
 
 def _pipeline(checkpoint: str, options: dict[str, str], spec: str, refiner: Refiner | None = None) -> model.Pipeline:
@@ -49,10 +49,10 @@ def _pipeline(checkpoint: str, options: dict[str, str], spec: str, refiner: Refi
 
 def _check_pipeline(checkpoint: str, options: dict[str, str], spec: str) -> None:
     threads = options.get("threads", "0")
-    if not threads.isdigit():
-        raise GeneratorError(f"{spec}: threads={threads} is not a whole number")
+    if not _is_whole(threads, MOST_THREADS):
+        raise GeneratorError(f"{spec}: threads={threads} is not a whole number up to {MOST_THREADS}")
     try:
-        backends.resolve(checkpoint or "base")
+        resolve(checkpoint or "base")
     except ReferenceModelError as error:
         raise GeneratorError(f"{spec}: {error}") from error
 
@@ -83,14 +83,18 @@ def check_reference(checkpoint: str, options: dict[str, str]) -> None:
     elif refine not in ("true", "false"):
         raise GeneratorError(f"{spec}: refine={refine} is neither true, false nor the address of an endpoint")
     first = options.get("first_frames", "0")
-    if not first.isdigit() or (int(first) and int(first) % TIME_STRIDE != 1):
+    if not _is_whole(first) or (int(first) and int(first) % TIME_STRIDE != 1):
         raise GeneratorError(f"{spec}: first_frames={first} is not 1 + a multiple of {TIME_STRIDE}")
     steps = options.get("steps", "1")
-    if not steps.isdigit() or int(steps) < 1:
+    if not _is_whole(steps) or int(steps) < 1:
         raise GeneratorError(f"{spec}: steps={steps} is not a whole number of at least 1")
     if not _finite(options.get("guidance", "1")):
         raise GeneratorError(f"{spec}: guidance={options['guidance']} is not a finite number; 1 is no guidance")
     _check_pipeline(checkpoint, options, spec)
+
+
+def _is_whole(text: str, most: int = 10**9) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= most
 
 
 def _finite(text: str) -> bool:
@@ -122,8 +126,8 @@ def check_vae(checkpoint: str, options: dict[str, str]) -> None:
 
 
 def _checkpoint_hash(checkpoint: str) -> str:
-    folder = backends.resolve(checkpoint)
-    files = [*backends.component_files(folder).values(), folder / "config.json"]
+    folder = resolve(checkpoint)
+    files = [*component_files(folder).values(), folder / CONFIG]
     return hashlib.sha256("".join(sha256_file(f) for f in files).encode()).hexdigest()[:16]
 
 
@@ -149,9 +153,7 @@ class ReferenceGenerator(Generator):
     @cached_property
     def training_steps(self) -> int | None:
         """Training steps of the DiT, where the checkpoint records them."""
-        record = backends.resolve(self.checkpoint) / "checkpoint.json"
-        steps = json.loads(record.read_text()).get("made", {}).get("dit_steps_done") if record.exists() else None
-        return int(steps) if steps is not None else None
+        return read_checkpoint(resolve(self.checkpoint)).training_steps
 
     def tokens(self, request: Request) -> int:
         """Tokens of one clip, without guidance and steps."""

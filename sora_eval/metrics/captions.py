@@ -13,13 +13,13 @@ import torch
 
 from reference_model.errors import ReferenceModelError
 from reference_model.packing.shapes import MULTIPLE, TIME_STRIDE
-from reference_model.sampling.backends import component_files, resolve
+from reference_model.sampling.checkpoint import CheckpointError, component_files, resolve
 from reference_model.sampling.pipeline import Pipeline
 from reference_model.world import Description, Facts, describe, parse
 from sora_eval.features.view import Array, ClipView
 from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.records.clip import Clip
-from sora_eval.util.errors import Undefined, WeightsError
+from sora_eval.util.errors import MetricError, Undefined, WeightsError
 from sora_eval.util.weights import sha256_file
 
 
@@ -39,7 +39,7 @@ class Recaption:
     def __init__(self, checkpoint: str) -> None:
         self._checkpoint = checkpoint  # not the networks: a metric can be pickled
         threshold = _pipeline(checkpoint).config.captioner.drop_threshold
-        files = component_files(resolve(checkpoint))
+        files = component_files(resolve(checkpoint))  # they are there: the pipeline is open
         weights = "+".join(sha256_file(files[part])[:8] for part in ("caption_encoder", "caption_decoder"))
         self.signature = f"recaptioner|weights:{weights}|drop:{threshold:g}"
 
@@ -50,6 +50,8 @@ class Recaption:
         frames = clip.frames[: (clip.num_frames - 1) // TIME_STRIDE * TIME_STRIDE + 1, :height, :width]
         try:
             return np.array(_pipeline(self._checkpoint).caption([np.ascontiguousarray(frames)]))
+        except CheckpointError as error:
+            raise MetricError(f"caption_facts: {error}") from error
         except ReferenceModelError as error:
             raise Undefined(str(error)) from error
 

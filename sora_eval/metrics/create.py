@@ -6,10 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sora_eval.metrics.asking import code_of
 from sora_eval.metrics.base import ClipMetric, SetMetric
 from sora_eval.records.case import Prompt
 from sora_eval.registry.metrics import METRICS, check_options, metric_info
-from sora_eval.util.errors import MetricError, SoraEvalError, reason_of
+from sora_eval.util.errors import MetricError, SoraEvalError
+from sora_eval.util.redaction import given_again, remember
+from sora_eval.util.user_code import UserCodeError, user_code
 
 
 @dataclass
@@ -27,11 +30,13 @@ def make_metrics(specs: Mapping[str, Mapping[str, Any]], prompts: Iterable[Promp
     for name, options in specs.items():
         try:
             metric = create(name, dict(options))
+            if isinstance(metric, ClipMetric):
+                with code_of(name):
+                    metric.prepare(prompts)
         except SoraEvalError as error:
             metrics.missing[name] = str(error)
             continue
         if isinstance(metric, ClipMetric):
-            metric.prepare(prompts)
             metrics.per_clip[name] = metric
         else:
             metrics.sets[name] = metric
@@ -45,16 +50,16 @@ def create(name: str, options: dict[str, Any] | None = None) -> ClipMetric | Set
     options, MetricError where the class of a user cannot be created.
     """
     check_options(name, options or {})
-    arguments = {**metric_info(name).options, **(options or {})}
+    remember(options or {})
+    arguments = {**metric_info(name).options, **given_again(options or {}, f"metric {name}", MetricError)}
     if name in METRICS.built_in:
         metric: ClipMetric | SetMetric = METRICS.load(name)(**arguments)
         return metric
     try:
-        metric = METRICS.load(name)(**arguments)
-    except SoraEvalError:
-        raise
-    except Exception as error:  # a user's class may raise anything
-        raise MetricError(f"{name} cannot be made: {reason_of(error)}") from error
+        with user_code():
+            metric = METRICS.load(name)(**arguments)
+    except UserCodeError as error:
+        raise MetricError(f"{name} cannot be made: {error}") from error
     needed = ("signature",) if isinstance(metric, ClipMetric) else ("signature", "extractor", "least", "statistic")
     if missing := [attribute for attribute in needed if not hasattr(metric, attribute)]:
         raise MetricError(f"{name} has no {', '.join(missing)}; a {metric.kind} metric sets {', '.join(needed)}")

@@ -10,7 +10,7 @@ from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import SampleRow
 from sora_eval.suite import Suite
 from sora_eval.util.environment import peak_bytes
-from sora_eval.util.errors import ClipError, RunError
+from sora_eval.util.errors import ClipError, RunError, reason_of
 from sora_eval.util.progress import track
 from sora_eval.video.codec import write_clip
 
@@ -37,8 +37,8 @@ def _stored(folder: RunFolder, case: Case, answer: Clip | str) -> SampleRow:
     path = folder.clip_path(case.id)
     try:
         write_clip(answer, path)
-    except ClipError as error:
-        return sample_row(case, None, "", str(error))
+    except (ClipError, MemoryError) as error:
+        return sample_row(case, None, "", reason_of(error))
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror}; free some space and use --resume") from error
     return sample_row(case, answer, str(path.relative_to(folder.path)), "")
@@ -60,6 +60,6 @@ def sample_row(case: Case, clip: Clip | None, path: str, error: str) -> SampleRo
         error=error,
         clip=path,
         sha256=clip.sha256 if clip else None,
-        seconds={stage: float(seconds) for stage, seconds in clip.seconds.items()} if clip else {},
+        seconds=clip.seconds if clip else {},
         peak_bytes=peak_bytes(),
     )

@@ -18,6 +18,7 @@ from sora_eval.runs.rows import OracleRow
 from sora_eval.suite import Suite
 from sora_eval.util.errors import SoraEvalError
 from sora_eval.util.progress import track
+from sora_eval.util.redaction import redact
 
 PREFIX = "oracle:"  # of their slices in metrics.jsonl
 
@@ -40,17 +41,18 @@ def score_oracles(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
     signatures = {n: signature_of(n, m, suite) for n, m in metrics.items()}
     existing = {(row.oracle, row.id) for row in folder.rows(OracleRow)}
     for spec in suite.oracles.generators:
-        remaining = [c for c in cases if (spec, c.id) not in existing]
-        if not remaining or (spec, "") in existing:
+        label = redact(spec)
+        remaining = [c for c in cases if (label, c.id) not in existing]
+        if not remaining or (label, "") in existing:
             continue
         try:
             generator = open_generator(spec)
         except SoraEvalError as error:
-            folder.append([OracleRow(oracle=spec, id="", metric="", value=None, status="error", reason=str(error))])
+            folder.append([OracleRow(oracle=label, id="", metric="", value=None, status="error", reason=str(error))])
             continue
-        for case in track(remaining, f"oracle {spec}"):
+        for case in track(remaining, f"oracle {label}"):
             rows = score_rows(case, _views(generator, suite, case), metrics, signatures)
-            folder.append([OracleRow(oracle=spec, **dict(row)) for row in rows])
+            folder.append([OracleRow(oracle=label, **dict(row)) for row in rows])
 
 
 def _views(generator: Generator, suite: Suite, case: Case) -> Views | str:

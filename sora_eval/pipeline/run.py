@@ -6,11 +6,13 @@ Stages import their dependencies when they begin, so that errors of a suite or a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from sora_eval.generators.opening import open_generator, read_spec
+from sora_eval.generators.identity import identity_of
+from sora_eval.generators.opening import open_generator, parts_of, read_spec
 from sora_eval.generators.protocol import ClipSource, Generator
 from sora_eval.generators.shapes import check_suite
 from sora_eval.records.case import Case
@@ -19,8 +21,9 @@ from sora_eval.runs.folder import RunFolder, new_head, now, stored_suite
 from sora_eval.runs.head import GeneratorId, RunHead, Sequential
 from sora_eval.runs.rows import OracleRow, SampleRow, ScoreRow, TimingRow
 from sora_eval.suite import Suite
-from sora_eval.util.errors import RunError, SuiteError
+from sora_eval.util.errors import RunError, SuiteError, reason_of
 from sora_eval.util.progress import track
+from sora_eval.util.redaction import absent_secrets, given_again, redact, remember
 
 
 def run(
@@ -90,15 +93,10 @@ def begin(
     check(suite, spec)
     if reference is not None:
         suite = with_reference(suite, reference)
+    remember_secrets(suite)
     generator = open_generator(spec)
     cases = plan(suite, generator)
-    identity = GeneratorId(
-        spec=spec,
-        name=generator.name,
-        checkpoint=generator.checkpoint,
-        fingerprint=generator.fingerprint(),
-        training_steps=generator.training_steps,
-    )
+    identity = GeneratorId(spec=spec, **asdict(identity_of(generator, spec)))
     partial = limit is not None and limit < len(cases)
     head = new_head(suite, identity, partial=partial, limit=limit, seed_offset=seed_offset, sequential=sequential)
     return Work(RunFolder.create(Path(out), head, suite.to_json()), suite, generator, cases, workers)
@@ -117,7 +115,7 @@ def reopen(folder: RunFolder, workers: int = 1) -> Work:
     identity = folder.head.generator
     suite = _scorable(folder)
     generator = open_generator(identity.spec)
-    if generator.fingerprint() != identity.fingerprint:
+    if redact(identity_of(generator, identity.spec).fingerprint) != identity.fingerprint:
         raise RunError(
             f"{folder.path}: the weights or files of {identity.spec} have changed since this run "
             "started; a resumed run would mix two generators: start a new one"
@@ -125,8 +123,9 @@ def reopen(folder: RunFolder, workers: int = 1) -> Work:
     folder.check_files()
     cases = plan(suite, generator)
     _check_ids(folder, cases)
-    folder.repair()
-    folder.update_head(status="started")
+    with writing(folder):
+        folder.repair()
+        folder.update_head(status="started")
     return Work(folder, suite, generator, cases, workers)
 
 
@@ -149,11 +148,12 @@ def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
     generator = open_generator(folder.head.generator.spec)
     cases = cases_of(folder.head, plan(suite, generator))
     _check_ids(folder, cases)
-    folder.drop_damaged_features()
-    folder.repair()
-    if whole:
-        folder.update_head(status="scoring")  # killed here, scoring again makes it whole
-    with ending(folder) if whole else nullcontext():
+    with writing(folder):
+        folder.drop_damaged_features()
+        folder.repair()
+        if whole:
+            folder.update_head(status="scoring")  # killed here, scoring again makes it whole
+    with ending(folder) if whole else writing(folder):
         folder.replace(ScoreRow, [])
         folder.replace(OracleRow, [])
         score(folder, suite, cases, generator if isinstance(generator, ClipSource) else None, workers)
@@ -171,18 +171,40 @@ def _check_ids(folder: RunFolder, cases: list[Case]) -> None:
 
 
 def _scorable(folder: RunFolder) -> Suite:
-    """The suite of a run that is to be scored. Raises RegistryError, before any change on disk, for a metric that is gone."""
-    suite = stored_suite(folder)
+    """The suite of a run that is to be scored.
+
+    Before any change on disk, raises RegistryError for a metric that is gone, and RunError that names all secrets that the
+    environment has to give again.
+    """
+    suite, absent = stored_suite(folder), dict[str, Any]()
     for name, options in suite.metrics.items():
         check_options(name, options)
+        absent.update(absent_secrets(options))
+    for spec in (folder.head.generator.spec, *_other_specs(suite)):
+        absent.update(absent_secrets(parts_of(spec)))
+    if absent:
+        given_again(absent, str(folder.path), RunError)
     return suite
+
+
+def _other_specs(suite: Suite) -> list[str]:
+    """The specs of the reference set and of the oracles."""
+    reference = [suite.reference.generator] if suite.reference is not None else []
+    return [*reference, *(suite.oracles.generators if suite.oracles is not None else ())]
+
+
+def remember_secrets(suite: Suite) -> None:
+    """Note the secrets of a suite, so that no row repeats them, whichever process meets them first."""
+    for options in (*suite.metrics.values(), *map(parts_of, _other_specs(suite))):
+        remember(options)
 
 
 def with_reference(suite: Suite, spec: str) -> Suite:
     """The same suite against another reference set. Raises GeneratorError for an invalid spec."""
     read_spec(spec)
-    data = suite.to_json()
-    data["declared"]["reference"] = {**(data["declared"]["reference"] or {}), "generator": spec}
+    declared = suite.model_dump(mode="json")
+    declared["reference"] = {**(declared["reference"] or {}), "generator": spec}
+    data = {**suite.to_json(), "declared": declared}
     return Suite.from_json(data, suite.path)
 
 
@@ -257,16 +279,26 @@ def stages(work: Work, cases: list[Case]) -> None:
 def ending(folder: RunFolder) -> Iterator[None]:
     """Record in run.json how the work inside ends. Raises RunError for an OSError, other exceptions unchanged."""
     try:
-        yield
+        with writing(folder):
+            yield
+            folder.finish()
     except KeyboardInterrupt:
-        folder.update_head(status="cancelled", finished=now())
+        with suppress(OSError, RunError):  # what has happened says more than that it could not be recorded
+            folder.update_head(status="cancelled", finished=now())
         raise
+    except Exception as error:
+        with suppress(OSError, RunError):
+            folder.update_head(status="error", error=reason_of(error), finished=now())
+        raise
+
+
+@contextmanager
+def writing(folder: RunFolder) -> Iterator[None]:
+    """Raises RunError for an OSError of the work inside."""
+    try:
+        yield
     except OSError as error:
         raise RunError(f"{folder.path} cannot be written: {error}; fix that, then 'sora-eval run --resume'") from error
-    except Exception as error:
-        folder.update_head(status="error", error=str(error), finished=now())
-        raise
-    folder.finish()
 
 
 def sweep(folder: RunFolder, suite: Suite, generator: Generator) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from sora_eval.features.view import Array
-from sora_eval.generators.asking import answers, request_of
+from sora_eval.generators.asking import answers, clip_of, request_of
 from sora_eval.generators.opening import open_generator
 from sora_eval.generators.protocol import ClipSource, Generator
 from sora_eval.pipeline.score_clip import Scorer
@@ -23,7 +23,7 @@ from sora_eval.registry.metrics import metric_info, outputs_of
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import SampleRow, ScoreRow
 from sora_eval.suite import Suite
-from sora_eval.util.errors import ClipError, SuiteError
+from sora_eval.util.errors import SuiteError
 from sora_eval.util.progress import track
 
 REFERENCE = "reference-"  # prefix of the feature files of the reference set
@@ -114,10 +114,7 @@ def _reference_clips(suite: Suite, generator: Generator) -> tuple[Iterator[tuple
 
         def read() -> Iterator[tuple[Case, Clip | str]]:
             for case in cases:
-                try:
-                    yield case, generator.read(case)
-                except ClipError as error:
-                    yield case, str(error)
+                yield case, clip_of(generator, case)
 
         return read(), len(cases)
 

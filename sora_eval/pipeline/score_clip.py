@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sora_eval.features.view import Array, ClipView, FeatureCache
+from sora_eval.generators.asking import clip_of
 from sora_eval.generators.protocol import ClipSource
 from sora_eval.metrics.asking import features_of, scores_of
 from sora_eval.metrics.base import ClipMetric, SetMetric
@@ -150,10 +151,9 @@ class Views:
 
 def _read_native(case: Case, source: ClipSource) -> tuple[Clip | str, SampleRow]:
     path = str(source.path(case).resolve())
-    try:
-        clip = source.read(case)
-    except (ClipError, MemoryError) as error:
-        return str(error), sample_row(case, None, path, str(error))
+    clip = clip_of(source, case)
+    if isinstance(clip, str):
+        return clip, sample_row(case, None, path, clip)
     return clip, sample_row(case, clip, path, "")
 
 

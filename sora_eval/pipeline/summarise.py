@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from sora_eval.metrics.base import ClipMetric, Output
+from sora_eval.metrics.asking import code_of
+from sora_eval.metrics.base import ClipMetric, Output, SetMetric
 from sora_eval.metrics.create import Metrics, make_metrics
 from sora_eval.pipeline.oracles import PREFIX, oracle_metrics
 from sora_eval.pipeline.score_clip import signature_of
@@ -19,6 +20,8 @@ from sora_eval.runs.rows import AttributionRow, MetricRow, OracleRow, SampleRow,
 from sora_eval.speed import summary as speed
 from sora_eval.stats.intervals import Interval, mean_interval
 from sora_eval.suite import Suite
+from sora_eval.util.errors import MetricError
+from sora_eval.util.redaction import redact
 
 Scores = dict[str, dict[str, ScoreRow]]  # by metric, then by case
 
@@ -36,19 +39,18 @@ def summarise(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
         if name in metrics.missing:
             rows += failed_rows(name, "all", metrics.missing[name], len(cases))
             continue
-        if name in metrics.per_clip:
-            metric = metrics.per_clip[name]
-            signature, sensitive = signature_of(name, metric, suite), sensitive_to(name, suite)
-            for part in slices:
-                rows += clip_rows(name, metric, part, scores, prompt_of, signature, sensitive)
-        else:
-            set_metric = metrics.sets[name]
-            signature, sensitive = signature_of(name, set_metric, suite), sensitive_to(name, suite)
-            for part in slices:
-                stored = scores.get(set_metric.outputs[0].name, {})
-                why = why_missing(part, [r for i, r in stored.items() if i in set(part.ids)])
-                rows += set_rows(name, set_metric, part, folder, why, prompt_of, signature, sensitive)
-            attributions += attribution_rows(set_metric, folder, signature)
+        metric = metrics.per_clip[name] if name in metrics.per_clip else metrics.sets[name]
+        signature, sensitive = signature_of(name, metric, suite), sensitive_to(name, suite)
+        try:
+            with code_of(name):
+                if isinstance(metric, ClipMetric):
+                    of_metric = [r for p in slices for r in clip_rows(name, metric, p, scores, prompt_of, signature, sensitive)]
+                else:
+                    of_metric = _set_rows(name, metric, slices, folder, scores, prompt_of, signature, sensitive)
+                    attributions += attribution_rows(metric, folder, signature)
+        except MetricError as error:  # a user's class that breaks when its value is computed
+            of_metric = failed_rows(name, "all", str(error), len(cases))
+        rows += of_metric
     rows += _oracle_rows(folder, suite, metrics, slices[0], prompt_of)
     timings = folder.rows(TimingRow)
     if suite.throughput is not None and timings:
@@ -59,6 +61,23 @@ def summarise(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
     failed |= {r.id for by_case in scores.values() for r in by_case.values() if r.status == "error"}
     broken = {r.metric for r in rows if r.status == "error"}
     folder.update_head(cases=len(cases), failed_cases=len(failed), failed_metrics=len(broken))
+
+
+def _set_rows(
+    name: str,
+    metric: SetMetric,
+    slices: Sequence[Slice],
+    folder: RunFolder,
+    scores: Scores,
+    prompt_of: Mapping[str, str],
+    signature: str,
+    sensitive: tuple[Axis, ...],
+) -> list[MetricRow]:
+    rows, stored = [], scores.get(metric.outputs[0].name, {})
+    for part in slices:
+        why = why_missing(part, [stored[i] for i in part.ids if i in stored])
+        rows += set_rows(name, metric, part, folder, why, prompt_of, signature, sensitive)
+    return rows
 
 
 def by_metric(rows: Sequence[ScoreRow]) -> Scores:
@@ -152,7 +171,7 @@ def _oracle_rows(
     """A row per (metric, oracle), with the slice `oracle:GENERATOR`."""
     rows: list[MetricRow] = []
     stored = folder.rows(OracleRow)
-    for spec in suite.oracles.generators if suite.oracles else ():
+    for spec in map(redact, suite.oracles.generators if suite.oracles else ()):
         part = Slice(PREFIX + spec, whole.ids, whole.buckets)
         unopened = [r.reason for r in stored if r.oracle == spec and not r.id]
         scores = by_metric([r for r in stored if r.oracle == spec])

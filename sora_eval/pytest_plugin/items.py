@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sora_eval.pytest_plugin.session import SharedRuns, fails, line_of
+from sora_eval.util.redaction import redact
 
 
 class Failed(Exception):
@@ -226,7 +227,7 @@ def _timed(file: SuiteFile, shape: str) -> Callable[[Any], None]:
         repeats, generator = calls[-sweep.repeats :], file.generator()
         benchmark.extra_info |= {
             "shape": shape,
-            "generator": generator.facts.spec,
+            "generator": redact(generator.facts.spec),
             "tokens": generator.tokens(requests),
             "stages": {s: statistics.median(c.stages[s] for c in repeats) for s in repeats[0].stages},
         }

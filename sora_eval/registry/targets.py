@@ -9,7 +9,8 @@ from functools import reduce
 from importlib import import_module
 from typing import Any
 
-from sora_eval.util.errors import RegistryError, reason_of
+from sora_eval.util.errors import RegistryError, text_of
+from sora_eval.util.user_code import UserCodeError, user_code
 
 
 def load_target(target: str) -> Any:
@@ -33,15 +34,19 @@ def load_user_target(target: str, *, installed: bool = False) -> Any:
     if not installed and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        module = import_module(module_name)
-    except ImportError as error:
+        with user_code():
+            module = import_module(module_name)
+    except UserCodeError as error:
+        if not isinstance(error.__cause__, ImportError):
+            raise RegistryError(f"module {module_name!r} fails while it is imported: {error}; fix the module") from error
         fix = "reinstall its package" if installed else "it must lie in the working folder or on PYTHONPATH"
-        raise RegistryError(f"module {module_name!r} cannot be imported ({error}); {fix}") from error
-    except (Exception, SystemExit) as error:  # a user's code may raise anything
-        raise RegistryError(f"module {module_name!r} fails while it is imported: {reason_of(error)}; fix the module") from error
+        raise RegistryError(f"module {module_name!r} cannot be imported ({text_of(error.__cause__)}); {fix}") from error
     try:
-        return reduce(getattr, attribute.split("."), module)
-    except AttributeError:
+        with user_code():
+            return reduce(getattr, attribute.split("."), module)
+    except UserCodeError as error:
+        if not isinstance(error.__cause__, AttributeError):
+            raise RegistryError(f"{target} cannot be read: {error}") from error
         raise RegistryError(f"{module_name} has no {attribute!r}{_hint(attribute, module)}") from None
 
 

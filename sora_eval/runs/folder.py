@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 import sys
@@ -23,10 +22,13 @@ from sora_eval.runs.upgrade import FILES, SCHEMA_VERSION, SEALED_SINCE, upgraded
 from sora_eval.suite import Suite
 from sora_eval.util.environment import git_state, hardware, software
 from sora_eval.util.errors import RunError
-from sora_eval.util.files import append_lines, cut_torn_line, whole_lines, write_atomic
+from sora_eval.util.files import append_lines, cut_torn_line, replacing, whole_lines, write_atomic
+from sora_eval.util.redaction import redact, redacted, redacted_command, redacted_lines
 from sora_eval.util.sealed import file_digest, parse_json, read_json, sealed, unsealed
 
 R = TypeVar("R", bound=Row)
+# Fields that hold no secret, though a word of theirs may be the value of one: the user's own prompts, ids, names, states.
+_NO_SECRETS = ("prompt", "prompt_id", "id", "metric", "slice", "declared", "status", "stage", "scenario", "sha256")
 
 
 def now() -> str:
@@ -44,7 +46,7 @@ def new_head(suite: Suite, generator: GeneratorId, **more: Any) -> RunHead:
         hardware=hardware(),
         software=software(),
         started=now(),
-        command=" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        command=redacted_command([Path(sys.argv[0]).name, *sys.argv[1:]]),
         **more,
     )
 
@@ -62,7 +64,7 @@ class RunFolder:
     def create(root: Path, head: RunHead, suite: dict[str, Any]) -> RunFolder:
         """Make `root/<utc time>-<suffix>` with suite.json and, last, run.json: a folder with run.json can be resumed.
 
-        Raises RunError if the folder or suite.json cannot be written.
+        Raises RunError if they cannot be written.
         """
         name = f"{datetime.now(UTC).strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
         run = RunFolder(root / name)
@@ -70,9 +72,9 @@ class RunFolder:
             (run.path / "clips").mkdir(parents=True)
             (run.path / "features").mkdir()
             write_atomic(run.path / "suite.json", json.dumps(suite, indent=2) + "\n")
+            run.write_head(head)
         except OSError as error:
             raise RunError(f"cannot write runs into {root}: {error.strerror}; choose another folder with --out") from error
-        run.write_head(head)
         return run
 
     @staticmethod
@@ -106,8 +108,8 @@ class RunFolder:
             raise RunError(f"{path} is damaged: {explanation(error)}") from error
 
     def write_head(self, head: RunHead) -> None:
-        """Write run.json whole."""
-        data = sealed(head.model_dump(mode="json", exclude={"run"}))
+        """Write run.json whole, without secrets."""
+        data = sealed(redacted(head.model_dump(mode="json", exclude={"run"}), unchanged=_NO_SECRETS))
         write_atomic(self.path / "run.json", json.dumps(data, indent=2) + "\n")
 
     def update_head(self, **changes: Any) -> None:
@@ -154,11 +156,11 @@ class RunFolder:
     def append(self, rows: Sequence[Row]) -> None:
         """Add rows of one table in one write, flushed to the disk."""
         if rows:
-            append_lines(self.path / f"{rows[0].table}.jsonl", "".join(row.model_dump_json() + "\n" for row in rows))
+            append_lines(self.path / f"{rows[0].table}.jsonl", _lines(rows))
 
     def replace(self, row: type[R], rows: Iterable[R]) -> None:
         """Replace a whole table."""
-        write_atomic(self.path / f"{row.table}.jsonl", "".join(r.model_dump_json() + "\n" for r in rows))
+        write_atomic(self.path / f"{row.table}.jsonl", _lines(rows))
 
     def rows(self, row: type[R]) -> list[R]:
         """All whole rows of a table; empty without the file. Raises RunError that names file, line and field."""
@@ -204,7 +206,7 @@ class RunFolder:
         """Replace one record of the run, such as verdicts.json. Raises RunError if the folder cannot be written."""
         path = self.path / name
         try:
-            write_atomic(path, json.dumps(data, indent=2) + "\n")
+            write_atomic(path, json.dumps(redacted(data, unchanged=_NO_SECRETS), indent=2) + "\n")
         except OSError as error:
             raise RunError(f"{path} cannot be written: {error.strerror}") from error
         return path
@@ -220,9 +222,9 @@ class RunFolder:
     def save_features(self, name: str, ids: list[str], values: npt.NDArray[Any], **extra: npt.NDArray[Any]) -> None:
         """Write the vectors of a set, (n, D), with the case ids (n) of their rows and further columns."""
         path = self.path / "features" / f"{name}.npz"
-        partial = path.with_suffix(".part.npz")
-        np.savez(partial, ids=np.array(ids, dtype=np.str_), values=values, **extra)  # type: ignore[arg-type]
-        os.replace(partial, path)
+        columns = {key: _without_secrets(value) for key, value in extra.items()}
+        with replacing(path) as partial, partial.open("wb") as file:
+            np.savez(file, ids=np.array(ids, dtype=np.str_), values=values, **columns)  # type: ignore[arg-type]
 
     def load_features(self, name: str) -> dict[str, npt.NDArray[Any]]:
         """The arrays of `save_features` by name (`ids`, `values`, further columns); empty without the file."""
@@ -241,6 +243,15 @@ class RunFolder:
         except (OSError, ValueError, KeyError, BadZipFile, EOFError) as error:
             raise RunError(f"{path} is damaged: {explanation(error)}; score again: sora-eval score {self.path}") from error
         return arrays
+
+
+def _lines(rows: Iterable[Row]) -> str:
+    """Rows as lines of JSON without secrets."""
+    return redacted_lines("".join(row.model_dump_json() + "\n" for row in rows), unchanged=_NO_SECRETS)
+
+
+def _without_secrets(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return column if column.dtype.kind != "U" else np.array([redact(t) for t in column.flat], np.str_).reshape(column.shape)
 
 
 def explanation(error: Exception) -> str:

@@ -39,14 +39,14 @@ def bench(suite: Suite, specs: Sequence[str], out: Path) -> list[RunFolder]:
             for group in track(groups, "throughput"):
                 for folder, rows in zip(folders, time_group(suite, generators, group), strict=True):
                     folder.append(rows)
+            for folder in folders:
+                finish(folder, notes)
         except KeyboardInterrupt:
             for folder in folders:
                 folder.update_head(status="cancelled", finished=now())
             raise
         except OSError as error:
             raise RunError(f"the runs in {out} cannot be written: {error}; free some space and start again") from error
-    for folder in folders:
-        finish(folder, notes)
     return folders
 
 

@@ -13,17 +13,20 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
-from sora_eval.generators.asking import problem_of
+from sora_eval.generators.asking import problem_of, wrong_number
+from sora_eval.generators.identity import counts_of, identity_of, place_of
 from sora_eval.generators.opening import open_generator
 from sora_eval.generators.protocol import AS_A_BATCH, Generator
 from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.request import Request
 from sora_eval.util.environment import peak_bytes, reset_peak
-from sora_eval.util.errors import GeneratorError, SoraEvalError, reason_of
+from sora_eval.util.errors import GeneratorError, SoraEvalError, Undefined, reason_of
 from sora_eval.util.processes import begin_worker
+from sora_eval.util.user_code import UserCodeError, user_code
 
 GRACE = 5.0  # seconds for a running call to end before its process is terminated
 
@@ -75,15 +78,16 @@ def time_call(generator: Generator, requests: Sequence[Request], packing: str = 
     """One call, timed. The device is synchronised before the clock starts and before it stops, never in between."""
     reset_peak()
     try:
-        generator.synchronise()
-        started = time.perf_counter()
-        clips = list(generator.serve(requests, packing))
-        generator.synchronise()
-        seconds = time.perf_counter() - started
-    except Exception as error:  # a user's generator may raise anything: it becomes the row's reason
+        with user_code():
+            generator.synchronise()
+            started = time.perf_counter()
+            clips = list(islice(generator.serve(requests, packing), len(requests) + 1))
+            generator.synchronise()
+            seconds = time.perf_counter() - started
+    except (SoraEvalError, Undefined) as error:
         return Call(None, {}, peak_bytes(), reason_of(error))
-    if len(clips) != len(requests):
-        return Call(None, {}, peak_bytes(), f"the generator returned {len(clips)} clips, expected {len(requests)}")
+    if reason := wrong_number(clips, requests):
+        return Call(None, {}, peak_bytes(), reason)
     problem = next((p for c, r in zip(clips, requests, strict=True) if (p := problem_of(c, r))), "")
     if problem:
         return Call(None, {}, peak_bytes(), problem)
@@ -99,14 +103,15 @@ class LocalGenerator:
 
     def __init__(self, generator: Generator, spec: str = "", open_seconds: float = 0.0) -> None:
         self.generator = generator
+        identity = identity_of(generator, spec or "the generator")
         self.facts = GeneratorFacts(
             spec,
-            generator.name,
-            generator.checkpoint,
-            generator.fingerprint(),
+            identity.name,
+            identity.checkpoint,
+            identity.fingerprint,
             generator.capabilities,
             generator.packings,
-            generator.where,
+            place_of(generator, spec or "the generator"),
             open_seconds,
         )
 
@@ -123,11 +128,12 @@ class LocalGenerator:
     def tokens(self, requests: Sequence[Request]) -> int | None:
         with _errors_of(f"{self.facts.spec}: tokens"):
             counts = [self.generator.tokens(r) for r in requests]
-        return None if None in counts else sum(n for n in counts if n is not None)
+            return None if None in counts else sum(counts_of({str(i): n for i, n in enumerate(counts)}).values())
 
     def flops(self, requests: Sequence[Request], packing: str = AS_A_BATCH) -> dict[str, int] | None:
         with _errors_of(f"{self.facts.spec}: FLOPs"):
-            return self.generator.flops(requests, packing)
+            by_stage = self.generator.flops(requests, packing)
+            return None if by_stage is None else counts_of(by_stage)
 
     def bare_loop(self, requests: Sequence[Request], count: int) -> float:
         """Seconds of `count` calls of `generate` in a plain loop, the baseline of the harness's own cost."""
@@ -238,8 +244,7 @@ def _answer(method: str, arguments: tuple[Any, ...]) -> Any:
 def _errors_of(what: str) -> Iterator[None]:
     """Turn exceptions of a user's generator into GeneratorError, which any process can unpickle; harness errors stay."""
     try:
-        yield
-    except SoraEvalError:
-        raise
-    except Exception as error:
-        raise GeneratorError(f"{what}: {reason_of(error)}") from error
+        with user_code():
+            yield
+    except UserCodeError as error:
+        raise GeneratorError(f"{what}: {error}") from error

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sora_eval.generators.identity import identity_of
 from sora_eval.generators.opening import open_generator
 from sora_eval.pipeline import run as evaluate
 from sora_eval.runs.folder import RunFolder, find_runs
 from sora_eval.suite import Suite
 from sora_eval.util.errors import SuiteError
+from sora_eval.util.redaction import redact
 
 # Seed offset between two repeats: prime, and no multiple of it is the offset of a suite's reference set.
 STEP = 100_003
@@ -21,7 +23,7 @@ def repeat(suite: Suite, spec: str, repeats: int, out: Path) -> list[RunFolder]:
     """
     if suite.axes is None:
         raise SuiteError(f"{suite.path} has no [axes]: clips that exist have no other seeds; give runs with --run")
-    fingerprint = open_generator(spec).fingerprint()
+    fingerprint = redact(identity_of(open_generator(spec), spec).fingerprint)
     return [_one(suite, spec, fingerprint, out, k * STEP) for k in range(repeats)]
 
 

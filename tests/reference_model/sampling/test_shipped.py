@@ -11,7 +11,8 @@ from docs.pages.reference_model import page
 from reference_model.errors import ReferenceModelError
 from reference_model.onnx.export import CHECKS, TOLERANCE, specs
 from reference_model.packing.shapes import ShapeError
-from reference_model.sampling.backends import CHECKPOINTS, COMPONENTS, component_files, load_backend, resolve, shipped
+from reference_model.sampling.backends import load_backend
+from reference_model.sampling.checkpoint import CHECKPOINTS, COMPONENTS, component_files, resolve, shipped
 from reference_model.sampling.pipeline import Pipeline, Request
 from reference_model.world import ObjectFacts
 from tests.conftest import ROOT, world_clip

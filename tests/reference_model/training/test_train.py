@@ -16,7 +16,8 @@ from reference_model.errors import ReferenceModelError
 from reference_model.networks.components import build
 from reference_model.onnx.export import export_again
 from reference_model.recipe import STAGES, start_from, train
-from reference_model.sampling.backends import COMPONENTS, component_files, weights_of
+from reference_model.sampling.backends import weights_of
+from reference_model.sampling.checkpoint import COMPONENTS, component_files
 from reference_model.sampling.pipeline import Pipeline, Request
 from reference_model.training import data
 from reference_model.training.denoising import Denoiser, denoising_loss

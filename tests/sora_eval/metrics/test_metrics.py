@@ -152,7 +152,7 @@ def test_features_are_cached_by_content_and_never_by_name(tmp_path, rng):
     extractor.signature = "mean|2"  # other weights or protocol
     cache.get(a, extractor)
     assert len(calls) == 3
-    next(tmp_path.rglob("*.npy")).write_bytes(b"torn")
+    next(tmp_path.rglob("*.npz")).write_bytes(b"torn")
     for clip in (a, b):
         assert np.array_equal(cache.get(clip, extractor), clip.frames.mean((0, 1, 2)))
 

@@ -55,7 +55,7 @@ def peak_of(number, root):
 
 
 def test_memory_is_flat_from_100_to_1000_clips(tmp_path, monkeypatch):
-    monkeypatch.setattr("sora_eval.runs.folder.os.fsync", lambda _: None)
+    monkeypatch.setattr("sora_eval.util.files.os.fsync", lambda _: None)
     peak_of(10, tmp_path)  # what is loaded once is loaded
     few, many = peak_of(100, tmp_path), peak_of(1000, tmp_path)
     # 900 more clips have 44 MB of frames; their rows in the plan are all that may stay.

@@ -1,0 +1,68 @@
+"""The files of a CLIP folder in open_clip's format, checked before a network of their sizes is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from sora_eval.util.errors import WeightsError, line_of
+from sora_eval.util.sealed import read_json
+
+CONFIG = "open_clip_config.json"
+MOST = {"layers": 1 << 10, "depth": 1 << 10, "width": 1 << 15, "vocab_size": 1 << 21}  # larger than in any published CLIP
+MOST_OF_OTHERS = 1 << 20
+MOST_WEIGHTS = 1 << 35  # of a tower's transformer: 12 x layers x width^2
+
+
+def check_folder(spec: str, folder: Path) -> None:
+    """Raises WeightsError for a folder without weights or whose config is missing, of another type, or of sizes that no CLIP
+    has."""
+    path = folder / CONFIG
+    if not path.is_file():
+        raise WeightsError(f"CLIP model {spec!r}: {folder} has no {CONFIG}")
+    try:
+        config = read_json(path)
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} is no config of a CLIP: {line_of(error)}") from error
+    model = config.get("model_cfg") if isinstance(config, dict) else None
+    if not isinstance(model, dict):
+        raise WeightsError(f"{path} is no config of a CLIP: expected a table with the table 'model_cfg'")
+    for place, value in _numbers(model, ()):
+        most = MOST.get(place[-1], MOST_OF_OTHERS)
+        if not abs(value) <= most:
+            raise WeightsError(f"{path}: {'.'.join(place)} = {value}; expected at most {most}")
+    for name, tower in model.items():
+        layers, width = (tower.get(key) for key in ("layers", "width")) if isinstance(tower, dict) else (0, 0)
+        if isinstance(layers, int) and isinstance(width, int) and 12 * layers * width**2 > MOST_WEIGHTS:
+            raise WeightsError(f"{path}: {name} has {layers} layers of width {width}; expected at most {MOST_WEIGHTS} weights")
+    if not any(p.suffix in (".safetensors", ".bin", ".pt") for p in folder.iterdir()):
+        raise WeightsError(f"CLIP model {spec!r}: {folder} has no weights (.safetensors, .bin or .pt)")
+
+
+def _numbers(value: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], float]]:
+    """The numbers of a config with their places; those of a list have the place of the list."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _numbers(inner, (*place, key))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _numbers(inner, place)
+    elif isinstance(value, (int, float)):
+        yield place, value
+
+
+def read_tokenizer(path: Path, model: Any) -> Tokenizer:
+    """The word tokenizer of a folder. Raises WeightsError for a file that is none, or of more words than the model knows."""
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises Exception itself
+        raise WeightsError(f"{path} is no tokenizer: {line_of(error)}") from error
+    embedding = getattr(model, "token_embedding", None) or getattr(getattr(model, "text", None), "token_embedding", None)
+    known = getattr(embedding, "num_embeddings", None)
+    largest = max(tokenizer.get_vocab().values(), default=0)
+    if known is not None and largest >= known:
+        raise WeightsError(f"{path} has the token {largest}, and the network knows {known}: it is of another model")
+    return tokenizer
