@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sora_eval.compare.run_data import Features, RunData, data_of, finite
+from sora_eval.records.names import check_name
 from sora_eval.runs.folder import RunFolder, explanation, now, resolve_run
 from sora_eval.runs.head import RunHead
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow, parsed
@@ -33,12 +34,15 @@ CASE = ("id", "prompt_id", "width", "height", "frames", "fps", "seed", "tags", "
 
 
 def default_path(suite_id: str, profile: str | None, folder: Path = FOLDER) -> Path:
-    """`baselines/<suite>[.<profile>].json`.
+    """`baselines/<suite>[.<profile>].json`. Raises BaselineError for a profile that is no name.
 
     >>> default_path("gate", "ci").as_posix()
     'baselines/gate.ci.json'
     """
-    return folder / ".".join(filter(None, [suite_id, profile, "json"]))
+    try:
+        return folder / ".".join([*map(check_name, filter(None, [suite_id, profile])), "json"])
+    except ValueError as error:
+        raise BaselineError(f"suite {suite_id!r}, profile {profile!r}; {error}") from error
 
 
 def promote(run: RunFolder, to: Path | None = None, *, profile: str | None = None, force: bool = False) -> Path:

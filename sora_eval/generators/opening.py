@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sora_eval.registry.generators import GENERATORS, GeneratorInfo
 from sora_eval.registry.spec import split_spec
@@ -43,6 +43,18 @@ def read_spec(spec: str) -> Spec:
     if info.check:
         load_target(info.check)(argument, options)
     return Spec(kind, info, argument, options)
+
+
+def facts_problem(spec: str, facts: dict[str, Any]) -> str:
+    """Why a generator that renders facts cannot read those of a prompt, or ''; other kinds, and unknown ones, read none."""
+    info = GENERATORS.built_in.get(spec.partition("?")[0].partition(":")[0])
+    if info is None or not info.facts:
+        return ""
+    try:
+        load_target(info.facts)(facts)
+    except GeneratorError as error:
+        return str(error)
+    return ""
 
 
 def open_generator(spec: str) -> Generator:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from sora_eval.generators.opening import open_generator, read_spec
+from sora_eval.generators.opening import facts_problem, open_generator, read_spec
 from sora_eval.generators.protocol import ClipSource, Generator
 from sora_eval.generators.shapes import check_suite
 from sora_eval.records.case import Case
@@ -179,15 +179,28 @@ def check(suite: Suite, spec: str) -> bool:
     """Check a suite and a spec by the kind of the generator, without opening it; returns whether that is conclusive.
 
     Raises GeneratorError for an invalid spec, and SuiteError for shapes that the generator cannot make, with the nearest that
-    it can.
+    it can, and for facts that it, the reference generator or an oracle cannot render.
     """
     capabilities = read_spec(spec).info.capabilities
+    _check_facts(suite, spec)
     if capabilities is None:
         return False
     check_suite(suite, capabilities)
     if _has_own_clips(suite):
         raise _without_prompts(suite, spec)
     return True
+
+
+def _check_facts(suite: Suite, spec: str) -> None:
+    """Raises SuiteError, one line per prompt, for facts that one of the suite's generators cannot render."""
+    specs = [
+        spec,
+        *([suite.reference.generator] if suite.reference else []),
+        *(suite.oracles.generators if suite.oracles else []),
+    ]
+    problems = {p.id: why for p in suite.prompt_list if p.facts for s in specs if (why := facts_problem(s, p.facts))}
+    if problems:
+        raise SuiteError("\n".join(f"{suite.path}: facts of the prompt {i!r}: {why}" for i, why in problems.items()))
 
 
 def validate(suite: Suite, spec: str) -> None:
