@@ -78,7 +78,7 @@ def sprite(run: LoadedRun, sample: SampleRow | None, tracked: bool) -> Sprite | 
         clip = read_clip(run.path / sample.clip)
     except ClipError as error:
         # The page may be published: it shows no folder of this machine.
-        return f"no clip: {str(error).replace(str(run.path), run.path.name)}"
+        return f"no clip: {str(error).replace(str(run.path), run.name)}"
     note = "" if clip.sha256 == sample.sha256 else "the clip has changed since it was made"
     return note or encode(clip, tracked)
 

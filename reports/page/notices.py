@@ -46,16 +46,16 @@ def missing(source: Source) -> list[str]:
     """Omitted, failed and missing parts, one sentence each; empty for a complete report."""
     out = [*source.problems, *source.refused]
     for run in source.runs:
-        out += [f"{source.labels[run.path.name]}: {line}" for line in _of_run(run)]
+        out += [f"{source.labels[run.name]}: {line}" for line in _of_run(run)]
     for run, comparison in source.compared:
-        out += [f"{source.labels[run.path.name]} against the base: {w}" for w in comparison.warnings]
+        out += [f"{source.labels[run.name]} against the base: {w}" for w in comparison.warnings]
     return list(dict.fromkeys(source.plain(line) for line in out))
 
 
 def _of_run(run: LoadedRun) -> Iterator[str]:
     head = run.head
     if head.status != "success":
-        yield f"the run's status is {head.status}; finish it with 'sora-eval run --resume {run.path.name}'"
+        yield f"the run's status is {head.status}; finish it with 'sora-eval run --resume {run.name}'"
     if head.partial:
         yield f"partial: only the first {head.limit} cases (--limit), so it cannot be gated"
     yield from _clips(run)
@@ -110,7 +110,7 @@ def reasons(source: Source) -> list[str]:
     for run in source.runs:
         for r in run.rows(MetricRow):
             if r.slice == "all" and r.status == "ok" and r.reason:
-                out.setdefault((source.labels[run.path.name], r.reason), []).append(r.metric)
+                out.setdefault((source.labels[run.name], r.reason), []).append(r.metric)
     return [f"{label}, {', '.join(metrics)}: {reason}" for (label, reason), metrics in out.items()]
 
 

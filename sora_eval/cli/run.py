@@ -133,13 +133,12 @@ def _show(runs: list[RunFolder], seconds: float) -> None:
     print_runs(runs)
     out = console()
     for run in runs:
-        out.print(f"{run.path}  ({seconds:.0f} s)", highlight=False, soft_wrap=True)
+        out.print(f"{run.path}  ({seconds:.0f} s)", soft_wrap=True)
     for run in filter(_is_incomplete, runs):
         head = run.head
         out.print(
             f"incomplete: {head.failed_cases} of {head.cases} cases and {head.failed_metrics} metrics "
             f"failed; the reasons are in {run.path}/samples.jsonl and metrics.jsonl",
             style="yellow",
-            highlight=False,
             soft_wrap=True,
         )

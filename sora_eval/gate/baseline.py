@@ -24,6 +24,7 @@ from sora_eval.runs.upgrade import upgraded_head, upgraded_row
 from sora_eval.util.errors import BaselineError
 from sora_eval.util.files import write_atomic
 from sora_eval.util.sealed import read_json, sealed, unsealed
+from sora_eval.util.visible import encodable
 
 SCHEMA_VERSION = 3
 SEALED_SINCE = 3  # the file has its digest
@@ -209,7 +210,7 @@ def _data(content: dict[str, Any], path: Path) -> RunData:
         raise ValueError("a metric's value is not finite")
     return RunData(
         "baseline",
-        str(path),
+        encodable(str(path)),
         parsed(RunHead, content["head"]),
         samples,
         {(r.metric, r.slice): r for r in metrics},

@@ -39,6 +39,8 @@ class FolderGenerator(ClipSource):
     name = "folder"
 
     def __init__(self, path: Path) -> None:
+        if not is_unicode(str(path.resolve())):
+            raise GeneratorError(f"folder:{path}: its path is not UTF-8, so no row can record it; rename the folder")
         self.checkpoint = path.name
         self._entries: dict[str, tuple[Case, Path]] = {}
         manifest = self._find_manifest(path)

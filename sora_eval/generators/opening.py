@@ -12,6 +12,7 @@ from sora_eval.registry.generators import GENERATORS, GeneratorInfo
 from sora_eval.registry.spec import split_spec
 from sora_eval.registry.targets import load_target
 from sora_eval.util.errors import GeneratorError, RegistryError, SoraEvalError, reason_of
+from sora_eval.util.visible import is_unicode
 
 if TYPE_CHECKING:
     from sora_eval.generators.protocol import Generator
@@ -32,6 +33,8 @@ def read_spec(spec: str) -> Spec:
 
     Raises GeneratorError for an unknown kind or option, and for values that the kind can reject without opening anything.
     """
+    if not is_unicode(spec):
+        raise GeneratorError(f"generator {spec!r} is not UTF-8, so no run can record it; rename the file or folder")
     head, options = split_spec(spec, "generator", GeneratorError)
     kind, _, argument = head.partition(":")
     if kind not in GENERATORS:

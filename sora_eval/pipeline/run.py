@@ -21,6 +21,7 @@ from sora_eval.runs.rows import OracleRow, SampleRow, ScoreRow, TimingRow
 from sora_eval.suite import Suite
 from sora_eval.util.errors import RunError, SuiteError
 from sora_eval.util.progress import track
+from sora_eval.util.visible import encodable
 
 
 def run(
@@ -266,7 +267,7 @@ def ending(folder: RunFolder) -> Iterator[None]:
     except OSError as error:
         raise RunError(f"{folder.path} cannot be written: {error}; fix that, then 'sora-eval run --resume'") from error
     except Exception as error:
-        folder.update_head(status="error", error=str(error), finished=now())
+        folder.update_head(status="error", error=encodable(str(error)), finished=now())
         raise
     folder.finish()
 

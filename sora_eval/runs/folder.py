@@ -25,6 +25,7 @@ from sora_eval.util.environment import git_state, hardware, software
 from sora_eval.util.errors import RunError
 from sora_eval.util.files import append_lines, cut_torn_line, whole_lines, write_atomic
 from sora_eval.util.sealed import file_digest, parse_json, read_json, sealed, unsealed
+from sora_eval.util.visible import encodable
 
 R = TypeVar("R", bound=Row)
 
@@ -44,7 +45,7 @@ def new_head(suite: Suite, generator: GeneratorId, **more: Any) -> RunHead:
         hardware=hardware(),
         software=software(),
         started=now(),
-        command=" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        command=encodable(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]])),
         **more,
     )
 
@@ -81,6 +82,11 @@ class RunFolder:
         run = RunFolder(path)
         run.head  # noqa: B018  (raises if run.json cannot be read)
         return run
+
+    @property
+    def name(self) -> str:
+        """Name of the folder, as text that can be written."""
+        return encodable(self.path.name)
 
     @property
     def head(self) -> RunHead:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 
+from sora_eval.util.visible import encodable
+
 MOST_CHARACTERS = 200  # of an error of another library, inside a message
 
 
@@ -27,7 +29,13 @@ def line_of(error: BaseException, which: int = 0) -> str:
 
 
 class SoraEvalError(Exception):
-    """The base class; a message says what was found, what was expected and how to fix it."""
+    """The base class; a message says what was found, what was expected and how to fix it.
+
+    It is text that can be written: a file name that is not UTF-8 has escapes in it.
+    """
+
+    def __str__(self) -> str:
+        return encodable(super().__str__())
 
 
 class RegistryError(SoraEvalError):
@@ -80,5 +88,5 @@ def reason_of(error: BaseException) -> str:
     >>> reason_of(ClipError("no frames")), reason_of(ValueError("no\\nframes"))
     ('no frames', 'ValueError: no frames')
     """
-    message = " ".join(str(error).split())
+    message = " ".join(encodable(str(error)).split())
     return message if isinstance(error, SoraEvalError) else f"{type(error).__name__}: {message}"

@@ -30,6 +30,15 @@ def is_unicode(text: str) -> bool:
     return not any("\ud800" <= c <= "\udfff" for c in text)
 
 
+def encodable(text: str) -> str:
+    r"""The text with what cannot be written as UTF-8 as its escape.
+
+    >>> print(encodable("caf\udce9"))
+    caf\udce9
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def say(text: object = "", *, err: bool = False) -> None:
     """Print a text to standard output, or to standard error, as `visible` shows it."""
     print(visible(str(text)), file=sys.stderr if err else sys.stdout, flush=True)
