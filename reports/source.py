@@ -25,8 +25,8 @@ from sora_eval.util.visible import encodable
 class LoadedRun(RunFolder):
     """A run whose files are read at most once, since a report uses each many times."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, trust: bool = False) -> None:
+        super().__init__(path, trust)
         self._rows: dict[type[Row], list[Any]] = {}
 
     @cached_property
@@ -98,16 +98,17 @@ class Source:
             return None
 
 
-def open_source(paths: Sequence[Path]) -> Source:
-    """Open runs for a report; one that cannot be read becomes a problem of the report.
+def open_source(paths: Sequence[Path], trust: bool = False) -> Source:
+    """Open runs for a report; one that cannot be read becomes a problem of the report. With `trust`, clips outside of the
+    folders are shown, whoever made the runs.
 
     Raises RunError for a path that is no run at all.
     """
     runs, problems = [], []
     for name in paths:
-        path = name if (name / "run.json").is_file() else resolve_run(name).path
+        path = name if (name / "run.json").is_file() else resolve_run(name, trust).path
         try:
-            run = LoadedRun(RunFolder.open(path).path)
+            run = LoadedRun(RunFolder.open(path, trust).path, trust)
             for table in TABLES:
                 run.rows(table)
             runs.append(run)

@@ -10,6 +10,7 @@ from typing import Any
 from reports.source import LoadedRun, Source
 from reports.text.tables import number
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow
+from sora_eval.util.errors import RunError
 
 # Facts of a run that no number depends on.
 NOT_COMPARED = (
@@ -70,8 +71,18 @@ def _clips(run: LoadedRun) -> Iterator[str]:
         yield f"{n} of {len(samples)} clips failed: {error}"
     if len(errors) > KINDS:
         yield f"{len(errors) - KINDS} more kinds of errors are in samples.jsonl"
-    clips = [r for r in samples if r.status == "ok"]
-    missing_ids = [r.id for r in clips if not (run.path / r.clip).is_file()]
+    clips, outside = [r for r in samples if r.status == "ok"], 0
+    missing_ids = []
+    for r in clips:
+        try:
+            missing_ids += [] if run.clip_file(r.clip).is_file() else [r.id]
+        except RunError:
+            outside += 1
+    if outside:
+        yield (
+            f"{outside} of {len(clips)} clips lie outside of the run folder and are not shown, since the run was not made here "
+            "by you; --trust follows them"
+        )
     if not samples:
         yield "no clips: the run has no cases, or generated none yet"
     elif len(missing_ids) == len(clips):

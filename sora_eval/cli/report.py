@@ -24,6 +24,7 @@ def report(
     tensorboard: Annotated[Path | None, typer.Option(help="Only write event files for TensorBoard into this folder.")] = None,
     mlflow: Annotated[str | None, typer.Option(help="Only log to this MLflow tracking server, database or folder.")] = None,
     clips: Annotated[int, typer.Option(min=0, help="Cases in the page's gallery.")] = 24,
+    trust: Annotated[bool, typer.Option("--trust", help="Show clips outside of the folders of runs that others made.")] = False,
     selfcheck: Annotated[Path | None, typer.Option(help="A selfcheck.json for the page; else one that lies in a run.")] = None,
 ) -> None:
     """Write report.html, report.md, a contact sheet of clips, and every table as CSV and parquet.
@@ -34,7 +35,7 @@ def report(
     from sora_eval.util.errors import RunError
     from sora_eval.util.visible import say
 
-    source = open_source(runs)
+    source = open_source(runs, trust)
     for problem in source.problems:
         say(f"warning: {problem}", err=True)
     only = [html, latex, tensorboard is not None, mlflow is not None]

@@ -13,6 +13,7 @@ from pathlib import Path
 from sora_eval.generators.opening import facts_problem, open_generator, read_spec
 from sora_eval.generators.protocol import ClipSource, Generator
 from sora_eval.generators.shapes import check_suite
+from sora_eval.pipeline.trust import check_trust
 from sora_eval.records.case import Case
 from sora_eval.registry.metrics import check_options
 from sora_eval.runs.folder import RunFolder, new_head, now, stored_suite
@@ -106,7 +107,7 @@ def begin(
 
 
 def resume(folder: RunFolder, workers: int = 1) -> RunFolder:
-    """Resume a run that was killed. Raises RunError if the generator is not the one that started it."""
+    """Resume a run that was killed. Raises RunError if the generator is not the one that started it, or not to be trusted."""
     work = reopen(folder, workers)
     with ending(folder):
         stages(work, cases_of(folder.head, work.cases))
@@ -115,6 +116,7 @@ def resume(folder: RunFolder, workers: int = 1) -> RunFolder:
 
 def reopen(folder: RunFolder, workers: int = 1) -> Work:
     """The work of a run that was killed. Raises RunError if the generator is not the one that started it."""
+    check_trust(folder)
     identity = folder.head.generator
     suite = _scorable(folder)
     generator = open_generator(identity.spec)
@@ -138,11 +140,15 @@ def cases_of(head: RunHead, cases: list[Case]) -> list[Case]:
 
 
 def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
-    """Score the clips of a run again, from disk, and rebuild its summary. Raises RunError and GeneratorError."""
+    """Score the clips of a run again, from disk, and rebuild its summary. Raises RunError and GeneratorError.
+
+    A stranger's run is scored by what ships with this project only, unless it is trusted.
+    """
     from sora_eval.pipeline.oracles import score_oracles
     from sora_eval.pipeline.score import score
     from sora_eval.pipeline.summarise import summarise
 
+    check_trust(folder)
     folder.check_files([SampleRow])
     suite, whole = _scorable(folder), folder.head.status == "success"
     generator = open_generator(folder.head.generator.spec)

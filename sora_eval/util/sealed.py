@@ -58,7 +58,7 @@ def read_json(path: Path) -> Any:
 
 def sealed(data: Mapping[str, Any]) -> dict[str, Any]:
     """The table with the digest of its other keys as its last one."""
-    return {**data, DIGEST: _digest(data)}
+    return {**data, DIGEST: digest_of(data)}
 
 
 def unsealed(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def unsealed(data: Mapping[str, Any]) -> dict[str, Any]:
     {'runs': 3}
     """
     content = {key: value for key, value in data.items() if key != DIGEST}
-    if data.get(DIGEST) != _digest(content):
+    if data.get(DIGEST) != digest_of(content):
         raise ValueError("it is not what was written: its digest is of another content")
     return content
 
@@ -79,5 +79,6 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _digest(data: Mapping[str, Any]) -> str:
+def digest_of(data: Mapping[str, Any]) -> str:
+    """sha256 of a table, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
