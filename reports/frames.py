@@ -170,7 +170,7 @@ def load(paths: Sequence[Path | str | RunFolder]) -> Frames:
     runs = [p if isinstance(p, RunFolder) else RunFolder.open(Path(p)) for p in paths]
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in SCHEMA}
     for run in runs:
-        head = {"run": run.path.name, "label": run.head.generator.label}
+        head = {"run": run.name, "label": run.head.generator.label}
         rows["runs"].append(head | _head(run.head))
         samples = {r.id: r for r in run.rows(SampleRow)}
         families = {r.metric: r.family for r in run.rows(MetricRow)}

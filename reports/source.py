@@ -19,13 +19,14 @@ from sora_eval.runs.folder import R, RunFolder, resolve_run
 from sora_eval.runs.head import RunHead
 from sora_eval.runs.rows import TABLES, Row
 from sora_eval.util.errors import RunError, SoraEvalError
+from sora_eval.util.visible import encodable
 
 
 class LoadedRun(RunFolder):
     """A run whose files are read at most once, since a report uses each many times."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, trust: bool = False) -> None:
+        super().__init__(path, trust)
         self._rows: dict[type[Row], list[Any]] = {}
 
     @cached_property
@@ -59,12 +60,12 @@ class Source:
     @cached_property
     def labels(self) -> dict[str, str]:
         """Labels by the name of the run folder; runs of one checkpoint are distinguished by a number."""
-        return dict(zip((r.path.name for r in self.runs), numbered([r.head.generator.label for r in self.runs]), strict=True))
+        return dict(zip((r.name for r in self.runs), numbered([r.head.generator.label for r in self.runs]), strict=True))
 
     def plain(self, text: str) -> str:
         """Text without the folders of this machine: a report may be published."""
         for run in self.runs:
-            text = text.replace(str(run.path), run.path.name)
+            text = text.replace(encodable(str(run.path)), run.name)
         return text
 
     @cached_property
@@ -75,7 +76,7 @@ class Source:
     @cached_property
     def refused(self) -> list[str]:
         """The reasons of missing comparisons, one line each."""
-        return [f"{run.path.name} is not compared: {c}" for run, c in self._compared if isinstance(c, str)]
+        return [f"{run.name} is not compared: {c}" for run, c in self._compared if isinstance(c, str)]
 
     @cached_property
     def _compared(self) -> list[tuple[LoadedRun, Comparison | str]]:
@@ -97,16 +98,17 @@ class Source:
             return None
 
 
-def open_source(paths: Sequence[Path]) -> Source:
-    """Open runs for a report; one that cannot be read becomes a problem of the report.
+def open_source(paths: Sequence[Path], trust: bool = False) -> Source:
+    """Open runs for a report; one that cannot be read becomes a problem of the report. With `trust`, clips outside of the
+    folders are shown, whoever made the runs.
 
     Raises RunError for a path that is no run at all.
     """
     runs, problems = [], []
     for name in paths:
-        path = name if (name / "run.json").is_file() else resolve_run(name).path
+        path = name if (name / "run.json").is_file() else resolve_run(name, trust).path
         try:
-            run = LoadedRun(RunFolder.open(path).path)
+            run = LoadedRun(RunFolder.open(path, trust).path, trust)
             for table in TABLES:
                 run.rows(table)
             runs.append(run)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sora_eval.records.clip import Clip
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import SampleRow
-from sora_eval.util.errors import ClipError
+from sora_eval.util.errors import ClipError, RunError
 from sora_eval.video.codec import read_clip
 
 matplotlib.use("Agg")
@@ -56,8 +56,8 @@ def _frames(run: RunFolder, row: SampleRow | None) -> npt.NDArray[np.uint8] | st
     if row.status != "ok":
         return row.error
     try:
-        clip: Clip = read_clip(run.path / row.clip)
-    except ClipError as error:
+        clip: Clip = read_clip(run.clip_file(row.clip))
+    except (ClipError, RunError) as error:
         return str(error)
     pictures: npt.NDArray[np.uint8] = clip.frames[np.unique(np.linspace(0, clip.num_frames - 1, FRAMES).round().astype(int))]
     return pictures

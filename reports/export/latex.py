@@ -23,7 +23,7 @@ def table(source: Source) -> str:
     """
     rows = [r for r in rows_of(source) if r.kind == "all"]
     single = not source.compared
-    base = source.labels[source.runs[0].path.name]
+    base = source.labels[source.runs[0].name]
     columns: dict[str, dict[str, str]] = {} if single else {base: {}}
     names: dict[str, str] = {}
     for r in rows:
@@ -37,7 +37,7 @@ def table(source: Source) -> str:
     order = [m for m in dict.fromkeys(source.frames.metrics["metric"]) if m in names]
     frame = pd.DataFrame({escape(run): [values.get(m, "--") for m in order] for run, values in columns.items()})
     frame.index = pd.Index([names[m] for m in order])
-    counts = ", ".join(f"{escape(source.labels[r.path.name])}: {len(r.rows(SampleRow))} clips" for r in source.runs)
+    counts = ", ".join(f"{escape(source.labels[r.name])}: {len(r.rows(SampleRow))} clips" for r in source.runs)
     suite = source.runs[0].head.suite
     caption = f"% suite {suite.id} version {suite.version}, fingerprint {suite.fingerprint}; {counts}\n"
     return caption + frame.style.to_latex(hrules=True, column_format="l" + "r" * len(frame.columns))

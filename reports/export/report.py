@@ -27,7 +27,7 @@ def write_report(source: Source, folder: Path, clips: int = 12) -> list[Path]:
 def report_markdown(source: Source) -> str:
     """The report of runs as Markdown: values, notices of missing parts, and every further run against the first."""
     data = source.frames
-    heads = ", ".join(f"`{source.labels[r.path.name]}` ({r.path.name})" for r in source.runs)
+    heads = ", ".join(f"`{source.labels[r.name]}` ({r.name})" for r in source.runs)
     parts = [f"# {source.runs[0].head.suite.id}: {heads}" if source.runs else "# no run"]
     line = verdict_line(source, rows_of(source) if source.runs else [])
     parts.append(f"**{line['word']}**: {line['text']}")

@@ -159,11 +159,11 @@ def print_result(result: Result, files: Sequence[Path]) -> None:
         if not table.empty:
             out.print(terminal(table, title), "")
     for name, reason in result.missing.items():
-        out.print(f"{name} could not be made: {reason}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        out.print(f"{name} could not be made: {reason}", style="yellow", soft_wrap=True)
     for failure in result.failures:
-        out.print(failure, style="red", highlight=False, markup=False, soft_wrap=True)
+        out.print(failure, style="red", soft_wrap=True)
     for file in files:
-        out.print(str(file), style="dim", highlight=False, markup=False, soft_wrap=True)
+        out.print(str(file), style="dim", soft_wrap=True)
     bad = f"{len(result.failures)} failures, " if result.failures else ""
     bad += f"{len(result.missing)} metrics missing, " if result.missing else ""
     holding = sum(r.ok is True for r in result.summary)
@@ -172,4 +172,4 @@ def print_result(result: Result, files: Sequence[Path]) -> None:
     corruptions = len({r.corruption for r in result.summary})
     counts = f"{bad}, {corruptions} corruptions, {result.n} clips"
     summary = f"selfcheck: {result.verdict} ({counts})"
-    out.print(summary, highlight=False, markup=False, soft_wrap=True)
+    out.print(summary, soft_wrap=True)

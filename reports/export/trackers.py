@@ -24,8 +24,8 @@ def to_tensorboard(source: Source, folder: Path) -> int:
     count = 0
     for place, run in enumerate(source.runs):
         steps = run.head.generator.training_steps
-        writer = Writer(str(folder / run.path.name))
-        for tag, value in values(source, run.path.name).items():
+        writer = Writer(str(folder / run.name))
+        for tag, value in values(source, run.name).items():
             writer.add_scalar(tag, value, steps if steps is not None else place)
             count += 1
         writer.close()
@@ -53,13 +53,13 @@ def to_mlflow(source: Source, uri: str, experiment: str | None = None) -> list[s
             name = experiment or head.suite.id
             existing = client.get_experiment_by_name(name)
             record = client.create_run(
-                existing.experiment_id if existing else client.create_experiment(name), run_name=run.path.name
+                existing.experiment_id if existing else client.create_experiment(name), run_name=run.name
             )
             steps = head.generator.training_steps or 0
-            tags_to_values = values(source, run.path.name)
+            tags_to_values = values(source, run.name)
             metrics = [Metric(_safe(tag), value, record.info.start_time, steps) for tag, value in tags_to_values.items()]
             params = [Param(k, str(v)) for k, v in _facts(head).items()]
-            tags = [RunTag("sora_eval.run", run.path.name), RunTag("sora_eval.partial", str(head.partial))]
+            tags = [RunTag("sora_eval.run", run.name), RunTag("sora_eval.partial", str(head.partial))]
             for start in range(0, len(metrics), 500):  # a server takes 1000 per call
                 client.log_batch(record.info.run_id, metrics=metrics[start : start + 500])
             client.log_batch(record.info.run_id, params=params, tags=tags)

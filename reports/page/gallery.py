@@ -17,7 +17,7 @@ from reports.source import LoadedRun
 from sora_eval.features.object_tracks import BlobTracks, tracks
 from sora_eval.records.clip import Clip
 from sora_eval.runs.rows import SampleRow
-from sora_eval.util.errors import ClipError
+from sora_eval.util.errors import ClipError, RunError
 from sora_eval.video.codec import read_clip
 
 LONGEST_SIDE = 224  # px; larger clips are scaled down
@@ -75,10 +75,10 @@ def sprite(run: LoadedRun, sample: SampleRow | None, tracked: bool) -> Sprite | 
     if sample.status != "ok":
         return f"no clip: {sample.error}"
     try:
-        clip = read_clip(run.path / sample.clip)
-    except ClipError as error:
+        clip = read_clip(run.clip_file(sample.clip))
+    except (ClipError, RunError) as error:
         # The page may be published: it shows no folder of this machine.
-        return f"no clip: {str(error).replace(str(run.path), run.path.name)}"
+        return f"no clip: {str(error).replace(str(run.path), run.name)}"
     note = "" if clip.sha256 == sample.sha256 else "the clip has changed since it was made"
     return note or encode(clip, tracked)
 

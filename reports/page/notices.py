@@ -10,6 +10,7 @@ from typing import Any
 from reports.source import LoadedRun, Source
 from reports.text.tables import number
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow
+from sora_eval.util.errors import RunError
 
 # Facts of a run that no number depends on.
 NOT_COMPARED = (
@@ -46,16 +47,16 @@ def missing(source: Source) -> list[str]:
     """Omitted, failed and missing parts, one sentence each; empty for a complete report."""
     out = [*source.problems, *source.refused]
     for run in source.runs:
-        out += [f"{source.labels[run.path.name]}: {line}" for line in _of_run(run)]
+        out += [f"{source.labels[run.name]}: {line}" for line in _of_run(run)]
     for run, comparison in source.compared:
-        out += [f"{source.labels[run.path.name]} against the base: {w}" for w in comparison.warnings]
+        out += [f"{source.labels[run.name]} against the base: {w}" for w in comparison.warnings]
     return list(dict.fromkeys(source.plain(line) for line in out))
 
 
 def _of_run(run: LoadedRun) -> Iterator[str]:
     head = run.head
     if head.status != "success":
-        yield f"the run's status is {head.status}; finish it with 'sora-eval run --resume {run.path.name}'"
+        yield f"the run's status is {head.status}; finish it with 'sora-eval run --resume {run.name}'"
     if head.partial:
         yield f"partial: only the first {head.limit} cases (--limit), so it cannot be gated"
     yield from _clips(run)
@@ -70,8 +71,18 @@ def _clips(run: LoadedRun) -> Iterator[str]:
         yield f"{n} of {len(samples)} clips failed: {error}"
     if len(errors) > KINDS:
         yield f"{len(errors) - KINDS} more kinds of errors are in samples.jsonl"
-    clips = [r for r in samples if r.status == "ok"]
-    missing_ids = [r.id for r in clips if not (run.path / r.clip).is_file()]
+    clips, outside = [r for r in samples if r.status == "ok"], 0
+    missing_ids = []
+    for r in clips:
+        try:
+            missing_ids += [] if run.clip_file(r.clip).is_file() else [r.id]
+        except RunError:
+            outside += 1
+    if outside:
+        yield (
+            f"{outside} of {len(clips)} clips lie outside of the run folder and are not shown, since the run was not made here "
+            "by you; --trust follows them"
+        )
     if not samples:
         yield "no clips: the run has no cases, or generated none yet"
     elif len(missing_ids) == len(clips):
@@ -110,7 +121,7 @@ def reasons(source: Source) -> list[str]:
     for run in source.runs:
         for r in run.rows(MetricRow):
             if r.slice == "all" and r.status == "ok" and r.reason:
-                out.setdefault((source.labels[run.path.name], r.reason), []).append(r.metric)
+                out.setdefault((source.labels[run.name], r.reason), []).append(r.metric)
     return [f"{label}, {', '.join(metrics)}: {reason}" for (label, reason), metrics in out.items()]
 
 

@@ -118,8 +118,8 @@ def _run(source: Source, i: int) -> dict[str, str]:
     commit = head.git.commit
     return {
         "role": ("base" if i == 0 else "new") if len(source.runs) > 1 else "run",
-        "label": source.labels[run.path.name],
-        "name": run.path.name,
+        "label": source.labels[run.name],
+        "name": run.name,
         "facts": " · ".join(
             filter(
                 None,
@@ -158,14 +158,14 @@ def _better(source: Source) -> dict[str, bool | None]:
 
 
 def _last_compared(source: Source) -> str | None:
-    return source.compared[-1][0].path.name if source.compared else None
+    return source.compared[-1][0].name if source.compared else None
 
 
 def _cases(source: Source) -> dict[str, Any]:
     """Scores by case, in columns: the base (where there is one) and the last run."""
     if not source.runs:
         return {"ids": [], "metrics": {}}
-    base, new = source.runs[0].path.name, _last_compared(source)
+    base, new = source.runs[0].name, _last_compared(source)
     data = with_shares(source.frames)
     facts = data.samples.drop_duplicates("id").set_index("id")
     scores = data.scores.rename(columns={"value": "new"}) if new is None else paired_scores(data, base, new)
@@ -193,7 +193,7 @@ def _cases(source: Source) -> dict[str, Any]:
 
 def _cards(source: Source, cases: dict[str, Any], count: int) -> list[dict[str, Any]]:
     """The gallery's cards: the template's variables of a case, and under `data` those of its players."""
-    base, new = source.runs[0].path.name, _last_compared(source)
+    base, new = source.runs[0].name, _last_compared(source)
     data = with_shares(source.frames)
     pairs = paired_scores(data, base, new) if new else data.scores.rename(columns={"value": "new"})
     choice = gallery.choose(pairs, _better(source), count)
@@ -223,7 +223,7 @@ def _cards(source: Source, cases: dict[str, Any], count: int) -> list[dict[str, 
                     "case": place,
                     "players": [
                         {
-                            "label": source.labels[run.path.name],
+                            "label": source.labels[run.name],
                             "sprite": None if isinstance(s, str) else asdict(s),
                             "error": s if isinstance(s, str) else "",
                             "broken": law.get(case, {}),

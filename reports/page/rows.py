@@ -107,7 +107,7 @@ def signed(value: float | None) -> str:
 def rows_of(source: Source) -> list[Row]:
     """All rows, the worst first; slices follow in the order of the suite."""
     gates = {(g.metric, g.slice): g for g in source.verdicts.rows} if source.verdicts else {}
-    last = source.runs[-1].path.name
+    last = source.runs[-1].name
     if len(source.runs) == 1:
         rows = _values(source)
         rows = [_gated(r, gates.pop((r.metric, r.slice), None)) for r in rows]
@@ -115,7 +115,7 @@ def rows_of(source: Source) -> list[Row]:
     rows = []
     for place, (run, comparison) in enumerate(source.compared):
         group = _differences(source, comparison, run)
-        if place == len(source.compared) - 1 and run.path.name == last:
+        if place == len(source.compared) - 1 and run.name == last:
             group = [_gated(r, gates.pop((r.metric, r.slice), None)) for r in group]
             group += _left(gates, group, source.labels[last])
         rows += group
@@ -126,7 +126,7 @@ def verdict_line(source: Source, rows: list[Row]) -> dict[str, str]:
     """The first line of a report: the gate's verdict, or without a gate the counts of better and worse rows."""
     if not source.runs:
         return {"tone": "bad", "word": "NO RUN", "text": "no run could be read; the reasons are below"}
-    label = source.labels[source.runs[-1].path.name]
+    label = source.labels[source.runs[-1].name]
     gate = source.verdicts
     if gate is not None:
         word = str(gate.verdict)
@@ -139,7 +139,7 @@ def verdict_line(source: Source, rows: list[Row]) -> dict[str, str]:
         return {"tone": "none", "word": "No gate was run", "text": f"the values of {label} stand alone, with their intervals"}
     whole = [r for r in rows if r.kind == "all" and r.run == label]
     counts = Counter(r.verdict for r in whole)
-    text = f"{label} against {source.labels[source.runs[0].path.name]}: " + ", ".join(
+    text = f"{label} against {source.labels[source.runs[0].name]}: " + ", ".join(
         f"{counts[v]} {v}" for v in ("better", "worse", "unclear") if counts[v]
     )
     return {"tone": "none", "word": "No gate was run", "text": f"{text} of {len(whole)} metrics, beyond noise at 95 %"}
@@ -188,7 +188,7 @@ def _word(d: Difference) -> str:
 
 
 def _differences(source: Source, comparison: Comparison, run: LoadedRun) -> list[Row]:
-    label = source.labels[run.path.name]
+    label = source.labels[run.name]
     rows = [
         Row(
             d.metric,
@@ -247,7 +247,7 @@ def _slice_row(s: SliceRow, label: str, data: RunData) -> Row:
 
 
 def _values(source: Source) -> list[Row]:
-    data, label = source.data[-1], source.labels[source.runs[-1].path.name]
+    data, label = source.data[-1], source.labels[source.runs[-1].name]
     rows = [
         Row(
             r.metric,

@@ -16,7 +16,7 @@ def print_calibration(calibration: Calibration) -> None:
     out.print(terminal(spread_table(calibration), title), "")
     if calibration.unmeasured:
         names = ", ".join(calibration.unmeasured)
-        out.print(f"left as they are, without a spread over all cases: {names}", highlight=False, markup=False, soft_wrap=True)
+        out.print(f"left as they are, without a spread over all cases: {names}", soft_wrap=True)
 
 
 def spread_table(calibration: Calibration) -> pd.DataFrame:

@@ -100,9 +100,9 @@ def print_order(rungs: Sequence[CheckpointOrder], labels: Sequence[str]) -> None
         out.print(terminal(table(own, labels), f"{title(name)} ({steps_of(labels)})"), "")
     for own in families.values():
         for line in reasons(own):
-            out.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
+            out.print(line, style="yellow", soft_wrap=True)
     for name, own in families.items():
-        out.print(sentence(name, own, labels), highlight=False, markup=False, soft_wrap=True)
+        out.print(sentence(name, own, labels), soft_wrap=True)
 
 
 def steps_of(labels: Sequence[str]) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from sora_eval.util.terminal import Terminal
 
 PLAIN_WIDTH = 118  # columns where the output is no terminal
 
 
-def console() -> Console:
+def console() -> Terminal:
     """Standard output, wide enough for a table where it is no terminal."""
-    out = Console()
-    return out if out.is_terminal else Console(width=PLAIN_WIDTH)
+    out = Terminal()
+    return out if out.is_terminal else Terminal(width=PLAIN_WIDTH)

@@ -19,7 +19,7 @@ def print_rates(errors: GateErrors) -> None:
     out = console()
     out.print(terminal(table(errors.rates).T.reset_index(names=""), f"{errors.suite}: REGRESSED"))
     for line in sees(errors.rates):
-        out.print(f"seen by {line}", highlight=False, markup=False, soft_wrap=True)
+        out.print(f"seen by {line}", soft_wrap=True)
 
 
 def table(rates: Sequence[Rates], outcome: str = Verdict.REGRESSED) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import pandas as pd
 from reports.text import tables
 from reports.text.console import console
 from sora_eval.records.verdict import SEVERITY, GateResult, GateRow
+from sora_eval.util.visible import say
 
 
 def worst_first(result: GateResult) -> list[GateRow]:
@@ -53,8 +54,8 @@ def print_gate(result: GateResult) -> None:
     out = console()
     out.print(tables.terminal(verdict_table(result), sides(result)), "")
     for note in verdict_notes(result):
-        out.print(note, highlight=False, markup=False, soft_wrap=True)
-    print(result.headline, flush=True)
+        out.print(note, soft_wrap=True)
+    say(result.headline)
 
 
 def gate_markdown(result: GateResult) -> str:

@@ -25,7 +25,7 @@ def print_runs(runs: Sequence[RunFolder]) -> None:
     if not speed.empty:
         out.print(tables.terminal(speed, f"{title}, speed (medians)"), "")
     for note in tables.notes(data):
-        out.print(note, style="dim", highlight=False, markup=False, soft_wrap=True)
+        out.print(note, style="dim", soft_wrap=True)
 
 
 def print_comparison(comparison: Comparison, slices: bool = False) -> None:
@@ -34,7 +34,7 @@ def print_comparison(comparison: Comparison, slices: bool = False) -> None:
     title = f"{comparison.base} against {comparison.new} (change = new - base)"
     out.print(tables.terminal(tables.comparison_table(comparison, slices), title), "")
     for note in tables.comparison_notes(comparison):
-        out.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        out.print(note, style="yellow", soft_wrap=True)
 
 
 def comparison_markdown(comparison: Comparison, slices: bool = False) -> str:

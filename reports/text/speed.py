@@ -58,4 +58,4 @@ def print_speed(folder: RunFolder, console: Console) -> None:
     if bench["snapped"]:
         lines.append(f"{len(bench['snapped'])} shapes were snapped, for example {bench['snapped'][0]}")
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)

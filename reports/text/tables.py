@@ -14,6 +14,7 @@ from rich.text import Text
 from reports.frames import SCHEMA, Frames, comparison_frame
 from reports.text.columns import SPEED_COLUMNS, speed_column
 from sora_eval.compare.comparison import Comparison
+from sora_eval.util.visible import visible
 
 ORACLE = "oracle:"  # slices of generators that cannot do better
 PROMPT_WIDTH = 72  # characters of a prompt in a table
@@ -167,14 +168,14 @@ def comparison_notes(comparison: Comparison) -> list[str]:
 
 
 def terminal(table: pd.DataFrame, title: str) -> Table:
-    """A rich table; markup in prompts and reasons stays text."""
+    """A rich table; markup and control characters in prompts and reasons stay text."""
     out = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
     for column in table.columns:
         numeric = column not in ("run", "metric", "slice", "shape", "unit", "better", "95 % of change")
         numeric = numeric and not str(column).endswith("% interval")
         out.add_column(str(column), justify="right" if numeric else "left", overflow="fold", no_wrap=column == "metric")
     for row in table.itertuples(index=False):
-        out.add_row(*(Text(str(v)) for v in row))
+        out.add_row(*(Text(visible(str(v))) for v in row))
     return out
 
 

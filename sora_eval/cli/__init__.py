@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -24,6 +25,7 @@ from sora_eval.cli import (
     weights,
 )
 from sora_eval.util.errors import SoraEvalError, fault_of_machine
+from sora_eval.util.visible import say
 
 EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
 
@@ -57,14 +59,17 @@ def main() -> None:
     """Entry point of `sora-eval`. Errors that a user can fix are one message and exit code 2; a traceback is a bug."""
     # An unreachable hub fails at once, not after minutes of retries.
     os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "10")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows fewer characters shows the escapes of others
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except (SoraEvalError, OSError, MemoryError) as error:
         if not (message := str(error) if isinstance(error, SoraEvalError) else fault_of_machine(error)):
             raise
-        for line in message.splitlines():
-            print(f"error: {line}", file=sys.stderr)
+        for line in message.strip("\n").split("\n"):
+            say(f"error: {line}", err=True)
         sys.exit(EXIT_USAGE)
     except KeyboardInterrupt:
-        print("interrupted; go on with: sora-eval run --resume latest", file=sys.stderr)
+        say("interrupted; go on with: sora-eval run --resume latest", err=True)
         sys.exit(EXIT_INTERRUPTED)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from sora_eval.util.visible import say
+
 app = typer.Typer(no_args_is_help=True, help="Promote a run to be compared against, and show what is promoted.")
 PROMOTE = "Examples: sora-eval baseline promote latest; sora-eval baseline promote runs/GOOD --to baselines/quick.json --force"
 SHOW = "Example: sora-eval baseline show baselines/quick.json"
@@ -31,7 +33,7 @@ def promote(
         from sora_eval.compare.comparison import compare
 
         print_comparison(compare(existing, folder))
-    print(f"promoted: {baseline.promote(folder, path, profile=profile, force=force)}")
+    say(f"promoted: {baseline.promote(folder, path, profile=profile, force=force)}")
 
 
 @app.command(epilog=SHOW)

@@ -41,10 +41,10 @@ def bench(
     out_console = console()
     for folder in folders:
         print_speed(folder, out_console)
-        out_console.print(f"{folder.path}  ({time.monotonic() - started:.0f} s)", highlight=False, soft_wrap=True)
+        out_console.print(f"{folder.path}  ({time.monotonic() - started:.0f} s)", soft_wrap=True)
     if len(folders) == 2:
         command = f"sora-eval compare {folders[0].path} {folders[1].path} --slices"
-        out_console.print(f"compare them: {command}", highlight=False, soft_wrap=True)
+        out_console.print(f"compare them: {command}", soft_wrap=True)
     if any(f.head.failed_metrics for f in folders):
         out_console.print("incomplete: some shapes failed; their reasons are above and in timings.jsonl", style="yellow")
         raise typer.Exit(EXIT_INCOMPLETE)

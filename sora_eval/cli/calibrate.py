@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from sora_eval.util.visible import say
+
 EXAMPLES = (
     "Examples: sora-eval calibrate my.toml -g reference --repeats 5 --metric fvd --metric clip_score --write; "
     "sora-eval calibrate gate --run runs/A --run runs/B --run runs/C"
@@ -41,6 +43,6 @@ def calibrate(
 
     print_calibration(calibration)
     if write:
-        print(f"wrote {len(calibration.limits)} gates into {loaded.path}")
+        say(f"wrote {len(calibration.limits)} gates into {loaded.path}")
     else:
-        print("nothing was written; --write puts the limits of the gated metrics (*) into the suite")
+        say("nothing was written; --write puts the limits of the gated metrics (*) into the suite")

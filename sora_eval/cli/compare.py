@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sora_eval.util.errors import SoraEvalError
+from sora_eval.util.visible import say
 
 EXAMPLES = (
     "Examples: sora-eval compare runs/20260101-120000-aaaaaa runs/20260102-120000-bbbbbb --markdown; "
@@ -41,6 +42,6 @@ def compare(
 
     for comparison in [pair(first, other, slices) for other in others]:
         if markdown:
-            print(comparison_markdown(comparison, slices))
+            say(comparison_markdown(comparison, slices))
         else:
             print_comparison(comparison, slices)

@@ -41,6 +41,7 @@ def history(
     """
     from sora_eval.studies.history import histories
     from sora_eval.util.errors import RunError
+    from sora_eval.util.visible import say
 
     result = histories(folder, metric or (), over=over.value if over else None, suite=suite, baseline=baseline, label=slice_)
     from reports.export.history import draw, terminal_table
@@ -49,13 +50,13 @@ def history(
 
     out, target = console(), png or folder / "history.png"
     for problem in result.problems:
-        typer.echo(f"warning: {problem}", err=True)
+        say(f"warning: {problem}", err=True)
     for chart in result.charts:
         out.print(terminal(terminal_table(chart), f"{chart.metric} of {result.suite} over {chart.axis}"), "")
         for note in chart.notes:
-            out.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
+            out.print(note, style="yellow", soft_wrap=True)
     try:
         draw(result.charts, target)
     except (OSError, ValueError) as error:
         raise RunError(f"the picture cannot be written to {target}: {error}; choose another --png") from error
-    print(target)
+    say(target)

@@ -62,9 +62,9 @@ def _rows(kind: What, root: Path) -> tuple[list[tuple[str, ...]], tuple[str, ...
     if kind is What.generators:
         from sora_eval.registry.generators import GENERATORS
 
-        kinds = [(i.usage, i.about) for i in GENERATORS.built_in.values()]
+        kinds: list[tuple[str, ...]] = [(i.usage, i.about) for i in GENERATORS.built_in.values()]
         kinds += [(name, f"of {origin}") for name, origin in GENERATORS.third_party().items()]
-        return [(usage.replace("[", r"\["), about) for usage, about in kinds], ("usage", "about")
+        return kinds, ("usage", "about")
     if kind is What.formats:
         from sora_eval.registry.formats import FORMATS
 
@@ -81,7 +81,7 @@ def _rows(kind: What, root: Path) -> tuple[list[tuple[str, ...]], tuple[str, ...
         )
     from sora_eval.runs.folder import find_runs
 
-    return [(r.path.name, r.head.suite.id, r.head.generator.label, r.head.status, r.head.started) for r in find_runs(root)], (
+    return [(r.name, r.head.suite.id, r.head.generator.label, r.head.status, r.head.started) for r in find_runs(root)], (
         "run",
         "suite",
         "generator",

@@ -24,6 +24,7 @@ def report(
     tensorboard: Annotated[Path | None, typer.Option(help="Only write event files for TensorBoard into this folder.")] = None,
     mlflow: Annotated[str | None, typer.Option(help="Only log to this MLflow tracking server, database or folder.")] = None,
     clips: Annotated[int, typer.Option(min=0, help="Cases in the page's gallery.")] = 24,
+    trust: Annotated[bool, typer.Option("--trust", help="Show clips outside of the folders of runs that others made.")] = False,
     selfcheck: Annotated[Path | None, typer.Option(help="A selfcheck.json for the page; else one that lies in a run.")] = None,
 ) -> None:
     """Write report.html, report.md, a contact sheet of clips, and every table as CSV and parquet.
@@ -32,10 +33,11 @@ def report(
     """
     from reports.source import open_source
     from sora_eval.util.errors import RunError
+    from sora_eval.util.visible import say
 
-    source = open_source(runs)
+    source = open_source(runs, trust)
     for problem in source.problems:
-        typer.echo(f"warning: {problem}", err=True)
+        say(f"warning: {problem}", err=True)
     only = [html, latex, tensorboard is not None, mlflow is not None]
     if not source.runs and (not html and any(only)):
         raise RunError("no run could be read")
@@ -49,25 +51,25 @@ def report(
         if latex:
             from reports.export.latex import table
 
-            print(table(source), end="")
+            say(table(source).rstrip("\n"))
         if tensorboard is not None:
             from reports.export.trackers import to_tensorboard
 
-            print(f"{tensorboard}: {to_tensorboard(source, tensorboard)} scalars")
+            say(f"{tensorboard}: {to_tensorboard(source, tensorboard)} scalars")
         if mlflow is not None:
             from reports.export.trackers import to_mlflow
 
-            print("\n".join(f"{mlflow}: run {i}" for i in to_mlflow(source, mlflow)))
+            say("\n".join(f"{mlflow}: run {i}" for i in to_mlflow(source, mlflow)))
         if html or not any(only):
             from reports.page.page import render
 
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(render(source, clips, selfcheck))
-            print(file)
+            say(file)
         if not any(only) and source.runs:
             from reports.export.report import write_report
 
             for path in write_report(source, out or folder):
-                print(path)
+                say(path)
     except OSError as error:
         raise RunError(f"the report cannot be written to {out or folder}: {error.strerror}; choose another --out") from error

@@ -34,6 +34,9 @@ def run(
     reference: Annotated[str | None, typer.Option(help="Another reference set, for example folder:REAL.")] = None,
     device: Annotated[str | None, typer.Option(help="Where generators compute: cpu or cuda; an error if it is absent.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with a killed run: its folder, or 'latest'.")] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Of --resume: open what the run names, code and files, if others made it.")
+    ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes that score clips; the numbers stay the same.")] = 1,
     until_decided: Annotated[
         bool, typer.Option("--until-decided", help="Add prompts until the gate is decided or the suite has no more.")
@@ -63,6 +66,8 @@ def run(
     """
     if (suite is None) == (resume is None):
         raise SoraEvalError("give a suite to run, or --resume RUN; shipped suites: 'sora-eval list suites'")
+    if trust and resume is None:
+        raise SoraEvalError("--trust is of --resume: a new run is your own")
     options = {"--baseline": baseline, "--batch": batch, "--spending": spending, "--profile": profile, "--strict": strict}
     _check_options(until_decided, [o for o, value in options.items() if value is not None], limit, generator or [])
     started = time.monotonic()
@@ -72,7 +77,7 @@ def run(
             raise SoraEvalError("--resume takes generator, limit, reference, device and baseline from the run; leave them out")
         from sora_eval.runs.folder import resolve_run
 
-        runs = [resolve_run(resume)]
+        runs = [resolve_run(resume, trust)]
         from sora_eval.studies.until_decided import resume_any
 
         result = resume_any(runs[0], workers)
@@ -134,13 +139,12 @@ def show(runs: list[RunFolder], seconds: float) -> None:
     print_runs(runs)
     out = console()
     for run in runs:
-        out.print(f"{run.path}  ({seconds:.0f} s)", highlight=False, soft_wrap=True)
+        out.print(f"{run.path}  ({seconds:.0f} s)", soft_wrap=True)
     for run in filter(is_incomplete, runs):
         head = run.head
         out.print(
             f"incomplete: {head.failed_cases} of {head.cases} cases and {head.failed_metrics} metrics "
             f"failed; the reasons are in {run.path}/samples.jsonl, scores.jsonl and metrics.jsonl",
             style="yellow",
-            highlight=False,
             soft_wrap=True,
         )

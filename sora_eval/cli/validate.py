@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from sora_eval.util.visible import say
+
 EXAMPLES = "Examples: sora-eval validate my_suite.toml; sora-eval validate my_suite.toml -g python:my_model:generate"
 
 
@@ -28,4 +30,4 @@ def validate(
         from sora_eval.pipeline.run import validate as check
 
         check(loaded, generator or "reference")
-    print(f"{loaded.path}: valid; {len(loaded.cases)} cases, {len(loaded.metrics)} metrics, fingerprint {loaded.fingerprint}")
+    say(f"{loaded.path}: valid; {len(loaded.cases)} cases, {len(loaded.metrics)} metrics, fingerprint {loaded.fingerprint}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sora_eval.util.errors import WeightsError
+from sora_eval.util.visible import say
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,7 +41,7 @@ def fetch(name: Annotated[str, typer.Argument(help="See 'weights list'.")] = "i3
     from sora_eval.util.weights import fetch_i3d
 
     _i3d_only(name)
-    print(_in_the_cache(fetch_i3d()))
+    say(_in_the_cache(fetch_i3d()))
 
 
 @app.command()
@@ -54,7 +55,7 @@ def add(
     _i3d_only(name)
     if not file.is_file():
         raise WeightsError(f"{file} does not exist")
-    print(_in_the_cache(fetch_i3d(file)))
+    say(_in_the_cache(fetch_i3d(file)))
 
 
 @app.command(name="list")

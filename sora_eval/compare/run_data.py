@@ -15,6 +15,7 @@ from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.head import RunHead
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow
 from sora_eval.runs.slices import Slice, slices_of
+from sora_eval.util.visible import encodable
 
 Features = tuple[list[str], npt.NDArray[Any]]  # case ids, vectors (n, D)
 Scores = Mapping[str, Mapping[str, ScoreRow]]  # by metric, then by case
@@ -113,8 +114,8 @@ def data_of(run: RunFolder | RunData) -> RunData:
             references[name] = (real["ids"].tolist(), real["values"])
     return RunData(
         "run",
-        str(run.path),
-        run.head.model_copy(update={"run": run.path.name}),
+        encodable(str(run.path)),
+        run.head.model_copy(update={"run": run.name}),
         {r.id: r for r in run.rows(SampleRow)},
         metrics,
         scores_by_metric(run.rows(ScoreRow)),

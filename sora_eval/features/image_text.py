@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -70,7 +69,7 @@ class ClipModel:
                 "ARCHITECTURE:PRETRAINED such as 'ViT-B-32:laion2b_s34b_b79k'"
             )
         if not Path(pretrained).is_file():
-            print(f"loading CLIP {spec}; it is fetched from the model hub if it is not cached", file=sys.stderr)
+            say(f"loading CLIP {spec}; it is fetched from the model hub if it is not cached", err=True)
         self.model, self.transform = open_clip.create_model_from_pretrained(architecture, pretrained)
         return sha256_file(Path(pretrained))[:12] if Path(pretrained).is_file() else _state_hash(self.model)
 

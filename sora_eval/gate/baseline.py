@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sora_eval.compare.run_data import Features, RunData, data_of, finite
+from sora_eval.records.names import check_name
 from sora_eval.runs.folder import RunFolder, explanation, now, resolve_run
 from sora_eval.runs.head import RunHead
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow, parsed
@@ -23,6 +24,7 @@ from sora_eval.runs.upgrade import upgraded_head, upgraded_row
 from sora_eval.util.errors import BaselineError
 from sora_eval.util.files import write_atomic
 from sora_eval.util.sealed import read_json, sealed, unsealed
+from sora_eval.util.visible import encodable
 
 SCHEMA_VERSION = 3
 SEALED_SINCE = 3  # the file has its digest
@@ -33,12 +35,15 @@ CASE = ("id", "prompt_id", "width", "height", "frames", "fps", "seed", "tags", "
 
 
 def default_path(suite_id: str, profile: str | None, folder: Path = FOLDER) -> Path:
-    """`baselines/<suite>[.<profile>].json`.
+    """`baselines/<suite>[.<profile>].json`. Raises BaselineError for a profile that is no name.
 
     >>> default_path("gate", "ci").as_posix()
     'baselines/gate.ci.json'
     """
-    return folder / ".".join(filter(None, [suite_id, profile, "json"]))
+    try:
+        return folder / ".".join([*map(check_name, filter(None, [suite_id, profile])), "json"])
+    except ValueError as error:
+        raise BaselineError(f"suite {suite_id!r}, profile {profile!r}; {error}") from error
 
 
 def promote(run: RunFolder, to: Path | None = None, *, profile: str | None = None, force: bool = False) -> Path:
@@ -205,7 +210,7 @@ def _data(content: dict[str, Any], path: Path) -> RunData:
         raise ValueError("a metric's value is not finite")
     return RunData(
         "baseline",
-        str(path),
+        encodable(str(path)),
         parsed(RunHead, content["head"]),
         samples,
         {(r.metric, r.slice): r for r in metrics},

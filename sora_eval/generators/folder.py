@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from sora_eval.generators.manifest_rows import ManifestRow, manifest_row
 from sora_eval.generators.protocol import ClipSource
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
+from sora_eval.records.names import safe_name
 from sora_eval.records.request import Request
 from sora_eval.registry.formats import FORMATS
-from sora_eval.util.errors import ClipError, GeneratorError, RegistryError
+from sora_eval.util.errors import ClipError, GeneratorError, RegistryError, line_of
+from sora_eval.util.visible import is_unicode
 from sora_eval.video.codec import VIDEO_SUFFIXES, read_clip
 
 MANIFESTS = tuple(f"manifest.{name}" for name in FORMATS.built_in)
@@ -38,6 +39,8 @@ class FolderGenerator(ClipSource):
     name = "folder"
 
     def __init__(self, path: Path) -> None:
+        if not is_unicode(str(path.resolve())):
+            raise GeneratorError(f"folder:{path}: its path is not UTF-8, so no row can record it; rename the folder")
         self.checkpoint = path.name
         self._entries: dict[str, tuple[Case, Path]] = {}
         self._by_prompt: dict[str, list[Case]] = {}
@@ -45,17 +48,16 @@ class FolderGenerator(ClipSource):
         rows = self._read_manifest(manifest) if manifest else self._list(path)
         root = manifest.parent if manifest else path
         for row in rows:
-            file = root / str(row["path"])
-            prompt_id = str(row.get("prompt_id") or re.sub(r"[^A-Za-z0-9._-]", "_", Path(str(row["path"])).stem))
-            prompt = Prompt(prompt_id, str(row.get("prompt") or ""))
-            case = Case(prompt, None, None, None, None, int(row.get("seed") or 0))
+            file = root / row.path
+            prompt_id = row.prompt_id or safe_name(Path(row.path).stem)
+            case = Case(Prompt(prompt_id, row.prompt), None, None, None, None, row.seed)
             if case.id in self._entries:
                 raise GeneratorError(
                     f"{manifest or path}: two clips have the id {case.id!r} ({file.name} and "
                     f"{self._entries[case.id][1].name}); give them different prompt_id or seed"
                 )
             self._entries[case.id] = (case, file)
-            self._by_prompt.setdefault(prompt.text, []).append(case)
+            self._by_prompt.setdefault(case.prompt.text, []).append(case)
 
     @staticmethod
     def _find_manifest(path: Path) -> Path | None:
@@ -66,7 +68,7 @@ class FolderGenerator(ClipSource):
         return next((path / name for name in MANIFESTS if (path / name).is_file()), None)
 
     @staticmethod
-    def _read_manifest(path: Path) -> list[dict[str, Any]]:
+    def _read_manifest(path: Path) -> list[ManifestRow]:
         suffix = path.suffix[1:]
         if suffix not in FORMATS:
             suffixes = ", ".join(f".{name}" for name in [*FORMATS.built_in, *FORMATS.third_party()])
@@ -78,7 +80,9 @@ class FolderGenerator(ClipSource):
         try:
             table = read(path)
         except Exception as error:
-            raise GeneratorError(f"{path} cannot be read as a {suffix} table: {error}") from error
+            raise GeneratorError(f"{path} cannot be read as a {suffix} table: {line_of(error)}") from error
+        if repeated := [str(c) for c in table.columns[table.columns.duplicated()]]:
+            raise GeneratorError(f"{path} has two columns {repeated[0]!r}; expected one")
         for name, aliases in _COLUMNS.items():
             present = [c for c in aliases if c in table.columns]
             if present:
@@ -90,19 +94,21 @@ class FolderGenerator(ClipSource):
                 )
         if table.empty:
             raise GeneratorError(f"{path} lists no clips")
-        rows: list[Any] = table.astype(object).where(table.notna(), None).to_dict("records")
-        return rows
+        records = table[[c for c in ManifestRow.model_fields if c in table.columns]].to_dict("records")
+        return [manifest_row(path, number, record) for number, record in enumerate(records, 1)]
 
     @staticmethod
-    def _list(path: Path) -> list[dict[str, Any]]:
+    def _list(path: Path) -> list[ManifestRow]:
         files = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
         if not any(p.suffix.lower() in VIDEO_SUFFIXES for p in files):
             raise GeneratorError(
                 f"folder:{path} holds no video ({', '.join(VIDEO_SUFFIXES)}) and no manifest ({', '.join(MANIFESTS)})"
             )
+        if unreadable := [p.name for p in files if not is_unicode(p.name)]:
+            raise GeneratorError(f"folder:{path}: the file name {unreadable[0]!r} is not UTF-8; rename the file")
         stems = Counter(p.stem for p in files)
         return [
-            {"path": p.name, "prompt_id": re.sub(r"[^A-Za-z0-9._-]", "_", p.name if stems[p.stem] > 1 else p.stem)}
+            ManifestRow(path=p.name, prompt_id=safe_name(p.name if stems[p.stem] > 1 else p.stem), prompt="", seed=0)
             for p in files
         ]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sora_eval.registry.generators import GENERATORS, GeneratorInfo
 from sora_eval.registry.spec import split_spec
@@ -14,6 +14,7 @@ from sora_eval.registry.targets import load_target
 from sora_eval.util.errors import GeneratorError, RegistryError
 from sora_eval.util.redaction import given_again, remember
 from sora_eval.util.user_code import UserCodeError, user_code
+from sora_eval.util.visible import is_unicode
 
 if TYPE_CHECKING:
     from sora_eval.generators.protocol import Generator
@@ -36,6 +37,8 @@ def read_spec(spec: str) -> Spec:
 
     Raises GeneratorError for an unknown kind or option, and for values that the kind can reject without opening anything.
     """
+    if not is_unicode(spec):
+        raise GeneratorError(f"generator {spec!r} is not UTF-8, so no run can record it; rename the file or folder")
     parts = parts_of(spec)
     kind = parts.pop(KIND)
     remember(parts)
@@ -58,6 +61,18 @@ def parts_of(spec: str) -> dict[str, str]:
     head, options = split_spec(spec, "generator", GeneratorError)
     kind, _, argument = head.partition(":")
     return {**options, KIND: kind, ARGUMENT: argument}
+
+
+def facts_problem(spec: str, facts: dict[str, Any]) -> str:
+    """Why a generator that renders facts cannot read those of a prompt, or ''; other kinds, and unknown ones, read none."""
+    info = GENERATORS.built_in.get(spec.partition("?")[0].partition(":")[0])
+    if info is None or not info.facts:
+        return ""
+    try:
+        load_target(info.facts)(facts)
+    except GeneratorError as error:
+        return str(error)
+    return ""
 
 
 def open_generator(spec: str) -> Generator:

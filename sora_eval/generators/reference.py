@@ -211,8 +211,13 @@ def _packing_of(packing: str) -> str:
 def _facts(request: Request) -> Facts:
     if request.facts is None:
         raise GeneratorError(f"the world renders prompts with facts, and {request.prompt!r} has none")
+    return check_facts(request.facts)
+
+
+def check_facts(facts: dict[str, Any]) -> Facts:
+    """The facts of a prompt as the world reads them. Raises GeneratorError for facts that it cannot render."""
     try:
-        return Facts.from_json(request.facts)
+        return Facts.from_json(facts)
     except ReferenceModelError as error:
         raise GeneratorError(str(error)) from error
 

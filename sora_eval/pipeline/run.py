@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from sora_eval.generators.identity import identity_of
-from sora_eval.generators.opening import open_generator, parts_of, read_spec
+from sora_eval.generators.opening import facts_problem, open_generator, parts_of, read_spec
 from sora_eval.generators.protocol import ClipSource, Generator
 from sora_eval.generators.shapes import check_suite
+from sora_eval.pipeline.trust import check_trust
 from sora_eval.records.case import Case
 from sora_eval.registry.metrics import check_options
 from sora_eval.runs.folder import RunFolder, new_head, now, stored_suite
@@ -103,7 +104,7 @@ def begin(
 
 
 def resume(folder: RunFolder, workers: int = 1) -> RunFolder:
-    """Resume a run that was killed. Raises RunError if the generator is not the one that started it."""
+    """Resume a run that was killed. Raises RunError if the generator is not the one that started it, or not to be trusted."""
     work = reopen(folder, workers)
     with ending(folder):
         stages(work, cases_of(folder.head, work.cases))
@@ -112,6 +113,7 @@ def resume(folder: RunFolder, workers: int = 1) -> RunFolder:
 
 def reopen(folder: RunFolder, workers: int = 1) -> Work:
     """The work of a run that was killed. Raises RunError if the generator is not the one that started it."""
+    check_trust(folder)
     identity = folder.head.generator
     suite = _scorable(folder)
     generator = open_generator(identity.spec)
@@ -138,11 +140,15 @@ def cases_of(head: RunHead, cases: list[Case]) -> list[Case]:
 
 
 def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
-    """Score the clips of a run again, from disk, and rebuild its summary. Raises RunError and GeneratorError."""
+    """Score the clips of a run again, from disk, and rebuild its summary. Raises RunError and GeneratorError.
+
+    A stranger's run is scored by what ships with this project only, unless it is trusted.
+    """
     from sora_eval.pipeline.oracles import score_oracles
     from sora_eval.pipeline.score import score
     from sora_eval.pipeline.summarise import summarise
 
+    check_trust(folder)
     folder.check_files([SampleRow])
     suite, whole = _scorable(folder), folder.head.status in ("success", "scoring")
     generator = open_generator(folder.head.generator.spec)
@@ -212,15 +218,28 @@ def check(suite: Suite, spec: str) -> bool:
     """Check a suite and a spec by the kind of the generator, without opening it; returns whether that is conclusive.
 
     Raises GeneratorError for an invalid spec, and SuiteError for shapes that the generator cannot make, with the nearest that
-    it can.
+    it can, and for facts that it, the reference generator or an oracle cannot render.
     """
     capabilities = read_spec(spec).info.capabilities
+    _check_facts(suite, spec)
     if capabilities is None:
         return False
     check_suite(suite, capabilities)
     if _has_own_clips(suite):
         raise _without_prompts(suite, spec)
     return True
+
+
+def _check_facts(suite: Suite, spec: str) -> None:
+    """Raises SuiteError, one line per prompt, for facts that one of the suite's generators cannot render."""
+    specs = [
+        spec,
+        *([suite.reference.generator] if suite.reference else []),
+        *(suite.oracles.generators if suite.oracles else []),
+    ]
+    problems = {p.id: why for p in suite.prompt_list if p.facts for s in specs if (why := facts_problem(s, p.facts))}
+    if problems:
+        raise SuiteError("\n".join(f"{suite.path}: facts of the prompt {i!r}: {why}" for i, why in problems.items()))
 
 
 def validate(suite: Suite, spec: str) -> None:

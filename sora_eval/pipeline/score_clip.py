@@ -23,7 +23,7 @@ from sora_eval.registry.metrics import metric_info
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import SampleRow, ScoreRow, Status
 from sora_eval.suite import Suite
-from sora_eval.util.errors import ClipError, MetricError, Undefined
+from sora_eval.util.errors import ClipError, MetricError, RunError, Undefined
 from sora_eval.video.codec import read_clip
 
 
@@ -163,8 +163,8 @@ def _read_made(folder: RunFolder, case: Case, row: SampleRow | None) -> Clip | s
     if row.status != "ok":
         return row.error
     try:
-        clip = read_clip(folder.path / row.clip)
-    except ClipError as error:
+        clip = read_clip(folder.clip_file(row.clip))
+    except (ClipError, RunError) as error:
         return str(error)
     if clip.sha256 != row.sha256:
         return f"{row.clip} has changed since it was made"

@@ -20,6 +20,7 @@ class GeneratorInfo:
     options: tuple[str, ...] = ()
     check: str = field(default="", repr=False)  # function that checks argument and options as text, before `target` is loaded
     capabilities: Capabilities | None = None  # of all generators of this kind that make clips; None: known once one is open
+    facts: str = field(default="", repr=False)  # function that checks the facts of a prompt, of a kind that renders them
 
 
 _BUILT_IN = {
@@ -37,6 +38,7 @@ _BUILT_IN = {
         "sora_eval.generators.reference:open_world",
         check="sora_eval.generators.reference:check_world",
         capabilities=Capabilities(),
+        facts="sora_eval.generators.reference:check_facts",
     ),
     "vae": GeneratorInfo(
         "vae[:CHECKPOINT]",
@@ -45,6 +47,7 @@ _BUILT_IN = {
         ("backend", "device", "threads"),
         "sora_eval.generators.reference:check_vae",
         Capabilities(side=8, stride=4),
+        "sora_eval.generators.reference:check_facts",
     ),
     "folder": GeneratorInfo(
         "folder:PATH", "real videos: a folder, or a manifest (csv, jsonl, parquet)", "sora_eval.generators.folder:open_folder"

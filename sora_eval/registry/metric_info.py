@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sora_eval.records.bucket import AXES, Axis
+from sora_eval.records.names import check_name
 from sora_eval.records.speed_metrics import is_speed
-
-_OUTPUT = re.compile(r"^[A-Za-z0-9._-]+$")  # a name of files and of gates
 
 
 @dataclass(frozen=True)
@@ -82,8 +80,10 @@ def _outputs(metric: Any) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise ValueError(f"two of its outputs have one name: {', '.join(map(str, names))}")
     for output in map(str, names):
-        if not _OUTPUT.match(output):
-            raise ValueError(f"its output {output!r} may have letters, digits, '.', '_' and '-' only")
+        try:
+            check_name(output)  # of files and of gates
+        except ValueError as error:
+            raise ValueError(f"its output {output!r}; {error}") from None
         if is_speed(output):
             raise ValueError(f"its output {output!r} is a name of the throughput sweep; choose another")
     return tuple(map(str, names))

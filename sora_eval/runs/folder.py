@@ -16,15 +16,18 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
+from sora_eval.records.names import check_name
 from sora_eval.runs.head import GeneratorId, GitState, RunHead, SuiteId
 from sora_eval.runs.rows import TABLES, Row
+from sora_eval.runs.trust import SIGNATURE, foreign_entry, is_inside, is_own, signed
 from sora_eval.runs.upgrade import FILES, SCHEMA_VERSION, SEALED_SINCE, upgraded_head, upgraded_row
 from sora_eval.suite import Suite
 from sora_eval.util.environment import git_state, hardware, software
-from sora_eval.util.errors import RunError
+from sora_eval.util.errors import MOST_CHARACTERS, RunError
 from sora_eval.util.files import append_lines, cut_torn_line, replacing, whole_lines, write_atomic
 from sora_eval.util.redaction import redact, redacted, redacted_command, redacted_lines
 from sora_eval.util.sealed import file_digest, parse_json, read_json, sealed, unsealed
+from sora_eval.util.visible import encodable
 
 R = TypeVar("R", bound=Row)
 # Fields that hold no secret, though a word of theirs may be the value of one: the user's own prompts, ids, names, states.
@@ -46,7 +49,7 @@ def new_head(suite: Suite, generator: GeneratorId, **more: Any) -> RunHead:
         hardware=hardware(),
         software=software(),
         started=now(),
-        command=redacted_command([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        command=encodable(redacted_command([Path(sys.argv[0]).name, *sys.argv[1:]])),
         **more,
     )
 
@@ -57,8 +60,8 @@ class RunFolder:
     Methods that write raise OSError unless they say otherwise.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, trust: bool = False) -> None:
+        self.path, self.trust = path, trust
 
     @staticmethod
     def create(root: Path, head: RunHead, suite: dict[str, Any]) -> RunFolder:
@@ -78,11 +81,24 @@ class RunFolder:
         return run
 
     @staticmethod
-    def open(path: Path) -> RunFolder:
-        """Open a run for reading. Raises RunError if the folder is not a run, or its run.json is damaged or newer."""
-        run = RunFolder(path)
+    def open(path: Path, trust: bool = False) -> RunFolder:
+        """Open a run for reading. With `trust`, clips and links that lead out of it are followed, whoever made it.
+
+        Raises RunError if the folder is not a run, its run.json is damaged or newer, or something in it leads out of it.
+        """
+        run = RunFolder(path, trust)
         run.head  # noqa: B018  (raises if run.json cannot be read)
         return run
+
+    @property
+    def name(self) -> str:
+        """Name of the folder, as text that can be written."""
+        return encodable(self.path.name)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the run may lead out of its folder: this user made it on this machine, or says so."""
+        return self.trust or is_own(self.path)
 
     @property
     def head(self) -> RunHead:
@@ -92,6 +108,7 @@ class RunFolder:
     def _read_head(self) -> tuple[int, RunHead]:
         """The schema version that run.json is of, and run.json in the current one."""
         path = self.path / "run.json"
+        self._check_links(clips=False)
         try:
             data = read_json(path)
             version = data.get("schema_version") if isinstance(data, dict) else None
@@ -101,6 +118,7 @@ class RunFolder:
                     "that wrote it"
                 )
             data = unsealed(data) if version >= SEALED_SINCE else data
+            data.pop(SIGNATURE, None)
             return version, RunHead.model_validate_json(json.dumps(upgraded_head(data)))
         except (FileNotFoundError, NotADirectoryError):
             raise RunError(f"{self.path} is not a run folder: it has no run.json; see 'sora-eval list runs'") from None
@@ -108,9 +126,12 @@ class RunFolder:
             raise RunError(f"{path} is damaged: {explanation(error)}") from error
 
     def write_head(self, head: RunHead) -> None:
-        """Write run.json whole, without secrets."""
-        data = sealed(redacted(head.model_dump(mode="json", exclude={"run"}), unchanged=_NO_SECRETS))
-        write_atomic(self.path / "run.json", json.dumps(data, indent=2) + "\n")
+        """Write run.json whole, without secrets. A new run and an own one are signed; a stranger's stays one."""
+        path = self.path / "run.json"
+        data = redacted(head.model_dump(mode="json", exclude={"run"}), unchanged=_NO_SECRETS)
+        if not path.exists() or is_own(self.path):
+            data = signed(data, self.path)
+        write_atomic(path, json.dumps(sealed(data), indent=2) + "\n")
 
     def update_head(self, **changes: Any) -> None:
         """Rewrite run.json with new values of some fields. Raises ValidationError for values that `RunHead` refuses."""
@@ -139,6 +160,7 @@ class RunFolder:
 
     def repair(self) -> None:
         """Prepare a run for writing: cut off torn rows, and upgrade a run of an older schema on disk. Raises RunError."""
+        self._check_links(clips=True)
         for row in TABLES:
             cut_torn_line(self._file(row))
         version, head = self._read_head()
@@ -152,6 +174,15 @@ class RunFolder:
             write_atomic(self.path / "suite.json", json.dumps(suite, indent=2) + "\n")
         if version < SCHEMA_VERSION or head.files:
             self.write_head(head.model_copy(update={"files": {}}))
+
+    def _check_links(self, *, clips: bool) -> None:
+        """Raises RunError for a link out of the folder, and what is no file, in a run that is not trusted."""
+        entry = None if self.trust else foreign_entry(self.path, clips=clips)
+        if entry is not None and (entry.name == "run.json" or not is_own(self.path)):
+            raise RunError(
+                f"{entry} leads out of the run folder or is no file, and the run was not made here by you; put a copy of the "
+                "file in its place, or use --trust where the command has it"
+            )
 
     def append(self, rows: Sequence[Row]) -> None:
         """Add rows of one table in one write, flushed to the disk."""
@@ -219,16 +250,28 @@ class RunFolder:
         """
         return self.path / "clips" / (re.sub(r"[^A-Za-z0-9._-]", "_", case_id) + ".mkv")
 
+    def clip_file(self, clip: str) -> Path:
+        """The path of a row's clip. Raises RunError for one outside of the folder of a run that is not trusted."""
+        path = self.path / clip
+        if is_inside(self.path, path) or self.trusted:
+            return path
+        raise RunError(f"the clip {clip} lies outside of the run folder, and the run was not made here by you; see --trust")
+
+    def _features_file(self, name: str) -> Path:
+        try:
+            return self.path / "features" / f"{check_name(name)}.npz"
+        except ValueError as error:
+            raise RunError(f"{self.path}: a metric has the name {name!r}; {error}") from error
+
     def save_features(self, name: str, ids: list[str], values: npt.NDArray[Any], **extra: npt.NDArray[Any]) -> None:
         """Write the vectors of a set, (n, D), with the case ids (n) of their rows and further columns."""
-        path = self.path / "features" / f"{name}.npz"
         columns = {key: _without_secrets(value) for key, value in extra.items()}
-        with replacing(path) as partial, partial.open("wb") as file:
+        with replacing(self._features_file(name)) as partial, partial.open("wb") as file:
             np.savez(file, ids=np.array(ids, dtype=np.str_), values=values, **columns)  # type: ignore[arg-type]
 
     def load_features(self, name: str) -> dict[str, npt.NDArray[Any]]:
         """The arrays of `save_features` by name (`ids`, `values`, further columns); empty without the file."""
-        path = self.path / "features" / f"{name}.npz"
+        path = self._features_file(name)
         self.check(path)
         if not path.exists():
             return {}
@@ -270,6 +313,7 @@ def explanation(error: Exception) -> str:
 def stored_suite(folder: RunFolder) -> Suite:
     """The suite as it was when the run started. Raises RunError if suite.json cannot be read."""
     path = folder.path / "suite.json"
+    folder.head  # noqa: B018  (raises for a folder that leads elsewhere)
     try:
         suite = Suite.from_json(read_json(path), path)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -283,17 +327,20 @@ def find_runs(root: Path) -> list[RunFolder]:
     return [RunFolder(p.parent) for p in sorted(root.glob("*/run.json"))]
 
 
-def resolve_run(name: Path) -> RunFolder:
+def resolve_run(name: Path, trust: bool = False) -> RunFolder:
     """A run by its path, by the start of its name in ./runs, or `latest`. Raises RunError unless exactly one run matches."""
-    if name.exists():
-        return RunFolder.open(name)
+    try:
+        if name.exists():
+            return RunFolder.open(name, trust)
+    except OSError as error:
+        raise RunError(f"run {str(name)[:MOST_CHARACTERS]!r} cannot be read: {error.strerror}") from error
     root = Path("runs")
     runs = find_runs(root)
     if str(name) == "latest" and runs:
-        return RunFolder.open(runs[-1].path)
+        return RunFolder.open(runs[-1].path, trust)
     matching = [r for r in runs if r.path.name.startswith(str(name))]
     if len(matching) == 1:
-        return RunFolder.open(matching[0].path)
+        return RunFolder.open(matching[0].path, trust)
     raise RunError(
         f"run {str(name)!r} is not a folder, and {len(matching)} runs in ./runs start with it; see 'sora-eval list runs'"
     )

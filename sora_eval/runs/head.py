@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sora_eval.records.names import Name
+
 
 class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
@@ -14,7 +16,7 @@ class _Record(BaseModel):
 class SuiteId(_Record):
     """Identity of a suite; numbers of different suites are not compared."""
 
-    id: str
+    id: Name
     version: int
     fingerprint: str
     """Hash of all that the suite asks and measures."""

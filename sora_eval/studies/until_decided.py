@@ -10,6 +10,7 @@ from sora_eval.gate import baseline as baselines
 from sora_eval.gate.judge import gate
 from sora_eval.gate.looks import BATCH, is_decided, looks
 from sora_eval.pipeline import run as evaluate
+from sora_eval.pipeline.trust import check_trust
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.records.verdict import FILE, GateResult
 from sora_eval.runs.folder import RunFolder, stored_suite
@@ -67,6 +68,7 @@ def resume(folder: RunFolder, workers: int = 1) -> tuple[RunFolder, GateResult]:
 
     Raises BaselineError if the baseline has changed, RunError for a run of another kind or with another generator.
     """
+    check_trust(folder)
     sized = sequential_of(folder)
     path = Path(sized.baseline)
     base = _baseline(stored_suite(folder), path, sized.profile)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from pydantic import BaseModel, ValidationError
 
 from sora_eval.records.speed_metrics import SPEED_METRICS
 from sora_eval.registry.metrics import check_options, check_outputs, outputs_of, quoted
+from sora_eval.suite.explaining import ending, explained, line_of
 from sora_eval.suite.suite import Suite
 from sora_eval.suite.tables import Axes, Canonical, Gate, Generate, Oracles, Prompts, Reference, SuiteHead, Throughput
-from sora_eval.util.errors import RegistryError, SuiteError, near
+from sora_eval.util.errors import MOST_CHARACTERS, RegistryError, SuiteError, near
+from sora_eval.util.files import read_bounded
 
 
 def shipped() -> list[str]:
@@ -23,19 +26,20 @@ def shipped() -> list[str]:
 
 def load_suite(name: str | Path) -> Suite:
     """Load a suite by path or by shipped name. Raises SuiteError with one line per problem."""
-    path = Path(name)
-    if not path.is_file():
-        path = Path(str(resources.files("suites"))) / f"{name}.toml"
-    if not path.is_file():
-        raise SuiteError(f"suite {str(name)!r} is neither a file nor shipped; shipped: {', '.join(shipped())}")
+    path = _path_of(name)
     try:
-        data = tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        text = read_bounded(path)
+        data = tomllib.loads(text)
+    except OSError as error:
+        raise SuiteError(f"{path} cannot be read: {error.strerror}") from error
+    except RecursionError:
+        raise SuiteError(f"{path}: not valid TOML: nested too deeply") from None
+    except ValueError as error:
         raise SuiteError(f"{path}: not valid TOML: {error}") from error
     try:
         suite = Suite.model_validate(data)
     except ValidationError as error:
-        raise SuiteError("\n".join(f"{path}: {_explain(problem)}" for problem in error.errors())) from None
+        raise SuiteError("\n".join(_at(path, text, p["loc"]) + _explain(p) for p in error.errors())) from None
     suite._path = path
     if (suite.prompts is None) != (suite.axes is None):
         raise SuiteError(f"{path}: [prompts] and [axes] belong together; leave both out to score the generator's own clips")
@@ -43,11 +47,29 @@ def load_suite(name: str | Path) -> Suite:
         raise SuiteError(f"{path}: [oracles] answer the suite's own prompts; add [prompts] and [axes], or leave them out")
     if not suite.metrics and suite.throughput is None:
         raise SuiteError(f"{path}: neither [metrics.*] nor [throughput]: the suite would measure nothing")
-    _check_metrics(suite)
+    _check_metrics(suite, text)
     for metric in suite.gates:
-        _check_gate(suite, metric)
+        _check_gate(suite, metric, text)
     suite.prompt_list  # noqa: B018  (a broken prompt file is an error of the suite)
     return suite
+
+
+def _path_of(name: str | Path) -> Path:
+    """The file of a suite: a path, or a shipped name. Raises SuiteError for neither."""
+    for path in (Path(name), Path(str(resources.files("suites"))) / f"{name}.toml"):
+        try:
+            if path.is_file():
+                return path
+        except OSError as error:
+            raise SuiteError(f"suite {str(name)[:MOST_CHARACTERS]!r} cannot be read: {error.strerror}") from error
+    kind = "a folder, not" if Path(name).is_dir() else "neither a file nor"
+    raise SuiteError(f"suite {str(name)!r} is {kind} shipped; shipped: {', '.join(shipped())}")
+
+
+def _at(path: Path, text: str, keys: Sequence[int | str]) -> str:
+    """`FILE:LINE: `, the place of a value; without a line where the key is not in the text."""
+    line = line_of(text, keys)
+    return f"{path}: " if line is None else f"{path}:{line}: "
 
 
 def gates_of(suite: Suite, fingerprint: str) -> dict[str, Gate]:
@@ -57,52 +79,51 @@ def gates_of(suite: Suite, fingerprint: str) -> dict[str, Gate]:
     return suite.gates
 
 
-def _check_metrics(suite: Suite) -> None:
+def _check_metrics(suite: Suite, text: str) -> None:
     for metric, options in suite.metrics.items():
+        at = _at(suite.path, text, ["metrics", metric])
         try:
             check_options(metric, options)
         except SuiteError as error:
-            raise SuiteError(f"{suite.path}: {error}") from error
+            raise SuiteError(f"{at}{error}") from error
         except RegistryError as error:
-            raise SuiteError(f"{suite.path}: [metrics.{quoted(metric)}]: {error}") from error
+            raise SuiteError(f"{at}[metrics.{quoted(metric)}]: {error}") from error
     try:
         check_outputs(suite.metrics)
     except SuiteError as error:
         raise SuiteError(f"{suite.path}: {error}") from error
 
 
-def _check_gate(suite: Suite, metric: str) -> None:
+def _check_gate(suite: Suite, metric: str, text: str) -> None:
     known = [o for name in suite.metrics for o in outputs_of(name)]
     if suite.throughput is not None:
         known += SPEED_METRICS
     if metric in known or (suite.throughput is not None and metric.startswith("latency.")):
         return
-    raise SuiteError(f"{suite.path}: [gates.{quoted(metric)}] is not measured by this suite{near(metric, known)}")
+    at = _at(suite.path, text, ["gates", metric])
+    raise SuiteError(f"{at}[gates.{quoted(metric)}] is not measured by this suite{near(metric, known)}")
+
+
+TABLES: dict[str, type[BaseModel]] = {
+    "suite": SuiteHead,
+    "prompts": Prompts,
+    "axes": Axes,
+    "generate": Generate,
+    "reference": Reference,
+    "oracles": Oracles,
+    "canonical": Canonical,
+    "throughput": Throughput,
+    "gates": Gate,
+}
 
 
 def _explain(problem: Any) -> str:
-    """One pydantic error in the words of the file: `[axes].fps = 0: input should be greater than 0`."""
+    """One pydantic error in the words of the file: `[axes].fps = 0; expected greater than or equal to 0.1`."""
     location = [str(part) for part in problem["loc"]]
-    table, key = (location[0], location[-1]) if len(location) > 1 else ("", location[-1])
-    where = f"[{table}].{'.'.join(location[1:])}" if table else f"[{key}]"
-    tables: dict[str, type[BaseModel]] = {
-        "": Suite,
-        "suite": SuiteHead,
-        "prompts": Prompts,
-        "axes": Axes,
-        "generate": Generate,
-        "reference": Reference,
-        "oracles": Oracles,
-        "canonical": Canonical,
-        "throughput": Throughput,
-        "gates": Gate,
-    }
-    model = tables.get(table, Suite)
-    if problem["type"] == "extra_forbidden":
-        return f"{where} is not known{near(key, list(model.model_fields))}"
-    if problem["type"] == "missing":
-        return f"{where} is missing"
-    message = problem["msg"].removeprefix("Value error, ")
-    if isinstance(problem["input"], dict):  # a rule about the whole table
-        return f"[{'.'.join(map(quoted, location))}]: {message}"
-    return f"{where} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
+    if not location:
+        return f"the suite{ending(problem['msg'])}"
+    if len(location) == 1:
+        return explained(problem, Suite, f"[{location[0]}]")
+    if isinstance(problem["input"], dict) and problem["type"] not in ("extra_forbidden", "missing"):  # of the whole table
+        return f"[{'.'.join(map(quoted, location))}]{ending(problem['msg'])}"
+    return explained(problem, TABLES.get(location[0], Suite), f"[{location[0]}].{'.'.join(location[1:])}")

@@ -6,12 +6,12 @@ import hashlib
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from sora_eval.records.case import Case, Prompt
-from sora_eval.suite.prompts import read_prompts
+from sora_eval.suite.prompts import parsed_prompts, read_prompts
 from sora_eval.suite.tables import (
     Axes,
     Canonical,
@@ -23,6 +23,7 @@ from sora_eval.suite.tables import (
     SuiteHead,
     Table,
     Throughput,
+    check_finite,
     with_new_words,
 )
 from sora_eval.util.redaction import by_rule, redacted
@@ -37,7 +38,7 @@ class Suite(Table):
     generate: Generate = Field(default_factory=Generate)
     reference: Reference | None = None
     canonical: Canonical | None = None
-    metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    metrics: dict[str, Annotated[dict[str, Any], AfterValidator(check_finite)]] = Field(default_factory=dict)
     oracles: Oracles | None = None
     throughput: Throughput | None = None
     gates: dict[str, Gate] = Field(default_factory=dict)
@@ -90,8 +91,8 @@ class Suite(Table):
 
     @staticmethod
     def from_json(data: dict[str, Any], path: Path) -> Suite:
-        """The inverse of `to_json`; `path` names the suite in messages. Raises ValidationError and KeyError for other data."""
+        """The inverse of `to_json`; `path` names the suite in messages. Raises ValueError and KeyError for other data."""
         suite = Suite.model_validate(data["declared"])
         suite._path = path
-        suite.__dict__["prompt_list"] = [Prompt(p["id"], p["text"], tuple(p["tags"]), p["facts"]) for p in data["prompts"]]
+        suite.__dict__["prompt_list"] = parsed_prompts(data["prompts"])
         return suite

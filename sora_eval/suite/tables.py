@@ -4,21 +4,57 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, Literal
+from collections import Counter
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from sora_eval.records.bucket import AXES, Axis
+from sora_eval.records.names import Name
 
-_SHAPE = re.compile(r"^([1-9]\d*)x([1-9]\d*)$")
-_CLIP_SHAPE = re.compile(r"^([1-9]\d*)x([1-9]\d*)x([1-9]\d*)$")
-_ASPECT = re.compile(r"^[1-9]\d*:[1-9]\d*$")
+_SIDE = r"[1-9][0-9]{0,4}"
+_SHAPE = re.compile(rf"{_SIDE}x{_SIDE}")
+_CLIP_SHAPE = re.compile(rf"{_SIDE}x{_SIDE}x[1-9][0-9]{{0,5}}")
+_ASPECT = re.compile(r"[1-9][0-9]{0,4}:[1-9][0-9]{0,4}")
+T = TypeVar("T")
 
 
 class Table(BaseModel):
-    """A table of a suite file: strict types, no unknown keys, immutable. Raises pydantic's ValidationError."""
+    """A table of a suite file: strict types, finite numbers, no unknown keys, immutable. Raises pydantic's ValidationError."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+def check_different(values: list[T]) -> list[T]:
+    """The values, if no two are equal: equal ones would be equal cases. Raises ValueError.
+
+    >>> check_different([9, 17, 9])
+    Traceback (most recent call last):
+    ValueError: expected different values; 9 occurs twice
+    """
+    if len(set(values)) < len(values):
+        raise ValueError(f"expected different values; {Counter(values).most_common(1)[0][0]!r} occurs twice")
+    return values
+
+
+def check_finite(value: Any) -> Any:
+    """A value of JSON or TOML, if no number in it is NaN or infinite. Raises ValueError.
+
+    >>> check_finite({"gain": [1.0, math.inf]})
+    Traceback (most recent call last):
+    ValueError: expected finite numbers; one is inf
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"expected finite numbers; one is {value}")
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        check_finite(item)
+    return value
+
+
+Different = AfterValidator(check_different)
+Rate = Annotated[float, Field(ge=0.1, le=1000)]  # frames per second
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Seed = Annotated[int, Field(ge=-(2**53), le=2**53)]
 
 
 def with_new_words(data: Any, **names: str) -> Any:
@@ -37,7 +73,7 @@ def with_new_words(data: Any, **names: str) -> Any:
 class SuiteHead(Table):
     """Id and version of a suite: numbers of another version are not compared."""
 
-    id: str
+    id: Name
     version: int = 1
     description: str = ""
 
@@ -52,25 +88,17 @@ class Prompts(Table):
 class Axes(Table):
     """The cases of each prompt: all shapes (`WIDTHxHEIGHT` in px) x lengths (frames) x seeds, at one rate."""
 
-    shapes: list[str] = Field(min_length=1)
-    frames: list[int] = Field(min_length=1)
-    fps: float = Field(8.0, gt=0)
-    seeds: list[int] = Field(default=[0], min_length=1)
+    shapes: Annotated[list[str], Different] = Field(min_length=1)
+    frames: Annotated[list[Count], Different] = Field(min_length=1)
+    fps: Rate = 8.0
+    seeds: Annotated[list[Seed], Different] = Field(default=[0], min_length=1)
 
     @field_validator("shapes")
     @classmethod
     def _shapes(cls, values: list[str]) -> list[str]:
         for value in values:
-            if not _SHAPE.match(value):
+            if not _SHAPE.fullmatch(value):
                 raise ValueError(f"{value!r} is not WIDTHxHEIGHT in px, for example '40x24'")
-        return values
-
-    @field_validator("frames")
-    @classmethod
-    def _frames(cls, values: list[int]) -> list[int]:
-        for value in values:
-            if value < 1:
-                raise ValueError(f"{value} frames; expected at least 1")
         return values
 
 
@@ -85,20 +113,20 @@ class Reference(Table):
     """The source of the reference set: a generator that answers the same cases under other seeds, or a folder."""
 
     generator: str
-    seed_offset: int = 1_000_000
+    seed_offset: Seed = 1_000_000
     copies: int = Field(1, ge=1)  # clips per case
 
 
 class Oracles(Table):
     """Generators with the best possible answers to the same cases, shown beside the values of per-clip physics metrics."""
 
-    generators: list[str] = Field(min_length=1)
+    generators: Annotated[list[str], Different] = Field(min_length=1)
 
 
 class Canonical(Table):
     """One canvas for all clips, generated and real, before they are scored. None leaves a property of the clip unchanged."""
 
-    fps: float | None = Field(None, gt=0)
+    fps: Rate | None = None
     area: int | None = Field(None, ge=64)  # px
     seconds: float | None = Field(None, gt=0)
     aspect: str | None = None  # WIDTH:HEIGHT
@@ -106,7 +134,7 @@ class Canonical(Table):
     @field_validator("aspect")
     @classmethod
     def _aspect(cls, value: str | None) -> str | None:
-        if value is not None and not _ASPECT.match(value):
+        if value is not None and not _ASPECT.fullmatch(value):
             raise ValueError("expected WIDTH:HEIGHT, for example '16:9'")
         return value
 
@@ -149,14 +177,14 @@ class Throughput(Table):
     """
 
     prompt: str
-    shapes: list[str] = []
-    areas: list[int] = []
-    aspects: list[str] = []
-    lengths: list[int] = []
-    batch: list[int] = Field(default=[1], min_length=1)
-    scenarios: list[Literal["latency", "offline", "mixed"]] = Field(default=["latency"], min_length=1)
+    shapes: Annotated[list[str], Different] = []
+    areas: Annotated[list[Annotated[int, Field(ge=1, le=2**32)]], Different] = []
+    aspects: Annotated[list[str], Different] = []
+    lengths: Annotated[list[Count], Different] = []
+    batch: Annotated[list[Count], Different] = Field(default=[1], min_length=1)
+    scenarios: Annotated[list[Literal["latency", "offline", "mixed"]], Different] = Field(default=["latency"], min_length=1)
     mixed: list[str] = []
-    fps: float = Field(8.0, gt=0)
+    fps: Rate = 8.0
     repeats: int = Field(5, ge=1)
     warmup: int = Field(1, ge=0)
     min_seconds: float = Field(0.0, ge=0)
@@ -167,7 +195,7 @@ class Throughput(Table):
     @classmethod
     def _shapes(cls, values: list[str]) -> list[str]:
         for value in values:
-            if not _CLIP_SHAPE.match(value):
+            if not _CLIP_SHAPE.fullmatch(value):
                 raise ValueError(f"{value!r} is not WIDTHxHEIGHTxFRAMES, for example '40x24x17'")
         return values
 
@@ -175,16 +203,8 @@ class Throughput(Table):
     @classmethod
     def _aspects(cls, values: list[str]) -> list[str]:
         for value in values:
-            if not _ASPECT.match(value):
+            if not _ASPECT.fullmatch(value):
                 raise ValueError(f"{value!r} is not WIDTH:HEIGHT, for example '16:9'")
-        return values
-
-    @field_validator("areas", "lengths", "batch")
-    @classmethod
-    def _counts(cls, values: list[int]) -> list[int]:
-        for value in values:
-            if value < 1:
-                raise ValueError(f"{value}; expected at least 1")
         return values
 
     @model_validator(mode="after")
@@ -212,8 +232,8 @@ class Repeats(Table):
 
     runs: int = Field(ge=2)
     cases: int = Field(ge=1)
-    mean: float = Field(allow_inf_nan=False)
-    sd: float = Field(ge=0, allow_inf_nan=False)
+    mean: float
+    sd: float = Field(ge=0)
 
 
 class Gate(Table):
@@ -224,9 +244,9 @@ class Gate(Table):
     --slices`. `profile` names the machine on which the speed of two jobs may be compared.
     """
 
-    max_increase: float | None = Field(None, ge=0, allow_inf_nan=False)
-    max_decrease: float | None = Field(None, ge=0, allow_inf_nan=False)
-    min_change: float = Field(0.0, ge=0, allow_inf_nan=False)
+    max_increase: float | None = Field(None, ge=0)
+    max_decrease: float | None = Field(None, ge=0)
+    min_change: float = Field(0.0, ge=0)
     window: list[float] | None = None
     slice: str = "all"
     profile: str | None = None

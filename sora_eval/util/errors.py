@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from sora_eval.util.redaction import redact
+from sora_eval.util.visible import encodable
 
 MOST_CHARACTERS = 200  # of an error of another library, inside a message
 MOST_OF_A_REASON = 2000  # characters
@@ -85,10 +86,13 @@ def line_of(error: BaseException, which: int = 0) -> str:
 
 
 class SoraEvalError(Exception):
-    """The base class; a message says what was found, what was expected and how to fix it, and holds no secret."""
+    """The base class; a message says what was found, what was expected and how to fix it.
+
+    It holds no secret, and is text that can be written: a file name that is not UTF-8 has escapes in it.
+    """
 
     def __str__(self) -> str:
-        return redact(super().__str__())
+        return encodable(redact(super().__str__()))
 
 
 class RegistryError(SoraEvalError):
@@ -143,7 +147,7 @@ def reason_of(error: BaseException) -> str:
     >>> reason_of(MemoryError())
     'out of memory (MemoryError)'
     """
-    message = " ".join(text_of(error).split())
+    message = " ".join(encodable(text_of(error)).split())
     if not isinstance(error, SoraEvalError):
         name = type(error).__name__
         message = f"{name}: {message}" if message else name

@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from sora_eval.util.redaction import redact
+from sora_eval.util.terminal import Terminal
+from sora_eval.util.visible import visible
 
 T = TypeVar("T")
 LINE_EVERY = 15.0  # seconds
@@ -17,16 +18,16 @@ LINE_EVERY = 15.0  # seconds
 
 def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
     """Yield items and show progress under the name `what`; `total` is needed for items without a length."""
-    console, what = Console(stderr=True), redact(what)
+    console, what = Terminal(stderr=True), redact(what)
     if total is None and isinstance(items, Sized):
         total = len(items)
     if console.is_terminal:
         columns = (
-            TextColumn(f"{what:<12}"),
+            TextColumn(f"{visible(what):<12}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("left"),
+            TextColumn("left", markup=False),
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=console) as progress:
@@ -41,4 +42,4 @@ def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T
         if now - last_line > LINE_EVERY or count == total:
             last_line = now
             left = f", {(now - start) / count * (total - count):.0f} s left" if total and count < total else ""
-            console.print(f"{what}: {count}/{total or '?'} in {now - start:.0f} s{left}", highlight=False, soft_wrap=True)
+            console.print(f"{what}: {count}/{total or '?'} in {now - start:.0f} s{left}", soft_wrap=True)

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-MOST_BYTES = 1 << 28  # of a JSON file; the largest baseline so far has 2 % of it
+from sora_eval.util.files import read_bounded
+
 DIGEST = "digest"
 
 
-def parse_json(text: str) -> Any:
-    """The value of a JSON text. Raises ValueError: no JSON, nested too deeply, or text that is no Unicode.
+def parse_json(text: str, *, strict: bool = False) -> Any:
+    """The value of a JSON text. Raises ValueError: no JSON, nested too deeply, or text that is no Unicode; with `strict` also
+    for a key that occurs twice in an object, and for NaN and Infinity.
 
     >>> parse_json('{"a": 1}')
     {'a': 1}
@@ -26,7 +29,7 @@ def parse_json(text: str) -> Any:
     ValueError: nested too deeply
     """
     try:
-        data = json.loads(text)
+        data = json.loads(text, object_pairs_hook=_unique, parse_constant=_refused) if strict else json.loads(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if "\\ud" in text or "\\uD" in text:
@@ -37,17 +40,25 @@ def parse_json(text: str) -> Any:
     return data
 
 
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        raise ValueError(f"the key {Counter(key for key, _ in pairs).most_common(1)[0][0]!r} occurs twice in one object")
+    return data
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
 def read_json(path: Path) -> Any:
     """The value of a JSON file in UTF-8. Raises OSError, and ValueError as `parse_json` and for more than 256 MB."""
-    size = path.stat().st_size
-    if size > MOST_BYTES:
-        raise ValueError(f"{size} bytes; expected at most {MOST_BYTES}")
-    return parse_json(path.read_text(encoding="utf-8"))
+    return parse_json(read_bounded(path))
 
 
 def sealed(data: Mapping[str, Any]) -> dict[str, Any]:
     """The table with the digest of its other keys as its last one."""
-    return {**data, DIGEST: _digest(data)}
+    return {**data, DIGEST: digest_of(data)}
 
 
 def unsealed(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,7 +68,7 @@ def unsealed(data: Mapping[str, Any]) -> dict[str, Any]:
     {'runs': 3}
     """
     content = {key: value for key, value in data.items() if key != DIGEST}
-    if data.get(DIGEST) != _digest(content):
+    if data.get(DIGEST) != digest_of(content):
         raise ValueError("it is not what was written: its digest is of another content")
     return content
 
@@ -68,5 +79,6 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _digest(data: Mapping[str, Any]) -> str:
+def digest_of(data: Mapping[str, Any]) -> str:
+    """sha256 of a table, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

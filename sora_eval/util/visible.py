@@ -1,0 +1,49 @@
+"""Text of strangers in a terminal: control characters are shown, never sent."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+# C0 without tab and newline, DEL and C1; marks that turn the direction of text; separators of lines; halves of surrogate
+# pairs, which are the bytes of file names that are not UTF-8; tags, which cannot be seen.
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def visible(text: str) -> str:
+    r"""The text with every control character as its escape; tabs and newlines stay.
+
+    >>> print(visible("\x1b]0;title\x07 \u202e"))
+    \x1b]0;title\x07 \u202e
+    """
+    return _HIDDEN.sub(_escaped, text)
+
+
+def is_unicode(text: str) -> bool:
+    r"""Whether a text can be written as UTF-8: a file name of other bytes cannot.
+
+    >>> is_unicode("a"), is_unicode("\udce9")
+    (True, False)
+    """
+    return not any("\ud800" <= c <= "\udfff" for c in text)
+
+
+def encodable(text: str) -> str:
+    r"""The text with what cannot be written as UTF-8 as its escape.
+
+    >>> print(encodable("caf\udce9"))
+    caf\udce9
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def say(text: object = "", *, err: bool = False) -> None:
+    """Print a text to standard output, or to standard error, as `visible` shows it."""
+    print(visible(str(text)), file=sys.stderr if err else sys.stdout, flush=True)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
