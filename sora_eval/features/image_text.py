@@ -19,6 +19,7 @@ from sora_eval.features.view import Array
 from sora_eval.records.clip import Clip
 from sora_eval.util.errors import Undefined, WeightsError, line_of
 from sora_eval.util.pickles import weights_only
+from sora_eval.util.visible import say
 from sora_eval.util.weights import sha256_file, world_clip
 
 Floats = npt.NDArray[np.float32]
