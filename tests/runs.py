@@ -29,6 +29,11 @@ HOSTILE = (
     """<script>document.title="owned"</script> "quotes" 'single' </script><img src=x onerror=alert(1)> """
     "& $x_1$ {{ 7*7 }} | bar"
 )
+# The same for Markdown, XML, LaTeX and terminals.
+WORSE = HOSTILE + (
+    " ![p](http://127.0.0.1:9/p.png) [l](javascript:alert(1)) `c` <http://127.0.0.1:9> \\input{x} % ]]> &amp;"
+    " \x1b]0;owned\x07\u202e\n\n# h\n<b>"
+)
 METRICS: dict[str, tuple[str, bool | None]] = {  # unit, higher is better
     "clip_score": ("100 cos", True),
     "warping_error": ("intensity^2", False),
@@ -137,6 +142,26 @@ def drawn_run(
         )
     )
     return _written(run, samples, scores, summary, speed, _shares([r.id for r in samples], rng))
+
+
+def made_hostile(run: RunFolder, text: str = WORSE) -> RunFolder:
+    """The same run with `text` in every field that whoever made it can fill."""
+    names = ("id", "prompt_id", "prompt")
+    edit(run, SampleRow, lambda r: {**r, **{k: f"{text} {r[k]}" for k in names}, "tags": [text, *r["tags"]]})
+    broken = run.rows(SampleRow)[-1].id
+    edit(run, SampleRow, lambda r: {**r, "status": "error", "error": text, "clip": text} if r["id"] == broken else r)
+    edit(run, ScoreRow, lambda r: {**r, "id": f"{text} {r['id']}", "signature": text})
+    edit(run, ScoreRow, lambda r: {**r, "value": None, "status": "error", "reason": text} if r["id"] == broken else r)
+    edit(run, AttributionRow, lambda r: {**r, "id": f"{text} {r['id']}", "signature": text})
+    words = dict.fromkeys(("unit", "method", "reason", "signature", "family"), text)
+    edit(run, MetricRow, lambda r: {**r, **({} if r["family"] == "speed" else words)})
+    edit(run, TimingRow, lambda r: {**r, "stage": text} if r["stage"] == "denoise" else r)
+    run.append([TimingRow(id=text, stage="failed", repeat=0, seconds=None, reason=text)])
+    spec = {"spec": text, "name": text, "checkpoint": text, "fingerprint": text}
+    head = {"hardware": {"cpu": text, text: text}, "software": {text: text}, "started": text, "command": text}
+    git, suite = run.head.git.model_copy(update={"commit": text}), run.head.suite.model_copy(update={"fingerprint": text})
+    run.update_head(generator=run.head.generator.model_copy(update=spec), git=git, suite=suite, **head)
+    return run
 
 
 def moving_square(width: int, height: int, frames: int, colour: str) -> np.ndarray:

@@ -14,6 +14,7 @@ from sora_eval.records.clip import Clip
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import SampleRow
 from sora_eval.util.errors import ClipError, RunError
+from sora_eval.util.visible import visible
 from sora_eval.video.codec import read_clip
 
 matplotlib.use("Agg")
@@ -36,18 +37,23 @@ def contact_sheet(runs: Sequence[RunFolder], path: Path, count: int = 12) -> Non
             line = axes[i * len(runs) + j]
             row = samples[j].get(case)
             title = (row or samples[0][case]).prompt or case
-            text = "\n".join(textwrap.wrap(title.replace("$", r"\$"), 34)) if j == 0 else ""
-            text += f"\n[{run.head.generator.label}]" if len(runs) > 1 else ""
+            text = "\n".join(textwrap.wrap(_plain(title), 34)) if j == 0 else ""
+            text += f"\n[{_plain(run.head.generator.label)}]" if len(runs) > 1 else ""
             line[0].text(-0.15, 0.5, text, transform=line[0].transAxes, ha="right", va="center", fontsize=7)
             pictures = _frames(run, row)
             if isinstance(pictures, str):
-                line[0].text(0, 0.5, textwrap.shorten(pictures, 90), fontsize=7, color="tab:red", va="center")
+                line[0].text(0, 0.5, textwrap.shorten(_plain(pictures), 90), fontsize=7, color="tab:red", va="center")
                 continue
             for ax, picture in zip(line, pictures, strict=False):
                 ax.imshow(picture, interpolation="nearest")
     figure.subplots_adjust(left=0.3, right=0.995, top=0.995, bottom=0.005, wspace=0.04, hspace=0.06)
     figure.savefig(path, dpi=110)
     plt.close(figure)
+
+
+def _plain(text: str) -> str:
+    """Text without control characters and formulas."""
+    return visible(text).replace("$", r"\$")
 
 
 def _frames(run: RunFolder, row: SampleRow | None) -> npt.NDArray[np.uint8] | str:

@@ -8,6 +8,7 @@ from reports.page.rows import Row, rows_of
 from reports.source import Source
 from reports.text.tables import number
 from sora_eval.runs.rows import SampleRow
+from sora_eval.util.visible import visible
 
 _SPECIAL = str.maketrans(
     {c: f"\\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
@@ -39,17 +40,17 @@ def table(source: Source) -> str:
     frame.index = pd.Index([names[m] for m in order])
     counts = ", ".join(f"{escape(source.labels[r.name])}: {len(r.rows(SampleRow))} clips" for r in source.runs)
     suite = source.runs[0].head.suite
-    caption = f"% suite {suite.id} version {suite.version}, fingerprint {suite.fingerprint}; {counts}\n"
+    caption = f"% suite {suite.id} version {suite.version}, fingerprint {escape(suite.fingerprint)}; {counts}\n"
     return caption + frame.style.to_latex(hrules=True, column_format="l" + "r" * len(frame.columns))
 
 
 def escape(text: str) -> str:
-    r"""Text with LaTeX's special characters escaped.
+    r"""Text on one line, with LaTeX's special characters escaped.
 
     >>> print(escape("95 % of clip_score"))
     95 \% of clip\_score
     """
-    return text.translate(_SPECIAL)
+    return " ".join(visible(text).split()).translate(_SPECIAL)
 
 
 def _bold(text: str, bold: bool) -> str:

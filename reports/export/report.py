@@ -16,7 +16,7 @@ from sora_eval.runs.rows import SampleRow
 def write_report(source: Source, folder: Path, clips: int = 12) -> list[Path]:
     """Write `report.md`, all frames as CSV and parquet, and `clips.png` with `clips` cases into a folder; returns the files."""
     files = tables.write_files(source.frames, folder)
-    (folder / "report.md").write_text(report_markdown(source))
+    (folder / "report.md").write_text(report_markdown(source), encoding="utf-8")
     files.append(folder / "report.md")
     if any(run.rows(SampleRow) for run in source.runs):
         plots.contact_sheet(source.runs, folder / "clips.png", clips)
@@ -27,10 +27,10 @@ def write_report(source: Source, folder: Path, clips: int = 12) -> list[Path]:
 def report_markdown(source: Source) -> str:
     """The report of runs as Markdown: values, notices of missing parts, and every further run against the first."""
     data = source.frames
-    heads = ", ".join(f"`{source.labels[r.name]}` ({r.name})" for r in source.runs)
+    heads = ", ".join(f"{tables.code(source.labels[r.name])} ({tables.escape(r.name)})" for r in source.runs)
     parts = [f"# {source.runs[0].head.suite.id}: {heads}" if source.runs else "# no run"]
     line = verdict_line(source, rows_of(source) if source.runs else [])
-    parts.append(f"**{line['word']}**: {line['text']}")
+    parts.append(f"**{line['word']}**: {tables.escape(line['text'])}")
     for title, table in (
         ("Quality", tables.quality_table(data)),
         ("Most costly clips", tables.costly_table(data)),
@@ -40,8 +40,8 @@ def report_markdown(source: Source) -> str:
         if not table.empty:
             parts += [f"## {title}", tables.markdown(table)]
     if missing := notices.missing(source):
-        parts += ["## Missing, failed, unlike", "\n".join(f"- {m}" for m in missing)]
+        parts += ["## Missing, failed, unlike", "\n".join(f"- {tables.escape(m)}" for m in missing)]
     if notes := tables.notes(data):
-        parts += ["## Notes", "\n".join(f"- {n}" for n in notes)]
+        parts += ["## Notes", "\n".join(f"- {tables.escape(n)}" for n in notes)]
     parts += [comparison_markdown(comparison) for _, comparison in source.compared]
     return "\n\n".join(parts) + "\n"

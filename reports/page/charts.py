@@ -17,6 +17,7 @@ from reports.page.speed import ASPECTS
 ROWS = alt.NamedData("rows")
 RATIO_SHOWN = math.log(2.0)  # the ends of the colour scale: half and twice as fast
 SHOWN_SD = 3.0  # the ends of the colour scale of the selfcheck, in standard deviations
+LONGEST_TITLE = 60  # characters: a longer one leaves no room for its chart
 BASE, NEW = "var(--base)", "var(--new)"
 SERIES = ["var(--s1)", "var(--s2)", "var(--s3)", "var(--s4)", "var(--s5)", "var(--s6)"]
 TONES = {"good": "var(--good)", "bad": "var(--bad)", "open": "var(--open)", "none": "var(--dim)"}
@@ -57,6 +58,16 @@ def script() -> str:
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
+def as_title(text: str) -> str:
+    r"""A text of a run as the title of an axis: Vega-Lite puts titles into expressions and escapes double quotes only.
+
+    >>> as_title("a\\b: c\n")
+    'a b: c '
+    """
+    plain = "".join(c if c.isprintable() and c != "\\" else " " for c in text)
+    return plain if len(plain) <= LONGEST_TITLE else f"{plain[:LONGEST_TITLE]}..."
+
+
 def forest() -> dict[str, Any]:
     """Differences in % of the base with their intervals, with signs such that right is better.
 
@@ -89,8 +100,8 @@ def scatter(base: str, new: str) -> dict[str, Any]:
         alt.Chart(ROWS)
         .mark_circle(size=64, opacity=0.7)
         .encode(
-            x=alt.X("base:Q", title=base, scale=scale, axis=alt.Axis(tickCount=6)),
-            y=alt.Y("new:Q", title=new, scale=scale, axis=alt.Axis(tickCount=6)),
+            x=alt.X("base:Q", title=as_title(base), scale=scale, axis=alt.Axis(tickCount=6)),
+            y=alt.Y("new:Q", title=as_title(new), scale=scale, axis=alt.Axis(tickCount=6)),
             color=alt.Color("tone:N", scale=alt.Scale(domain=list(TONES), range=list(TONES.values())), legend=None),
             tooltip=[
                 alt.Tooltip("prompt:N"),

@@ -62,7 +62,7 @@ def gate_markdown(result: GateResult) -> str:
     """Verdict, table and reasons as Markdown."""
     notes = "\n".join(f"- {tables.escape(n)}" for n in verdict_notes(result))
     parts = [
-        f"## {result.headline}",
+        f"## {tables.escape(result.headline)}",
         tables.escape(sides(result)),
         tables.markdown(verdict_table(result)),
         f"<details><summary>Why</summary>\n\n{notes}\n\n</details>",

@@ -40,8 +40,8 @@ def print_comparison(comparison: Comparison, slices: bool = False) -> None:
 def comparison_markdown(comparison: Comparison, slices: bool = False) -> str:
     """A comparison and its notes as Markdown."""
     parts = [
-        f"## {comparison.base} against {comparison.new}",
+        f"## {tables.escape(comparison.base)} against {tables.escape(comparison.new)}",
         tables.markdown(tables.comparison_table(comparison, slices)),
-        "\n".join(f"- {n}" for n in tables.comparison_notes(comparison)),
+        "\n".join(f"- {tables.escape(n)}" for n in tables.comparison_notes(comparison)),
     ]
     return "\n\n".join(filter(None, parts))

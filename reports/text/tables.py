@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -180,17 +181,28 @@ def terminal(table: pd.DataFrame, title: str) -> Table:
 
 
 def escape(text: str) -> str:
-    r"""Text for a cell of a GitHub table: escaped bars, no HTML, one line.
+    r"""Text for Markdown of GitHub, also in a cell of a table: one line that is no HTML, link, picture, code or formula.
 
-    >>> print(escape("a | b <c>"))
-    a \| b &lt;c>
+    >>> print(escape("a | b <c> ![d](http://e)"))
+    a \| b &lt;c> !\[d\](http://e)
     """
-    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
+    line = " ".join(visible(text).split())
+    return re.sub(r"[\\`*\[\]|$]", r"\\\g<0>", line.replace("&", "&amp;").replace("<", "&lt;"))
+
+
+def code(text: str) -> str:
+    """Text as code of Markdown, which has no escapes: a backtick becomes an apostrophe.
+
+    >>> code("a`b")
+    "`a'b`"
+    """
+    return "`" + " ".join(visible(text).replace("`", "'").split()) + "`"
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """A GitHub table; bars in cells are escaped."""
-    return str(table.map(lambda v: escape(str(v))).to_markdown(index=False, disable_numparse=True))
+    """A GitHub table; cells and headings are text."""
+    cells = table.map(lambda v: escape(str(v))).rename(columns=lambda name: escape(str(name)))
+    return str(cells.to_markdown(index=False, disable_numparse=True))
 
 
 def write_files(frames: Frames, folder: Path) -> list[Path]:
@@ -202,6 +214,7 @@ def write_files(frames: Frames, folder: Path) -> list[Path]:
         # Nested values (stage seconds, details) are JSON text: both formats need flat columns.
         flat = frame.map(lambda v: json.dumps(v) if isinstance(v, dict | list) else v)
         flat.to_csv(folder / f"{name}.csv", index=False)
-        flat.to_parquet(folder / f"{name}.parquet", index=False)
+        with (folder / f"{name}.parquet").open("wb") as file:  # pyarrow opens no path that is not UTF-8
+            flat.to_parquet(file, index=False)
         out += [folder / f"{name}.csv", folder / f"{name}.parquet"]
     return out

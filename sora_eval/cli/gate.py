@@ -55,7 +55,7 @@ def conclude(result: GateResult, junit: Path | None = None) -> NoReturn:
         if junit is not None:
             xml.write(result, junit)
         if summary := os.environ.get(SUMMARY):
-            with open(summary, "a") as file:
+            with open(summary, "a", encoding="utf-8") as file:
                 file.write(verdicts.gate_markdown(result))
     except OSError as error:
         raise SoraEvalError(f"{error.filename} cannot be written: {error.strerror}") from error

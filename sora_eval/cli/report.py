@@ -64,7 +64,7 @@ def report(
             from reports.page.page import render
 
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(render(source, clips, selfcheck))
+            file.write_text(render(source, clips, selfcheck), encoding="utf-8")
             say(file)
         if not any(only) and source.runs:
             from reports.export.report import write_report

@@ -33,6 +33,9 @@ def open_page(
     context = started.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, offline=True)
     page, said = context.new_page(), []
     page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+    page.on("dialog", lambda dialog: (said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+    inside = ("file:", "data:", "blob:")
+    page.on("request", lambda request: request.url.startswith(inside) or said.append(f"asked: {request.url}"))
     page.on("pageerror", lambda error: said.append(f"error: {error}"))
     page.on("requestfailed", lambda request: said.append(f"fetched: {request.url}"))
     page.goto(file.as_uri())

@@ -7,7 +7,7 @@ import pytest
 from reports.page import page as html
 from reports.source import open_source
 from tests.reports import chromium
-from tests.runs import HOSTILE, drawn_run
+from tests.runs import HOSTILE, drawn_run, made_hostile
 
 pytestmark = pytest.mark.skipif(chromium.binary() is None, reason="no Chromium: apt-get install chromium")
 
@@ -101,6 +101,33 @@ def test_prompts_are_inert(opened):
     titles = page.locator(".card h3").all_inner_texts()
     assert HOSTILE in titles
     assert said == []
+
+
+def test_every_text_of_a_run_is_inert(browser, tmp_path):
+    image = "<img src=x onerror=alert(1)>"
+    runs = [made_hostile(drawn_run(tmp_path, f"{i} {image}", prompts=3, seed=i, shift=i)) for i in range(3)]
+    (runs[0].path / "clips").rename(runs[0].path / f"clips {image}")  # paths in messages
+    file = tmp_path / "report.html"
+    file.write_text(html.render(open_source([r.path for r in runs]), clips=6), encoding="utf-8")
+    page, said = chromium.open_page(browser, file)
+    chromium.see_all(page)
+    for target in (
+        "#scatter .mark-symbol path",
+        "#forest .mark-symbol path",
+        "#tokens .mark-symbol path",
+        "#table tbody tr:visible [data-why]",
+    ):
+        page.locator(target).first.hover(force=True)
+        page.wait_for_timeout(100)
+    assert page.locator("img, iframe, object, a[href^=http], a[href^=javascript]").count() == 0
+    assert page.locator("script").count() == 3
+    assert page.locator("main b").count() == 0
+    assert image in page.locator(".tags code").first.inner_text()
+    assert image in page.locator("ul.runs").inner_text()
+    assert image in page.locator("#missing").inner_text()
+    assert page.title().count("<script>document.title=") == 6
+    assert said == []
+    page.context.close()
 
 
 def test_filters_leave_what_was_asked_for(page):

@@ -177,7 +177,7 @@ NO_METRIC = [
     ("class Mine(ClipMetric):\n    pass\n", "it does not implement score"),
     (CLASS.replace("outputs =", "inputs ="), "it declares no outputs; expected a tuple of Output"),
     (CLASS.replace('(Output("mine", "1", True, "real"),)', '[Output("mine", "1", True, "real")]'), "it declares no outputs"),
-    (CLASS.replace('Output("mine"', 'Output("mi ne"'), "its output 'mi ne' may have letters, digits"),
+    (CLASS.replace('Output("mine"', 'Output("mi ne"'), "its output 'mi ne'; expected 1 to 200 letters, digits"),
     (CLASS.replace('Output("mine"', 'Output("latency"'), "its output 'latency' is a name of the throughput sweep"),
     (CLASS + "    family = 'speed'\n", "family = 'speed'; expected a word"),
     (CLASS + "    invariant_to = {'resolutoin'}\n", "invariant_to names 'resolutoin'; expected some of: resolution, aspect"),

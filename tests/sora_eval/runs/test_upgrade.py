@@ -195,7 +195,9 @@ def test_repair_upgrades_the_folder_once(old):
 def test_a_killed_run_of_schema_1_goes_on_in_todays_schema(old):
     before = old.rows(OracleRow)
     (old.path / "metrics.jsonl").unlink()
-    done = CliRunner().invoke(app, ["run", "--resume", str(old.path)])
+    refused = CliRunner().invoke(app, ["run", "--resume", str(old.path)])
+    assert "was not made here by you" in str(refused.exception)  # schema 1 has no signature
+    done = CliRunner().invoke(app, ["run", "--resume", str(old.path), "--trust"])
     assert done.exit_code == 0, done.output
     run = RunFolder.open(old.path)
     assert_upgraded(run)
