@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 import textwrap
 
 import numpy as np
@@ -16,6 +17,7 @@ from sora_eval.pipeline import run as evaluate
 from sora_eval.registry.metrics import METRICS
 from sora_eval.runs.rows import AttributionRow, MetricRow, ScoreRow
 from sora_eval.suite import load_suite
+from sora_eval.util.ownership import key_file
 from tests.conftest import view_of, world_clip
 
 SETS = [n for n, i in METRICS.built_in.items() if i.kind == "set"]
@@ -119,7 +121,9 @@ def test_workers_change_nothing_and_rows_keep_the_order_of_the_plan(tmp_path, mo
     one = evaluate.run(load_suite(tmp_path / "all.toml"), "world", tmp_path / "runs")
     before = {t: one.rows(t) for t in (ScoreRow, MetricRow, AttributionRow)}
     assert not [r.reason for r in before[MetricRow] if r.status == "error"]
-    # Another cache, and no reference features: the workers must do the work themselves.
+    # Another cache (of the same user), and no reference features: the workers must do the work themselves.
+    (tmp_path / "cache-2").mkdir()
+    shutil.copy2(tmp_path / "cache-1" / key_file().name, tmp_path / "cache-2")
     monkeypatch.setenv("SORA_EVAL_CACHE", str(tmp_path / "cache-2"))
     for file in (one.path / "features").iterdir():
         file.unlink()

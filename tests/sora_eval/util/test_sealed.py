@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sora_eval.util import sealed as module
+from sora_eval.util import files
 from sora_eval.util.sealed import parse_json, read_json, sealed, unsealed
 from tests.campaigns.mutations import structure
 
@@ -60,6 +60,6 @@ def test_a_whole_surrogate_pair_is_text():
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path, monkeypatch):
     (tmp_path / "a.json").write_text("[1, 2]")
-    monkeypatch.setattr(module, "MOST_BYTES", 3)
+    monkeypatch.setattr(files, "MOST_BYTES", 3)
     with pytest.raises(ValueError, match="6 bytes; expected at most 3"):
         read_json(tmp_path / "a.json")
