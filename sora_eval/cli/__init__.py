@@ -59,12 +59,13 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "10")
     try:
         app()
-    except (SoraEvalError, OSError, MemoryError) as error:
+    except (SoraEvalError, OSError, MemoryError, ImportError) as error:
         if not (message := str(error) if isinstance(error, SoraEvalError) else fault_of_machine(error)):
             raise
         for line in message.splitlines():
             print(f"error: {line}", file=sys.stderr)
         sys.exit(EXIT_USAGE)
-    except KeyboardInterrupt:
-        print("interrupted; go on with: sora-eval run --resume latest", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
+    except SystemExit as end:
+        if end.code == EXIT_INTERRUPTED:  # what typer makes of Ctrl-C
+            print("interrupted; go on with: sora-eval run --resume latest", file=sys.stderr)
+        raise
