@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reference_model.config import ModelConfig, load_config
-from reference_model.errors import ReferenceModelError
+from reference_model.errors import ReferenceModelError, is_out_of_memory
 from reference_model.sampling.checkpoint import CONFIG, Checkpoint, CheckpointError, read_checkpoint, resolve
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ class OnnxBackend:
         except Exception as error:  # onnxruntime raises its own classes, not exported
             file = self.record.files[component]
             reason = " ".join(str(error).split())
+            if is_out_of_memory(error):
+                raise CheckpointError(f"{file}: out of memory ({reason}); ask for smaller or fewer clips at once") from error
             raise CheckpointError(f"{file} fails: {reason}; is it of the {CONFIG} beside its checkpoint.json?") from error
 
     def bind(self, component: str, inputs: Sequence[npt.NDArray[Any]], moving: Sequence[int]) -> Step:
@@ -154,7 +156,7 @@ def open_session(path: Path, device: str, threads: int) -> ort.InferenceSession:
     try:
         session = ort.InferenceSession(str(path), options, providers=[PROVIDERS[device]])
     except Exception as error:  # onnxruntime raises its own classes, not exported
-        raise CheckpointError(f"{path} cannot be opened as ONNX ({error}); export it again or restore it") from error
+        raise _not_opened(path, error) from error
     if PROVIDERS[device] not in session.get_providers():
         raise ReferenceModelError(f"device {device!r} was asked for, but {path.name} runs on {session.get_providers()}")
     return session
@@ -216,6 +218,12 @@ class TorchBackend:
             self.torch.cuda.synchronize()
 
 
+def _not_opened(path: Path, error: Exception) -> CheckpointError:
+    if is_out_of_memory(error):
+        return CheckpointError(f"{path}: out of memory ({error})")
+    return CheckpointError(f"{path} cannot be opened as ONNX ({error}); export it again or restore it")
+
+
 def _check_weights(path: Path, expected: Mapping[str, Any], weights: Mapping[str, npt.NDArray[Any]]) -> None:
     """Raises CheckpointError unless a file holds all weights of a network, in their shapes."""
     missing = sorted(set(expected) - set(weights))
@@ -244,5 +252,5 @@ def weights_of(path: Path) -> dict[str, npt.NDArray[Any]]:
             half = tensor.name.endswith(HALF)
             out[tensor.name.removesuffix(HALF)] = value.astype(np.float32) if half else value.copy()
     except Exception as error:  # protobuf and numpy raise their own for a damaged file
-        raise CheckpointError(f"{path} cannot be opened as ONNX ({error}); export it again or restore it") from error
+        raise _not_opened(path, error) from error
     return out

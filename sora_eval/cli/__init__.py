@@ -64,12 +64,13 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         app()
-    except (SoraEvalError, OSError, MemoryError) as error:
+    except (SoraEvalError, OSError, MemoryError, ImportError) as error:
         if not (message := str(error) if isinstance(error, SoraEvalError) else fault_of_machine(error)):
             raise
         for line in message.strip("\n").split("\n"):
             say(f"error: {line}", err=True)
         sys.exit(EXIT_USAGE)
-    except KeyboardInterrupt:
-        say("interrupted; go on with: sora-eval run --resume latest", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+    except SystemExit as end:
+        if end.code == EXIT_INTERRUPTED:  # what typer makes of Ctrl-C
+            say("interrupted; go on with: sora-eval run --resume latest", err=True)
+        raise

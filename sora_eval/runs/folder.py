@@ -142,7 +142,7 @@ class RunFolder:
         names = ["suite.json", *(f"{row.table}.jsonl" for row in TABLES)]
         paths = [self.path / name for name in names] + sorted((self.path / "features").glob("*.npz"))
         files = {p.relative_to(self.path).as_posix(): file_digest(p) for p in paths if p.exists()}
-        self.update_head(status="success", finished=now(), files=files, **changes)
+        self.update_head(status="success", error="", finished=now(), files=files, **changes)
 
     def drop_damaged_features(self) -> None:
         """Delete vectors that cannot be read or that a finished run did not end with; scoring makes them again."""

@@ -17,6 +17,7 @@ _OUT_OF_MEMORY = (
     "bad allocation",
     "insufficient memory",
     "failed to allocate memory",
+    "failed to map segment",
 )
 _SPACE, _PERMISSION = "free some, or choose another place", "give permission, or choose another place"
 _MACHINE = {

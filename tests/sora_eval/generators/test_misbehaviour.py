@@ -26,6 +26,7 @@ from sora_eval.speed.timed_generator import LocalGenerator, time_call
 from sora_eval.util.errors import ClipError, GeneratorError, MetricError, RegistryError
 from tests.commands import sora_eval
 from tests.conftest import view_of
+from tests.sora_eval.pipeline.test_run import tables
 
 REQUEST = Request("a ball", 16, 8, 3, 8.0, 1)
 
@@ -193,7 +194,15 @@ def exits(request):
     return np.zeros((request.num_frames, request.height, request.width, 3), np.uint8)
 
 
-exits.fingerprint = "1"
+def interrupted_once(request):
+    if "blue" in request.prompt and not TIMES:
+        TIMES.append(1)
+        raise KeyboardInterrupt
+    return np.zeros((request.num_frames, request.height, request.width, 3), np.uint8)
+
+
+TIMES = []
+exits.fingerprint = interrupted_once.fingerprint = "1"
 """
 
 
@@ -208,6 +217,21 @@ def test_a_run_goes_on_past_an_exit_and_another_working_folder(tmp_path, monkeyp
     (run,) = find_runs(tmp_path / "runs")
     assert [(r.status, r.error) for r in run.rows(SampleRow)] == [("error", "SystemExit: 0"), ("ok", ""), ("ok", "")]
     assert run.head.status == "success"
+
+
+def test_an_interrupted_run_says_how_to_go_on_and_ends_like_an_undisturbed_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "unruly", raising=False)
+    (tmp_path / "s.toml").write_text(SMALL)
+    (tmp_path / "p.jsonl").write_text('{"id": "a", "text": "grey"}\n{"id": "b", "text": "blue"}\n')
+    (tmp_path / "unruly.py").write_text(MODULE)
+    stopped = sora_eval("run", "s.toml", "-g", "python:unruly:interrupted_once")
+    assert (stopped.returncode, "interrupted; go on with: sora-eval run --resume latest" in stopped.stderr) == (130, True)
+    (run,) = find_runs(tmp_path / "runs")
+    assert (run.head.status, len(run.rows(SampleRow))) == ("cancelled", 1)
+    assert sora_eval("run", "--resume", "latest").returncode == 0
+    assert sora_eval("run", "s.toml", "-g", "python:unruly:interrupted_once", "--out", "whole").returncode == 0
+    assert tables(run) == tables(find_runs(tmp_path / "whole")[0])
 
 
 @pytest.mark.parametrize(
