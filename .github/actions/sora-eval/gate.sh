@@ -3,17 +3,18 @@
 # $SUITE and $GENERATOR say what is run, $BASELINE what it is compared with, $OUT where everything goes.
 set -uo pipefail
 out=${OUT:-sora-eval-out}
-sora-eval run "${SUITE:?a suite}" --generator "${GENERATOR:-reference}" --out "$out/runs"
+sora-eval run --generator "${GENERATOR:-reference}" --out "$out/runs" -- "${SUITE:?a suite}"
 code=$?
-run=$(ls -d "$out"/runs/*/ 2>/dev/null | tail -n 1)
+run=
+for folder in "$out"/runs/*/; do [ ! -d "$folder" ] || run=$folder; done # the last one
 # A run that is incomplete (12) is gated and reported all the same: both say what is missing.
 if [ -z "$run" ] || { [ $code != 0 ] && [ $code != 12 ]; }; then exit $code; fi
 strict=--strict
 [ "${STRICT:-true}" = true ] || strict=--no-strict
-gate=(sora-eval gate "$run" --baseline "${BASELINE:-baselines}" --junit "$out/gate.xml" $strict)
+gate=(sora-eval gate "$run" --baseline "${BASELINE:-baselines}" --junit "$out/gate.xml" "$strict")
 [ -z "${PROFILE:-}" ] || gate+=(--profile "$PROFILE")
 verdict=0
 last=$("${gate[@]}" | tee /dev/stderr | tail -n 1) || verdict=$?
 sora-eval report "$run" --html --out "$out/report.html" >&2
-echo "$last"
+printf '%s\n' "$last"
 exit $verdict
