@@ -237,9 +237,8 @@ class Campaign:
             for _ in range(int(self._random.integers(1, 4))):
                 pid = self._zygote.start(argv, work)
                 code = self._zygote.code(pid, float(self._random.uniform(0.0, seconds)))
-                if code is None:
-                    sign = SIGNALS[int(self._random.integers(len(SIGNALS)))]
-                    os.killpg(pid, sign)
+                sign = SIGNALS[int(self._random.integers(len(SIGNALS)))]
+                if code is None and _hit(pid, sign):
                     code = self._zygote.code(pid, 60)
                     hits += 1
                     outcome.signals[sign.name] = outcome.signals.get(sign.name, 0) + 1
@@ -250,7 +249,10 @@ class Campaign:
                     if code == 1:
                         log.append("a traceback")
                 else:
+                    code = self._zygote.code(pid, 60)
                     log.append(f"ended with {code}")
+                    if code == 1:
+                        log.append("a traceback")
                 argv = _next(job, work)
             code = self.run(argv, work)
             result = self.result(job, work) if code in (0, 10, 11) else f"exit code {code}"
@@ -284,6 +286,15 @@ class Campaign:
             return json.loads(json.dumps(job.result(work)))
         except Exception as error:
             return f"{type(error).__name__}: {error}"
+
+
+def _hit(pid: int, sign: signal.Signals) -> bool:
+    """Send a signal to a process and its children; False if it has just ended."""
+    try:
+        os.killpg(pid, sign)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _next(job: Job, work: Path) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from tests.campaigns.table import print_table
 from tests.commands import sora_eval
 from tests.sora_eval.conftest import write_network
 
-SHORT, LONG = 10, 450  # inputs of every kind
+SHORT, LONG = 8, 450  # inputs of every kind
 NATIVE = """
 [suite]
 id = "native"

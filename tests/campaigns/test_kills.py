@@ -11,7 +11,7 @@ from tests.campaigns.kills import JOBS, PLAIN, SUITE, TIMED, Campaign
 from tests.campaigns.table import print_table
 from tests.sora_eval.conftest import GENERATOR, write_network
 
-SHORT, LONG = 2, 24  # kills of every job
+SHORT, LONG = 1, 24  # kills of every job
 
 
 @pytest.fixture(scope="module")
