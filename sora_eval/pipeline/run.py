@@ -158,13 +158,14 @@ def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
         folder.drop_damaged_features()
         folder.repair()
         if whole:
-            folder.update_head(status="scoring")  # killed here, scoring again makes it whole
-    with ending(folder) if whole else writing(folder):
+            folder.update_head(status="scoring")  # until the end: whatever stops it, scoring again makes the run whole
         folder.replace(ScoreRow, [])
         folder.replace(OracleRow, [])
         score(folder, suite, cases, generator if isinstance(generator, ClipSource) else None, workers)
         score_oracles(folder, suite, cases)
         summarise(folder, suite, cases)
+        if whole:
+            folder.finish()
     return folder
 
 

@@ -222,6 +222,10 @@ class IsolatedGenerator:
         if self._process is not None:
             self._process.join(GRACE)
             self._process.terminate()
+            # Where the pool's own thread waited for it first, `join` returns before that thread has noted its end.
+            deadline = time.monotonic() + GRACE
+            while self._process.is_alive() and time.monotonic() < deadline:
+                time.sleep(0.01)
 
 
 _local: LocalGenerator | None = None  # of a worker process; the parent never sets it

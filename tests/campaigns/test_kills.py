@@ -29,6 +29,7 @@ def campaign(tmp_path_factory):
     campaign.close()
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("name", JOBS)
 def test_a_killed_verb_ends_as_an_undisturbed_one(campaign, name):
     outcome = campaign.trials(name, SHORT)
