@@ -70,6 +70,8 @@ def main() -> None:
         for line in message.strip("\n").split("\n"):
             say(f"error: {line}", err=True)
         sys.exit(EXIT_USAGE)
+    except KeyboardInterrupt:  # while the command line is still read
+        sys.exit(EXIT_INTERRUPTED)
     except SystemExit as end:
         if end.code == EXIT_INTERRUPTED:  # what typer makes of Ctrl-C
             say("interrupted; go on with: sora-eval run --resume latest", err=True)
