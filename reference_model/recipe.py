@@ -43,7 +43,7 @@ def train(config: ModelConfig, folder: Path, names: tuple[str, ...] | None = Non
             stages.train(config, folder, Threads(torch.get_num_threads()) if shared else None)
         else:
             _RUN[stage](config, folder)
-        with (folder / "stages.jsonl").open("a") as log:
+        with (folder / "stages.jsonl").open("a", encoding="utf-8") as log:
             row = {"stage": stage, "seconds": round(time.perf_counter() - started, 1), "machine": machine()}
             log.write(json.dumps(row) + "\n")
 

@@ -120,7 +120,7 @@ def open_source(paths: Sequence[Path], trust: bool = False) -> Source:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON table. Raises RunError for a missing or damaged file."""
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunError(f"{path} does not exist") from None
     except (OSError, ValueError) as error:

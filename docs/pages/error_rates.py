@@ -27,13 +27,13 @@ def main(
 ) -> None:
     """Measure how often the gate of the suite `gate` errs, on the reference model, and write it into docs/verdicts.md."""
     try:
-        text = page.read_text()
+        text = page.read_text(encoding="utf-8")
     except OSError as error:
         raise RunError(f"{page}: {error.strerror}") from error
     between(text, "")  # a page without markers is refused before hours of runs
     errors = gate_errors(load_suite("gate"), pool=pool, workers=workers)
     print_rates(errors)
-    write_page(page, between(page.read_text(), page_block(errors)))
+    write_page(page, between(page.read_text(encoding="utf-8"), page_block(errors)))
 
 
 def page_block(errors: GateErrors) -> str:

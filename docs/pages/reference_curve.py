@@ -26,14 +26,14 @@ def add_point(folder: Path, limit: int = LIMIT) -> dict[str, Any]:
     values = judged("world", f"reference:{work / 'now'}", work / "run", limit)
     row: dict[str, Any] = {"step": step, "tokens": tokens_until(folder, step), "clips": values["clips"]}
     row |= {name: round(values[name], 4) for name in ROWS if values.get(name) is not None}
-    with (folder / "curve.jsonl").open("a") as file:
+    with (folder / "curve.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
     return row
 
 
 def tokens_until(folder: Path, step: int) -> int:
     """Tokens that the DiT was trained on in its first `step` steps, from its log."""
-    rows = [json.loads(line) for line in (folder / "dit.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (folder / "dit.jsonl").read_text(encoding="utf-8").splitlines()]
     return round(float(np.mean([r["tokens"] for r in rows if r["step"] <= step] or [0.0])) * step)
 
 

@@ -93,7 +93,7 @@ def main(
     file = out.with_suffix(".json")
     # Measurements of other weights or of a quick look are not of this page.
     of = {"weights": _weights_hash(), "limit": limit}
-    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     if found.get("of") != of:
         found = {"of": of}
     for name, part in _parts(training, work, ablation_steps, limit).items():
@@ -120,7 +120,9 @@ def _parts(training: Path, work: Path, ablation_steps: int, limit: int | None) -
         "parity": lambda: measure.parity("base"),
         "seconds": lambda: {b: _timed(b) for b in ("onnx", "torch")} | {"int8": _timed("onnx", "base-int8")},
         "sizes": lambda: {p.name: _bytes(p) for p in sorted(CHECKPOINTS.iterdir()) if p.is_dir()},
-        "made": lambda: {n: json.loads((resolve(n) / "checkpoint.json").read_text())["made"] for n in shipped()},
+        "made": lambda: {
+            n: json.loads((resolve(n) / "checkpoint.json").read_text(encoding="utf-8"))["made"] for n in shipped()
+        },
         "losses": lambda: _last(training / "dit.jsonl"),
     }
     for name, (suite, generator, first) in RUNS.items():
@@ -159,7 +161,7 @@ def _bytes(folder: Path) -> int:
 
 
 def _last(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text().splitlines()[-1]) if path.exists() else {}
+    return json.loads(path.read_text(encoding="utf-8").splitlines()[-1]) if path.exists() else {}
 
 
 def contact_sheet(path: Path, frames: int = 9, zoom: int = 2) -> None:
@@ -337,7 +339,7 @@ def page(found: dict[str, Any]) -> str:
         "train_tokens": f"{found['losses'].get('tokens_per_s', 0):.0f}",
         "train_mfu": f"{found['losses'].get('mfu', 0):.0%}",
     }
-    return Template((Path(__file__).parent / "reference_model.md.template").read_text()).substitute(fields)
+    return Template((Path(__file__).parent / "reference_model.md.template").read_text(encoding="utf-8")).substitute(fields)
 
 
 if __name__ == "__main__":

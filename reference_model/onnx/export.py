@@ -259,7 +259,7 @@ def export_all(config: ModelConfig, folder: Path, out: Path) -> dict[str, dict[s
         steps = max(int(t.dit_steps * share), 1)
         record = {"dit_steps_done": steps, "largest_difference_from_torch": worst[name]}
         if (folder / ORIGIN).exists():
-            origin = json.loads((folder / ORIGIN).read_text())
+            origin = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
             if (folder / START).exists():
                 record |= {"dit_steps_done": steps + origin["made"]["dit_steps_done"], "goes_on_from": origin}
             else:
@@ -323,7 +323,7 @@ def write_int8(config: ModelConfig, exact: Path, files: dict[str, str], dit: nn.
 def how_made(folder: Path) -> dict[str, Any]:
     """The record of a training folder for checkpoint.json: command, seconds per stage, machine, versions."""
     log = folder / "stages.jsonl"
-    stages = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    stages = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
     seconds: dict[str, float] = {}
     for row in stages:
         seconds[row["stage"]] = round(seconds.get(row["stage"], 0.0) + row["seconds"], 1)

@@ -137,7 +137,7 @@ def load(config: TrainConfig, folder: Path) -> list[SizeData]:
     out = []
     for size in config.sizes:
         stem = folder / _name(size)
-        with stem.with_suffix(".jsonl").open() as lines:
+        with stem.with_suffix(".jsonl").open(encoding="utf-8") as lines:
             records = [Record.from_json(json.loads(line)) for line in lines]
         video = np.load(f"{stem}.video.npy", mmap_mode="r")
         out.append(SizeData(size, video, np.load(f"{stem}.coverage.npy", mmap_mode="r"), records))

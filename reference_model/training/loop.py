@@ -244,7 +244,7 @@ class Log:
             disable=not self.console.is_terminal,
         )
         self.task = self.bar.add_task(name, total=steps, completed=first, note="")
-        self.file = (folder / f"{name}.jsonl").open("a")
+        self.file = (folder / f"{name}.jsonl").open("a", encoding="utf-8")
         self.window: dict[str, list[float]] = {}
         self.started = self.since = time.perf_counter()
         self.since_step = first

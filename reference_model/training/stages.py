@@ -39,7 +39,7 @@ def captioned_sizes(config: ModelConfig, folder: Path) -> list[data.Size]:
     """The sizes (height, width) that the recaptioner was trained on; its captions of others hold too many errors."""
     if not (folder / ORIGIN).exists():
         return list(config.train.sizes)
-    return [(height, width) for height, width in json.loads((folder / ORIGIN).read_text())["sizes"]]
+    return [(height, width) for height, width in json.loads((folder / ORIGIN).read_text(encoding="utf-8"))["sizes"]]
 
 
 def labelled_rows(config: ModelConfig, clips: data.SizeData) -> int:

@@ -41,7 +41,7 @@ def write_files(result: Result, folder: Path) -> list[Path]:
 
 def _replace(path: Path, text: str) -> None:
     partial = path.with_suffix(".part")
-    partial.write_text(text)
+    partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)
 
 

@@ -109,7 +109,7 @@ def _finite(value: Any) -> Any:
 
 
 def _file(name: str) -> str:
-    return (resources.files("reports.page") / "templates" / name).read_text()
+    return (resources.files("reports.page") / "templates" / name).read_text(encoding="utf-8")
 
 
 def _run(source: Source, i: int) -> dict[str, str]:

@@ -57,7 +57,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Fil
 
 def _declares_suite(path: Path) -> bool:
     try:
-        return "suite" in tomllib.loads(path.read_text())
+        return "suite" in tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False  # outside the suite folders a broken .toml is somebody else's
 

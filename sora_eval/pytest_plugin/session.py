@@ -107,7 +107,7 @@ class SharedRuns:
                     record.write_text(json.dumps({"error": text}))
                     raise
                 record.write_text(json.dumps(outcome))
-            outcome = json.loads(record.read_text())
+            outcome = json.loads(record.read_text(encoding="utf-8"))
         if "error" in outcome:
             raise SoraEvalError(outcome["error"])
         self._runs[key] = RunFolder.open(Path(outcome["run"]))
@@ -189,7 +189,7 @@ class SharedRuns:
         from sora_eval.util.errors import SoraEvalError
 
         for record in sorted(self.folder.glob("*.update")) if self.updates else ():
-            run = RunFolder(Path(record.read_text()))
+            run = RunFolder(Path(record.read_text(encoding="utf-8")))
             try:
                 promoted = self._promote(RunFolder.open(run.path)) if green else None
                 self.notes.append(

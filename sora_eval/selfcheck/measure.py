@@ -64,7 +64,7 @@ class StoredScores:
         if new:
             self._scores.update(new)
             row = {"id": view.case.id, "corruption": cell.kind, "strength": cell.strength, "scores": new}
-            with self._path.open("a") as file:
+            with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
                 file.flush()
                 os.fsync(file.fileno())

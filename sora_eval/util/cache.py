@@ -82,12 +82,12 @@ def _write_with_digest(path: Path, write: Callable[[Path], None]) -> None:
         write(partial)
         digest = _digest(partial)
     with publishing(_beside(path)) as partial:
-        partial.write_text(digest)
+        partial.write_text(digest, encoding="utf-8")
 
 
 def _is_whole(path: Path) -> bool:
     try:
-        return _beside(path).read_text() == _digest(path)
+        return _beside(path).read_text(encoding="utf-8") == _digest(path)
     except (OSError, ValueError):
         return False
 

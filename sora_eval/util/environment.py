@@ -35,7 +35,9 @@ def hardware() -> dict[str, Any]:
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        cpu = next((line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line), cpu)
+        cpu = next(
+            (line.split(":")[1].strip() for line in info.read_text(encoding="utf-8").splitlines() if "model name" in line), cpu
+        )
     return {"cpu": cpu, "cores": os.cpu_count(), "memory_bytes": psutil.virtual_memory().total, "platform": platform.system()}
 
 
@@ -53,14 +55,16 @@ def is_strict(choice: bool | None) -> bool:
 def reset_peak() -> None:
     """Restart the count of `peak_bytes` on Linux; no effect on other systems."""
     with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
 def peak_bytes() -> int:
     """Peak memory of this process in bytes, since its start or since `reset_peak`."""
     status = Path("/proc/self/status")
     if status.exists():
-        kibibytes = next((line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM")), None)
+        kibibytes = next(
+            (line.split()[1] for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM")), None
+        )
         if kibibytes is not None:
             return int(kibibytes) * 1024
     if sys.platform == "win32":
