@@ -143,7 +143,7 @@ def prompts(
 
     rows = sample_prompts(count, seed, fold)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     print(f"wrote {len(rows)} prompts to {out}")
 
 

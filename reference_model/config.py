@@ -146,7 +146,7 @@ class ModelConfig:
 
     def save(self, path: Path) -> None:
         """Write the config as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
 
 PRESETS: dict[str, ModelConfig] = {

@@ -74,7 +74,9 @@ def start_from(checkpoint: str, folder: Path, *, new_dit: bool = False) -> None:
             state |= {prefix + k.removeprefix("vae."): torch.from_numpy(weights[k]) for k in names if k in weights}
         save_atomic(state, folder / name)
     sizes = load_config(source / "config.json").train.sizes
-    (folder / ORIGIN).write_text(json.dumps({"checkpoint": source.name, "sizes": sizes, "made": record.made}, indent=2) + "\n")
+    (folder / ORIGIN).write_text(
+        json.dumps({"checkpoint": source.name, "sizes": sizes, "made": record.made}, indent=2) + "\n", encoding="utf-8"
+    )
 
 
 def _export(config: ModelConfig, folder: Path) -> None:

@@ -26,7 +26,7 @@ from rich.console import Console
 from docs.pages import reference_figures as measure
 from docs.pages.program import launch
 from reference_model.config import load_config
-from reference_model.sampling.checkpoint import CHECKPOINTS, resolve, shipped
+from reference_model.sampling.checkpoint import CHECKPOINTS, read_checkpoint, resolve, shipped
 from reference_model.sampling.pipeline import Pipeline, Request
 from sora_eval.pipeline.run import run
 from sora_eval.runs.rows import MetricRow
@@ -100,11 +100,11 @@ def main(
         if name not in found:
             console.print(f"measure: {name}", highlight=False)
             found[name] = part()
-            file.write_text(json.dumps(found, indent=2) + "\n")
+            file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     sheet = out.parent / "images/reference_model.png"
     sheet.parent.mkdir(parents=True, exist_ok=True)
     contact_sheet(sheet)
-    out.write_text(page(found))
+    out.write_text(page(found), encoding="utf-8")
     print(f"wrote {out}")
 
 
@@ -120,9 +120,7 @@ def _parts(training: Path, work: Path, ablation_steps: int, limit: int | None) -
         "parity": lambda: measure.parity("base"),
         "seconds": lambda: {b: _timed(b) for b in ("onnx", "torch")} | {"int8": _timed("onnx", "base-int8")},
         "sizes": lambda: {p.name: _bytes(p) for p in sorted(CHECKPOINTS.iterdir()) if p.is_dir()},
-        "made": lambda: {
-            n: json.loads((resolve(n) / "checkpoint.json").read_text(encoding="utf-8"))["made"] for n in shipped()
-        },
+        "made": lambda: {n: read_checkpoint(resolve(n)).made for n in shipped()},
         "losses": lambda: _last(training / "dit.jsonl"),
     }
     for name, (suite, generator, first) in RUNS.items():

@@ -113,7 +113,7 @@ def collect(config: TrainConfig, folder: Path, workers: int = 2) -> Iterator[int
                 np.save(folder / f"{_name(size)}.video.npy", np.concatenate(videos))
                 np.save(folder / f"{_name(size)}.coverage.npy", np.concatenate(coverages))
                 partial = target.with_suffix(".part")
-                partial.write_text("".join(json.dumps(r) + "\n" for r in records))
+                partial.write_text("".join(json.dumps(r) + "\n" for r in records), encoding="utf-8")
                 partial.rename(target)  # last: its presence marks the size as complete
             done += each
             yield done

@@ -96,7 +96,7 @@ def caption(config: ModelConfig, folder: Path) -> None:
                 run, list(clips.video[begin : begin + 256]), config.captioner.drop_threshold, config.captioner.max_tokens
             )
         partial = target.with_suffix(".part")
-        partial.write_text("".join(json.dumps(text) + "\n" for text in captions))
+        partial.write_text("".join(json.dumps(text) + "\n" for text in captions), encoding="utf-8")
         partial.rename(target)
 
 

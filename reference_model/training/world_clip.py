@@ -109,5 +109,5 @@ def export(folder: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     save_file({k: v.contiguous() for k, v in model.clip.state_dict().items()}, out / "open_clip_model.safetensors")
     config = {"model_cfg": MODEL, "preprocess_cfg": {**PREPROCESS, "size": [IMAGE, IMAGE]}}
-    (out / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
+    (out / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     tokenizer().save(str(out / "tokenizer.json"))

@@ -104,9 +104,9 @@ class SharedRuns:
                     outcome = {"error": str(error)}
                 except Exception as error:  # a bug: its traceback is shown once, and the run is not tried by every item
                     text = f"the run failed with {type(error).__name__}: {error}; the first item that asked has the traceback"
-                    record.write_text(json.dumps({"error": text}))
+                    record.write_text(json.dumps({"error": text}), encoding="utf-8")
                     raise
-                record.write_text(json.dumps(outcome))
+                record.write_text(json.dumps(outcome), encoding="utf-8")
             outcome = json.loads(record.read_text(encoding="utf-8"))
         if "error" in outcome:
             raise SoraEvalError(outcome["error"])
@@ -181,7 +181,7 @@ class SharedRuns:
     def remember(self, run: RunFolder) -> None:
         """Note a run to become the baseline of its suite if the session is green."""
         if self.updates:
-            (self.folder / f"{run.path.name}.update").write_text(str(run.path))
+            (self.folder / f"{run.path.name}.update").write_text(str(run.path), encoding="utf-8")
 
     def update(self, green: bool) -> None:
         """Promote the noted runs if the session is `green`; else add a note why not."""
