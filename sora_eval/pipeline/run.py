@@ -18,8 +18,8 @@ from sora_eval.generators.shapes import check_suite
 from sora_eval.pipeline.trust import check_trust
 from sora_eval.records.case import Case
 from sora_eval.registry.metrics import check_options
-from sora_eval.runs.folder import RunFolder, new_head, now, stored_suite
-from sora_eval.runs.head import GeneratorId, RunHead, Sequential
+from sora_eval.runs.folder import RunFolder, stored_suite
+from sora_eval.runs.head import GeneratorId, RunHead, Sequential, new_head, now
 from sora_eval.runs.rows import OracleRow, SampleRow, ScoreRow, TimingRow
 from sora_eval.suite import Suite
 from sora_eval.util.errors import RunError, SuiteError, reason_of
@@ -126,6 +126,7 @@ def reopen(folder: RunFolder, workers: int = 1) -> Work:
     cases = plan(suite, generator)
     _check_ids(folder, cases)
     with writing(folder):
+        folder.drop_damaged_features()
         folder.repair()
         folder.update_head(status="started")
     return Work(folder, suite, generator, cases, workers)

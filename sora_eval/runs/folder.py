@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,41 +16,21 @@ import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
 from sora_eval.records.names import check_name
-from sora_eval.runs.head import GeneratorId, GitState, RunHead, SuiteId
+from sora_eval.runs.head import RunHead, now
 from sora_eval.runs.rows import TABLES, Row
+from sora_eval.runs.sums import Sums, file_sum, row_sum
 from sora_eval.runs.trust import SIGNATURE, foreign_entry, is_inside, is_own, signed
 from sora_eval.runs.upgrade import FILES, SCHEMA_VERSION, SEALED_SINCE, upgraded_head, upgraded_row
 from sora_eval.suite import Suite
-from sora_eval.util.environment import git_state, hardware, software
 from sora_eval.util.errors import MOST_CHARACTERS, RunError
 from sora_eval.util.files import append_lines, cut_torn_line, replacing, whole_lines, write_atomic
-from sora_eval.util.redaction import redact, redacted, redacted_command, redacted_lines
+from sora_eval.util.redaction import redact, redacted, redacted_lines
 from sora_eval.util.sealed import file_digest, parse_json, read_json, sealed, unsealed
 from sora_eval.util.visible import encodable
 
 R = TypeVar("R", bound=Row)
 # Fields that hold no secret, though a word of theirs may be the value of one: the user's own prompts, ids, names, states.
 _NO_SECRETS = ("prompt", "prompt_id", "id", "metric", "slice", "declared", "status", "stage", "scenario", "sha256")
-
-
-def now() -> str:
-    """The time in UTC, to the second: `2026-01-31T12:00:00Z`."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def new_head(suite: Suite, generator: GeneratorId, **more: Any) -> RunHead:
-    """run.json of a run that starts now: suite, generator, repository, machine and command. `more` are fields of `RunHead`."""
-    return RunHead(
-        schema_version=SCHEMA_VERSION,
-        suite=SuiteId(id=suite.suite.id, version=suite.suite.version, fingerprint=suite.fingerprint),
-        generator=generator,
-        git=GitState(**git_state()),
-        hardware=hardware(),
-        software=software(),
-        started=now(),
-        command=encodable(redacted_command([Path(sys.argv[0]).name, *sys.argv[1:]])),
-        **more,
-    )
 
 
 class RunFolder:
@@ -61,7 +40,7 @@ class RunFolder:
     """
 
     def __init__(self, path: Path, trust: bool = False) -> None:
-        self.path, self.trust = path, trust
+        self.path, self.trust, self._sums = path, trust, Sums(path)
 
     @staticmethod
     def create(root: Path, head: RunHead, suite: dict[str, Any]) -> RunFolder:
@@ -75,6 +54,7 @@ class RunFolder:
             (run.path / "clips").mkdir(parents=True)
             (run.path / "features").mkdir()
             write_atomic(run.path / "suite.json", json.dumps(suite, indent=2) + "\n")
+            run._sums.start([file_sum("suite.json", run.path / "suite.json")])
             run.write_head(head)
         except OSError as error:
             raise RunError(f"cannot write runs into {root}: {error.strerror}; choose another folder with --out") from error
@@ -139,13 +119,17 @@ class RunFolder:
 
     def finish(self, **changes: Any) -> None:
         """Record that the run succeeded and what every file of it holds: one that differs later is an error on reading."""
-        names = ["suite.json", *(f"{row.table}.jsonl" for row in TABLES)]
-        paths = [self.path / name for name in names] + sorted((self.path / "features").glob("*.npz"))
-        files = {p.relative_to(self.path).as_posix(): file_digest(p) for p in paths if p.exists()}
+        files = {p.relative_to(self.path).as_posix(): file_digest(p) for p in self._checked_files()}
+        self._sums.end()
         self.update_head(status="success", error="", finished=now(), files=files, **changes)
 
+    def _checked_files(self) -> list[Path]:
+        names = ["suite.json", *(f"{row.table}.jsonl" for row in TABLES)]
+        paths = [self.path / name for name in names] + sorted((self.path / "features").glob("*.npz"))
+        return [path for path in paths if path.exists()]
+
     def drop_damaged_features(self) -> None:
-        """Delete vectors that cannot be read or that a finished run did not end with; scoring makes them again."""
+        """Delete vectors that cannot be read or are not those that were written; scoring makes them again."""
         for path in (self.path / "features").glob("*.npz"):
             try:
                 self.load_features(path.stem)
@@ -172,6 +156,11 @@ class RunFolder:
                 if row.table in FILES:
                     (self.path / f"{FILES[row.table]}.jsonl").unlink(missing_ok=True)
             write_atomic(self.path / "suite.json", json.dumps(suite, indent=2) + "\n")
+        files = [p for p in self._checked_files() if p.suffix != ".jsonl"]
+        sums = [file_sum(p.relative_to(self.path).as_posix(), p) for p in files]
+        for path in (self._file(row) for row in TABLES):
+            sums += [row_sum(path.name, line) for line in whole_lines(path)]
+        self._sums.start(sums)
         if version < SCHEMA_VERSION or head.files:
             self.write_head(head.model_copy(update={"files": {}}))
 
@@ -187,22 +176,30 @@ class RunFolder:
     def append(self, rows: Sequence[Row]) -> None:
         """Add rows of one table in one write, flushed to the disk."""
         if rows:
-            append_lines(self.path / f"{rows[0].table}.jsonl", _lines(rows))
+            append_lines(self.path / f"{rows[0].table}.jsonl", self._lines(rows[0].table, rows))
 
     def replace(self, row: type[R], rows: Iterable[R]) -> None:
         """Replace a whole table."""
-        write_atomic(self.path / f"{row.table}.jsonl", _lines(rows))
+        write_atomic(self.path / f"{row.table}.jsonl", self._lines(row.table, rows))
+
+    def _lines(self, table: str, rows: Iterable[Row]) -> str:
+        """Rows as lines of JSON without secrets, whose sums are kept."""
+        lines = redacted_lines("".join(row.model_dump_json() + "\n" for row in rows), unchanged=_NO_SECRETS)
+        self._sums.add(row_sum(f"{table}.jsonl", line) for line in lines.split("\n")[:-1])
+        return lines
 
     def rows(self, row: type[R]) -> list[R]:
         """All whole rows of a table; empty without the file. Raises RunError that names file, line and field."""
         version, head = self._read_head()
         path, adapter, rows, keys = self._file(row), TypeAdapter(row), list[R](), set[Any]()
         try:
-            lines = whole_lines(path)
+            lines, sums = whole_lines(path), None if head.files else self._sums.all()
         except (OSError, ValueError) as error:
             raise RunError(f"{path} is damaged: {explanation(error)}") from error
         for number, line in enumerate(lines, 1):
             try:
+                if sums is not None and row_sum(path.name, line) not in sums:
+                    raise ValueError("it is not a row that was written")
                 text = json.dumps(upgraded_row(row.table, parse_json(line))) if version == 1 else line
                 rows.append(adapter.validate_json(text))
                 key = tuple(getattr(rows[-1], name) for name in row.key) or (number,)
@@ -215,10 +212,13 @@ class RunFolder:
         return rows
 
     def check(self, path: Path, head: RunHead | None = None) -> None:
-        """Raises RunError for a file that is not the one that a finished run ended with."""
+        """Raises RunError for a file that is not the one that a finished run ended with, or that one under way has written."""
         head = head or self.head
         name = path.relative_to(self.path).as_posix()
-        if not head.files or (name not in head.files and not path.exists()):
+        if not head.files:
+            self._check_sum(name, path)
+            return
+        if name not in head.files and not path.exists():
             return
         if name not in head.files:
             raise RunError(f"{path} is not of this run: it had none when it ended; remove the file")
@@ -226,6 +226,11 @@ class RunFolder:
             fault = "is damaged: it is not the file that the run ended with" if path.exists() else "is missing"
             fix = "" if name in ("suite.json", "samples.jsonl") else f", or score the clips again: sora-eval score {self.path}"
             raise RunError(f"{path} {fault}; restore it{fix}")
+
+    def _check_sum(self, name: str, path: Path) -> None:
+        sums = self._sums.all() if path.suffix != ".jsonl" and path.exists() else None  # tables have a sum of each row
+        if sums is not None and file_sum(name, path) not in sums:
+            raise RunError(f"{path} is damaged: it is not the file that was written; restore it")
 
     def _file(self, row: type[Row]) -> Path:
         """File of a table; a run of schema 1 may have it under an older name."""
@@ -268,6 +273,8 @@ class RunFolder:
         columns = {key: _without_secrets(value) for key, value in extra.items()}
         with replacing(self._features_file(name)) as partial, partial.open("wb") as file:
             np.savez(file, ids=np.array(ids, dtype=np.str_), values=values, **columns)  # type: ignore[arg-type]
+            file.flush()
+            self._sums.add([file_sum(f"features/{name}.npz", partial)])
 
     def load_features(self, name: str) -> dict[str, npt.NDArray[Any]]:
         """The arrays of `save_features` by name (`ids`, `values`, further columns); empty without the file."""
@@ -286,11 +293,6 @@ class RunFolder:
         except (OSError, ValueError, KeyError, BadZipFile, EOFError) as error:
             raise RunError(f"{path} is damaged: {explanation(error)}; score again: sora-eval score {self.path}") from error
         return arrays
-
-
-def _lines(rows: Iterable[Row]) -> str:
-    """Rows as lines of JSON without secrets."""
-    return redacted_lines("".join(row.model_dump_json() + "\n" for row in rows), unchanged=_NO_SECRETS)
 
 
 def _without_secrets(column: npt.NDArray[Any]) -> npt.NDArray[Any]:

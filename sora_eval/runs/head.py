@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from sora_eval.records.names import Name
+from sora_eval.runs.upgrade import SCHEMA_VERSION
+from sora_eval.suite import Suite
+from sora_eval.util.environment import git_state, hardware, software
+from sora_eval.util.redaction import redacted_command
+from sora_eval.util.visible import encodable
 
 
 class _Record(BaseModel):
@@ -113,3 +121,23 @@ class RunHead(_Record):
     """sha256 of every file of a finished run, by path in its folder; empty while files may still be written."""
     error: str = ""
     """Reason of the status error."""
+
+
+def now() -> str:
+    """The time in UTC, to the second: `2026-01-31T12:00:00Z`."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def new_head(suite: Suite, generator: GeneratorId, **more: Any) -> RunHead:
+    """run.json of a run that starts now: suite, generator, repository, machine and command. `more` are fields of `RunHead`."""
+    return RunHead(
+        schema_version=SCHEMA_VERSION,
+        suite=SuiteId(id=suite.suite.id, version=suite.suite.version, fingerprint=suite.fingerprint),
+        generator=generator,
+        git=GitState(**git_state()),
+        hardware=hardware(),
+        software=software(),
+        started=now(),
+        command=encodable(redacted_command([Path(sys.argv[0]).name, *sys.argv[1:]])),
+        **more,
+    )

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from sora_eval.generators.opening import read_spec
-from sora_eval.runs.folder import RunFolder, new_head, now
-from sora_eval.runs.head import GeneratorId, RunHead
+from sora_eval.runs.folder import RunFolder
+from sora_eval.runs.head import GeneratorId, RunHead, new_head, now
 from sora_eval.runs.rows import MetricRow, TimingRow
 from sora_eval.speed.peak_flops import matrix_peak_apart
 from sora_eval.speed.summary import cost_fit, signature_of, summarise

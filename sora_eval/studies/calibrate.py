@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sora_eval.compare.run_data import data_of
-from sora_eval.runs.folder import RunFolder, now
+from sora_eval.runs.folder import RunFolder
+from sora_eval.runs.head import now
 from sora_eval.studies.calibration import PASSING, Calibration, propose, spreads
 from sora_eval.studies.repeats import repeat
 from sora_eval.suite import Suite, load_suite

@@ -120,7 +120,7 @@ def redacted_lines(lines: str, unchanged: Collection[str] = ()) -> str:
     """Lines of JSON with their texts redacted; without secrets, as almost all are, they stay as they are."""
     if redact(lines) == lines and not any(map(is_secret_name, _TEXT_KEY.findall(lines))):
         return lines
-    rows = [redacted(json.loads(line), unchanged) for line in lines.splitlines()]
+    rows = [redacted(json.loads(line), unchanged) for line in lines.split("\n")[:-1]]
     return "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows)
 
 

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from sora_eval.runs.folder import RunFolder, find_runs
-from tests.campaigns.kills import Zygote, folder_result
+from tests.campaigns.kills import TIMES, Zygote, folder_result, text_result
 from tests.campaigns.mutations import BYTES, Bytes, json_fault, lines_fault
 
 SECONDS = 60
+ENDS = ("refused", "said", "same", "another input", "traceback", "accepted", "hang")
 SAYS = (
     "damaged",
     "missing",
@@ -36,7 +37,6 @@ class Kind:
 
     files: str  # a glob in the workspace
     readers: tuple[tuple[str, ...], ...]
-    faults: tuple[Bytes, ...] = ()  # beside those of bytes
     own: bool = True
 
 
@@ -48,21 +48,37 @@ LOOK = (
 WRITE = (("score", "runs/a"), ("run", "--resume", "runs/a"), ("baseline", "promote", "runs/a", "--to", "new.json"))
 LIST = (("list", "runs"), ("history", "runs", "--metric", "temporal_flickering"))
 VALIDATE = (("validate", "kills.toml"),)
-NATIVE = (("run", "native.toml", "-g", "folder:videos", "--out", "out"),)
+RESUME = (("run", "--resume", "runs/half"), ("score", "runs/half"))
+TIMINGS = (("report", "runs/timed", "--html", "--out", "page.html"), ("compare", "runs/timed", "runs/timed"))
+SELFCHECK = (("selfcheck", "--n", "3", "--metrics", "temporal_flickering", "--corruptions", "flicker", "--out", "check"),)
+
+
+def _native(folder: str, suite: str = "native.toml") -> tuple[tuple[str, ...], ...]:
+    return (("run", suite, "-g", folder, "--out", "out"),)
+
+
 KINDS = {
-    "run.json": Kind("runs/a/run.json", (*LOOK, *LOOK[:2], *LIST, *WRITE), (json_fault,)),
-    "suite.json": Kind("runs/a/suite.json", (*LOOK, *LOOK[:2], *WRITE), (json_fault,)),
-    "tables of a run": Kind("runs/a/*.jsonl", (*LOOK, *LOOK[:2], *WRITE), (lines_fault,)),
+    "run.json": Kind("runs/a/run.json", (*LOOK, *LOOK[:2], *LIST, *WRITE)),
+    "suite.json": Kind("runs/a/suite.json", (*LOOK, *LOOK[:2], *WRITE)),
+    "tables of a run": Kind("runs/a/*.jsonl", (*LOOK, *LOOK[:2], *WRITE)),
     "features of a run": Kind("runs/a/features/*.npz", (*LOOK, *LOOK[:2], *WRITE)),
     "clips of a run": Kind("runs/a/clips/*.mkv", (WRITE[0], WRITE[0], LOOK[2])),
-    "verdicts.json": Kind("runs/a/verdicts.json", (LOOK[2],), (json_fault,)),
-    "baseline": Kind("base.json", (LOOK[1], ("compare", "base.json", "runs/a")), (json_fault,)),
+    "a run under way": Kind("runs/half/**/*.[jns]*", RESUME),
+    "timings of a run": Kind("runs/timed/*.jsonl", TIMINGS),
+    "scores of a selfcheck": Kind("check/*.jsonl", SELFCHECK),
+    "verdicts.json": Kind("runs/a/verdicts.json", (LOOK[2],)),
+    "baseline": Kind("base.json", (LOOK[1], ("compare", "base.json", "runs/a"))),
+    "reference checkpoint": Kind("models/[es]*/**/*.*", _native("reference:models/early", "model.toml")),
     "suite file": Kind("kills.toml", VALIDATE, own=False),
-    "prompts": Kind("prompts.jsonl", VALIDATE, (lines_fault,), own=False),
-    "manifest": Kind("videos/manifest.jsonl", NATIVE, (lines_fault,), own=False),
-    "clips of a folder": Kind("videos/*.mkv", NATIVE, own=False),
-    "network": Kind("network.onnx", NATIVE, own=False),
+    "prompts": Kind("prompts.jsonl", VALIDATE, own=False),
+    "manifest": Kind("videos/manifest.jsonl", _native("folder:videos"), own=False),
+    "manifest as CSV": Kind("csv/manifest.csv", _native("folder:csv"), own=False),
+    "manifest in Parquet": Kind("parquet/manifest.parquet", _native("folder:parquet"), own=False),
+    "clips of a folder": Kind("videos/*.mkv", _native("folder:videos"), own=False),
+    "network": Kind("network.onnx", _native("folder:videos"), own=False),
+    "CLIP folder": Kind("models/clip/*", _native("folder:videos", "clip.toml"), own=False),
 }
+FAULTS: dict[str, tuple[Bytes, ...]] = {".json": (json_fault,), ".jsonl": (lines_fault,)}  # beside those of bytes
 
 
 @dataclass
@@ -73,6 +89,10 @@ class Tally:
     inputs: int = 0
     ends: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
+
+    def row(self) -> list[str | int]:
+        """The kind, the number of its inputs, and of each end."""
+        return [self.kind, self.inputs, *(self.ends[end] for end in ENDS)]
 
 
 class Fuzz:
@@ -87,9 +107,9 @@ class Fuzz:
         """So many files of a kind, each with one accident and read by one verb."""
         kind, tally = KINDS[name], Tally(name)
         for _ in range(number):
-            files = sorted(self._template.glob(kind.files))
+            files = sorted(p for p in self._template.glob(kind.files) if p.is_file())
             original = files[int(self._random.integers(len(files)))]
-            faults = (*BYTES, *kind.faults * len(BYTES))
+            faults = (*BYTES, *FAULTS.get(original.suffix, ()) * len(BYTES))
             fault = faults[int(self._random.integers(len(faults)))]
             reader = kind.readers[int(self._random.integers(len(kind.readers)))]
             expected = self._expected(reader)
@@ -138,8 +158,10 @@ class Fuzz:
         page_text = page.read_text(encoding="utf-8") if page.exists() else ""
         result: Any = (text, page_text)
         if reader[0] in ("score", "run"):
-            runs = [self._work / "runs/a"] if "runs/a" in reader else [r.path for r in find_runs(self._work / "out")]
-            result = _results(runs)
+            named = [self._work / word for word in reader if word.startswith("runs/")]
+            result = _results(named or [r.path for r in find_runs(self._work / "out")])
+        elif reader[0] == "selfcheck":
+            result = text_result("check/selfcheck.json", *TIMES)(self._work)
         return code, result, text + page_text
 
     def _restore(self) -> None:

@@ -81,6 +81,10 @@ class Outcome:
     signals: dict[str, int] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
+    def row(self) -> list[str | int]:
+        """The verb, its trials, kills, kills by each signal, and the trials that ended as an undisturbed one."""
+        return [self.job, self.trials, self.kills, *(self.signals.get(s.name, 0) for s in SIGNALS), self.equal]
+
 
 def run_result(root: Path) -> Any:
     """What the one run below `root` holds."""
@@ -205,9 +209,8 @@ class Zygote:
 class Campaign:
     """Kills of the jobs, seeded; `template` is a workspace with base/run and base.json, copied for every trial."""
 
-    def __init__(self, template: Path, work: Path, seed: int) -> None:
+    def __init__(self, template: Path, work: Path) -> None:
         self._template, self._work, self._zygote = template, work, Zygote()
-        self._random = np.random.default_rng(seed)
         self._number = 0
         self._undisturbed: dict[str, tuple[Any, float]] = {}
 
@@ -226,18 +229,18 @@ class Campaign:
         """Exit code of a command that nothing disturbs; None if it takes more than 5 minutes."""
         return self._zygote.run(argv, work, 300)[0]
 
-    def trials(self, name: str, kills: int) -> Outcome:
+    def trials(self, name: str, kills: int, seed: int) -> Outcome:
         """Trials of one job until so many kills have hit."""
-        outcome, job = Outcome(name), JOBS[name]
+        outcome, job, random = Outcome(name), JOBS[name], np.random.default_rng([seed, list(JOBS).index(name)])
         expected, seconds = self.whole(name)
         while outcome.kills < kills:
             work, hits = self.copy(), 0
             log = [f"trial {outcome.trials}:"]
             argv = job.argv
-            for _ in range(int(self._random.integers(1, 4))):
+            for _ in range(int(random.integers(1, 4))):
                 pid = self._zygote.start(argv, work)
-                code = self._zygote.code(pid, float(self._random.uniform(0.0, seconds)))
-                sign = SIGNALS[int(self._random.integers(len(SIGNALS)))]
+                code = self._zygote.code(pid, float(random.uniform(0.0, seconds)))
+                sign = SIGNALS[int(random.integers(len(SIGNALS)))]
                 if code is None and _hit(pid, sign):
                     code = self._zygote.code(pid, 60)
                     hits += 1
