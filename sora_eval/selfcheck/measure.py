@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,8 +27,10 @@ from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
 from sora_eval.selfcheck.claims import SET_CORRUPTIONS
 from sora_eval.selfcheck.material import Cell, Material, cells_of
-from sora_eval.util.errors import MetricError, SelfcheckError, SoraEvalError, Undefined
+from sora_eval.util.errors import MetricError, SelfcheckError, SoraEvalError, Undefined, line_of
+from sora_eval.util.files import append_lines, cut_torn_line, whole_lines
 from sora_eval.util.progress import track
+from sora_eval.util.sealed import parse_json, sealed, unsealed
 from sora_eval.video.corruptions import CORRUPTIONS
 
 Scores = dict[str, tuple[float | None, str]]  # output -> value, or None with its reason
@@ -45,17 +46,13 @@ class StoredScores:
         self._context = hashlib.sha256("\n".join(p.text for p in prompts).encode()).hexdigest()
         self._scores: dict[str, Scores] = {}
         if path.exists():
-            data = path.read_bytes()
-            whole = data[: data.rfind(b"\n") + 1]
-            if whole != data:  # a kill has torn the last line
-                path.write_bytes(whole)
-            for number, line in enumerate(whole.decode().splitlines(), 1):
+            cut_torn_line(path)
+            for number, line in enumerate(whole_lines(path), 1):
                 try:
-                    self._scores.update(
-                        {k: {o: (s[0], s[1]) for o, s in v.items()} for k, v in json.loads(line)["scores"].items()}
-                    )
-                except (json.JSONDecodeError, KeyError, TypeError) as error:
-                    raise SelfcheckError(f"{path}:{number} is damaged: {error!r}; delete the line") from error
+                    stored = unsealed(parse_json(line))["scores"]
+                    self._scores.update({k: {o: (s[0], s[1]) for o, s in v.items()} for k, v in stored.items()})
+                except (ValueError, KeyError, TypeError, AttributeError) as error:
+                    raise SelfcheckError(f"{path}:{number} is damaged: {line_of(error)}; delete the line") from error
 
     def scores(self, view: ClipView, metrics: dict[str, ClipMetric], cell: Cell) -> dict[str, Scores]:
         """The scores of every metric on one clip; new ones are appended in one write."""
@@ -64,10 +61,7 @@ class StoredScores:
         if new:
             self._scores.update(new)
             row = {"id": view.case.id, "corruption": cell.kind, "strength": cell.strength, "scores": new}
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+            append_lines(self._path, json.dumps(sealed(row)) + "\n")
         return {name: self._scores[key] for name, key in keys.items()}
 
     def _key(self, clip: Clip, case: Case, name: str, metric: ClipMetric) -> str:

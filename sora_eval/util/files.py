@@ -9,15 +9,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 MOST_BYTES = 1 << 28  # of a text file; the largest baseline so far has 2 % of it
+MOST_BYTES_OF_TABLE = 1 << 32  # about ten million rows
 
 
-def read_bounded(path: Path) -> str:
-    """The text of a regular file in UTF-8. Raises OSError, and ValueError for other kinds, more than 256 MB and other text."""
+def read_bounded(path: Path, most: int = MOST_BYTES) -> str:
+    """The text of a regular file in UTF-8. Raises OSError, and ValueError for other kinds, more than `most` bytes and other
+    text."""
     facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):
         raise ValueError(f"expected a file, found {'a folder' if stat.S_ISDIR(facts.st_mode) else 'another kind of entry'}")
-    if facts.st_size > MOST_BYTES:
-        raise ValueError(f"{facts.st_size} bytes; expected at most {MOST_BYTES}")
+    if facts.st_size > most:
+        raise ValueError(f"{facts.st_size} bytes; expected at most {most}")
     try:
         return path.read_bytes().decode()
     except UnicodeDecodeError as error:
@@ -57,8 +59,11 @@ def append_lines(path: Path, lines: str) -> None:
 
 
 def whole_lines(path: Path) -> list[str]:
-    """The lines of a table that end in a newline: a kill can tear the last one. Empty without the file."""
-    return path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+    """The lines of a table that end in a newline: a kill can tear the last one. Empty without the file.
+
+    Raises OSError, and ValueError as `read_bounded`, for more than 4 GB.
+    """
+    return read_bounded(path, MOST_BYTES_OF_TABLE).split("\n")[:-1] if path.exists() else []
 
 
 def cut_torn_line(path: Path) -> None:
@@ -77,4 +82,5 @@ def cut_torn_line(path: Path) -> None:
     data = path.read_bytes()
     whole = data[: data.rfind(b"\n") + 1]
     if whole != data:
-        write_atomic(path, whole.decode())
+        with replacing(path) as partial:
+            partial.write_bytes(whole)

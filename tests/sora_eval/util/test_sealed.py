@@ -58,8 +58,12 @@ def test_a_whole_surrogate_pair_is_text():
     assert parse_json(r'"\ud83d\ude00"') == "\U0001f600"
 
 
-def test_a_file_that_is_too_large_is_not_read(tmp_path, monkeypatch):
-    (tmp_path / "a.json").write_text("[1, 2]")
-    monkeypatch.setattr(files, "MOST_BYTES", 3)
-    with pytest.raises(ValueError, match="6 bytes; expected at most 3"):
-        read_json(tmp_path / "a.json")
+def test_a_file_that_is_too_large_is_not_read(tmp_path):
+    path = tmp_path / "a.json"
+    with path.open("wb") as file:  # sparse: it takes no space
+        file.truncate(files.MOST_BYTES + 1)
+    for read in (read_json, files.read_bounded):
+        with pytest.raises(ValueError, match="268435457 bytes; expected at most 268435456"):
+            read(path)
+    with pytest.raises(ValueError, match="expected at most 3"):
+        files.read_bounded(path, 3)
