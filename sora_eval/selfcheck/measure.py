@@ -47,7 +47,11 @@ class StoredScores:
         self._scores: dict[str, Scores] = {}
         if path.exists():
             cut_torn_line(path)
-            for number, line in enumerate(whole_lines(path), 1):
+            try:
+                lines = whole_lines(path)
+            except ValueError as error:
+                raise SelfcheckError(f"{path} is damaged: {error}; delete it, and the clips are scored again") from error
+            for number, line in enumerate(lines, 1):
                 try:
                     stored = unsealed(parse_json(line))["scores"]
                     self._scores.update({k: {o: (s[0], s[1]) for o, s in v.items()} for k, v in stored.items()})
