@@ -171,6 +171,7 @@ class Zygote:
             message = json.loads(line)
             with self._news:
                 if "pid" in message:
+                    self._codes.pop(message["pid"], None)  # of an earlier process: numbers come again after some thousands
                     self._pids.append(message["pid"])
                 else:
                     self._codes[message["ended"]] = message["code"]
