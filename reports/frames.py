@@ -82,6 +82,7 @@ SCHEMA: dict[str, dict[str, Column]] = {
         "sha256": Column("name", "of the frames"),
         "seconds": Column("nested", "stage: seconds"),
         "peak_bytes": Column("whole", "the most memory held so far"),
+        "notes": Column("nested", "list of what was assumed where the clip's file left something open"),
     },
     "scores": {
         **_RUN,

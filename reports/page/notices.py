@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reports.source import LoadedRun, Source
-from reports.text.tables import number
+from reports.text.tables import clip_notes, number
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow
 from sora_eval.util.errors import RunError
 
@@ -116,13 +116,17 @@ def _timings(run: LoadedRun) -> Iterator[str]:
 
 
 def reasons(source: Source) -> list[str]:
-    """Reasons of undefined scores and of values, one line each; no failures."""
+    """Reasons of undefined scores and of values, and what was assumed of clips, one line each; no failures."""
     out: dict[tuple[str, str], list[str]] = {}
     for run in source.runs:
         for r in run.rows(MetricRow):
             if r.slice == "all" and r.status == "ok" and r.reason:
                 out.setdefault((source.labels[run.name], r.reason), []).append(r.metric)
-    return [f"{label}, {', '.join(metrics)}: {reason}" for (label, reason), metrics in out.items()]
+    lines = [f"{label}, {', '.join(metrics)}: {reason}" for (label, reason), metrics in out.items()]
+    for run in source.runs:
+        notes = clip_notes((r.id, r.notes) for r in run.rows(SampleRow))
+        lines += [f"{source.labels[run.name]}, {line}" for line in notes]
+    return lines
 
 
 def environment(source: Source) -> list[Difference]:

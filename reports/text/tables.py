@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -19,6 +20,7 @@ from sora_eval.util.visible import visible
 
 ORACLE = "oracle:"  # slices of generators that cannot do better
 PROMPT_WIDTH = 72  # characters of a prompt in a table
+NAMED = 4  # clips of one note, and notes on clips, that are listed one by one
 
 
 def number(value: Any) -> str:
@@ -100,7 +102,29 @@ def notes(frames: Frames) -> list[str]:
     grouped = metrics.groupby(["label", "reason"], sort=False)["metric"].agg(", ".join).reset_index()
     several = frames.runs["run"].nunique() > 1
     lines = [f"{f'{r.label} ' if several else ''}{r.metric}: {r.reason}" for r in grouped.itertuples()]
+    for run, samples in frames.samples.groupby("label", sort=False):
+        prefix = f"{run} " if several else ""
+        lines += [prefix + line for line in clip_notes(zip(samples["id"], samples["notes"], strict=True))]
     return lines + _oracle_notes(frames)
+
+
+def clip_notes(clips: Iterable[tuple[str, Iterable[str] | None]]) -> list[str]:
+    """What was assumed of clips (id, notes), one line for each assumption with the clips that it holds for.
+
+    >>> clip_notes([("a", ["interlaced"]), ("b", []), ("c", ["interlaced"])])
+    ['clips a, c: interlaced']
+    """
+    ids: dict[str, list[str]] = {}
+    for clip, notes in clips:
+        for note in notes or ():
+            ids.setdefault(note, []).append(clip)
+    lines = []
+    for note, own in ids.items():
+        more = f" and {len(own) - NAMED} more" if len(own) > NAMED else ""
+        lines.append(f"{'clips' if len(own) > 1 else 'clip'} {', '.join(own[:NAMED])}{more}: {note}")
+    if len(lines) > NAMED:
+        lines[NAMED:] = [f"{len(lines) - NAMED} more notes on clips are in samples.jsonl"]
+    return lines
 
 
 def costly_table(frames: Frames, count: int = 5) -> pd.DataFrame:

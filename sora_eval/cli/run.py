@@ -37,6 +37,10 @@ def run(
     trust: Annotated[
         bool, typer.Option("--trust", help="Of --resume: open what the run names, code and files, if others made it.")
     ] = False,
+    allow_damaged: Annotated[
+        bool,
+        typer.Option("--allow-damaged", help="Score what can be decoded of damaged or cut files of a folder, with a note."),
+    ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes that score clips; the numbers stay the same.")] = 1,
     until_decided: Annotated[
         bool, typer.Option("--until-decided", help="Add prompts until the gate is decided or the suite has no more.")
@@ -73,8 +77,10 @@ def run(
     started = time.monotonic()
     result: GateResult | None = None
     if resume is not None:
-        if generator or limit or reference or device or until_decided:
-            raise SoraEvalError("--resume takes generator, limit, reference, device and baseline from the run; leave them out")
+        if generator or limit or reference or device or allow_damaged or until_decided:
+            raise SoraEvalError(
+                "--resume takes generator, limit, reference, device, --allow-damaged and baseline from the run; leave them out"
+            )
         from sora_eval.runs.folder import resolve_run
 
         runs = [resolve_run(resume, trust)]
@@ -82,11 +88,14 @@ def run(
 
         result = resume_any(runs[0], workers)
     else:
-        from sora_eval.generators.opening import with_device
+        from sora_eval.generators.opening import with_device, with_option
         from sora_eval.suite import load_suite
 
         loaded = load_suite(str(suite))
         specs = [with_device(spec, device) for spec in generator or ["reference"]]
+        if allow_damaged:
+            specs = [with_option(spec, "damaged=note") for spec in specs]
+            reference = with_option(reference, "damaged=note") if reference else None
         if until_decided:
             from sora_eval.gate.looks import BATCH
             from sora_eval.studies.until_decided import run_until_decided

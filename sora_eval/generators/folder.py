@@ -23,9 +23,15 @@ MANIFESTS = tuple(f"manifest.{name}" for name in FORMATS.built_in)
 _COLUMNS = {"path": ("path", "videopath", "video_path", "file"), "prompt": ("prompt", "caption", "text")}
 
 
+def check_folder(argument: str, options: dict[str, str]) -> None:
+    """Raises GeneratorError for a value of `damaged` that is none: a damaged clip is an `error` or scored with a `note`."""
+    if (damaged := options.get("damaged", "error")) not in ("error", "note"):
+        raise GeneratorError(f"folder:{argument}: damaged={damaged}; expected error or note")
+
+
 def open_folder(argument: str, options: dict[str, str]) -> FolderGenerator:
     """The clips of a folder or manifest. Raises GeneratorError as `FolderGenerator` does."""
-    return FolderGenerator(Path(argument))
+    return FolderGenerator(Path(argument), allow_damaged=options.get("damaged") == "note")
 
 
 class FolderGenerator(ClipSource):
@@ -38,10 +44,10 @@ class FolderGenerator(ClipSource):
 
     name = "folder"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, allow_damaged: bool = False) -> None:
         if not is_unicode(str(path.resolve())):
             raise GeneratorError(f"folder:{path}: its path is not UTF-8, so no row can record it; rename the folder")
-        self.checkpoint = path.name
+        self.checkpoint, self._allow_damaged = path.name, allow_damaged
         self._entries: dict[str, tuple[Case, Path]] = {}
         self._by_prompt: dict[str, list[Case]] = {}
         manifest = self._find_manifest(path)
@@ -124,7 +130,7 @@ class FolderGenerator(ClipSource):
         return [case for case, _ in self._entries.values()]
 
     def read(self, case: Case) -> Clip:
-        return read_clip(self._entries[case.id][1])
+        return read_clip(self._entries[case.id][1], allow_damaged=self._allow_damaged)
 
     def path(self, case: Case) -> Path:
         """The path of a case's file."""

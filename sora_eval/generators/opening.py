@@ -120,10 +120,19 @@ def _hint(kind: str) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
+def with_option(spec: str, option: str) -> str:
+    """The spec with one more `key=value`; a generator without that option rejects it.
+
+    >>> with_option("folder:clips", "damaged=note")
+    'folder:clips?damaged=note'
+    """
+    return f"{spec}{'&' if '?' in spec else '?'}{option}"
+
+
 def with_device(spec: str, device: str | None) -> str:
     """The spec with `device=DEVICE` among its options; a generator without that option rejects it.
 
     >>> with_device("reference:base?steps=10", "cuda")
     'reference:base?steps=10&device=cuda'
     """
-    return spec if device is None else f"{spec}{'&' if '?' in spec else '?'}device={device}"
+    return spec if device is None else with_option(spec, f"device={device}")

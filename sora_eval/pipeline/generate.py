@@ -62,4 +62,5 @@ def sample_row(case: Case, clip: Clip | None, path: str, error: str) -> SampleRo
         sha256=clip.sha256 if clip else None,
         seconds=clip.seconds if clip else {},
         peak_bytes=peak_bytes(),
+        notes=clip.notes if clip else (),
     )

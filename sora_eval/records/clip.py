@@ -21,7 +21,8 @@ MOST_STAGES = 100
 
 @dataclass(frozen=True)
 class Clip:
-    """A video: `frames` (T, H, W, 3) uint8 RGB, `fps` in frames per second, `seconds` of wall time by stage of generation.
+    """A video: `frames` (T, H, W, 3) uint8 RGB, `fps` in frames per second, `seconds` of wall time by stage of generation, and
+    `notes`, what was assumed where its file left something open.
 
     The frames are the clip's own and read-only: an array that could change later is copied. Raises ClipError for frames of
     another type, shape or dtype, for a rate that is none, and for times that are none: the one check of a generator's output.
@@ -30,6 +31,7 @@ class Clip:
     frames: npt.NDArray[np.uint8]
     fps: float
     seconds: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "frames", _own(self.frames))

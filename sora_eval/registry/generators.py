@@ -50,7 +50,11 @@ _BUILT_IN = {
         "sora_eval.generators.reference:check_facts",
     ),
     "folder": GeneratorInfo(
-        "folder:PATH", "real videos: a folder, or a manifest (csv, jsonl, parquet)", "sora_eval.generators.folder:open_folder"
+        "folder:PATH[?damaged=note]",
+        "real videos: a folder, or a manifest (csv, jsonl, parquet)",
+        "sora_eval.generators.folder:open_folder",
+        ("damaged",),
+        "sora_eval.generators.folder:check_folder",
     ),
     "diffusers": GeneratorInfo(
         "diffusers:ID[?device=cuda&dtype=bfloat16]",

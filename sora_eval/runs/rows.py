@@ -67,6 +67,8 @@ class SampleRow(Row):
     """Wall time by stage."""
     peak_bytes: int = 0
     """Peak memory of the process up to this case."""
+    notes: tuple[str, ...] = ()
+    """What was assumed where the clip's file left something open."""
 
     @property
     def shape(self) -> str:

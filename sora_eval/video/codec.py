@@ -5,50 +5,54 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-
 from sora_eval.records.clip import Clip
 from sora_eval.util.errors import ClipError, line_of
 from sora_eval.util.files import replacing
+from sora_eval.video.decoder import Decoder
+from sora_eval.video.file_end import missing_end
+from sora_eval.video.timeline import timeline
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".gif", ".m4v")
+STORED_ONCE = (".gif", ".avi")  # formats that store a frame once which is shown for longer
 
 
-def read_clip(path: Path) -> Clip:
-    """The clip of a video file, frames (T, H, W, 3) uint8; 8 fps where the file has no rate.
+def read_clip(path: Path, *, allow_damaged: bool = False) -> Clip:
+    """The clip of a video file as a player shows it: frames (T, H, W, 3) uint8, turned by its display matrix, at the rate of
+    their times (see `timeline`). What the file leaves open is in the clip's notes.
 
-    Raises ClipError where it is missing, no video, without frames, truncated, or changes its frame size.
+    Raises ClipError where it is missing, no video, without frames or rate, or changes its frame size; and where it is
+    damaged or cut, which with `allow_damaged` is a note too.
     """
     import av
 
     if not path.is_file():
         raise ClipError(f"{path} does not exist")
+    notes: list[str] = []
     try:
         with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.video:
                 raise ClipError(f"{path} has no video stream")
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            fps = float(stream.average_rate or stream.guessed_rate or 0)
-            announced = stream.frames
-            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+            stored = Decoder(container).decode()
+            if fault := missing_end(path) or stored.fault:
+                if not allow_damaged:
+                    raise ClipError(
+                        f"{path} is damaged or cut: {fault}; make it again, or use --allow-damaged to take what can be decoded"
+                    )
+                notes.append(f"damaged: {fault}")
+            video, notes = stored.frames.all(), [*notes, *stored.notes]
+            once = path.suffix.lower() in STORED_ONCE
+            times = timeline(stored.times, stored.last, stored.tick, stored.nominal, stored_once=once)
+        if times.index is not None:
+            video = video[times.index]
     except MemoryError as error:  # PyAV's is an FFmpegError too
         raise ClipError(f"{path} is too large to be decoded: out of memory") from error
-    except (av.error.FFmpegError, ValueError, ArithmeticError, NotImplementedError) as error:
+    except (av.error.FFmpegError, ValueError, ArithmeticError, NotImplementedError, OSError) as error:
         fault = getattr(error, "strerror", None) or line_of(error)
         raise ClipError(f"{path} cannot be decoded as a video: {fault}; is it truncated or another kind of file?") from error
-    if not frames:
-        raise ClipError(f"{path} holds no frames")
-    if announced and len(frames) < announced:
-        raise ClipError(f"{path} ends early: {len(frames)} of {announced} frames could be decoded; it is truncated")
-    if len({f.shape for f in frames}) > 1:
-        raise ClipError(f"{path} changes its frame size while it plays; re-encode it at one size")
-    try:
-        video = np.stack(frames).astype(np.uint8, copy=False)
-    except MemoryError as error:
-        raise ClipError(f"{path} is too large to be decoded: out of memory") from error
+    except ClipError as error:
+        raise ClipError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     video.flags.writeable = False  # the clip's own: it needs no copy
-    return Clip(video, fps or 8.0)
+    return Clip(video, times.fps, notes=tuple(filter(None, [*notes, times.note])))
 
 
 def write_clip(clip: Clip, path: Path) -> None:
