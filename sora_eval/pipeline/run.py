@@ -150,7 +150,7 @@ def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
     from sora_eval.pipeline.summarise import summarise
 
     check_trust(folder)
-    folder.check_files([SampleRow])
+    folder.check_files([SampleRow, TimingRow])  # what is not made again
     suite, whole = _scorable(folder), folder.head.status in ("success", "scoring")
     generator = open_generator(folder.head.generator.spec)
     cases = cases_of(folder.head, plan(suite, generator))

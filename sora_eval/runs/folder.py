@@ -6,6 +6,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -159,7 +160,8 @@ class RunFolder:
         files = [p for p in self._checked_files() if p.suffix != ".jsonl"]
         sums = [file_sum(p.relative_to(self.path).as_posix(), p) for p in files]
         for path in (self._file(row) for row in TABLES):
-            sums += [row_sum(path.name, line) for line in whole_lines(path)]
+            with suppress(ValueError):  # a table that is no text is an error on reading, if it is not made again
+                sums += [row_sum(path.name, line) for line in whole_lines(path)]
         self._sums.start(sums)
         if version < SCHEMA_VERSION or head.files:
             self.write_head(head.model_copy(update={"files": {}}))
