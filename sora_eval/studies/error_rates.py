@@ -6,6 +6,7 @@ different pairs of runs as a study needs, each of clips that a checkpoint genera
 
 from __future__ import annotations
 
+import multiprocessing
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -119,7 +120,12 @@ def draw_rates(
     if len({frozenset(s.samples) for s in [*base, *(new or [])]}) > 1:
         raise SuiteError("the runs of the pool do not hold the same cases: make them with one suite")
     jobs = [(seed, i, min(CHUNK, draws - i)) for i in range(0, draws, CHUNK)]
-    with ProcessPoolExecutor(workers, initializer=_share, initargs=(arm, base, new, gates)) as executor:
+    if workers == 1:
+        _share(arm, base, new, gates)
+        yield from map(_rates, jobs)
+        return
+    context = multiprocessing.get_context("spawn")  # forking a process with threads can hang it
+    with ProcessPoolExecutor(workers, context, _share, (arm, base, new, gates)) as executor:
         yield from executor.map(_rates, jobs)
 
 
