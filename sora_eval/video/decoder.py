@@ -53,11 +53,14 @@ class Decoder:
     `last` frame is shown, the `nominal` rate (0: none), `notes`, and `fault`, '' or why the file is not whole."""
 
     def __init__(self, container: InputContainer) -> None:
+        from av.video.reformatter import VideoReformatter
+
         self._container, self._stream = container, container.streams.video[0]
         stream = self._stream
         stream.thread_type = "AUTO"
         self._header = float(stream.average_rate or 0)
         self.tick = float(stream.time_base or 0)
+        self._reformatter = VideoReformatter()  # one: a frame's own would have threads of its own
         length = (stream.duration or 0) * self.tick or (container.duration or 0) / 1e6
         guess = stream.frames or int(length * min(self._header, 240.0)) + 1
         self.frames, self.times, self.last = Buffer(min(guess, 100_000)), list[float | None](), 0.0
@@ -110,13 +113,16 @@ class Decoder:
     def _pixels(self, frame: VideoFrame) -> npt.NDArray[np.uint8]:
         """RGB (H, W, 3); what is transparent is shown on black, whatever the format."""
         if not any(c.is_alpha for c in frame.format.components):
-            return frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
-        pixels = frame.to_ndarray(format="rgba")
+            return self._array(frame, "rgb24")
+        pixels = self._array(frame, "rgba")
         colour, alpha = pixels[..., :3], pixels[..., 3:]
         if alpha.min() == 255:
-            return colour.astype(np.uint8, copy=False)
+            return colour
         self._saw("partly transparent; shown on black")
         return np.asarray((colour.astype(np.uint16) * alpha + 127) // 255, np.uint8)
+
+    def _array(self, frame: VideoFrame, layout: str) -> npt.NDArray[np.uint8]:
+        return self._reformatter.reformat(frame, format=layout).to_ndarray().astype(np.uint8, copy=False)
 
     def _saw(self, what: str) -> None:
         self._seen[what] = self._seen.get(what, 0) + 1

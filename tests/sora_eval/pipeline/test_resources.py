@@ -16,7 +16,7 @@ from sora_eval.runs.rows import MetricRow, SampleRow
 from sora_eval.suite import load_suite
 from sora_eval.util import cache
 from sora_eval.util.errors import ClipError, RunError
-from sora_eval.video import codec
+from sora_eval.video import codec, decoder
 from tests.commands import sora_eval
 from tests.sora_eval.pipeline.test_run import tables
 from tests.sora_eval.util.test_files import largest_file
@@ -129,10 +129,10 @@ def test_a_generator_that_runs_out_of_memory_is_an_error_row(place):
 def test_a_clip_too_large_to_be_read_is_an_error_row(place, monkeypatch):
     finished = run()
 
-    def too_much(_):
+    def too_much(*_):
         raise MemoryError
 
-    monkeypatch.setattr(codec.np, "stack", too_much)
+    monkeypatch.setattr(decoder.Buffer, "add", too_much)
     with pytest.raises(ClipError, match="too large to be decoded: out of memory"):
         codec.read_clip(finished.path / finished.rows(SampleRow)[0].clip)
 
