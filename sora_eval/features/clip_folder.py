@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from sora_eval.util.errors import WeightsError, line_of
 from sora_eval.util.sealed import read_json
@@ -54,12 +54,31 @@ def _numbers(value: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ..
         yield place, value
 
 
-def read_tokenizer(path: Path, model: Any) -> Tokenizer:
-    """The word tokenizer of a folder. Raises WeightsError for a file that is none, or of more words than the model knows."""
+def encoded(tokenizer: Tokenizer, text: str) -> Encoding:
+    """The tokens of a text. Raises WeightsError for a tokenizer that contradicts itself."""
+    try:
+        return tokenizer.encode(text)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the library raises Exception itself, and panics, which are none
+        raise WeightsError(f"the tokenizer cannot encode {text!r:.80}: {line_of(error)}") from error
+
+
+def read_tokenizer(path: Path, model: Any, length: int) -> Tokenizer:
+    """The tokenizer of a folder, which cuts texts at `length` tokens before it adds the end token.
+
+    Raises WeightsError for a file that is none, or of more words than the model knows.
+    """
     try:
         tokenizer = Tokenizer.from_file(str(path))
+        tokenizer.enable_truncation(length)
+        tokenizer.no_padding()
     except Exception as error:  # the library raises Exception itself
         raise WeightsError(f"{path} is no tokenizer: {line_of(error)}") from error
+    try:
+        encoded(tokenizer, "a \N{SNOWMAN}")  # a word that few vocabularies have
+    except WeightsError as error:
+        raise WeightsError(f"{path} is no tokenizer: {error}") from error
     embedding = getattr(model, "token_embedding", None) or getattr(getattr(model, "text", None), "token_embedding", None)
     known = getattr(embedding, "num_embeddings", None)
     largest = max(tokenizer.get_vocab().values(), default=0)

@@ -14,7 +14,7 @@ import open_clip
 import torch
 from PIL import Image
 
-from sora_eval.features.clip_folder import check_folder, read_tokenizer
+from sora_eval.features.clip_folder import check_folder, encoded, read_tokenizer
 from sora_eval.features.view import Array
 from sora_eval.records.clip import Clip
 from sora_eval.util.errors import Undefined, WeightsError, line_of
@@ -49,10 +49,10 @@ class ClipModel:
                 "or ARCHITECTURE:FILE as the metric's 'model'"
             ) from error
         self.model.eval()
-        tokenizer = folder / "tokenizer.json"
-        self._words = read_tokenizer(tokenizer, self.model) if tokenizer.is_file() else None
-        self._bpe = None if self._words else open_clip.get_tokenizer(spec.partition(":")[0])
         self.context_length = int(self.model.context_length)
+        tokenizer = folder / "tokenizer.json"
+        self._words = read_tokenizer(tokenizer, self.model, self.context_length) if tokenizer.is_file() else None
+        self._bpe = None if self._words else self._tokenizer(spec, folder)
         name = "world" if spec == "world" else Path(spec).name if folder.is_dir() else spec.replace("/", "_")
         self.signature = f"open_clip:{name}|weights:{identity}"
 
@@ -74,6 +74,23 @@ class ClipModel:
         self.model, self.transform = open_clip.create_model_from_pretrained(architecture, pretrained)
         return sha256_file(Path(pretrained))[:12] if Path(pretrained).is_file() else _state_hash(self.model)
 
+    def _tokenizer(self, spec: str, folder: Path) -> Any:
+        """open_clip's own tokenizer of the model, with its context and cleaning. Raises WeightsError."""
+        name = f"local-dir:{folder}" if folder.is_dir() else spec.partition(":")[0]
+        try:
+            return open_clip.get_tokenizer(name, context_length=self.context_length)
+        except Exception as error:
+            raise WeightsError(f"CLIP model {spec!r}: its tokenizer could not be loaded ({line_of(error)})") from error
+
+    def is_cut(self, text: str) -> bool:
+        """Whether a text has more tokens than the model's context."""
+        if self._words is not None:
+            return bool(encoded(self._words, text).overflowing)
+        assert self._bpe is not None
+        double = 2 * self.context_length
+        padding = self._bpe([""], context_length=double)[0, -1]
+        return bool((self._bpe([text], context_length=double)[0, self.context_length :] != padding).any())
+
     @torch.inference_mode()
     def embed_images(self, frames: npt.NDArray[np.uint8]) -> Floats:
         """Unit vectors (n, D) of frames (n, H, W, 3); one frame at a time, so no batch size can change them."""
@@ -82,7 +99,7 @@ class ClipModel:
 
     @torch.inference_mode()
     def embed_text(self, text: str) -> Floats:
-        """Unit vector (D,) of a prompt; tokens beyond the context are cut, as in open_clip.
+        """Unit vector (D,) of a prompt; tokens beyond the context are cut and the end token stays, as in open_clip.
 
         Raises Undefined when the closed vocabulary of a word tokenizer lacks a word.
         """
@@ -91,12 +108,12 @@ class ClipModel:
             assert self._bpe is not None
             ids = self._bpe([text])
         else:
-            encoding = self._words.encode(text)
+            encoding = encoded(self._words, text)
             unknown = [text[a:b] for t, (a, b) in zip(encoding.ids, encoding.offsets, strict=True) if t == 0]
             if unknown:
                 words = ", ".join(dict.fromkeys(unknown))
                 raise Undefined(f"the model's closed vocabulary lacks: {words}; choose another CLIP model")
-            ids = torch.tensor([(encoding.ids + [0] * length)[:length]])
+            ids = torch.tensor([encoding.ids + [0] * (length - len(encoding.ids))])
         vector: Floats = self.model.encode_text(ids, normalize=True)[0].float().numpy()
         return vector
 

@@ -89,6 +89,12 @@ CONFIG, TOKENS, WEIGHTS = "open_clip_config.json", "tokenizer.json", "open_clip_
         (CONFIG, change(vision_cfg__width="wide"), "could not be loaded"),
         (TOKENS, cut, f"{TOKENS} is no tokenizer"),
         (TOKENS, lambda p: p.write_text("{}"), f"{TOKENS} is no tokenizer"),
+        (
+            TOKENS,
+            lambda p: p.write_text(p.read_text().replace('"unk_token": "<pad>"', '"unk_token": "<lost>"')),
+            f"{TOKENS} is no tokenizer: .*UNK",
+        ),
+        (TOKENS, lambda p: p.write_text(p.read_text().replace('"<end>": {', '"<ent>": {')), f"{TOKENS} is no tokenizer"),
         (TOKENS, lambda p: p.write_text(p.read_text().replace(": 54", ": 5400")), "it is of another model"),
         (WEIGHTS, cut, "could not be loaded"),
         (WEIGHTS, lambda p: p.unlink(), "has no weights"),
