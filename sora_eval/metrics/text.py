@@ -22,7 +22,7 @@ class _PromptMetric(ClipMetric):
         self.extractor = FrameEmbeddings(model, frames)
         if not isinstance(self.extractor.model, ClipModel):
             raise WeightsError(f"{model!r} has no text tower; a text metric needs a CLIP model")
-        self.truncation = f"text:first-{self._model.context_length}-tokens"
+        self.truncation = f"text:{self._model.context_length}-tokens-with-end"
         self._texts: dict[str, Floats] = {}
 
     @property
@@ -37,34 +37,42 @@ class _PromptMetric(ClipMetric):
             self._texts[prompt] = self._model.embed_text(prompt)
         return self._texts[prompt]
 
+    def note(self, prompt: str) -> str:
+        """What the model does not see of a prompt, or ''."""
+        length = self._model.context_length
+        return f"the prompt is longer than the model's context of {length} tokens and cut" if self._model.is_cut(prompt) else ""
+
 
 class ClipScore(_PromptMetric):
-    """CLIPScore (Hessel et al. 2021) as torchmetrics defines it: max(100 cos(image, text), 0), mean over frames.
+    """CLIPScore (Hessel et al. 2021) as torchmetrics defines it: the mean of 100 cos(image, text) over frames and clips, at
+    least 0. Scores of clips are not cut at 0: a mean of cut ones would be another number.
 
-    0 to 100, higher is better. A black frame can out-score a healthy one: read it beside `clip_retrieval`.
+    Higher is better. A black frame can out-score a healthy one: read it beside `clip_retrieval`.
     """
 
-    outputs = (Output("clip_score", "100 cos", True, "0 to 100"),)
+    outputs = (Output("clip_score", "100 cos", True, "0 to 100; of a clip from -100", limits=(0.0, 100.0)),)
 
     def __init__(self, model: str = "world", frames: int = 8) -> None:
         super().__init__(model, frames)
-        self.signature = f"clip_score|{self.extractor.signature}|{self.truncation}|mean-then-clamp"
+        self.signature = f"clip_score|{self.extractor.signature}|{self.truncation}|clamp-of-mean"
 
     def score(self, view: ClipView) -> Mapping[str, Score]:
-        return {"clip_score": Score(clip_score(view.features(self.extractor), self.text(view.case.prompt.text)))}
+        prompt = view.case.prompt.text
+        return {"clip_score": Score(clip_score(view.features(self.extractor), self.text(prompt)), self.note(prompt))}
 
 
 def clip_score(frames: Floats, text: Floats) -> float:
-    """max(mean of 100 cos, 0) of unit vectors, frames (n, D) and text (D,).
+    """Mean of 100 cos of unit vectors, frames (n, D) and text (D,).
 
     >>> clip_score(np.float32([[1, 0], [0, 1]]), np.float32([1, 0]))
     50.0
     """
-    return max(float(100.0 * (frames.astype(np.float64) @ text.astype(np.float64)).mean()), 0.0)
+    return float(100.0 * (frames.astype(np.float64) @ text.astype(np.float64)).mean())
 
 
 class ClipRetrieval(_PromptMetric):
-    """R@1: 1 if the clip is nearer to its own prompt than to every other prompt of the suite; a tie is a miss.
+    """R@1: 1 if the clip is nearer to its own prompt than to every other prompt of the suite; a tie is a miss. Of prompts that
+    the model cannot tell apart, such as those that differ in case, no clip has a score.
 
     0 or 1, higher is better. A constant clip cannot win it.
     """
@@ -73,7 +81,7 @@ class ClipRetrieval(_PromptMetric):
 
     def __init__(self, model: str = "world", frames: int = 8) -> None:
         super().__init__(model, frames)
-        self.signature = f"clip_retrieval|{self.extractor.signature}|{self.truncation}|R@1-ties-miss"
+        self.signature = f"clip_retrieval|{self.extractor.signature}|{self.truncation}|R@1-ties-miss-twins-undefined"
         self._others: tuple[str, ...] = ()
 
     def prepare(self, prompts: Iterable[Prompt]) -> None:
@@ -84,8 +92,11 @@ class ClipRetrieval(_PromptMetric):
         others = [self.text(t) for t in self._others if t != prompt]
         if not others:
             raise Undefined("retrieval needs at least two different prompts")
-        rank = retrieval_rank(view.features(self.extractor), self.text(prompt), np.stack(others))
-        return {"clip_retrieval": Score(float(rank == 1), detail={"rank": rank, "of": len(others) + 1})}
+        text = self.text(prompt)
+        if same := [t for t in self._others if t != prompt and np.array_equal(self.text(t), text)]:
+            raise Undefined(f"to the model its prompt is the same as {same[0]!r:.80}")
+        rank = retrieval_rank(view.features(self.extractor), text, np.stack(others))
+        return {"clip_retrieval": Score(float(rank == 1), self.note(prompt), {"rank": rank, "of": len(others) + 1})}
 
 
 def retrieval_rank(frames: Floats, prompt: Floats, others: Floats) -> int:

@@ -118,6 +118,12 @@ def why_missing(part: Slice, rows: Sequence[ScoreRow]) -> str:
     return "; ".join(f"{n} x {reason}" for reason, n in counts.most_common(3))
 
 
+def _notes(rows: Sequence[ScoreRow]) -> str:
+    """What scores that exist say of themselves, with their counts."""
+    counts = Counter(r.reason for r in rows if r.value is not None and r.reason)
+    return "; ".join(f"{n} x {note}" for note, n in counts.most_common(3))
+
+
 def clip_rows(
     name: str,
     metric: ClipMetric,
@@ -146,7 +152,7 @@ def clip_rows(
                 slice=part.label,
                 value=mean if scored else None,
                 status=status,
-                reason="; ".join(filter(None, [why_missing(part, missing), pooling_note(pooling)])),
+                reason="; ".join(filter(None, [why_missing(part, missing), _notes(rows), pooling_note(pooling)])),
                 n_expected=len(part.ids),
                 n_scored=len(scored),
                 low=interval.low,

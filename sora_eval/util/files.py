@@ -13,15 +13,17 @@ MOST_BYTES_OF_TABLE = 1 << 32  # about ten million rows
 
 
 def read_bounded(path: Path, most: int = MOST_BYTES) -> str:
-    """The text of a regular file in UTF-8. Raises OSError, and ValueError for other kinds, more than `most` bytes and other
-    text."""
+    """The text of a regular file in UTF-8, without a byte-order mark.
+
+    Raises OSError, and ValueError for other kinds, more than `most` bytes and other text.
+    """
     facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):
         raise ValueError(f"expected a file, found {'a folder' if stat.S_ISDIR(facts.st_mode) else 'another kind of entry'}")
     if facts.st_size > most:
         raise ValueError(f"{facts.st_size} bytes; expected at most {most}")
     try:
-        return path.read_bytes().decode()
+        return path.read_bytes().decode().removeprefix("\ufeff")  # the mark of some editors
     except UnicodeDecodeError as error:
         raise ValueError(f"byte {error.start} is {error.object[error.start]:#04x}; expected text in UTF-8") from None
 

@@ -1,14 +1,17 @@
 """Metrics equal their published definitions and depend on the clips alone."""
 
+import json
+
 import numpy as np
 import open_clip
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from reference_model.world import Facts, ObjectFacts
 from sora_eval.features.flow import PairMotion, PairWarping
-from sora_eval.features.image_text import FrameEmbeddings, load
+from sora_eval.features.image_text import ClipModel, FrameEmbeddings, load
 from sora_eval.features.view import FeatureCache
 from sora_eval.metrics.base import ClipMetric, SetMetric
 from sora_eval.metrics.create import create
@@ -98,7 +101,7 @@ def test_clip_score_equals_torchmetrics_definition_on_the_same_model(views):
         ids = model._words.encode(view.case.prompt.text).ids
         text = model.model.encode_text(torch.tensor([(ids + [0] * 48)[:48]]))
         image, text = (x / x.norm(p=2, dim=-1, keepdim=True) for x in (image, text))
-        expected = max(float((100 * (image * text).sum(-1)).mean()), 0.0)
+        expected = float((100 * (image * text).sum(-1)).mean())
     assert own == pytest.approx(expected, abs=1e-3)
 
 
@@ -119,6 +122,48 @@ def test_retrieval_counts_a_tie_as_a_miss_and_a_constant_clip_cannot_win():
     assert wins <= 1
 
 
+def test_prompts_that_are_one_to_the_tokenizer_have_no_retrieval_score():
+    metric = create("clip_retrieval")
+    metric.prepare([Prompt(p, p) for p in ("a red circle", "A RED circle", "a green circle")])
+    frames = np.zeros((5, 32, 32, 3), np.uint8)
+    for text, twin in (("a red circle", "A RED circle"), ("A RED circle", "a red circle")):
+        with pytest.raises(Undefined, match=f"is the same as '{twin}'"):
+            metric.score(view_of(frames, prompt=text))
+    assert metric.score(view_of(frames, prompt="a green circle"))["clip_retrieval"].value in (0.0, 1.0)
+
+
+def test_a_prompt_that_is_cut_is_noted():
+    clip, long = np.zeros((5, 32, 32, 3), np.uint8), "a red circle falls " * 20
+    score = create("clip_score").score(view_of(clip, prompt=long))["clip_score"]
+    assert score.reason == "the prompt is longer than the model's context of 48 tokens and cut"
+    assert not create("clip_score").score(view_of(clip, prompt="a red circle falls"))["clip_score"].reason
+
+
+def own_model(folder, **text):
+    """A CLIP with random weights in open_clip's format, without a tokenizer.json."""
+    vision = {"image_size": 32, "layers": 1, "width": 64, "patch_size": 8}
+    sizes = {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 1}
+    sizes |= {k: v for k, v in text.items() if k in sizes}
+    built = open_clip.model.CLIP(embed_dim=32, vision_cfg=vision, text_cfg=sizes)
+    folder.mkdir()
+    save_file({k: v.contiguous() for k, v in built.state_dict().items()}, folder / "open_clip_model.safetensors")
+    config = {"embed_dim": 32, "vision_cfg": vision, "text_cfg": sizes | text}
+    preprocess = {"mean": [0.5] * 3, "std": [0.25] * 3}
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}))
+    return ClipModel(str(folder))
+
+
+@pytest.mark.parametrize("text", [{"context_length": 40}, {"tokenizer_kwargs": {"clean": "canonicalize"}}])
+def test_a_folder_without_a_tokenizer_file_has_the_tokenizer_that_open_clip_gives_it(text, tmp_path):
+    model, prompt = own_model(tmp_path / "own", **text), "A red circle, it's FALLING! " * 20
+    ids = open_clip.get_tokenizer(f"local-dir:{tmp_path / 'own'}", context_length=model.context_length)([prompt])
+    with torch.inference_mode():
+        expected = model.model.encode_text(ids, normalize=True)[0].numpy()
+    assert np.allclose(model.embed_text(prompt), expected, atol=1e-6)
+    assert model.is_cut(prompt)
+    assert not model.is_cut("A red circle, it's FALLING!")
+
+
 def test_words_that_a_closed_vocabulary_lacks_give_no_score():
     with pytest.raises(Undefined, match="lacks: bobsled"):
         create("clip_score").score(view_of(np.zeros((2, 32, 32, 3), np.uint8), prompt="a red bobsled"))
@@ -130,7 +175,7 @@ def test_any_local_open_clip_model_can_be_used(tmp_path):
     torch.save(model.state_dict(), tmp_path / "weights.pt")
     metric = create("clip_score", {"model": f"ViT-S-32-alt:{tmp_path / 'weights.pt'}", "frames": 2})
     score = metric.score(view_of(np.full((3, 50, 70, 3), 90, np.uint8), prompt="any words at all"))["clip_score"].value
-    assert 0 <= score <= 100
+    assert -100 <= score <= 100
     assert "ViT-S-32-alt" in metric.signature
 
 

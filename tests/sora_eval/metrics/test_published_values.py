@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tokenizers import Tokenizer
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 from torchmetrics.functional.multimodal.clip_score import clip_score as torchmetrics_clip_score
 from torchmetrics.image.fid import FrechetInceptionDistance
@@ -17,6 +18,7 @@ from sora_eval.metrics.create import create
 from sora_eval.metrics.temporal import consistency, temporal_flickering
 from sora_eval.metrics.text import clip_score
 from sora_eval.stats.distances import frechet_distance, kernel_distance
+from sora_eval.util.weights import world_clip as world_clip_folder
 from tests.conftest import view_of, world_clip
 
 
@@ -83,19 +85,28 @@ def test_clip_score_equals_torchmetrics_functional_on_the_same_model():
     metric = create("clip_score")
     ours = metric.score(view_of(clip.frames, prompt=prompt))["clip_score"].value
     assert ours == pytest.approx(float(theirs), abs=1e-4)
-    assert f"|text:first-{model.context_length}-tokens|" in metric.signature
+    assert f"|text:{model.context_length}-tokens-with-end|" in metric.signature
     assert "|frames:8-even|" in metric.signature
 
 
-def test_a_prompt_is_cut_at_the_context_and_no_earlier(monkeypatch):
+def test_a_prompt_is_cut_at_the_context_and_keeps_its_end(monkeypatch):
     model, seen = load("world"), []
     encode = model.model.encode_text
     monkeypatch.setattr(model.model, "encode_text", lambda ids, **k: seen.append(ids) or encode(ids, **k))
     words = "a red circle falls on a black background " * 20
-    whole = model._words.encode(words).ids
+    whole = Tokenizer.from_file(str(world_clip_folder() / "tokenizer.json")).encode(words).ids
     assert len(whole) > model.context_length
     model.embed_text(words)
-    assert seen[0].tolist() == [whole[: model.context_length]]
+    assert seen[0].tolist() == [[*whole[: model.context_length - 1], whole[-1]]]
+
+
+def test_clip_score_of_a_set_is_cut_at_0_after_the_mean_as_torchmetrics_does():
+    """torchmetrics of cosines .217, -.144, .059: 4.4; the mean of scores that are cut one by one would be 9.2."""
+    metric = create("clip_score")
+    metric.update([{"clip_score": v} for v in (21.7, -14.4, 5.9)])
+    assert float(metric.compute()) == pytest.approx(4.4)
+    assert metric.outputs[0].cut(-3.0) == 0.0
+    assert clip_score(np.float32([[-1, 0]]), np.float32([1, 0])) == -100.0
 
 
 def test_vbench_flicker_on_hand_made_clips():
