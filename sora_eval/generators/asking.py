@@ -9,6 +9,7 @@ from typing import Any
 from zlib import crc32
 
 from sora_eval.generators.protocol import ClipSource, Generator
+from sora_eval.records.capabilities import same_rate
 from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
@@ -75,10 +76,12 @@ def wrong_number(clips: Sequence[Any], requests: Sequence[Request]) -> str:
 
 
 def problem_of(clip: Any, request: Request) -> str | None:
-    """The defect of an answer, found and expected; None for a clip of the requested shape."""
+    """The defect of an answer, found and expected; None for a clip of the requested shape and rate."""
     if not isinstance(clip, Clip):
         return f"the generator returned a {type(clip).__name__}, expected a Clip"
     expected = (request.num_frames, request.height, request.width, 3)
     if clip.frames.shape != expected:
         return f"found frames {clip.frames.shape}, expected {expected}"
+    if not same_rate(clip.fps, request.fps):
+        return f"found {clip.fps:g} frames per second, expected {request.fps:g}"
     return None

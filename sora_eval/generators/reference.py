@@ -135,7 +135,7 @@ class ReferenceGenerator(Generator):
     """A checkpoint of the reference model; ONNX Runtime by default, `backend=torch` for parity."""
 
     batch = BATCH
-    capabilities = Capabilities(side=MULTIPLE, stride=TIME_STRIDE)
+    capabilities = Capabilities(side=MULTIPLE, stride=TIME_STRIDE, fps=FPS)
     packings = PACKINGS
 
     def __init__(self, checkpoint: str, pipeline: model.Pipeline, options: dict[str, str]) -> None:
@@ -184,7 +184,7 @@ class ReferenceGenerator(Generator):
             samples = self._pipeline.generate([self._to_model(r) for r in requests], _packing_of(packing))
         except ReferenceModelError as error:
             raise GeneratorError(str(error)) from error
-        return [Clip(s.frames, r.fps, s.seconds) for s, r in zip(samples, requests, strict=True)]
+        return [Clip(s.frames, FPS, s.seconds) for s in samples]
 
     def _to_model(self, r: Request) -> model.Request:
         from reference_model.sampling.pipeline import Request as ModelRequest
@@ -240,6 +240,7 @@ class WorldGenerator(Generator):
     """Renders the facts of a prompt: the output of a perfect generator."""
 
     name, checkpoint = "world", "exact"
+    capabilities = Capabilities(fps=FPS)
 
     def fingerprint(self) -> str:
         return "world-2"
@@ -260,7 +261,7 @@ class VAEGenerator(WorldGenerator):
     """The world through the reference VAE and back: an upper bound for generators on its latent."""
 
     name = "vae"
-    capabilities = Capabilities(side=MULTIPLE, stride=TIME_STRIDE)
+    capabilities = Capabilities(side=MULTIPLE, stride=TIME_STRIDE, fps=FPS)
 
     def __init__(self, checkpoint: str, pipeline: model.Pipeline) -> None:
         self.checkpoint, self._pipeline = checkpoint, pipeline

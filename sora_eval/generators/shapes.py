@@ -1,4 +1,4 @@
-"""Which shapes a generator can make, and the message for the others."""
+"""Which shapes and rates a generator can make, and the message for the others."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ def check_suite(suite: Suite, capabilities: Capabilities) -> None:
     if suite.axes is not None:
         sizes = [(c.width or 0, c.height or 0, c.num_frames or 0) for c in suite.cases]
         problems += [f"[axes].{p}" for p in shape_problems(sizes, capabilities)]
+        problems += [f"[axes].{p}" for p in rate_problems(suite.axes.fps, capabilities)]
     if suite.throughput is not None:
         problems += [f"[throughput].{p}" for p in shape_problems(suite.throughput.sizes, capabilities)]
+        problems += [f"[throughput].{p}" for p in rate_problems(suite.throughput.fps, capabilities)]
     if problems:
         raise SuiteError("\n".join(f"{suite.path}: {p}" for p in problems))
 
@@ -26,6 +28,16 @@ def check_shape(request: Request, capabilities: Capabilities, name: str) -> None
     """Raises GeneratorError with the nearest valid values for a request that the generator `name` cannot make."""
     for problem in shape_problems([(request.width, request.height, request.num_frames)], capabilities):
         raise GeneratorError(f"{name}: {problem}")
+
+
+def rate_problems(fps: float, capabilities: Capabilities) -> Iterator[str]:
+    """Why a rate cannot be generated.
+
+    >>> list(rate_problems(24.0, Capabilities(fps=8.0)))
+    ['fps = 24; its clips have 8']
+    """
+    if not capabilities.has_rate(fps):
+        yield f"fps = {fps:g}; its clips have {capabilities.fps:g}"
 
 
 def shape_problems(sizes: Sequence[tuple[int, int, int]], capabilities: Capabilities) -> Iterator[str]:

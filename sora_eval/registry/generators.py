@@ -30,14 +30,14 @@ _BUILT_IN = {
         "sora_eval.generators.reference:open_reference",
         ("backend", "device", "threads", "refine", "refine_model", "first_frames", "steps", "guidance"),
         "sora_eval.generators.reference:check_reference",
-        Capabilities(side=8, stride=4),
+        Capabilities(side=8, stride=4, fps=8.0),
     ),
     "world": GeneratorInfo(
         "world",
         "the world itself: a perfect generator for prompts with facts (tracker floor)",
         "sora_eval.generators.reference:open_world",
         check="sora_eval.generators.reference:check_world",
-        capabilities=Capabilities(),
+        capabilities=Capabilities(fps=8.0),
         facts="sora_eval.generators.reference:check_facts",
     ),
     "vae": GeneratorInfo(
@@ -46,7 +46,7 @@ _BUILT_IN = {
         "sora_eval.generators.reference:open_vae",
         ("backend", "device", "threads"),
         "sora_eval.generators.reference:check_vae",
-        Capabilities(side=8, stride=4),
+        Capabilities(side=8, stride=4, fps=8.0),
         "sora_eval.generators.reference:check_facts",
     ),
     "folder": GeneratorInfo(

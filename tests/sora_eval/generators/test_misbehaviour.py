@@ -64,6 +64,7 @@ FAULTS = {
     "objects": (lambda r: frames(r).astype(object), "frames are object; expected uint8"),
     "picture": (lambda r: frames(r)[0], "frames have shape (8, 16, 3)"),
     "short": (lambda r: frames(r)[:-1], "found frames (2, 8, 16, 3), expected (3, 8, 16, 3)"),
+    "another rate": (lambda r: Clip(frames(r), 2 * r.fps), "found 16 frames per second, expected 8"),
     "nan seconds": (lambda r: Clip(frames(r), 8.0, {"text": float("nan")}), "seconds of the stage 'text' = nan; expected a f"),
     "negative": (lambda r: Clip(frames(r), 8.0, {"text": np.float32(-1)}), "expected a finite number of at least 0"),
     "no table": (lambda r: Clip(frames(r), 8.0, [1.0]), "seconds are a list; expected seconds by stage"),

@@ -198,6 +198,14 @@ def test_bad_prompt_files_name_file_and_line(workspace, line, message):
         load_suite("small.toml")
 
 
+def test_a_rate_that_a_generator_cannot_make_is_refused_before_anything_runs(workspace):
+    path = workspace / "small.toml"
+    path.write_text(path.read_text().replace("frames = [9]", "frames = [9]\nfps = 24"))
+    for spec in ("reference", "world", "vae"):
+        with pytest.raises(SuiteError, match=r"\[axes\]\.fps = 24; its clips have 8"):
+            check(load_suite(path), spec)
+
+
 def test_shapes_that_a_generator_cannot_make_are_refused_before_anything_runs(workspace):
     class Picky:
         capabilities = Capabilities(side=8, stride=4)
