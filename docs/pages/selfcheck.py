@@ -12,6 +12,8 @@ from docs.pages.program import launch, write_page
 from reports.export.selfcheck import (
     caught_table,
     claims_table,
+    codec_table,
+    decoding_table,
     heat_map,
     print_result,
     response_table,
@@ -61,6 +63,12 @@ def page_text(result: Result) -> str:
         f"with an effect of at least {NOTICED:g} and a rank correlation of at least {CORRELATED:g} in the same direction, and "
         "is *blind* to it with a smaller effect; `unclear` is an effect that does not grow with strength."
     )
+    files = (
+        "The first clips are written to files of many kinds and read again. A file without loss is read as the clip; where a "
+        "codec loses something, files of that codec are read alike whatever the container, and with the clip's shape and rate. "
+        "Turned: stored lying, with the display matrix that puts it upright. Uneven times: every second frame a quarter of a "
+        "frame late."
+    )
     parts = [
         "# Selfcheck",
         about,
@@ -74,6 +82,10 @@ def page_text(result: Result) -> str:
         *_section("Claims", claims_table(result, blind=False)),
         *_section("Documented blind spots", claims_table(result, blind=True)),
         *_section("Trivial clips", trivial_table(result)),
+        *_section("Files", decoding_table(result), files),
+        *_section(
+            "What codecs do to scores", codec_table(result), "Mean change of the score against the clip before it was encoded."
+        ),
         *_section("All responses", response_table(result), "Rank correlation / effect in sd; positive where the value rises."),
         *_section("Signatures", pd.DataFrame(), "\n".join(f"- {s}" for s in signatures)),
     ]

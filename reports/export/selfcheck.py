@@ -131,6 +131,29 @@ def trivial_table(result: Result) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def decoding_table(result: Result) -> pd.DataFrame:
+    """One row per form of file, as strings: what it must be read as, whether it is, and what its codec loses."""
+    rows = [
+        {
+            "form": d.form,
+            "read as": d.like,
+            "holds": _mark(d.ok),
+            "PSNR, dB": "-" if d.ok is None else "equal" if d.psnr is None else f"{d.psnr:.1f}",
+            "found": d.reason or "-",
+        }
+        for d in result.decoding
+    ]
+    return pd.DataFrame(rows)
+
+
+def codec_table(result: Result) -> pd.DataFrame:
+    """One row per output, as strings: the mean change of its score by each codec that loses something."""
+    lossy = {d.form.partition(" in ")[0]: d.changes for d in reversed(result.decoding) if d.psnr is not None}
+    names = dict.fromkeys(name for changes in lossy.values() for name in changes)
+    codecs = list(reversed(lossy))
+    return pd.DataFrame([{"metric": n, **{c: number(lossy[c].get(n)) for c in codecs}} for n in names])
+
+
 def _mark(ok: bool | None) -> str:
     return {True: "yes", False: "NO", None: "-"}[ok]
 
@@ -150,11 +173,13 @@ def response_table(result: Result) -> pd.DataFrame:
 
 
 def print_result(result: Result, files: Sequence[Path]) -> None:
-    """Print the metrics that catch each corruption, values on the trivial clips, the files, and the verdict as last line."""
+    """Print the metrics that catch each corruption, values on the trivial clips, how files are read, what was written, and the
+    verdict as last line."""
     out = console()
     for title, table in (
         ("who catches what", caught_table(result).drop(columns="what it does", errors="ignore")),
         ("trivial clips", trivial_table(result)),
+        ("files", decoding_table(result)),
     ):
         if not table.empty:
             out.print(terminal(table, title), "")

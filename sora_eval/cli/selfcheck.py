@@ -23,7 +23,8 @@ def selfcheck(
         str, typer.Option(help="Names with commas, options as in 'clip_score?model=ViT-B-32:openai'; left out, all.")
     ] = "",
     corruptions: Annotated[
-        str, typer.Option(help="Names with commas; left out, all, and set metrics see the most telling ones only.")
+        str,
+        typer.Option(help="Names with commas; left out, all, set metrics see the most telling ones only, and files are read."),
     ] = "",
     n: Annotated[int, typer.Option("--n", min=1, help="Clips.")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="Of the corruptions.")] = 0,

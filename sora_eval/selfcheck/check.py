@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +28,24 @@ def selfcheck(
     """Show graded damage to metrics and judge their claims.
 
     `clips` is a suite of world prompts or `folder:PATH`, `n` the number of clips; `metrics` are `NAME[?option=value&...]`, by
-    default all. Without `corruptions` all are shown, and set metrics see only the most informative ones; `seed` is theirs.
-    Scores go to `out` as they are computed: a killed selfcheck resumes from there. Raises SelfcheckError for unknown names,
-    for clips that cannot be used and for an `out` that cannot be written.
+    default all. Without `corruptions` all are shown, set metrics see only the most informative ones, and clips are read back
+    from files of many kinds; `seed` is theirs. Scores go to `out` as they are computed: a killed selfcheck resumes from there.
+    Raises SelfcheckError for unknown names, for clips that cannot be used and for an `out` that cannot be written.
     """
     names = check_corruptions(corruptions)
     options = check_metrics(metrics)
     material = open_material(clips, n, seed)
 
     from sora_eval.metrics.create import make_metrics
+    from sora_eval.selfcheck.decoding import decoding
     from sora_eval.selfcheck.judge import judge
-    from sora_eval.selfcheck.measure import measure
+    from sora_eval.selfcheck.measure import measure, open_scores
 
-    instances = make_metrics(options, material.prompts)
-    measurements = measure(material, instances, names, out, all_sets=bool(corruptions))
+    instances, store = make_metrics(options, material.prompts), open_scores(out, material)
+    measurements = measure(material, instances, names, store, all_sets=bool(corruptions))
     label = clips if material.exact else f"folder:{Path(clips.removeprefix('folder:')).name}"  # results hold no paths
-    return judge(material, instances, measurements, label)
+    result = judge(material, instances, measurements, label)
+    return result if corruptions else replace(result, decoding=decoding(material, instances, store))
 
 
 def check_metrics(specs: Sequence[str]) -> dict[str, dict[str, Any]]:

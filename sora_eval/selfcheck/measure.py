@@ -101,16 +101,20 @@ class Measurements:
     reference: dict[str, Vectors]
 
 
-def measure(
-    material: Material, metrics: Metrics, corruptions: tuple[str, ...], out: Path, *, all_sets: bool = False
-) -> Measurements:
-    """Every metric on every clip under every treatment. Set metrics, whose network costs most, see the corruptions of
-    `SET_CORRUPTIONS` only, unless `all_sets`. Raises SelfcheckError when `out` cannot be written."""
+def open_scores(out: Path, material: Material) -> StoredScores:
+    """The scores in the folder `out`, which is made. Raises SelfcheckError when it cannot be written."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        store = StoredScores(out / "scores.jsonl", material.prompts)
+        return StoredScores(out / "scores.jsonl", material.prompts)
     except OSError as error:
         raise SelfcheckError(f"cannot write into {out}: {error.strerror}; choose another folder with --out") from error
+
+
+def measure(
+    material: Material, metrics: Metrics, corruptions: tuple[str, ...], store: StoredScores, *, all_sets: bool = False
+) -> Measurements:
+    """Every metric on every clip under every treatment. Set metrics, whose network costs most, see the corruptions of
+    `SET_CORRUPTIONS` only, unless `all_sets`."""
     cells, cache, n = cells_of(corruptions), FeatureCache(), len(material.cases)
     extractors = {metric.extractor.signature: (name, metric) for name, metric in metrics.sets.items()}
     set_cells = [c for c in cells if all_sets or c.kind not in CORRUPTIONS or c.kind in SET_CORRUPTIONS]

@@ -60,6 +60,19 @@ class Detection:
 
 
 @dataclass(frozen=True)
+class Decoded:
+    """One form of file. `psnr` in dB is what its codec loses of the clips, None for nothing; `ok` says whether it was read as
+    `like`, None where it could not be tried, with the `reason`; `changes` are mean changes of outputs against the clips."""
+
+    form: str
+    like: str
+    psnr: float | None
+    ok: bool | None
+    reason: str
+    changes: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Result:
     """A finished selfcheck of `n` clips; `exact` where their truth is known. `missing` metrics could not be created."""
 
@@ -70,6 +83,7 @@ class Result:
     summary: list[Response] = field(default_factory=list)
     detections: list[Detection] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
+    decoding: list[Decoded] = field(default_factory=list)
 
     @property
     def trivial(self) -> list[Row]:
@@ -78,7 +92,7 @@ class Result:
 
     @property
     def failures(self) -> list[str]:
-        """One sentence per claim that does not hold, and per corruption that no metric catches."""
+        """One sentence per claim that does not hold, per corruption that no metric catches, per form that is read wrongly."""
         broken = [
             f"{r.metric} on {r.corruption}: claims {r.claimed!r}, found {r.direction!r}"
             f" (rank correlation {_text(r.rank_correlation)}, effect {_text(r.effect_sd)} sd"
@@ -86,9 +100,10 @@ class Result:
             for r in self.summary
             if r.ok is False
         ]
-        return broken + [
+        broken += [
             f"{c.corruption}: no metric of {' or '.join(c.families)} catches it" for c in self.detections if c.ok is False
         ]
+        return broken + [f"{d.form}: not read as {d.like}: {d.reason}" for d in self.decoding if d.ok is False]
 
     @property
     def verdict(self) -> str:
@@ -110,6 +125,7 @@ class Result:
             "summary": [asdict(r) for r in self.summary],
             "caught": [asdict(c) for c in self.detections],
             "trivial": [asdict(r) for r in self.trivial],
+            "decoding": [asdict(d) for d in self.decoding],
         }
 
 
