@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from statistics import fmean
+from typing import cast
 
 import av
 import numpy as np
+from av.video.stream import VideoStream
 
 from sora_eval.features.view import ClipView, FeatureCache
 from sora_eval.metrics.create import Metrics
@@ -129,9 +131,9 @@ def _through(form: Form, clips: list[Clip]) -> list[Clip]:
 def _write(form: Form, clip: Clip, path: Path) -> None:
     frames = np.rot90(clip.frames, 1, (1, 2)) if form.turned else clip.frames
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(form.codec, rate=Fraction(clip.fps).limit_denominator(1001))
+        stream = cast(VideoStream, container.add_stream(form.codec, rate=Fraction(clip.fps).limit_denominator(1001)))
         stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], form.pixels
-        stream.options = ENCODER.get(form.codec, {})
+        stream.options = {**ENCODER.get(form.codec, {})}
         if form.turned:
             stream.set_display_rotation(-90)
         if form.uneven:
