@@ -15,12 +15,18 @@ SAME = 1.01
 
 @dataclass(frozen=True, order=True)
 class Bucket:
-    """Width and height in px, length in frames and frames per second; clips of one bucket differ in content only."""
+    """Width and height in px, length in frames and frames per second; clips of one bucket differ in content only.
+
+    The rate is the one that the label shows, of six digits: 29.97 and 30000/1001 are one bucket.
+    """
 
     width: int
     height: int
     frames: int
     fps: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fps", float(f"{self.fps:g}"))
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height}x{self.frames}@{self.fps:g}"

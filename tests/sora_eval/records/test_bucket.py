@@ -14,21 +14,36 @@ from sora_eval.pipeline.canonical import on_canvas
 from sora_eval.records.bucket import AXES, Bucket, incomparable, pooling_note, pooling_of, spread
 from sora_eval.records.clip import Clip
 from sora_eval.records.verdict import Verdict
-from sora_eval.runs.rows import AttributionRow, MetricRow, ScoreRow
+from sora_eval.runs.rows import AttributionRow, MetricRow, SampleRow, ScoreRow
+from sora_eval.runs.slices import slices_of
 from sora_eval.suite import Canonical, load_suite
 from sora_eval.util.errors import SuiteError, Undefined
 from sora_eval.video.codec import read_clip, write_clip
 
 SMALL = Bucket(32, 32, 16, 8.0)
-BUCKETS = st.builds(
-    Bucket, st.integers(1, 4000), st.integers(1, 4000), st.integers(1, 900), st.sampled_from([8.0, 23.976, 24.0])
-)
+BUCKETS = st.builds(Bucket, st.integers(1, 4000), st.integers(1, 4000), st.integers(1, 900), st.floats(1e-3, 1e5))
+RATES = st.sampled_from([8.0, 23.976, 24000 / 1001, 24.0, 29.97, 30000 / 1001, 30.0])
 
 
 @given(BUCKETS)
 def test_a_bucket_survives_its_text(bucket):
     assert Bucket.parse(str(bucket)) == bucket
     assert spread([bucket, bucket]) == ()
+
+
+@given(st.lists(st.builds(Bucket, st.just(32), st.just(32), st.integers(8, 9), RATES), min_size=1))
+def test_no_clip_is_lost_from_the_counts_by_bucket(buckets):
+    counts = pooling_of(buckets, AXES).buckets
+    assert sum(counts.values()) == len(buckets)
+
+
+def test_two_ways_to_write_one_rate_are_one_bucket_and_one_slice():
+    rows = [
+        SampleRow(id=f"p{i}", prompt_id="p", width=32, height=32, frames=8, fps=f) for i, f in enumerate([29.97, 30000 / 1001])
+    ]
+    assert [part.label for part in slices_of(rows)] == ["all"]
+    three = [*rows, SampleRow(id="p2", prompt_id="p", width=32, height=32, frames=8, fps=24.0)]
+    assert {part.label: len(part.ids) for part in slices_of(three)} == {"all": 3, "32x32x8@29.97": 2, "32x32x8@24": 1}
 
 
 def test_buckets_differ_by_axis():
