@@ -118,9 +118,10 @@ def difference_interval(
 def sign_flip_p(
     differences: npt.ArrayLike, clusters: Sequence[str], seed: int = 0, permutations: int = RESAMPLES
 ) -> float | None:
-    """Two-sided p of a mean paired difference of 0: signs of whole clusters are flipped; (c + 1) / (P + 1), never 0.
+    """Two-sided p of a mean paired difference of 0: signs of whole clusters are flipped; twice the smaller tail, never 0.
 
-    Exact when all 2^n sign patterns are no more than `permutations`. None with fewer than two clusters.
+    A tail is (c + 1) / (P + 1), where c of P flips reach the difference, or exact, c / 2^n, when all 2^n sign patterns are no
+    more than `permutations`. None with fewer than two clusters.
 
     >>> sign_flip_p([1.0, 2.0, 3.0], ["a", "b", "c"])  # 2 of 8 sign patterns reach |6|
     0.25
