@@ -22,6 +22,7 @@ from sora_eval.features.view import Array
 from sora_eval.records.clip import Clip
 from sora_eval.util.cache import derived_file
 from sora_eval.util.errors import RefusedError, Undefined
+from sora_eval.util.processes import session_threads
 from sora_eval.util.weights import I3D_SHA256, cache_folder, load_i3d
 
 Floats = npt.NDArray[np.float32]
@@ -146,11 +147,9 @@ def _export(path: Path) -> None:
 
 @cache
 def session() -> ort.InferenceSession:
-    """I3D in ONNX Runtime on the CPU, with as many threads as torch has."""
-    import torch
-
+    """I3D in ONNX Runtime on the CPU."""
     options = ort.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = session_threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # torch shares the process
     return ort.InferenceSession(str(onnx_path()), options, providers=["CPUExecutionProvider"])
 
