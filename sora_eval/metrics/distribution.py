@@ -21,6 +21,8 @@ class _VideoSetMetric(SetMetric):
         self.extractor: VideoFeatures = VideoFeatures(protocol, precision, network)
         super().__init__()
         self.statistic = self.statistic_of_protocol()
+        if self.extractor.protocol.cuts:
+            self.unseen = frozenset({"length"})  # of every clip it takes the same number of frames
         self.signature = f"{self.outputs[0].name}|{self.extractor.signature}|{self.statistic}"
 
     def statistic_of_protocol(self) -> SetStatistic:
