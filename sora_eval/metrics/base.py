@@ -148,7 +148,8 @@ class SetMetric(Metric):
         """Add one clip or several, or existing vectors (n, D), to the generated or the real set."""
         views = [items] if isinstance(items, ClipView) else items if isinstance(items, Sequence) else []
         if views and all(isinstance(v, ClipView) for v in views):
-            values = np.stack([self.features(v) for v in views if isinstance(v, ClipView)])
+            seen = [v.of_reference() if real else v for v in views if isinstance(v, ClipView)]
+            values = np.stack([self.features(v) for v in seen])
         else:
             values = np.asarray(items)
         (self.real if real else self.generated).append(torch.as_tensor(values.astype(np.float64)))
