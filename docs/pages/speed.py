@@ -6,6 +6,7 @@ the ratios of single rounds; its interval is that of the median by order statist
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -53,16 +54,16 @@ class Ratio:
 
     @property
     def verdict(self) -> str:
-        """Met only if the whole interval is on the right side."""
+        """Met or missed only if the whole interval is on one side of the target; an end without bound decides nothing."""
         if self.value is None:
             return f"not measured: {self.reason}"
         if self.target is None:
             return ""
-        edge, value = (self.high, self.value) if self.at_most else (self.low, self.value)
-        sign = -1 if self.at_most else 1
-        if edge is not None and sign * edge >= sign * self.target:
-            return "met"
-        return "undecided: the interval holds the target" if sign * value >= sign * self.target else "**missed**"
+        low, high = (-math.inf if self.low is None else self.low), (math.inf if self.high is None else self.high)
+        met, missed = (high <= self.target, low > self.target) if self.at_most else (low >= self.target, high < self.target)
+        if met or missed:
+            return "met" if met else "**missed**"
+        return "undecided: the interval holds the target"
 
 
 def paired_ratio(base: Sequence[float], new: Sequence[float]) -> tuple[float, float | None, float | None]:
@@ -243,7 +244,7 @@ in every layer, and that guidance is a second half of the batch. So the ratio sa
 
 Sides take turns round by round, each generator in a process of its own. A ratio is the median over rounds of how many times
 faster "new" is; the interval is that of the median by order statistics. Met means that the whole interval is beyond the
-target.
+target, missed that the whole interval falls short of it; undecided, that the interval holds it.
 
 {pd.DataFrame(rows).to_markdown(index=False)}
 

@@ -69,6 +69,7 @@ class Difference:
     family: str = ""
     counted: str = "prompts"
     note: str = ""
+    unlike_reference: str = ""  # as in MetricRow, of either run
     unpaired: Unpaired = field(default_factory=Unpaired)
 
     @property
@@ -99,6 +100,7 @@ def difference(
     out = Difference(metric, label, base=_value(a), new=_value(b))
     if known is not None:
         out = replace(out, n=known.n_scored, unit=known.unit, higher_is_better=known.higher_is_better, family=known.family)
+    out = replace(out, unlike_reference=next((r.unlike_reference for r in (b, a) if r and r.unlike_reference), ""))
     if problem := _problem(base, new, a, b, metric, other_seeds, profile):
         return replace(out, status=problem[0], reason=problem[1])
     assert b is not None  # else there is a problem
@@ -276,6 +278,7 @@ def _sets(
     if statistic is None or min(len(ids), len(real)) < statistic.least:
         reason = f"{len(ids)} common and {len(real)} reference clips are too few for a distance"
         return replace(out, status=Verdict.INCONCLUSIVE, reason=reason, n=len(ids), note=unpaired.words(), unpaired=unpaired)
+    note = "; ".join(filter(None, [out.unlike_reference, unpaired.words()]))
     prompts = [new.samples[i].prompt_id for i in ids]
     result = paired_set_difference(a, b, r, prompts, statistic, permutations, confidence=1 - alpha)
     units = len(set(prompts))
@@ -291,7 +294,7 @@ def _sets(
         least_p=least_swap_p(units, permutations),
         n=len(ids),
         units=units,
-        note=unpaired.words(),
+        note=note,
         unpaired=unpaired,
     )
 

@@ -142,25 +142,39 @@ class MiddleFrames:
 
 
 class PairMotion:
-    """Array (pairs,), for each pair of frames at about 8 fps: mean of the largest 5 % of flow magnitudes, in short sides."""
+    """Array (pairs,), for each pair of frames 1/8 s apart: mean of the largest 5 % of flow, in short sides per 1/8 s.
+
+    VBench takes every round(fps / 8)-th frame, 5.3 to 12 fps, and its motion per pair follows. Here the frame next to every
+    eighth of a second is taken, and the motion is scaled from the time between them to 1/8 s: at multiples of 8 fps the
+    same. Below 8 fps all frames are taken.
+    """
 
     cached = True
 
     def __init__(self, flow: str = "dis", weights: str = "") -> None:
         self.flow = Flow(flow, weights)
-        self.signature = f"pair-motion|{self.flow.signature}|fps:{DYNAMIC_FPS:g}|top5%"
+        self.signature = f"pair-motion|{self.flow.signature}|per:1/{DYNAMIC_FPS:g}s-by-time|top5%"
 
     def __call__(self, clip: Clip) -> Array:
-        step = max(round(clip.fps / DYNAMIC_FPS), 1)
-        frames = clip.frames[::step]
-        if len(frames) < 2:
+        index = eighths(clip.num_frames, clip.fps)
+        if len(index) < 2:
             raise Undefined(f"{clip.num_frames} frames at {clip.fps:g} fps; motion needs at least two at about 8 fps")
         flow = self.flow
-        out = np.empty(len(frames) - 1)
-        last = flow.canvas(frames[0])
-        for i, frame in enumerate(map(flow.canvas, frames[1:])):
+        out = np.empty(len(index) - 1)
+        last = flow.canvas(clip.frames[index[0]])
+        for i, (step, frame) in enumerate(zip(np.diff(index), map(flow.canvas, clip.frames[index[1:]]), strict=True)):
             magnitude = np.hypot(*np.moveaxis(flow(last, frame), -1, 0)).ravel()
             top = np.sort(magnitude)[-max(int(0.05 * magnitude.size), 1) :]
-            out[i] = top.mean() / min(frame.shape[:2])
+            out[i] = top.mean() / min(frame.shape[:2]) * (clip.fps / (DYNAMIC_FPS * step))
             last = frame
         return out
+
+
+def eighths(frames: int, fps: float) -> npt.NDArray[np.intp]:
+    """Numbers of the frames next to every 1/8 s of a clip, each once.
+
+    >>> eighths(12, 11.0).tolist(), eighths(9, 24.0).tolist(), eighths(3, 4.0).tolist()
+    ([0, 1, 3, 4, 6, 7, 8, 10, 11], [0, 3, 6], [0, 1, 2])
+    """
+    number = int((frames - 1) * DYNAMIC_FPS / fps + 1e-6) + 1
+    return np.unique(np.minimum(np.floor(np.arange(number) * fps / DYNAMIC_FPS + 0.5).astype(np.intp), frames - 1))

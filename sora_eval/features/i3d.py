@@ -16,23 +16,26 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from sora_eval.features.fvd_protocols import CLIP_FRAMES, FVD_PROTOCOLS, SIDE, FVDProtocol
+from sora_eval.features.fvd_protocols import BATCH_NORM_EPS, CLIP_FRAMES, FVD_PROTOCOLS, SIDE, FVDProtocol
 from sora_eval.features.video_network import NetworkFile
 from sora_eval.features.view import Array
 from sora_eval.records.clip import Clip
 from sora_eval.util.cache import derived_file
 from sora_eval.util.errors import RefusedError, Undefined
+from sora_eval.util.processes import session_threads
 from sora_eval.util.weights import I3D_SHA256, cache_folder, load_i3d
 
 Floats = npt.NDArray[np.float32]
 
 MIN_FRAMES = 10  # fewer leave nothing for the average pool over two steps of time
 FRAME_LIMIT = 300  # conv 1 alone needs 3.2 MB per frame
-BATCH_NORM_EPS = 1e-3  # of the TensorFlow original; ports with 1e-5 give 151.76 instead of 151.39 on black against white
 
 
-def build_i3d(arrays: Mapping[str, npt.NDArray[np.float32]]) -> Any:
-    """The network as a torch module, T >= 10: (N, 3, T, 224, 224) in [-1, 1] to logits (N, 400). `arrays` are the weights."""
+def build_i3d(arrays: Mapping[str, npt.NDArray[np.float32]], eps: float = BATCH_NORM_EPS) -> Any:
+    """The network as a torch module, T >= 10: (N, 3, T, 224, 224) in [-1, 1] to logits (N, 400).
+
+    `arrays` are the weights, `eps` is added to the variances of batch norm.
+    """
     import torch
     import torch.nn.functional as F
     from torch import Tensor, nn
@@ -52,7 +55,7 @@ def build_i3d(arrays: Mapping[str, npt.NDArray[np.float32]]) -> Any:
             super().__init__()
             kernel = arrays[f"params/{name}/Conv_0/kernel"].astype(np.float64)  # (T, H, W, in, out)
             norm = f"{name}/BatchNorm_0"
-            scale = 1.0 / np.sqrt(arrays[f"batch_stats/{norm}/var"].astype(np.float64).ravel() + BATCH_NORM_EPS)
+            scale = 1.0 / np.sqrt(arrays[f"batch_stats/{norm}/var"].astype(np.float64).ravel() + eps)
             bias = arrays[f"params/{norm}/bias"].ravel() - arrays[f"batch_stats/{norm}/mean"].ravel() * scale
             self.kernel: tuple[int, int, int] = kernel.shape[:3]
             self.stride = (stride, stride, stride)
@@ -117,15 +120,16 @@ def build_i3d(arrays: Mapping[str, npt.NDArray[np.float32]]) -> Any:
     return I3D().eval()
 
 
-def onnx_path() -> Path:
+def onnx_path(eps: float = BATCH_NORM_EPS) -> Path:
     """The path of the exported graph in the cache; it is exported from the pinned weights where it is missing or damaged."""
-    return derived_file(cache_folder() / "weights" / f"i3d-kinetics-400-{I3D_SHA256[:12]}.onnx", _export)
+    name = f"i3d-kinetics-400-{I3D_SHA256[:12]}{'' if eps == BATCH_NORM_EPS else f'-eps{eps:g}'}.onnx"
+    return derived_file(cache_folder() / "weights" / name, lambda path: _export(path, eps))
 
 
-def _export(path: Path) -> None:
+def _export(path: Path, eps: float) -> None:
     import torch
 
-    module = build_i3d(load_i3d())
+    module = build_i3d(load_i3d(), eps)
     dims = {"video": {0: torch.export.Dim("clips"), 2: torch.export.Dim("frames", min=MIN_FRAMES, max=4096)}}
     # Traced with 30 frames: 10 to 17 leave a single step after the average pool, which would be specialised.
     with warnings.catch_warnings():
@@ -145,39 +149,37 @@ def _export(path: Path) -> None:
 
 
 @cache
-def session() -> ort.InferenceSession:
-    """I3D in ONNX Runtime on the CPU, with as many threads as torch has."""
-    import torch
-
+def session(eps: float = BATCH_NORM_EPS) -> ort.InferenceSession:
+    """I3D in ONNX Runtime on the CPU."""
     options = ort.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = session_threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # torch shares the process
-    return ort.InferenceSession(str(onnx_path()), options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(str(onnx_path(eps)), options, providers=["CPUExecutionProvider"])
 
 
-def logits(video: Floats) -> Floats:
+def logits(video: Floats, eps: float = BATCH_NORM_EPS) -> Floats:
     """Averaged logits (N, 400) of videos (N, 3, T >= 10, 224, 224) in [-1, 1]."""
-    return np.asarray(session().run(None, {"video": video})[0])
+    return np.asarray(session(eps).run(None, {"video": video})[0])
 
 
 @cache
-def _bf16_module() -> Any:
+def _bf16_module(eps: float) -> Any:
     import torch
 
-    return build_i3d(load_i3d()).to(memory_format=torch.channels_last_3d)
+    return build_i3d(load_i3d(), eps).to(memory_format=torch.channels_last_3d)
 
 
-def logits_bf16(video: Floats) -> Floats:
+def logits_bf16(video: Floats, eps: float = BATCH_NORM_EPS) -> Floats:
     """`logits` under torch's bf16 autocast: faster, with errors of about 0.2 on logits of 8, so another metric."""
     import torch
 
     tensor = torch.from_numpy(video).to(memory_format=torch.channels_last_3d)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        out = _bf16_module()(tensor)
+        out = _bf16_module(eps)(tensor)
     return np.asarray(out.float().numpy())
 
 
-PRECISIONS: dict[str, Callable[[Floats], Floats]] = {"fp32": logits, "bf16": logits_bf16}
+PRECISIONS: dict[str, Callable[[Floats, float], Floats]] = {"fp32": logits, "bf16": logits_bf16}
 
 
 class VideoFeatures:
@@ -195,8 +197,10 @@ class VideoFeatures:
             raise RefusedError(
                 f"precision = {precision!r} is I3D's; a network from a file runs as it was exported, leave it out"
             )
-        source = self._network.signature if self._network else f"i3d-k400-logits|weights:{I3D_SHA256[:12]}|{precision}"
-        self.signature = f"{source}|protocol:{protocol}"
+        eps = self.protocol.batch_norm_eps
+        i3d = f"i3d-k400-logits|weights:{I3D_SHA256[:12]}|{precision}" + (f"|eps:{eps:g}" if eps != BATCH_NORM_EPS else "")
+        source = self._network.signature if self._network else i3d
+        self.signature = f"{source}|protocol:{protocol}{self.protocol.window}"
 
     @property
     def protocol(self) -> FVDProtocol:
@@ -204,7 +208,7 @@ class VideoFeatures:
         return FVD_PROTOCOLS[self._name]
 
     def __call__(self, clip: Clip) -> Array:
-        if self.protocol.cuts and clip.num_frames < CLIP_FRAMES:
+        if self.protocol.cuts and clip.num_frames != CLIP_FRAMES:  # `metrics.distribution` cuts longer clips
             raise Undefined(f"{clip.num_frames} frames; this protocol takes {CLIP_FRAMES}")
         if clip.num_frames > FRAME_LIMIT and not self.protocol.cuts:
             raise Undefined(f"{clip.num_frames} frames; a video network is given at most {FRAME_LIMIT}")
@@ -212,6 +216,9 @@ class VideoFeatures:
             raise Undefined(f"{clip.num_frames} frames; I3D takes {MIN_FRAMES} to {FRAME_LIMIT}")
         video = self.protocol.prepare(clip.frames)
         batch = np.ascontiguousarray(video.transpose(3, 0, 1, 2)[None], np.float32)
-        run = self._network or PRECISIONS[self._precision]
-        vector: Array = run(batch)[0]
+        vector: Array
+        if self._network is not None:
+            vector = self._network(batch)[0]
+        else:
+            vector = PRECISIONS[self._precision](batch, self.protocol.batch_norm_eps)[0]
         return vector

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from sora_eval.features.fvd_protocols import CLIP_FRAMES, SIDE
 from sora_eval.util.errors import Undefined, WeightsError, line_of
+from sora_eval.util.processes import session_threads
 from sora_eval.util.weights import sha256_file
 
 Floats = npt.NDArray[np.float32]
@@ -91,10 +92,10 @@ def _open(path: Path) -> tuple[Run, int]:
 
 def _open_onnx(path: Path) -> tuple[Run, int]:
     import onnxruntime as ort
-    import torch
 
     options = ort.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = session_threads()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # torch and other workers share the machine
     options.log_severity_level = 4  # an invalid file is reported once, by the error below
     session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     inputs, outputs = session.get_inputs(), session.get_outputs()

@@ -71,11 +71,29 @@ def _read(path: Path) -> Array | None:
 
 
 class ClipView:
-    """A decoded clip with its case, from which metrics read features; each is computed once."""
+    """A decoded clip with its case, from which metrics read features; each is computed once.
 
-    def __init__(self, clip: Clip, case: Case, cache: FeatureCache | None = None) -> None:
-        self.clip, self.case, self._cache = clip, case, cache
+    `real` marks a clip of the reference set: some protocols read generated and real clips in two ways.
+    """
+
+    def __init__(self, clip: Clip, case: Case, cache: FeatureCache | None = None, *, real: bool = False) -> None:
+        self.clip, self.case, self.real, self._cache = clip, case, real, cache
         self._values: dict[str, Array | Undefined] = {}
+        self._windows: dict[tuple[int, int], ClipView] = {}
+
+    def window(self, start: int, frames: int) -> ClipView:
+        """A view of this many consecutive frames from `start`, all of them if there are no more; made once."""
+        if frames >= self.clip.num_frames:
+            return self
+        key = start, frames
+        if key not in self._windows:
+            part = Clip(self.clip.frames[start : start + frames], self.clip.fps)
+            self._windows[key] = ClipView(part, self.case, self._cache, real=self.real)
+        return self._windows[key]
+
+    def of_reference(self) -> ClipView:
+        """The same clip as one of the reference set."""
+        return self if self.real else ClipView(self.clip, self.case, self._cache, real=True)
 
     def features(self, extractor: Extractor) -> Array:
         """The value of an extractor on this clip. Raises Undefined like the extractor itself."""

@@ -35,9 +35,10 @@ def gate(
 ) -> GateResult:
     """Judge a run against a baseline by the gates of its suite.
 
-    `other_seeds` compares runs of other seeds, as `calibrate` and studies of error rates do. `alpha` is the chance of a false
-    REGRESSED in the whole gate. A run of `--until-decided` is compared on its own prompts, at the level of its last look.
-    Raises SuiteError for no gates, since an empty gate would be green, and RunError for a damaged run folder.
+    `strict` refuses set metrics whose clips are unlike those of the reference set. `other_seeds` compares runs of other
+    seeds, as `calibrate` and studies of error rates do. `alpha` is the chance of a false REGRESSED in the whole gate. A run
+    of `--until-decided` is compared on its own prompts, at the level of its last look. Raises SuiteError for no gates, since
+    an empty gate would be green, and RunError for a damaged run folder.
     """
     new, base = data_of(run), None if baseline is None else data_of(baseline)
     if not gates:
@@ -48,6 +49,8 @@ def gate(
         base = restricted(base, set(sized.prompts))
     tests = [t for metric, spec in gates.items() for t in _tests(metric, spec, base, new)]
     judged = _differences(tests, base, new, profile, other_seeds, level)
+    if strict:  # what says nothing of the generator cannot be decided by it
+        judged = [_refused(d) if d.status is None and d.unlike_reference else d for d in judged]
     p = [_p_of(t, d, permutations_for(len(tests), level)) for t, d in zip(tests, judged, strict=True)]
     tested = [i for i, value in enumerate(p) if value is not None]
     adjusted = dict(zip(tested, holm([p[i] or 0.0 for i in tested]), strict=True))
@@ -123,6 +126,10 @@ def _differences(
                 alpha=alpha,
             )
     return [differences[(t.metric, t.slice)] for t in tests]
+
+
+def _refused(d: Difference) -> Difference:
+    return replace(d, status=Verdict.NOT_COMPARABLE, reason=f"{d.unlike_reference}; give a reference set of such clips")
 
 
 def within(value: float | None, bound: float, scale: float) -> bool:
@@ -280,8 +287,9 @@ def _by_window(row: GateRow, test: _Test, d: Difference, supported: bool, alpha:
 
 
 def _with_losses(row: GateRow, d: Difference) -> GateRow:
-    """Cases that failed, went missing or lost their score never leave a row green."""
+    """Cases that failed, went missing or lost their score never leave a row green; a note says of what a set was compared."""
     unpaired, words = d.unpaired, d.unpaired.words()
+    row = replace(row, reason="; ".join(filter(None, [row.reason, d.unlike_reference])))
     reason = "; ".join(filter(None, [row.reason, words]))
     if row.verdict is Verdict.REGRESSED:
         return replace(row, reason=reason)

@@ -15,6 +15,7 @@ from torchmetrics import Metric
 from sora_eval.features.view import Array, ClipView, Extractor
 from sora_eval.records.bucket import Axis
 from sora_eval.records.case import Prompt
+from sora_eval.stats.distances import ordered
 from sora_eval.stats.set_statistic import SetStatistic
 
 
@@ -122,6 +123,7 @@ class SetMetric(Metric):
     signature: str
     extractor: Extractor
     least: int  # vectors that each set needs
+    unseen: frozenset[Axis] = frozenset()  # axes that this configuration cannot see, beyond `invariant_to`
     statistic: SetStatistic  # what `compute` returns, as a record for rows and comparisons
     further_method: str = ""  # of the outputs after the first; `further_protocol` is added to their signature
     further_protocol: str = ""
@@ -146,7 +148,8 @@ class SetMetric(Metric):
         """Add one clip or several, or existing vectors (n, D), to the generated or the real set."""
         views = [items] if isinstance(items, ClipView) else items if isinstance(items, Sequence) else []
         if views and all(isinstance(v, ClipView) for v in views):
-            values = np.stack([self.features(v) for v in views if isinstance(v, ClipView)])
+            seen = [v.of_reference() if real else v for v in views if isinstance(v, ClipView)]
+            values = np.stack([self.features(v) for v in seen])
         else:
             values = np.asarray(items)
         (self.real if real else self.generated).append(torch.as_tensor(values.astype(np.float64)))
@@ -156,7 +159,8 @@ class SetMetric(Metric):
         raise ValueError(f"{type(self).__name__} has no output {output.name!r}")
 
     def sets(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Generated and real vectors, (n, D) and (m, D)."""
+        """Generated and real vectors, (n, D) and (m, D), each in lexicographic order, so that `compute` gives the same bits in
+        whichever order clips, batches and partial states came."""
         return tuple(  # type: ignore[return-value]
-            torch.cat(list(s)).numpy() if isinstance(s, list) else s.numpy() for s in (self.generated, self.real)
+            ordered((torch.cat(list(s)) if isinstance(s, list) else s).numpy()) for s in (self.generated, self.real)
         )

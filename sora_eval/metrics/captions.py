@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from functools import cache
 
 import numpy as np
-import torch
 
 from reference_model.errors import ReferenceModelError
 from reference_model.packing.shapes import MULTIPLE, TIME_STRIDE
@@ -20,13 +19,14 @@ from sora_eval.features.view import Array, ClipView
 from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.records.clip import Clip
 from sora_eval.util.errors import MetricError, Undefined, WeightsError
+from sora_eval.util.processes import session_threads
 from sora_eval.util.weights import sha256_file
 
 
 @cache
 def _pipeline(checkpoint: str) -> Pipeline:
     try:
-        return Pipeline.load(checkpoint, threads=torch.get_num_threads())
+        return Pipeline.load(checkpoint, threads=session_threads())
     except ReferenceModelError as error:
         raise WeightsError(f"caption_facts: {error}") from error
 

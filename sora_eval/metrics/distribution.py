@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from sora_eval.features.fvd_protocols import CLIP_FRAMES
 from sora_eval.features.i3d import VideoFeatures
+from sora_eval.features.view import Array, ClipView
 from sora_eval.metrics.base import Output, Score, SetMetric
 from sora_eval.stats.distances import frechet_distance, kernel_distance, precision_recall
 from sora_eval.stats.extrapolation import extrapolated_frechet
@@ -21,7 +23,16 @@ class _VideoSetMetric(SetMetric):
         self.extractor: VideoFeatures = VideoFeatures(protocol, precision, network)
         super().__init__()
         self.statistic = self.statistic_of_protocol()
+        if self.extractor.protocol.cuts:
+            self.unseen = frozenset({"length"})  # of every clip it takes the same number of frames
         self.signature = f"{self.outputs[0].name}|{self.extractor.signature}|{self.statistic}"
+
+    def features(self, view: ClipView) -> Array:
+        """The vector (D,) of one clip, or of the 16 frames of it that the protocol cuts."""
+        protocol = self.extractor.protocol
+        if protocol.cuts:
+            view = view.window(protocol.start(view.case.id, view.clip.num_frames, view.real), CLIP_FRAMES)
+        return super().features(view)
 
     def statistic_of_protocol(self) -> SetStatistic:
         """The statistic of two sets; a protocol may decide its details."""

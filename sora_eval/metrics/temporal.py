@@ -20,7 +20,8 @@ MOVING = 6.0 / 256.0
 class TemporalFlickering(ClipMetric):
     """VBench's temporal flickering: (255 - mean absolute difference of consecutive frames) / 255.
 
-    0 to 1, higher is better; a still picture has 1, so read it beside `dynamic_degree`. Changes with fps.
+    0 to 1, higher is better; a still picture has 1, so read it beside `dynamic_degree`. Changes with fps. VBench first drops
+    clips that move, by RAFT flow (its static filter), and scores prompts made for it; here every clip has a score.
     """
 
     outputs = (Output("temporal_flickering", "1", True, "0 to 1"),)
@@ -139,10 +140,11 @@ class WarpingError(ClipMetric):
 
 
 class DynamicDegree(ClipMetric):
-    """VBench's dynamic degree: 1 if enough pairs of frames (round(4 n / 16) of n frames, at about 8 fps) move.
+    """The rule of VBench's dynamic degree: 1 if enough pairs of frames (round(4 n / 16) of n frames, at 8 fps) move.
 
-    Also the continuous magnitude: mean over pairs (at about 8 fps) of the largest 5 % of flow, in percent of the short side.
-    Neither rates the quality of motion; both identify still clips.
+    A pair moves when the largest 5 % of its flow exceed 6 px per 1/8 s at a short side of 256. VBench's flow is RAFT's, and
+    its frames are those of `PairMotion` at multiples of 8 fps. Also the continuous magnitude: mean over pairs of the largest
+    5 % of flow, in percent of the short side per 1/8 s. Neither rates the quality of motion; both identify still clips.
     """
 
     outputs = (
@@ -153,7 +155,7 @@ class DynamicDegree(ClipMetric):
     def __init__(self, flow: str = "dis", flow_weights: str = "") -> None:
         super().__init__()
         self.extractor = PairMotion(flow, flow_weights)
-        self.signature = f"dynamic_degree|vbench|{self.extractor.signature}"
+        self.signature = f"dynamic_degree|vbench-rule|{self.extractor.signature}"
 
     def score(self, view: ClipView) -> Mapping[str, Score]:
         pairs = view.features(self.extractor)

@@ -87,7 +87,7 @@ class Scorer:
         """The results of a reference clip; `clip` may be the reason why there is none."""
         if isinstance(clip, str):
             return case, ReferenceResult({}, (f"{case.id}: {clip}",))
-        views, vectors, failed = Views(clip, case, self.suite, self.cache), {}, []
+        views, vectors, failed = Views(clip, case, self.suite, self.cache, real=True), {}, []
         for name in self.sets:
             try:
                 vectors[name] = self._features(name, views)
@@ -129,10 +129,13 @@ def score_rows(
 
 
 class Views:
-    """A clip unchanged, and on the canonical canvas if the suite has one; each view is made at most once."""
+    """A clip unchanged, and on the canonical canvas if the suite has one; each view is made at most once.
 
-    def __init__(self, clip: Clip, case: Case, suite: Suite, cache: FeatureCache | None = None) -> None:
-        self._native, self._canvas, self._cache = ClipView(clip, case, cache), suite.canonical, cache
+    `real` marks one of the reference set.
+    """
+
+    def __init__(self, clip: Clip, case: Case, suite: Suite, cache: FeatureCache | None = None, *, real: bool = False) -> None:
+        self._native, self._canvas, self._cache = ClipView(clip, case, cache, real=real), suite.canonical, cache
         self._canonical: ClipView | Undefined | None = None
 
     def of(self, metric: str) -> ClipView:
@@ -141,7 +144,8 @@ class Views:
             return self._native
         if self._canonical is None:
             try:
-                self._canonical = ClipView(on_canvas(self._native.clip, self._canvas), self._native.case, self._cache)
+                clip = on_canvas(self._native.clip, self._canvas)
+                self._canonical = ClipView(clip, self._native.case, self._cache, real=self._native.real)
             except Undefined as reason:
                 self._canonical = reason
         if isinstance(self._canonical, Undefined):

@@ -40,7 +40,7 @@ def summarise(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
             rows += failed_rows(name, "all", metrics.missing[name], len(cases))
             continue
         metric = metrics.per_clip[name] if name in metrics.per_clip else metrics.sets[name]
-        signature, sensitive = signature_of(name, metric, suite), sensitive_to(name, suite)
+        signature, sensitive = signature_of(name, metric, suite), sensitive_to(name, metric, suite)
         try:
             with code_of(name):
                 if isinstance(metric, ClipMetric):
@@ -88,11 +88,12 @@ def by_metric(rows: Sequence[ScoreRow]) -> Scores:
     return scores
 
 
-def sensitive_to(name: str, suite: Suite) -> tuple[Axis, ...]:
+def sensitive_to(name: str, metric: ClipMetric | SetMetric, suite: Suite) -> tuple[Axis, ...]:
     """The axes over which a metric's scores must not be pooled silently: not those of its invariance or of the canvas."""
     info = metric_info(name)
     fixed = suite.canonical.fixed if suite.canonical and not info.pixels else ()
-    return tuple(axis for axis in info.sensitive_to if axis not in fixed)
+    unseen = metric.unseen if isinstance(metric, SetMetric) else frozenset()
+    return tuple(axis for axis in info.sensitive_to if axis not in fixed and axis not in unseen)
 
 
 def failed_rows(name: str, label: str, reason: str, expected: int) -> list[MetricRow]:
@@ -135,7 +136,8 @@ def clip_rows(
 ) -> list[MetricRow]:
     """A row per output of a per-clip metric on one slice: mean, interval over prompts, and what is missing."""
     metric.reset()
-    cases = [{o.name: scores.get(o.name, {}).get(i) for o in metric.outputs} for i in part.ids]
+    # By case id: sums of floats and resamples must not depend on the order in which a folder was read.
+    cases = [{o.name: scores.get(o.name, {}).get(i) for o in metric.outputs} for i in sorted(part.ids)]
     metric.update([{n: r.value if r else None for n, r in per_case.items()} for per_case in cases])
     out = []
     for output, mean in zip(metric.outputs, metric.compute().reshape(-1).tolist(), strict=True):
@@ -188,7 +190,7 @@ def _oracle_rows(
             if unopened:
                 rows += failed_rows(name, part.label, unopened[0], len(part.ids))
             else:
-                signature, sensitive = signature_of(name, metric, suite), sensitive_to(name, suite)
+                signature, sensitive = signature_of(name, metric, suite), sensitive_to(name, metric, suite)
                 rows += clip_rows(name, metric, part, scores, prompt_of, signature, sensitive)
     return rows
 

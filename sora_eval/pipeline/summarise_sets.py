@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sora_eval.metrics.base import SetMetric
 from sora_eval.pipeline.score import REFERENCE
 from sora_eval.pipeline.slices import Slice
-from sora_eval.records.bucket import Axis, pooling_note
+from sora_eval.records.bucket import Axis, Bucket, pooling_note, unlike_reference
 from sora_eval.registry.metrics import metric_info
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import AttributionRow, MetricRow
@@ -52,9 +52,14 @@ def set_rows(
     # A bucket is compared with the clips of its own bucket; all clips with all of the reference set.
     buckets = None if part.label == "all" else {str(part.buckets[i]) for i in part.ids if i in part.buckets}
     clips, real = _vectors(stored, buckets=buckets, column="clips")
+    unlike = unlike_reference(
+        [part.buckets[i] for i in ids if i in part.buckets],
+        map(Bucket.parse, _vectors(stored, buckets=buckets, column="buckets")[0]),
+        sensitive,
+    )
     sets = _Sets(ids, generated, clips, real)
     pooling = part.pooling(ids, sensitive)
-    reasons = [missing, pooling_note(pooling)]
+    reasons = [missing, pooling_note(pooling), unlike]
     if not stored:
         reasons.append("no reference set: give one with --reference folder:PATH")
     elif len(stored["failed"]):
@@ -74,6 +79,7 @@ def set_rows(
         buckets=pooling.buckets,
         sensitive_to=pooling.sensitive_to,
         pooled=pooling.pooled,
+        unlike_reference=unlike,
         statistic=metric.statistic,
     )
     if not stored or min(len(generated), len(real)) < metric.least:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from sora_eval.util.errors import RunError
-from sora_eval.util.processes import begin_worker
+from sora_eval.util.processes import begin_worker, session_threads
 
 S = TypeVar("S")
 R = TypeVar("R")
@@ -23,7 +23,7 @@ class Workers(Generic[S]):
     """`number` processes, each with a state made by `make()`; a single worker is the current process.
 
     With several, `make`, functions, jobs and results must be picklable, and the threads of Torch and OpenCV are divided among
-    the processes; ONNX Runtime sessions here use Torch's number.
+    the processes; those of ONNX Runtime sessions are not (`util.processes.session_threads`).
     """
 
     def __init__(self, make: Callable[[], S], number: int = 1) -> None:
@@ -33,9 +33,9 @@ class Workers(Generic[S]):
         if number > 1:
             import torch
 
-            threads = max(torch.get_num_threads() // number, 1)
+            threads = torch.get_num_threads()
             context = multiprocessing.get_context("spawn")  # forking a process with threads can hang it
-            self._pool = ProcessPoolExecutor(number, context, _start, (make, threads))
+            self._pool = ProcessPoolExecutor(number, context, _start, (make, max(threads // number, 1), session_threads()))
 
     def map(self, function: Callable[..., R], jobs: Iterable[tuple[Any, ...]]) -> Iterator[R]:
         """`function(state, *job)` of every job, in the order of the jobs, at most 2 x `number` pending at a time.
@@ -73,11 +73,11 @@ class Workers(Generic[S]):
             self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start(make: Callable[[], Any], threads: int) -> None:
+def _start(make: Callable[[], Any], threads: int, of_sessions: int) -> None:
     import cv2
     import torch
 
-    begin_worker()  # the parent stops the run and reports it once
+    begin_worker(of_sessions)  # the parent stops the run and reports it once
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
     global _state  # noqa: PLW0603

@@ -134,6 +134,8 @@ class SuiteItem(_Item):
         for row in whole:
             if row.status != "ok" or row.value is None or not math.isfinite(row.value):
                 raise Failed(f"{row.metric}: {row.status}: {row.reason}")
+            if self.file.shared.strict and row.unlike_reference:
+                raise Failed(f"{row.metric}: {row.unlike_reference}")
         names, without = {r.metric for r in rows}, {r.id for r in failed}
         if broken := [r for r in run.rows(ScoreRow) if r.status == "error" and r.metric in names and r.id not in without]:
             raise Failed(f"{self.metric}: {len(broken)} scores failed; {broken[0].id}: {broken[0].reason}")

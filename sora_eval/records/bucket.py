@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,12 +15,18 @@ SAME = 1.01
 
 @dataclass(frozen=True, order=True)
 class Bucket:
-    """Width and height in px, length in frames and frames per second; clips of one bucket differ in content only."""
+    """Width and height in px, length in frames and frames per second; clips of one bucket differ in content only.
+
+    The rate is the one that the label shows, of six digits: 29.97 and 30000/1001 are one bucket.
+    """
 
     width: int
     height: int
     frames: int
     fps: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fps", float(f"{self.fps:g}"))
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height}x{self.frames}@{self.fps:g}"
@@ -80,6 +86,36 @@ def pooling_note(pooling: Pooling) -> str:
     return f"pooled over {len(pooling.buckets)} buckets that differ in {axes}, to which it is not invariant"
 
 
+def unlike_reference(generated: Iterable[Bucket], real: Iterable[Bucket], sensitive: Iterable[Axis]) -> str:
+    """How the clips of a set differ from those of its reference set on axes that a metric is sensitive to, or ''.
+
+    The sets are alike if every bucket of either has one in the other that differs from it by no more than 1 % on these axes.
+
+    >>> unlike_reference([Bucket(40, 24, 16, 8.0)], [Bucket(40, 24, 48, 24.0)], AXES)
+    'its clips and those of the reference set differ in fps (40x24x16@8 against 40x24x48@24), to which it is not invariant'
+    """
+    axes, sets = tuple(sensitive), (sorted(set(generated)), sorted(set(real)))
+    differ: dict[Axis, tuple[Bucket, Bucket]] = {}
+
+    def off(a: Bucket, b: Bucket) -> tuple[Axis, ...]:
+        return tuple(axis for axis in spread((a, b)) if axis in axes)
+
+    for swapped, (ones, others) in enumerate((sets, sets[::-1])):
+        for one in ones if others else ():
+            nearest = min(others, key=lambda other: len(off(one, other)))
+            for axis in off(one, nearest):
+                differ.setdefault(axis, (nearest, one) if swapped else (one, nearest))
+    return (
+        f"its clips and those of the reference set differ in {_differences(differ)}, to which it is not invariant"
+        if differ
+        else ""
+    )
+
+
+def _differences(differ: Mapping[Axis, tuple[Bucket, Bucket]]) -> str:
+    return ", ".join(f"{axis} ({a} against {b})" for axis, (a, b) in differ.items())
+
+
 def incomparable(pairs: Iterable[tuple[Bucket, Bucket]], sensitive: Iterable[Axis]) -> str:
     """Why clips of the same cases cannot be compared: a pair differs on an axis that the metric is sensitive to, or ''.
 
@@ -89,9 +125,10 @@ def incomparable(pairs: Iterable[tuple[Bucket, Bucket]], sensitive: Iterable[Axi
     for a, b in pairs:
         for axis in spread((a, b)):
             differ.setdefault(axis, (a, b))
-    axes = [f"{axis} ({a} against {b})" for axis, (a, b) in differ.items() if axis in tuple(sensitive)]
+    known = tuple(sensitive)
+    named = {axis: pair for axis, pair in differ.items() if axis in known}
     return (
-        f"cases differ in {', '.join(axes)}, to which it is not invariant; score both runs on one [canonical] canvas"
-        if axes
+        f"cases differ in {_differences(named)}, to which it is not invariant; score both runs on one [canonical] canvas"
+        if named
         else ""
     )

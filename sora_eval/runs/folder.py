@@ -22,10 +22,11 @@ from sora_eval.runs.rows import TABLES, Row
 from sora_eval.runs.sums import Sums, file_sum, row_sum
 from sora_eval.runs.trust import SIGNATURE, foreign_entry, is_inside, is_own, signed
 from sora_eval.runs.upgrade import FILES, SCHEMA_VERSION, SEALED_SINCE, upgraded_head, upgraded_row
+from sora_eval.runs.vectors import in_order, without_secrets
 from sora_eval.suite import Suite
 from sora_eval.util.errors import MOST_CHARACTERS, RunError
 from sora_eval.util.files import append_lines, cut_torn_line, replacing, whole_lines, write_atomic
-from sora_eval.util.redaction import redact, redacted, redacted_lines
+from sora_eval.util.redaction import redacted, redacted_lines
 from sora_eval.util.sealed import file_digest, parse_json, read_json, sealed, unsealed
 from sora_eval.util.visible import encodable
 
@@ -272,14 +273,14 @@ class RunFolder:
 
     def save_features(self, name: str, ids: list[str], values: npt.NDArray[Any], **extra: npt.NDArray[Any]) -> None:
         """Write the vectors of a set, (n, D), with the case ids (n) of their rows and further columns."""
-        columns = {key: _without_secrets(value) for key, value in extra.items()}
+        columns = {key: without_secrets(value) for key, value in extra.items()}
         with replacing(self._features_file(name)) as partial, partial.open("wb") as file:
             np.savez(file, ids=np.array(ids, dtype=np.str_), values=values, **columns)  # type: ignore[arg-type]
             file.flush()
             self._sums.add([file_sum(f"features/{name}.npz", partial)])
 
     def load_features(self, name: str) -> dict[str, npt.NDArray[Any]]:
-        """The arrays of `save_features` by name (`ids`, `values`, further columns); empty without the file."""
+        """The arrays of `save_features` by name (`ids`, `values`, further columns), sorted by case; empty without the file."""
         path = self._features_file(name)
         self.check(path)
         if not path.exists():
@@ -289,16 +290,12 @@ class RunFolder:
                 if any(entry.compress_type != ZIP_STORED for entry in archive.infolist()):
                     raise ValueError("its arrays are compressed; expected them stored")
             with np.load(path, allow_pickle=False) as data:
-                arrays = dict(data)
-            if len(arrays["ids"]) != len(arrays["values"]) or arrays["values"].dtype.kind != "f":
-                raise ValueError(f"{len(arrays['ids'])} ids for {len(arrays['values'])} vectors")
+                arrays = in_order(dict(data))
+            if arrays["values"].dtype.kind != "f":
+                raise ValueError(f"its vectors are {arrays['values'].dtype}")
         except (OSError, ValueError, KeyError, BadZipFile, EOFError) as error:
             raise RunError(f"{path} is damaged: {explanation(error)}; score again: sora-eval score {self.path}") from error
         return arrays
-
-
-def _without_secrets(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return column if column.dtype.kind != "U" else np.array([redact(t) for t in column.flat], np.str_).reshape(column.shape)
 
 
 def explanation(error: Exception) -> str:

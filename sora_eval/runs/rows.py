@@ -155,6 +155,8 @@ class MetricRow(Row):
     """Axes over which the scores must not be pooled without a note."""
     pooled: tuple[Axis, ...] = ()
     """Those of them over which the scores are pooled."""
+    unlike_reference: str = ""
+    """Of a set metric: how its clips differ from those of the reference set on these axes; '' if they do not."""
     statistic: SetStatistic | None = None
     """Of a set metric: the statistic of its vectors."""
     p: float | None = None

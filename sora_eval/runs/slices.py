@@ -31,7 +31,7 @@ def slices_of(samples: Iterable[SampleRow], kinds: Sequence[Kind] = KINDS) -> li
     ['all', '40x24x9', '40x24x17', '9 frames', '17 frames']
     """
     rows = list(samples)
-    rates = {r.fps for r in rows if r.bucket is not None}
+    rates = {bucket.fps for r in rows if (bucket := r.bucket) is not None}
     out = [Slice("all", "all", tuple(r.id for r in rows))] if "all" in kinds else []
     if "shape" in kinds:
         out += _split("shape", rows, [shape_label(r, with_rate=len(rates) > 1) for r in rows])

@@ -137,9 +137,11 @@ def measure(
                     measurements.values[name, cell][i] = np.nan if value is None else value
                     measurements.reasons[name, cell].update([reason] if value is None else [])
             if cell in set_cells:
+                # As the case itself, not as one with a swapped caption: a protocol may draw frames by the id of the case.
+                own = ClipView(view.clip, material.cases[i], cache)
                 for signature, (name, metric) in extractors.items():
                     try:
-                        measurements.vectors[signature, cell][i] = features_of(name, metric, view)
+                        measurements.vectors[signature, cell][i] = features_of(name, metric, own)
                     except (Undefined, MetricError) as reason:
                         measurements.reasons[signature, cell][str(reason)] += 1
     if extractors:
@@ -165,7 +167,8 @@ def _see_reference(
     for i in track(range(len(material.cases)), "reference"):
         for signature, (name, metric) in extractors.items():
             try:
-                vectors[signature][i] = features_of(name, metric, ClipView(material.reference(i), material.cases[i], cache))
+                view = ClipView(material.reference(i), material.cases[i], cache, real=True)
+                vectors[signature][i] = features_of(name, metric, view)
             except (Undefined, SoraEvalError):  # the clean clip of the case has the same reason
                 continue
 

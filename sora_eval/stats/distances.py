@@ -45,6 +45,16 @@ def _vectors(values: npt.ArrayLike) -> Array:
     return array
 
 
+def ordered(values: npt.ArrayLike) -> Array:
+    """Vectors (n, D) in lexicographic order, so that no rounding of a sum depends on the order in which clips came.
+
+    >>> ordered([[2, 0], [1, 5], [1, 3]]).tolist()
+    [[1.0, 3.0], [1.0, 5.0], [2.0, 0.0]]
+    """
+    array = np.asarray(values, np.float64)
+    return array[np.lexsort(array.T[::-1])] if array.size else array
+
+
 def frechet_from_gram(k: Array, a: Index, b: Index, ddof: int = 1) -> float:
     """Fréchet distance of two Gaussians fitted to rows `a` and `b`: |mu_a - mu_b|^2 + tr(Sa + Sb - 2 sqrt(Sa Sb)).
 

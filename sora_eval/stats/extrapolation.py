@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.stats.distances import Array, frechet_distance
+from sora_eval.stats.distances import frechet_distance, ordered
 from sora_eval.util.errors import RefusedError
 
 # Below 3 D the value is not linear in 1/n: at n = 2 D the error of the intercept is 0.7 of the true distance, at 3 D less
@@ -22,7 +22,7 @@ def extrapolated_frechet(generated: npt.ArrayLike, real: npt.ArrayLike, ddof: in
     set to all of it, so that the line holds the bias of both. Unlike a distance it may be below 0 when the true one is
     near 0. Raises RefusedError where the line does not hold: fewer than 5 D vectors in either set.
     """
-    a, b = _ordered(generated), _ordered(real)
+    a, b = ordered(generated), ordered(real)  # so that the random parts do not depend on the order of clips
     n, width = min(len(a), len(b)), a.shape[1]
     if n < LEAST_PER_DIMENSION * width:
         raise RefusedError(
@@ -34,9 +34,3 @@ def extrapolated_frechet(generated: npt.ArrayLike, real: npt.ArrayLike, ddof: in
     sizes = np.repeat(np.linspace(n / 2, n, PARTS).round().astype(int), SHUFFLES)
     values = [frechet_distance(a[rng.permutation(len(a))[:s]], b[rng.permutation(len(b))[:s]], ddof) for s in sizes]
     return float(np.polyfit(1.0 / sizes, values, 1)[1])
-
-
-def _ordered(values: npt.ArrayLike) -> Array:
-    """Vectors (n, D) in lexicographic order, so that the random parts do not depend on the order of clips."""
-    array = np.asarray(values, np.float64)
-    return array[np.lexsort(array.T[::-1])]

@@ -7,9 +7,16 @@ import os
 import signal
 import threading
 
+_session_threads: int | None = None  # of a worker
 
-def begin_worker() -> None:
-    """Initialise a worker process: it ignores Ctrl-C, which the parent handles, and exits when the parent exits."""
+
+def begin_worker(session_threads: int | None = None) -> None:
+    """Initialise a worker process: it ignores Ctrl-C, which the parent handles, and exits when the parent exits.
+
+    `session_threads` is what `session_threads()` answers in it.
+    """
+    global _session_threads  # noqa: PLW0603
+    _session_threads = session_threads
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -19,3 +26,14 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)  # the main thread may be inside a call that takes minutes
+
+
+def session_threads() -> int:
+    """Threads of an ONNX Runtime session of features: Torch's, and in a worker those that its parent would take.
+
+    The sums of a convolution are cut into parts by the number of threads, so that logits differ in the last digits: a session
+    has as many threads in each of several workers as in a single process. They sleep when idle.
+    """
+    import torch
+
+    return _session_threads or torch.get_num_threads()

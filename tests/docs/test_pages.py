@@ -4,12 +4,14 @@ import importlib
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from docs.pages import checkpoints, error_rates, selfcheck
+from docs.pages.speed import Ratio
 from sora_eval.compare.checkpoints import checkpoint_order, names_of
 from sora_eval.compare.run_data import data_of
 from sora_eval.selfcheck.check import selfcheck as check
@@ -81,3 +83,24 @@ def test_the_error_rates_go_between_the_markers_and_nowhere_else():
     assert "old" not in text
     with pytest.raises(RunError, match="markers"):
         error_rates.between("no markers", block)
+
+
+UNDECIDED = "undecided: the interval holds the target"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "at_least", "at_most"),
+    [
+        (1.5, 2.0, "met", "**missed**"),
+        (0.5, 1.0, "**missed**", "met"),
+        (1.0, 1.4, UNDECIDED, UNDECIDED),  # on either side of the target its value is undecided, not missed
+        (1.1, 1.6, UNDECIDED, UNDECIDED),
+        (None, 1.1, "**missed**", "met"),
+        (1.3, None, "met", "**missed**"),
+        (None, 1.3, UNDECIDED, UNDECIDED),
+    ],
+)
+def test_a_ratio_is_met_or_missed_only_by_its_whole_interval(low, high, at_least, at_most):
+    for value in (1.19, 1.21):
+        ratio = Ratio("what", "base", "new", value, low, high, 11, 1.2)
+        assert (ratio.verdict, replace(ratio, at_most=True).verdict) == (at_least, at_most)

@@ -176,7 +176,7 @@ def test_a_damaged_i3d_graph_is_exported_again_once(damage, tmp_path, monkeypatc
     monkeypatch.setenv("SORA_EVAL_CACHE", str(tmp_path))
     exported = []
 
-    def export(path):
+    def export(path, _eps):
         exported.append(path)
         path.write_bytes(b"a graph" * 100)
 

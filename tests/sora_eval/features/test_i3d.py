@@ -19,6 +19,19 @@ def test_black_against_white_has_the_published_distance(frames, published):
     assert np.square(i3d.logits(-video) - i3d.logits(video)).sum() == pytest.approx(published, rel=1e-4)
 
 
+def test_the_epsilon_of_ports_has_their_distance_and_cdfvd_has_it():
+    """cd-fvd's network adds 1e-5 to the variances of batch norm: 151.76 for 151.39."""
+    video = np.ones((1, 3, 30, 224, 224), np.float32)
+    assert np.square(i3d.logits(-video, 1e-5) - i3d.logits(video, 1e-5)).sum() == pytest.approx(151.76, rel=5e-5)
+    clip = Clip(np.full((16, 224, 224, 3), 90, np.uint8), 8.0)
+    prepared = np.full((1, 3, 16, 224, 224), 90 / 127.5 - 1, np.float32)
+    for name, eps in (("cdfvd", 1e-5), ("styleganv", 1e-3)):
+        features = i3d.VideoFeatures(name)
+        assert np.abs(features(clip) - i3d.logits(prepared, eps)[0]).max() <= 2e-3
+        assert ("|eps:1e-05|" in features.signature) is (name == "cdfvd")
+    assert np.abs(i3d.logits(prepared, 1e-5) - i3d.logits(prepared)).max() > 5e-3
+
+
 def test_batch_size_changes_nothing_and_onnx_equals_torch(rng):
     video = rng.uniform(-1, 1, (3, 3, 11, 224, 224)).astype(np.float32)
     alone = np.concatenate([i3d.logits(v[None]) for v in video])

@@ -6,8 +6,11 @@ of set metrics likewise, by distance. Clips are of 16 fps, so that halving the r
 
 from functools import cache
 
+import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from reference_model.world import ObjectFacts
 from sora_eval.metrics.base import ClipMetric
@@ -101,3 +104,31 @@ def test_declarations_are_true_and_complete(name, change):
 def test_what_reads_facts_in_pixels_declares_nothing(name):
     assert METRICS.built_in[name].invariant_to == frozenset()
     assert METRICS.built_in[name].sensitive_to == AXES
+
+
+def panning(fps, speed):
+    """1.5 s of a texture that moves `speed` short sides per second, of any rate."""
+    rng, side, frames = np.random.default_rng(0), 96, round(1.5 * fps)
+    texture = cv2.GaussianBlur(rng.normal(size=(side, 3 * side, 3)).astype(np.float32), (0, 0), 2)
+    texture = 127 + 50 * texture / texture.std()
+    places = speed * side * np.arange(frames) / fps
+    moved = [cv2.warpAffine(texture, np.float32([[1, 0, -x], [0, 1, 0]]), (side, side)) for x in places]
+    return view_of(np.stack(moved).clip(0, 255).astype(np.uint8), fps=fps)
+
+
+def dynamic(fps, speed):
+    return {n.rpartition(".")[2]: s.value for n, s in create("dynamic_degree").score(panning(fps, speed)).items()}
+
+
+@given(st.floats(6, 60))
+@settings(max_examples=12)
+def test_motion_has_one_dynamic_degree_at_any_rate(fps):
+    reference = dynamic(8.0, 0.25)
+    assert dynamic(fps, 0.25)["magnitude"] == pytest.approx(reference["magnitude"], rel=0.06)
+    assert dynamic(fps, 0.25)["dynamic_degree"] == 1.0
+    assert dynamic(fps, 0.13)["dynamic_degree"] == 0.0
+
+
+@pytest.mark.parametrize("fps", [11.0, 12.0, 30000 / 1001])
+def test_rates_that_vbench_counts_differently_have_one_score(fps):
+    assert dynamic(fps, 0.21)["dynamic_degree"] == dynamic(8.0, 0.21)["dynamic_degree"] == 1.0

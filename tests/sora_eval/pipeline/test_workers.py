@@ -14,6 +14,14 @@ def square(held, x):
     return held["made"] * x * x
 
 
+def threads(_held):
+    import torch
+
+    from sora_eval.util.processes import session_threads
+
+    return session_threads(), torch.get_num_threads()
+
+
 def dies(_held, _x):
     import os
 
@@ -29,3 +37,16 @@ def test_workers_answer_in_the_order_of_the_jobs(number):
 def test_a_worker_that_dies_is_one_message():
     with Workers(state, 2) as pool, pytest.raises(RunError, match=r"a scoring worker died.*fewer --workers"):
         list(pool.map(dies, ((i,) for i in range(3))))
+
+
+def test_a_session_has_as_many_threads_in_a_worker_as_without_workers():
+    """Else its sums are cut into other parts, and features differ in the last digits."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with Workers(state, 2) as pool:
+            assert list(pool.map(threads, [()])) == [(3, 1)]
+    finally:
+        torch.set_num_threads(before)

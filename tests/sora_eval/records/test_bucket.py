@@ -9,26 +9,44 @@ from hypothesis import strategies as st
 
 from sora_eval.compare.difference import difference
 from sora_eval.compare.run_data import data_of
+from sora_eval.gate.judge import gate
+from sora_eval.metrics.create import create
 from sora_eval.pipeline import run as evaluate
 from sora_eval.pipeline.canonical import on_canvas
-from sora_eval.records.bucket import AXES, Bucket, incomparable, pooling_note, pooling_of, spread
+from sora_eval.pipeline.summarise import sensitive_to
+from sora_eval.records.bucket import AXES, Bucket, incomparable, pooling_note, pooling_of, spread, unlike_reference
 from sora_eval.records.clip import Clip
 from sora_eval.records.verdict import Verdict
-from sora_eval.runs.rows import AttributionRow, MetricRow, ScoreRow
-from sora_eval.suite import Canonical, load_suite
+from sora_eval.runs.rows import AttributionRow, MetricRow, SampleRow, ScoreRow
+from sora_eval.runs.slices import slices_of
+from sora_eval.suite import Canonical, Gate, Suite, SuiteHead, load_suite
 from sora_eval.util.errors import SuiteError, Undefined
 from sora_eval.video.codec import read_clip, write_clip
 
 SMALL = Bucket(32, 32, 16, 8.0)
-BUCKETS = st.builds(
-    Bucket, st.integers(1, 4000), st.integers(1, 4000), st.integers(1, 900), st.sampled_from([8.0, 23.976, 24.0])
-)
+BUCKETS = st.builds(Bucket, st.integers(1, 4000), st.integers(1, 4000), st.integers(1, 900), st.floats(1e-3, 1e5))
+RATES = st.sampled_from([8.0, 23.976, 24000 / 1001, 24.0, 29.97, 30000 / 1001, 30.0])
 
 
 @given(BUCKETS)
 def test_a_bucket_survives_its_text(bucket):
     assert Bucket.parse(str(bucket)) == bucket
     assert spread([bucket, bucket]) == ()
+
+
+@given(st.lists(st.builds(Bucket, st.just(32), st.just(32), st.integers(8, 9), RATES), min_size=1))
+def test_no_clip_is_lost_from_the_counts_by_bucket(buckets):
+    counts = pooling_of(buckets, AXES).buckets
+    assert sum(counts.values()) == len(buckets)
+
+
+def test_two_ways_to_write_one_rate_are_one_bucket_and_one_slice():
+    rows = [
+        SampleRow(id=f"p{i}", prompt_id="p", width=32, height=32, frames=8, fps=f) for i, f in enumerate([29.97, 30000 / 1001])
+    ]
+    assert [part.label for part in slices_of(rows)] == ["all"]
+    three = [*rows, SampleRow(id="p2", prompt_id="p", width=32, height=32, frames=8, fps=24.0)]
+    assert {part.label: len(part.ids) for part in slices_of(three)} == {"all": 3, "32x32x8@29.97": 2, "32x32x8@24": 1}
 
 
 def test_buckets_differ_by_axis():
@@ -56,6 +74,16 @@ def test_clips_of_other_buckets_cannot_be_compared():
     )
     assert incomparable(pairs, ("aspect", "fps", "length")) == ""
     assert incomparable(pairs[:1], AXES) == ""
+
+
+@given(st.lists(BUCKETS, min_size=1, max_size=3), st.lists(BUCKETS, min_size=1, max_size=3), st.sets(st.sampled_from(AXES)))
+def test_sets_are_alike_exactly_if_each_bucket_has_one_like_it(a, b, axes):
+    def like(x, y):
+        return not axes & set(spread((x, y)))
+
+    alike = all(any(like(x, y) for y in b) for x in a) and all(any(like(x, y) for x in a) for y in b)
+    assert (unlike_reference(a, b, axes) == "") is alike
+    assert unlike_reference(a, a, axes) == unlike_reference([], b, axes) == ""
 
 
 def clip(t=24, h=30, w=50, fps=24.0):
@@ -134,6 +162,34 @@ def test_comparing_runs_across_buckets_is_refused_but_for_what_does_not_change(t
     assert difference(*map(data_of, pair), "temporal_flickering").change == pytest.approx(0.0, abs=1e-12)
     pair = [run(tmp_path, path, f"[canonical]\narea = 384\n{text}", folder) for path in (folder, doubled)]
     assert difference(*map(data_of, pair), "warping_error").status is None
+
+
+def test_a_distance_to_clips_of_another_rate_is_noted_and_refused_under_strict(tmp_path, folder, network):
+    faster = tmp_path / "faster"
+    faster.mkdir()
+    for file in folder.iterdir():
+        write_clip(Clip(read_clip(file).frames, 24.0), faster / file.name)
+    text = f"[metrics.kvd]\nnetwork = {json.dumps(str(network))}\n"
+    pair = [data_of(run(tmp_path, folder, text, faster)) for _ in range(2)]
+    row = pair[0].metrics["kvd", "all"]
+    words = "differ in fps (24x16x8@8 against 24x16x8@24), length (24x16x8@8 against 24x16x8@24), to which it is not invariant"
+    assert words in row.reason
+    assert words in row.unlike_reference
+    assert words in difference(*pair, "kvd").note
+    verdicts = {s: gate(*pair, {"kvd": Gate(max_increase=10)}, strict=s).rows[0] for s in (False, True)}
+    assert verdicts[True].verdict is Verdict.NOT_COMPARABLE
+    assert verdicts[False].verdict is not Verdict.NOT_COMPARABLE
+    assert all(words in v.reason for v in verdicts.values())
+    alike = data_of(run(tmp_path, folder, text))
+    assert alike.metrics["kvd", "all"].unlike_reference == ""
+    one_rate = data_of(run(tmp_path, folder, f"[canonical]\nfps = 8\nseconds = 0.3\n{text}", faster))
+    assert one_rate.metrics["kvd", "all"].unlike_reference == ""
+
+
+def test_a_protocol_that_cuts_does_not_see_the_length():
+    suite = Suite(suite=SuiteHead(id="s"), metrics={"fvd": {}})
+    assert "length" in sensitive_to("fvd", create("fvd"), suite)
+    assert "length" not in sensitive_to("fvd", create("fvd", {"protocol": "styleganv"}), suite)
 
 
 def test_on_a_canonical_canvas_nothing_is_pooled_and_the_signature_says_so(tmp_path, folder, network):

@@ -1,5 +1,7 @@
 """Intervals cover, tests hold their level, and neither is fooled by clusters."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -34,6 +36,27 @@ def test_clustered_interval_covers_where_a_naive_one_does_not(rng):
         naive += abs(values.mean()) <= 1.96 * values.std() / np.sqrt(160)
     assert covered / 120 > 0.87  # 95 % asked for; 20 clusters and 120 draws
     assert naive / 120 < 0.7
+
+
+@pytest.mark.parametrize("kind", ["frechet", "mmd-cubic"])
+def test_the_same_two_sets_in_another_order_are_a_tie(kind, rng):
+    """Of six vectors in two clusters, permutations repeat the split itself, whose sums may round to less."""
+    values = np.concatenate([rng.normal(0, 1, (3, 40)), rng.normal(9, 1, (3, 40))])
+    statistic, (a, b) = set_statistic(SetStatistic(kind=kind), values[:3], values[3:])
+    draws = np.random.default_rng(0)
+    repeats = sum(set(draws.permutation(6)[:3].tolist()) in ({0, 1, 2}, {3, 4, 5}) for _ in range(500))
+    assert two_sample_p(a, b, statistic, permutations=500) == (repeats + 1) / 501
+
+
+def test_a_sign_flip_p_is_twice_the_smaller_tail(rng):
+    """An independent count: exact over all patterns, and (c + 1) / (P + 1) per tail over drawn ones."""
+    values = rng.standard_normal(8) + 0.6
+    patterns = np.array(list(product((-1, 1), repeat=8)))
+    sums, observed = patterns @ values, values.sum()
+    tails = [(sums >= observed - 1e-12).mean(), (sums <= observed + 1e-12).mean()]
+    assert sign_flip_p(values, list("abcdefgh")) == pytest.approx(min(1.0, 2 * min(tails)))
+    # 20 differences of one sign: no drawn pattern of 99 reaches their sum, so c = 0 in the smaller tail.
+    assert sign_flip_p(np.ones(20), [str(i) for i in range(20)], permutations=99) == pytest.approx(2 * 1 / 100)
 
 
 def test_sign_flip_holds_its_level_and_has_power(rng):
