@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from sora_eval.records.names import safe_name
+from sora_eval.records.names import safe_id
 
 # Beside clips: captions, tables, pictures, sound, vectors. A file of any other kind is a clip, or a row that says why not.
 _TEXTS = (
@@ -72,8 +72,8 @@ def ids_of(paths: Iterable[str]) -> dict[str, str]:
 
 def _id(path: str, stems: int, names: int) -> str:
     if names > 1:
-        return safe_name(f"{safe_name(Path(path).stem)[:100]}-{hashlib.sha256(path.encode()).hexdigest()[:12]}")
-    return safe_name(Path(path).name if stems > 1 else Path(path).stem)
+        return safe_id(f"{safe_id(Path(path).stem)[:100]}-{hashlib.sha256(path.encode()).hexdigest()[:12]}")
+    return safe_id(Path(path).name if stems > 1 else Path(path).stem)
 
 
 def vbench_names(stems: Iterable[str]) -> dict[str, tuple[str, int]]:

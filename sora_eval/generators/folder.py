@@ -12,7 +12,7 @@ from sora_eval.generators.manifest_rows import COLUMNS, ManifestRow, check_colum
 from sora_eval.generators.protocol import ClipSource
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
-from sora_eval.records.names import safe_name
+from sora_eval.records.names import safe_id
 from sora_eval.records.request import Request
 from sora_eval.registry.formats import FORMATS
 from sora_eval.util.cache import warn_once
@@ -158,4 +158,4 @@ class FolderGenerator(ClipSource):
 
 def _from_name(named: tuple[str, int] | None) -> dict[str, Any]:
     """The fields of a manifest's row that a file's name gives: those of VBench's prompt and seed, if it has them."""
-    return {} if named is None else {"prompt": named[0], "seed": named[1], "prompt_id": safe_name(named[0])}
+    return {} if named is None else {"prompt": named[0], "seed": named[1], "prompt_id": safe_id(named[0])}

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from sora_eval.records.names import Name
+from sora_eval.records.names import Id
 from sora_eval.suite.explaining import explained
 from sora_eval.util.errors import GeneratorError
 from sora_eval.util.visible import is_unicode
@@ -54,7 +54,7 @@ class ManifestRow(BaseModel):
 
     path: Annotated[str, BeforeValidator(_path)]
     prompt: str = ""
-    prompt_id: Annotated[Name, BeforeValidator(_text)] = ""
+    prompt_id: Annotated[Id, BeforeValidator(_text)] = ""
     seed: Annotated[int, BeforeValidator(_whole), Field(ge=-LARGEST_SEED, le=LARGEST_SEED)] = 0
 
 

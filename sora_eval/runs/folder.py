@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
-from sora_eval.records.names import check_name, replaced
+from sora_eval.records.names import check_name, file_name
 from sora_eval.runs.head import RunHead, now
 from sora_eval.runs.rows import TABLES, Row
 from sora_eval.runs.sums import Sums, file_sum, row_sum
@@ -254,7 +254,7 @@ class RunFolder:
         >>> RunFolder(Path("runs/r")).clip_path("p1/40x24x17/0").as_posix()
         'runs/r/clips/p1_40x24x17_0.mkv'
         """
-        return self.path / "clips" / f"{replaced(case_id)}.mkv"
+        return self.path / "clips" / f"{file_name(case_id)}.mkv"
 
     def clip_file(self, clip: str) -> Path:
         """The path of a row's clip. Raises RunError for one outside of the folder of a run that is not trusted."""
