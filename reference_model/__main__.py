@@ -24,7 +24,9 @@ def train(
         str,
         typer.Option(help="tiny (seconds), base (shipped; about an hour of 2 cores), long (four times the tokens) or large."),
     ] = "base",
-    out: Annotated[Path | None, typer.Option(help="Working folder; started again, it resumes where it was.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Working folder; started again, it resumes where it was.")
+    ] = None,
     stages: Annotated[str, typer.Option(help="Comma-separated: collect,caption,refine,compress,train,clip,export.")] = "",
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves it to torch.")] = 0,
     shared: Annotated[
@@ -72,7 +74,9 @@ def sample(
     guidance: Annotated[float | None, typer.Option(help="1 is no guidance.")] = None,
     backend: Annotated[str, typer.Option(help="onnx or torch.")] = "onnx",
     refine: Annotated[bool, typer.Option("--refine", help="Make the prompts dense first.")] = False,
-    out: Annotated[Path, typer.Option(help="A .gif, or a .png of the frames side by side.")] = Path("sample.gif"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="A .gif, or a .png of the frames side by side.")] = Path(
+        "sample.gif"
+    ),
 ) -> None:
     """Generate clips from prompts and write them as one picture, one row per prompt."""
     import numpy as np
@@ -111,9 +115,9 @@ def export(
         ),
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="With --checkpoint: NAME-int8 too.")] = False,
-    out: Annotated[Path, typer.Option(help="Gets a folder per checkpoint, shared/ and, of a training, clip/.")] = Path(
-        "work/checkpoints"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Gets a folder per checkpoint, shared/ and, of a training, clip/.")
+    ] = Path("work/checkpoints"),
 ) -> None:
     """Write trained networks as ONNX, checked against torch, with a record of how they were made."""
     from reference_model.config import load_config
@@ -131,7 +135,7 @@ def export(
 
 @app.command(epilog="Example: python -m reference_model prompts --count 32 --seed 7 --out suites/prompts/quick.jsonl")
 def prompts(
-    out: Annotated[Path, typer.Option(help="A .jsonl file.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A .jsonl file.")],
     count: Annotated[int, typer.Option(min=1)] = 32,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     fold: Annotated[str, typer.Option(help="train, or held_out for combinations never trained on.")] = "train",

@@ -70,7 +70,7 @@ SCHEMA: dict[str, dict[str, Column]] = {
     "samples": {
         **_RUN,
         "id": Column("name", "of the case"),
-        "prompt_id": Column("name", "of the prompt: the unit of every test"),
+        "prompt_id": Column("name", "of the prompt; cases of one id, or of equal prompt text, are one unit of every test"),
         "prompt": Column("text", "what was asked for"),
         "tags": Column("nested", "list of the prompt's tags"),
         **_SIZE,

@@ -33,7 +33,7 @@ def add_point(folder: Path, limit: int = LIMIT) -> dict[str, Any]:
 
 def tokens_until(folder: Path, step: int) -> int:
     """Tokens that the DiT was trained on in its first `step` steps, from its log."""
-    rows = [json.loads(line) for line in (folder / "dit.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in (folder / "dit.jsonl").read_text(encoding="utf-8").split("\n") if line]
     return round(float(np.mean([r["tokens"] for r in rows if r["step"] <= step] or [0.0])) * step)
 
 

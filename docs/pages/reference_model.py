@@ -145,7 +145,7 @@ def judged(suite: str, generator: str, folder: Path, limit: int | None) -> dict[
 
 def _timed(backend: str, checkpoint: str = "base") -> float:
     code = f"from docs.pages.reference_figures import generation_seconds as f; print(f({checkpoint!r}, {backend!r}))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     return float(done.stdout)
 
 

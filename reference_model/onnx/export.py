@@ -323,7 +323,7 @@ def write_int8(config: ModelConfig, exact: Path, files: dict[str, str], dit: nn.
 def how_made(folder: Path) -> dict[str, Any]:
     """The record of a training folder for checkpoint.json: command, seconds per stage, machine, versions."""
     log = folder / "stages.jsonl"
-    stages = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
+    stages = [json.loads(line) for line in log.read_text(encoding="utf-8").split("\n") if line] if log.exists() else []
     seconds: dict[str, float] = {}
     for row in stages:
         seconds[row["stage"]] = round(seconds.get(row["stage"], 0.0) + row["seconds"], 1)

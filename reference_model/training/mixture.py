@@ -25,7 +25,7 @@ def load_captions(folder: Path, clips: data.SizeData) -> list[Description]:
     path = data.caption_file(folder / "data", clips.size)
     if not path.exists():
         raise ReferenceModelError(f"{path} does not exist: run the stage 'caption' first")
-    return [parse(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [parse(json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 @dataclass(frozen=True)

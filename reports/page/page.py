@@ -18,6 +18,7 @@ from reports.page import charts, gallery, notices, speed
 from reports.page.rows import Row, directions, rows_of, signed, verdict_line
 from reports.source import LoadedRun, Source, paired_scores, read_json, share_of, with_shares
 from reports.text.tables import interval, number
+from sora_eval.records.clusters import clusters_of
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow
 from sora_eval.util.errors import RunError
 
@@ -173,13 +174,14 @@ def _cases(source: Source) -> dict[str, Any]:
     wide = {c: scores.pivot_table(index="id", columns="metric", values=c, sort=False, dropna=False) for c in columns}
     ids = [i for i in facts.index if i in wide["new"].index]
     cases = facts.loc[ids]
-    prompts = list(dict.fromkeys(cases["prompt_id"]))
-    texts = cases.drop_duplicates("prompt_id").set_index("prompt_id")["prompt"]
+    clusters = clusters_of(zip(cases.index, cases["prompt_id"], cases["prompt"], strict=True))
+    texts = dict(zip(reversed(clusters.values()), reversed(cases["prompt"].tolist()), strict=True))  # the first of each
+    prompts = list(dict.fromkeys(clusters.values()))
     places = {p: i for i, p in enumerate(prompts)}
     metrics = list(dict.fromkeys(scores["metric"]))
     return {
         "ids": ids,
-        "prompt": [places[p] for p in cases["prompt_id"]],
+        "prompt": [places[p] for p in clusters.values()],
         "prompts": [texts[p] for p in prompts],
         "shape": cases["shape"].tolist(),
         "length": cases["frames"].astype(str).tolist(),

@@ -24,7 +24,7 @@ def bench(
         str | None, typer.Option(help="Another generator, timed in turns with the first: A B A B; both leave a run.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="Where to run, for generators that can choose: cpu or cuda.")] = None,
-    out: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("runs"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where run folders go.")] = Path("runs"),
 ) -> None:
     """Time a generator over resolutions, aspect ratios, lengths and batches; or two of them in turns."""
     from sora_eval.generators.opening import with_device

@@ -19,7 +19,7 @@ def calibrate(
     suite: Annotated[str, typer.Argument(help="A shipped name or a TOML file.")],
     generator: Annotated[str, typer.Option("--generator", "-g", help="The checkpoint to repeat.")] = "reference",
     repeats: Annotated[int, typer.Option(min=2, help="Runs, each with other seeds.")] = 5,
-    out: Annotated[Path, typer.Option(help="Where the runs go; what is there already is used.")] = Path("runs"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the runs go; what is there already is used.")] = Path("runs"),
     run: Annotated[list[Path] | None, typer.Option("--run", "-r", help="Use these runs; nothing is generated.")] = None,
     metric: Annotated[list[str] | None, typer.Option("--metric", "-m", help="Gate this metric too.")] = None,
     share: Annotated[

@@ -17,7 +17,8 @@ EXAMPLES = (
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, or 'latest'; the first is the base of comparisons.")],
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the files, or of --html a file; by default 'report' in the last run.")
+        Path | None,
+        typer.Option("--out", "-o", help="Folder of the files, or of --html a file; by default 'report' in the last run."),
     ] = None,
     html: Annotated[bool, typer.Option("--html", help="Only report.html: one file that opens offline.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Only the table of a paper, printed.")] = False,

@@ -29,7 +29,7 @@ def run(
         list[str] | None,
         typer.Option("--generator", "-g", help="What to test; see 'list generators'. Several are compared with the first."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("runs"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where run folders go.")] = Path("runs"),
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N cases; such a run is marked partial.")] = None,
     reference: Annotated[str | None, typer.Option(help="Another reference set, for example folder:REAL.")] = None,
     device: Annotated[str | None, typer.Option(help="Where generators compute: cpu or cuda; an error if it is absent.")] = None,

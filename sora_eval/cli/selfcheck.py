@@ -28,7 +28,9 @@ def selfcheck(
     ] = "",
     n: Annotated[int, typer.Option("--n", min=1, help="Clips.")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="Of the corruptions.")] = 0,
-    out: Annotated[Path, typer.Option(help="Folder of the files; a killed selfcheck resumes from it.")] = Path("selfcheck"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the files; a killed selfcheck resumes from it.")] = Path(
+        "selfcheck"
+    ),
 ) -> None:
     """Show graded damage to every metric: does it see what it claims to see, and is it blind only to what it says?"""
     from sora_eval.selfcheck.check import selfcheck as check

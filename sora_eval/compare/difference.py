@@ -237,7 +237,7 @@ def _pairs(out: Difference, base: RunData, new: RunData, permutations: int, alph
             out, status=Verdict.ERROR, reason=unpaired.words() or "no case has a score in both runs", unpaired=unpaired, n=0
         )
     a, b = (np.array([v[i] for i in ids], np.float64) for v in values)
-    prompts = [new.samples[i].prompt_id for i in ids]
+    prompts = [new.clusters[i] for i in ids]
     interval, units = difference_interval(b - a, prompts, confidence=1 - alpha), len(set(prompts))
     note, method, p = unpaired.words(), interval.method, sign_flip_p(b - a, prompts, permutations=permutations)
     if np.isin(np.concatenate([a, b]), (0, 1)).all():
@@ -279,7 +279,7 @@ def _sets(
         reason = f"{len(ids)} common and {len(real)} reference clips are too few for a distance"
         return replace(out, status=Verdict.INCONCLUSIVE, reason=reason, n=len(ids), note=unpaired.words(), unpaired=unpaired)
     note = "; ".join(filter(None, [out.unlike_reference, unpaired.words()]))
-    prompts = [new.samples[i].prompt_id for i in ids]
+    prompts = [new.clusters[i] for i in ids]
     result = paired_set_difference(a, b, r, prompts, statistic, permutations, confidence=1 - alpha)
     units = len(set(prompts))
     return replace(

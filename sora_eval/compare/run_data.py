@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from sora_eval.records.clusters import clusters_of
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.head import RunHead
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow
@@ -64,6 +65,11 @@ class RunData:
     def slices(self) -> list[Slice]:
         """`all`, then every shape, length and tag that divides the cases."""
         return slices_of(self.samples.values())
+
+    @cached_property
+    def clusters(self) -> dict[str, str]:
+        """The cluster of each case by its id, the unit of every test."""
+        return clusters_of((s.id, s.prompt_id, s.prompt) for s in self.samples.values())
 
     def cases(self, label: str) -> set[str]:
         """Ids of the cases of a slice; empty for a slice without cases."""

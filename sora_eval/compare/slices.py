@@ -46,7 +46,7 @@ def _row(base: RunData | None, new: RunData, metric: str, part: Slice) -> SliceR
         b = new.scores[metric].get(case)
         a = base.scores.get(metric, {}).get(case) if base is not None else b
         if a is not None and b is not None and a.value is not None and b.value is not None:
-            pairs.append((a.value, b.value, new.samples[case].prompt_id))
+            pairs.append((a.value, b.value, new.clusters[case]))
     if not pairs:
         return None
     first, second = (np.array(values, np.float64) for values in zip(*((a, b) for a, b, _ in pairs), strict=True))

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from sora_eval.generators.manifest_rows import ManifestRow, manifest_row
+from sora_eval.generators.file_names import ids_of, left_out, split_entries, vbench_names
+from sora_eval.generators.manifest_rows import COLUMNS, ManifestRow, check_columns, manifest_row
 from sora_eval.generators.protocol import ClipSource
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
-from sora_eval.records.names import safe_name
+from sora_eval.records.names import safe_id
 from sora_eval.records.request import Request
 from sora_eval.registry.formats import FORMATS
+from sora_eval.util.cache import warn_once
 from sora_eval.util.errors import ClipError, GeneratorError, RegistryError, line_of
 from sora_eval.util.visible import is_unicode
 from sora_eval.video.codec import VIDEO_SUFFIXES, read_clip
 
 MANIFESTS = tuple(f"manifest.{name}" for name in FORMATS.built_in)
-# The names of VideoPhy and T2V-CompBench beside our own.
-_COLUMNS = {"path": ("path", "videopath", "video_path", "file"), "prompt": ("prompt", "caption", "text")}
 
 
 def check_folder(argument: str, options: dict[str, str]) -> None:
@@ -38,7 +38,8 @@ class FolderGenerator(ClipSource):
     """Clips on disk. `PATH` is a folder (with or without a manifest in it) or a manifest file.
 
     A manifest has the columns path and prompt, and may have prompt_id and seed. Without one, every file of the folder is
-    a clip without prompt; broken files and other kinds are reported. Raises GeneratorError for a path without clips or with
+    a clip, with prompt and seed where its name is VBench's `PROMPT-SEED`; what cannot be read is reported, and folders and
+    captions are left out with a note. Raises GeneratorError for a path without clips or with
     an unreadable manifest.
     """
 
@@ -53,15 +54,14 @@ class FolderGenerator(ClipSource):
         manifest = self._find_manifest(path)
         rows = self._read_manifest(manifest) if manifest else self._list(path)
         root = manifest.parent if manifest else path
+        ids = ids_of(row.path for row in rows if not row.prompt_id)
         for row in rows:
             file = root / row.path
-            prompt_id = row.prompt_id or safe_name(Path(row.path).stem)
-            case = Case(Prompt(prompt_id, row.prompt), None, None, None, None, row.seed)
+            case = Case(Prompt(row.prompt_id or ids[row.path], row.prompt), None, None, None, None, row.seed)
             if case.id in self._entries:
-                raise GeneratorError(
-                    f"{manifest or path}: two clips have the id {case.id!r} ({file.name} and "
-                    f"{self._entries[case.id][1].name}); give them different prompt_id or seed"
-                )
+                names = f"{self._entries[case.id][1].name} and {file.name}"
+                fix = "give them different prompt_id or seed" if manifest else "rename one of them"
+                raise GeneratorError(f"{manifest or path}: two clips have the id {case.id!r} ({names}); {fix}")
             self._entries[case.id] = (case, file)
             self._by_prompt.setdefault(case.prompt.text, []).append(case)
 
@@ -89,7 +89,8 @@ class FolderGenerator(ClipSource):
             raise GeneratorError(f"{path} cannot be read as a {suffix} table: {line_of(error)}") from error
         if repeated := [str(c) for c in table.columns[table.columns.duplicated()]]:
             raise GeneratorError(f"{path} has two columns {repeated[0]!r}; expected one")
-        for name, aliases in _COLUMNS.items():
+        check_columns(path, table.columns)
+        for name, aliases in COLUMNS.items():
             present = [c for c in aliases if c in table.columns]
             if present:
                 table = table.rename(columns={present[0]: name})
@@ -105,18 +106,19 @@ class FolderGenerator(ClipSource):
 
     @staticmethod
     def _list(path: Path) -> list[ManifestRow]:
-        files = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
+        files, others = split_entries(path)
+        without = left_out(others)
         if not any(p.suffix.lower() in VIDEO_SUFFIXES for p in files):
             raise GeneratorError(
                 f"folder:{path} holds no video ({', '.join(VIDEO_SUFFIXES)}) and no manifest ({', '.join(MANIFESTS)})"
+                + (f"; {without}" if without else "")
             )
         if unreadable := [p.name for p in files if not is_unicode(p.name)]:
             raise GeneratorError(f"folder:{path}: the file name {unreadable[0]!r} is not UTF-8; rename the file")
-        stems = Counter(p.stem for p in files)
-        return [
-            ManifestRow(path=p.name, prompt_id=safe_name(p.name if stems[p.stem] > 1 else p.stem), prompt="", seed=0)
-            for p in files
-        ]
+        if without:
+            warn_once(f"folder:{path}: {without}")
+        vbench = vbench_names(p.stem for p in files)
+        return [ManifestRow(path=p.name, **_from_name(vbench.get(p.stem))) for p in files]
 
     def fingerprint(self) -> str:
         """Hash of names and sizes; content is hashed when it is read."""
@@ -152,3 +154,8 @@ class FolderGenerator(ClipSource):
                 )
             out.append(clip)
         return out
+
+
+def _from_name(named: tuple[str, int] | None) -> dict[str, Any]:
+    """The fields of a manifest's row that a file's name gives: those of VBench's prompt and seed, if it has them."""
+    return {} if named is None else {"prompt": named[0], "seed": named[1], "prompt_id": safe_id(named[0])}

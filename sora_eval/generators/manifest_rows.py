@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from sora_eval.records.names import Name
+from sora_eval.records.names import Id
 from sora_eval.suite.explaining import explained
 from sora_eval.util.errors import GeneratorError
 from sora_eval.util.visible import is_unicode
 
 LARGEST_SEED = 2**53
+# The names of VideoPhy and T2V-CompBench beside our own.
+COLUMNS = {
+    "path": ("path", "videopath", "video_path", "file"),
+    "prompt": ("prompt", "caption", "text"),
+    "prompt_id": ("prompt_id",),
+    "seed": ("seed",),
+}
+ALIKE = 0.8  # of difflib: `prompts`, `prompt_en` and `Prompt ID` are meant for a column, `duration` and `model` are not
 _WHOLE = re.compile(r"[+-]?[0-9]{1,16}")
 
 
@@ -44,7 +54,7 @@ class ManifestRow(BaseModel):
 
     path: Annotated[str, BeforeValidator(_path)]
     prompt: str = ""
-    prompt_id: Annotated[Name, BeforeValidator(_text)] = ""
+    prompt_id: Annotated[Id, BeforeValidator(_text)] = ""
     seed: Annotated[int, BeforeValidator(_whole), Field(ge=-LARGEST_SEED, le=LARGEST_SEED)] = 0
 
 
@@ -68,6 +78,21 @@ def manifest_row(manifest: Path, number: int, record: dict[Any, Any]) -> Manifes
     if is_folder:
         raise GeneratorError(f"{manifest}, row {number}: path = {row.path!r} is a folder; expected a video file")
     return row
+
+
+def check_columns(manifest: Path, columns: Iterable[Any]) -> None:
+    """Raises GeneratorError for a column that is not read and looks like one that is missing.
+
+    >>> check_columns(Path("m.csv"), ["path", " Prompt"])
+    Traceback (most recent call last):
+    sora_eval.util.errors.GeneratorError: m.csv: the column ' Prompt' is not known; did you mean 'prompt'?
+    """
+    names = list(columns)
+    known = [alias for aliases in COLUMNS.values() for alias in aliases]
+    missing = [a for aliases in COLUMNS.values() if not any(a in names for a in aliases) for a in aliases]
+    for name in (n for n in names if n not in known):
+        if close := get_close_matches(re.sub(r"[\W_]+", "_", str(name).strip().lower()), missing, 1, ALIKE):
+            raise GeneratorError(f"{manifest}: the column {name!r} is not known; did you mean {close[0]!r}?")
 
 
 def _plain(value: Any) -> Any:

@@ -14,6 +14,7 @@ from sora_eval.pipeline.slices import Slice, summary_slices
 from sora_eval.pipeline.summarise_sets import attribution_rows, set_rows
 from sora_eval.records.bucket import Axis, pooling_note
 from sora_eval.records.case import Case
+from sora_eval.records.clusters import clusters_of
 from sora_eval.registry.metrics import metric_info, outputs_of
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import AttributionRow, MetricRow, OracleRow, SampleRow, ScoreRow, Status, TimingRow
@@ -31,7 +32,7 @@ def summarise(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
     metrics = make_metrics(suite.metrics, suite.prompt_list or [c.prompt for c in cases])
     samples = {row.id: row for row in folder.rows(SampleRow)}
     slices = summary_slices(cases, samples)
-    prompt_of = {c.id: c.prompt.id for c in cases}
+    cluster_of = clusters_of((c.id, c.prompt.id, c.prompt.text) for c in cases)
     scores = by_metric(folder.rows(ScoreRow))
     rows: list[MetricRow] = []
     attributions: list[AttributionRow] = []
@@ -44,14 +45,16 @@ def summarise(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
         try:
             with code_of(name):
                 if isinstance(metric, ClipMetric):
-                    of_metric = [r for p in slices for r in clip_rows(name, metric, p, scores, prompt_of, signature, sensitive)]
+                    of_metric = [
+                        r for p in slices for r in clip_rows(name, metric, p, scores, cluster_of, signature, sensitive)
+                    ]
                 else:
-                    of_metric = _set_rows(name, metric, slices, folder, scores, prompt_of, signature, sensitive)
+                    of_metric = _set_rows(name, metric, slices, folder, scores, cluster_of, signature, sensitive)
                     attributions += attribution_rows(metric, folder, signature)
         except MetricError as error:  # a user's class that breaks when its value is computed
             of_metric = failed_rows(name, "all", str(error), len(cases))
         rows += of_metric
-    rows += _oracle_rows(folder, suite, metrics, slices[0], prompt_of)
+    rows += _oracle_rows(folder, suite, metrics, slices[0], cluster_of)
     timings = folder.rows(TimingRow)
     if suite.throughput is not None and timings:
         rows += speed.summarise(timings, speed.signature_of(folder.head))
@@ -69,14 +72,14 @@ def _set_rows(
     slices: Sequence[Slice],
     folder: RunFolder,
     scores: Scores,
-    prompt_of: Mapping[str, str],
+    cluster_of: Mapping[str, str],
     signature: str,
     sensitive: tuple[Axis, ...],
 ) -> list[MetricRow]:
     rows, stored = [], scores.get(metric.outputs[0].name, {})
     for part in slices:
         why = why_missing(part, [stored[i] for i in part.ids if i in stored])
-        rows += set_rows(name, metric, part, folder, why, prompt_of, signature, sensitive)
+        rows += set_rows(name, metric, part, folder, why, cluster_of, signature, sensitive)
     return rows
 
 
@@ -130,7 +133,7 @@ def clip_rows(
     metric: ClipMetric,
     part: Slice,
     scores: Mapping[str, Mapping[str, ScoreRow]],
-    prompt_of: Mapping[str, str],
+    cluster_of: Mapping[str, str],
     signature: str,
     sensitive: tuple[Axis, ...],
 ) -> list[MetricRow]:
@@ -145,7 +148,7 @@ def clip_rows(
         scored = [(r.id, r.value) for r in rows if r.value is not None]
         missing = [r for r in rows if r.value is None]
         values = [value for _, value in scored]
-        interval = _interval(output, values, [prompt_of[i] for i, _ in scored]) if scored else Interval(None, None, "")
+        interval = _interval(output, values, [cluster_of[i] for i, _ in scored]) if scored else Interval(None, None, "")
         status: Status = "ok" if scored else ("error" if any(r.status == "error" for r in missing) else "undefined")
         pooling = part.pooling([i for i, _ in scored], sensitive)
         out.append(
@@ -174,7 +177,7 @@ def clip_rows(
 
 
 def _oracle_rows(
-    folder: RunFolder, suite: Suite, metrics: Metrics, whole: Slice, prompt_of: Mapping[str, str]
+    folder: RunFolder, suite: Suite, metrics: Metrics, whole: Slice, cluster_of: Mapping[str, str]
 ) -> list[MetricRow]:
     """A row per (metric, oracle), with the slice `oracle:GENERATOR`."""
     rows: list[MetricRow] = []
@@ -191,7 +194,7 @@ def _oracle_rows(
                 rows += failed_rows(name, part.label, unopened[0], len(part.ids))
             else:
                 signature, sensitive = signature_of(name, metric, suite), sensitive_to(name, metric, suite)
-                rows += clip_rows(name, metric, part, scores, prompt_of, signature, sensitive)
+                rows += clip_rows(name, metric, part, scores, cluster_of, signature, sensitive)
     return rows
 
 

@@ -41,7 +41,7 @@ def set_rows(
     part: Slice,
     folder: RunFolder,
     missing: str,
-    prompt_of: Mapping[str, str],
+    cluster_of: Mapping[str, str],
     signature: str,
     sensitive: tuple[Axis, ...],
 ) -> list[MetricRow]:
@@ -92,7 +92,7 @@ def set_rows(
     metric.reset()
     metric.update(generated)
     metric.update(real, real=True)
-    row = _measured(row, metric, sets, [prompt_of[i] for i in ids], reasons)
+    row = _measured(row, metric, sets, [cluster_of[i] for i in ids], reasons)
     return [row, *_further_rows(metric, row, len(real))]
 
 

@@ -56,8 +56,10 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Fil
 
 
 def _declares_suite(path: Path) -> bool:
+    from sora_eval.util.files import read_bounded
+
     try:
-        return "suite" in tomllib.loads(path.read_text(encoding="utf-8"))
+        return "suite" in tomllib.loads(read_bounded(path))
     except (OSError, ValueError):
         return False  # outside the suite folders a broken .toml is somebody else's
 

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Prompt:
-    """One prompt. `id` has letters, digits, '.', '_' and '-'; `facts` are the true content, where it is known."""
+    """One prompt. `id` is a name in any script; `facts` are the true content, where it is known."""
 
     id: str
     text: str

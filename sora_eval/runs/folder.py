@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import secrets
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -16,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
-from sora_eval.records.names import check_name
+from sora_eval.records.names import check_name, file_name
 from sora_eval.runs.head import RunHead, now
 from sora_eval.runs.rows import TABLES, Row
 from sora_eval.runs.sums import Sums, file_sum, row_sum
@@ -256,7 +255,7 @@ class RunFolder:
         >>> RunFolder(Path("runs/r")).clip_path("p1/40x24x17/0").as_posix()
         'runs/r/clips/p1_40x24x17_0.mkv'
         """
-        return self.path / "clips" / (re.sub(r"[^A-Za-z0-9._-]", "_", case_id) + ".mkv")
+        return self.path / "clips" / f"{file_name(case_id)}.mkv"
 
     def clip_file(self, clip: str) -> Path:
         """The path of a row's clip. Raises RunError for one outside of the folder of a run that is not trusted."""

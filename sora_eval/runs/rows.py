@@ -40,7 +40,7 @@ class SampleRow(Row):
     id: str
     """`prompt_id/WxHxT/seed`, or `prompt_id/native/seed` of a clip from a folder."""
     prompt_id: str
-    """Cluster of the case in every test."""
+    """Id of the prompt; cases of one id, or of equal prompt text, are one cluster in every test."""
     prompt: str = ""
     """Text of the prompt."""
     tags: tuple[str, ...] = ()

@@ -70,9 +70,9 @@ class GateErrors:
 
 
 def compose(pool: Sequence[RunData], run_of: Mapping[str, int]) -> RunData:
-    """A run that answers each prompt with the clips of run `run_of[prompt_id]` (an index) of a pool of equal cases."""
+    """A run that answers each prompt with the clips of run `run_of[cluster]` (an index) of a pool of equal cases."""
     first = pool[0]
-    source = {case: run_of[row.prompt_id] for case, row in first.samples.items()}
+    source = {case: run_of[cluster] for case, cluster in first.clusters.items()}
     features = {}
     for name, (ids, values) in first.features.items():
         places = [{case: i for i, case in enumerate(side.features[name][0])} for side in pool]
@@ -90,7 +90,7 @@ def compose(pool: Sequence[RunData], run_of: Mapping[str, int]) -> RunData:
 
 def draw(base: Sequence[RunData], new: Sequence[RunData] | None, rng: np.random.Generator) -> tuple[RunData, RunData]:
     """Two virtual runs: of `base` and of `new`, or without `new` two of `base` that share no clip (at least two runs)."""
-    prompts = list(dict.fromkeys(row.prompt_id for row in base[0].samples.values()))
+    prompts = list(dict.fromkeys(base[0].clusters.values()))
     first = rng.integers(len(base), size=len(prompts))
     if new is None:
         second = (first + rng.integers(1, len(base), size=len(prompts))) % len(base)

@@ -16,7 +16,7 @@ MOST_LINES = 2000  # of a file whose faults have a line
 
 def explained(problem: Any, model: type[BaseModel], key: str = "") -> str:
     """One fault of pydantic as `KEY = FOUND; expected ...`; `key` is the place in the file, by default that in the record."""
-    place = key or ".".join(map(str, problem["loc"])) or "the line"
+    place = key or ".".join(p if str(p).isidentifier() else repr(p) for p in problem["loc"]) or "the line"
     if problem["type"] == "extra_forbidden":
         return f"{place} is not known{near(str(problem['loc'][-1]), list(model.model_fields))}"
     if problem["type"] == "missing":

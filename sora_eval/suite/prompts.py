@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, ValidationError, field_validator
 
 from sora_eval.records.case import Prompt
-from sora_eval.records.names import Name
+from sora_eval.records.names import Id
 from sora_eval.suite.explaining import explained
 from sora_eval.suite.tables import Prompts, Table, check_finite
 from sora_eval.util.errors import SuiteError
@@ -21,7 +21,7 @@ from sora_eval.util.sealed import parse_json
 class PromptRow(Table):
     """One line of a prompt file, and one prompt of a run's suite.json."""
 
-    id: Name
+    id: Id
     text: str
     tags: list[Annotated[str, Field(min_length=1)]] = Field(default=[])
     facts: Annotated[dict[str, Any], AfterValidator(check_finite)] | None = None

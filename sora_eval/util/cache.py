@@ -6,13 +6,14 @@ import atexit
 import hashlib
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock
+
+from sora_eval.util.visible import say
 
 _said: set[str] = set()
 
@@ -21,7 +22,7 @@ def warn_once(text: str) -> None:
     """Say something on standard error, the first time only."""
     if text not in _said:
         _said.add(text)
-        print(f"note: {text}", file=sys.stderr)
+        say(f"note: {text}", err=True)
 
 
 @contextmanager

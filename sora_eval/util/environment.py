@@ -21,7 +21,8 @@ def git_state() -> dict[str, Any]:
 
     def git(*arguments: str) -> str | None:
         try:
-            result = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=False)
+            command = ["git", *arguments]
+            result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=10, check=False)
         except (OSError, subprocess.TimeoutExpired):
             return None
         return result.stdout.strip() if result.returncode == 0 else None

@@ -153,7 +153,8 @@ def _download(folder: Path) -> Path:
         command,
         stdout=sys.stderr.fileno() if sys.stderr.isatty() else subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         check=False,
     )
     files = list(folder.glob("i3d*jax-*.tar.gz"))

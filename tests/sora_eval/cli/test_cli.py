@@ -8,6 +8,7 @@ import typer
 from rich.markup import render
 from typer.testing import CliRunner
 
+from reference_model.__main__ import app as reference_model
 from sora_eval.cli import app
 from tests.commands import sora_eval
 
@@ -44,6 +45,22 @@ def test_brackets_in_help_are_text_and_not_markup():
     done = CliRunner().invoke(app, ["calibrate", "--help"])
     assert "[gates]" in done.output
     assert "\\[" not in done.output
+
+
+def verbs(command, name):
+    """(verb, command) of every verb that has no verbs of its own."""
+    inner = getattr(command, "commands", {})
+    for verb in inner:
+        yield from verbs(inner[verb], f"{name} {verb}")
+    if not inner:
+        yield name, command
+
+
+@pytest.mark.parametrize("program", [app, reference_model])
+def test_every_out_has_its_short_form(program):
+    outs = {name: p.opts for name, verb in verbs(typer.main.get_command(program), "") for p in verb.params if "--out" in p.opts}
+    assert len(outs) >= 4
+    assert all("-o" in options for options in outs.values()), outs
 
 
 def test_import_of_the_package_and_the_plugin_is_light():

@@ -8,7 +8,7 @@ import pytest
 
 from sora_eval.generators.opening import open_generator
 from sora_eval.records.clip import Clip
-from sora_eval.util.errors import GeneratorError
+from sora_eval.util.errors import ClipError, GeneratorError
 from sora_eval.video.codec import write_clip
 
 
@@ -109,11 +109,59 @@ def test_a_file_that_is_no_manifest_is_one_message(folder, name, content, messag
 
 
 def test_names_of_files_become_ids_that_are_safe(folder):
-    for name in ("a b.mkv", "x" * 240 + ".mkv", "caf\u00e9.mkv"):
+    for name in ("a b.mkv", "a_b.mkv", "x" * 240 + ".mkv", "caf\u00e9.mkv", "caf\u00e8.mkv"):
         (folder / name).touch()
-    ids = {c.prompt.id for c in open_generator(f"folder:{folder}").cases()}
-    assert {"a", "a_b", "caf_"} < ids
+    ids = [c.prompt.id for c in open_generator(f"folder:{folder}").cases()]
+    assert ids[:3] == ["a_b-c8687a08aa5d", "a", "a_b"]
+    assert {"caf\u00e9", "caf\u00e8"} < set(ids)
     assert max(map(len, ids)) == 200
     (folder / "caf\udce9.mkv").touch()
     with pytest.raises(GeneratorError, match=r"file name 'caf\\udce9.mkv' is not UTF-8; rename the file"):
         open_generator(f"folder:{folder}")
+
+
+def test_captions_folders_and_dead_links_are_named_and_change_no_id(folder, capsys):
+    for name in ("a.txt", "a.json", "b.mkv"):
+        (folder / name).touch()
+    (folder / "gone.mkv").symlink_to(folder / "nothing.mkv")
+    generator = open_generator(f"folder:{folder}")
+    assert [c.prompt.id for c in generator.cases()] == ["a", "b", "gone"]
+    note = capsys.readouterr().err
+    assert f"note: folder:{folder}: 3 entries are no clips and left out: a.json, a.txt, inner/" in note
+    with pytest.raises(ClipError, match=r"gone.mkv does not exist"):
+        generator.read(generator.cases()[2])
+
+
+def test_names_of_vbench_are_prompt_and_seed(folder):
+    (folder / "a.mkv").unlink()
+    for name in ("a red ball, falling-0.mp4", "a red ball, falling-1.mp4", "a red ball falling-0.mp4", "alley-0.mp4", "x.mp4"):
+        (folder / name).touch()
+    cases = open_generator(f"folder:{folder}").cases()
+    assert sorted((c.prompt.text, c.seed) for c in cases) == [
+        ("", 0),
+        ("a red ball falling", 0),
+        ("a red ball, falling", 0),
+        ("a red ball, falling", 1),
+        ("alley", 0),
+    ]
+    assert len({c.prompt.id for c in cases}) == 4
+
+
+def test_clips_of_equal_names_in_several_folders_have_ids_of_their_own(folder):
+    path = manifest(folder, "csv", *({"path": f"{take}/0.mkv", "prompt": take} for take in ("x", "y")))
+    ids = [c.prompt.id for c in open_generator(f"folder:{path}").cases()]
+    assert len(set(ids)) == 2
+    assert all(i.startswith("0-") for i in ids)
+    (folder / "swapped.csv").write_text("path,prompt\ny/0.mkv,y\nx/0.mkv,x\n")
+    assert [c.prompt.id for c in open_generator(f"folder:{folder / 'swapped.csv'}").cases()] == ids[::-1]
+
+
+@pytest.mark.parametrize(
+    ("column", "near"),
+    [("Prompt", "prompt"), (" prompt", "prompt"), ("prompts", "prompt"), ("Seed", "seed"), ("Prompt ID", "prompt_id")],
+)
+def test_a_column_that_is_nearly_one_is_named(folder, column, near):
+    path = manifest(folder, "csv", {"path": "a.mkv", "model": "ours", column: "1"})
+    with pytest.raises(GeneratorError, match=f"the column '{column}' is not known; did you mean '{near}'"):
+        open_generator(f"folder:{path}")
+    assert len(open_generator(f"folder:{manifest(folder, 'csv', {'path': 'a.mkv', 'model': 'x', 'duration': 2})}").cases()) == 1

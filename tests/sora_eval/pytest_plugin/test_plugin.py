@@ -9,7 +9,7 @@ import cv2  # noqa: F401  (pytester forgets what is first imported inside a sess
 import filelock  # noqa: F401
 import pytest
 
-import sora_eval.metrics.temporal
+import sora_eval.metrics.temporal  # noqa: F401
 import sora_eval.pipeline.run
 from sora_eval.gate import baseline
 from sora_eval.runs.folder import find_runs
