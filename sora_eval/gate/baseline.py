@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from sora_eval.compare.run_data import Features, RunData, data_of, finite
 from sora_eval.records.names import check_name
-from sora_eval.runs.folder import RunFolder, explanation, resolve_run
+from sora_eval.runs.find import resolve_run
+from sora_eval.runs.folder import RunFolder, explanation
 from sora_eval.runs.head import RunHead, now
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow, parsed
 from sora_eval.runs.upgrade import upgraded_head, upgraded_row

@@ -23,7 +23,7 @@ from sora_eval.runs.sums import Sums, file_sum, row_sum
 from sora_eval.runs.trust import SIGNATURE, foreign_entry, is_inside, is_own, signed
 from sora_eval.runs.upgrade import FILES, SCHEMA_VERSION, SEALED_SINCE, upgraded_head, upgraded_row
 from sora_eval.suite import Suite
-from sora_eval.util.errors import MOST_CHARACTERS, RunError
+from sora_eval.util.errors import RunError
 from sora_eval.util.files import append_lines, cut_torn_line, replacing, whole_lines, write_atomic
 from sora_eval.util.redaction import redact, redacted, redacted_lines
 from sora_eval.util.sealed import file_digest, parse_json, read_json, sealed, unsealed
@@ -324,27 +324,3 @@ def stored_suite(folder: RunFolder) -> Suite:
         raise RunError(f"{path} is damaged: {explanation(error)}") from error
     folder.check(path)
     return suite
-
-
-def find_runs(root: Path) -> list[RunFolder]:
-    """The run folders directly below `root`, by name: oldest first. None is opened."""
-    return [RunFolder(p.parent) for p in sorted(root.glob("*/run.json"))]
-
-
-def resolve_run(name: Path, trust: bool = False) -> RunFolder:
-    """A run by its path, by the start of its name in ./runs, or `latest`. Raises RunError unless exactly one run matches."""
-    try:
-        if name.exists():
-            return RunFolder.open(name, trust)
-    except OSError as error:
-        raise RunError(f"run {str(name)[:MOST_CHARACTERS]!r} cannot be read: {error.strerror}") from error
-    root = Path("runs")
-    runs = find_runs(root)
-    if str(name) == "latest" and runs:
-        return RunFolder.open(runs[-1].path, trust)
-    matching = [r for r in runs if r.path.name.startswith(str(name))]
-    if len(matching) == 1:
-        return RunFolder.open(matching[0].path, trust)
-    raise RunError(
-        f"run {str(name)!r} is not a folder, and {len(matching)} runs in ./runs start with it; see 'sora-eval list runs'"
-    )
