@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sora_eval.records.names import check_name
 from sora_eval.runs.head import RunHead, now
-from sora_eval.runs.rows import TABLES, Row
+from sora_eval.runs.rows import TABLES, Row, SourceRow
 from sora_eval.runs.sums import Sums, file_sum, row_sum
 from sora_eval.runs.trust import SIGNATURE, foreign_entry, is_inside, is_own, signed
 from sora_eval.runs.upgrade import FILES, SCHEMA_VERSION, SEALED_SINCE, upgraded_head, upgraded_row
@@ -44,8 +44,8 @@ class RunFolder:
         self.path, self.trust, self._sums = path, trust, Sums(path)
 
     @staticmethod
-    def create(root: Path, head: RunHead, suite: dict[str, Any]) -> RunFolder:
-        """Make `root/<utc time>-<suffix>` with suite.json and, last, run.json: a folder with run.json can be resumed.
+    def create(root: Path, head: RunHead, suite: dict[str, Any], sources: Sequence[SourceRow] = ()) -> RunFolder:
+        """Make `root/<utc time>-<suffix>` with suite.json, sources.jsonl and, last, run.json, without which it is no run.
 
         Raises RunError if they cannot be written.
         """
@@ -56,6 +56,7 @@ class RunFolder:
             (run.path / "features").mkdir()
             write_atomic(run.path / "suite.json", json.dumps(suite, indent=2) + "\n")
             run._sums.start([file_sum("suite.json", run.path / "suite.json")])
+            run.append(sources)
             run.write_head(head)
         except OSError as error:
             raise RunError(f"cannot write runs into {root}: {error.strerror}; choose another folder with --out") from error
