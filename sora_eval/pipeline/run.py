@@ -124,8 +124,7 @@ def reopen(folder: RunFolder, workers: int = 1) -> Work:
     _check_ids(folder, cases)
     with writing(folder):
         folder.drop_damaged_features()
-        folder.repair()
-        folder.update_head(status="started")
+        folder.repair("started")
     return Work(folder, suite, generator, cases, workers)
 
 
@@ -156,9 +155,7 @@ def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
     _check_ids(folder, cases)
     with writing(folder):
         folder.drop_damaged_features()
-        folder.repair()
-        if whole:
-            folder.update_head(status="scoring")  # until the end: whatever stops it, scoring again makes the run whole
+        folder.repair("scoring" if whole else None)  # until the end: whatever stops it, scoring again makes the run whole
         folder.replace(ScoreRow, [])
         folder.replace(OracleRow, [])
         score(folder, suite, cases, generator if isinstance(generator, ClipSource) else None, workers)

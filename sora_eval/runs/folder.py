@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
 from sora_eval.records.names import check_name
-from sora_eval.runs.head import RunHead, now
+from sora_eval.runs.head import RunHead, Status, now
 from sora_eval.runs.rows import TABLES, Row, SourceRow
 from sora_eval.runs.sums import Sums, file_sum, row_sum
 from sora_eval.runs.trust import SIGNATURE, foreign_entry, is_inside, is_own, signed
@@ -144,8 +144,11 @@ class RunFolder:
         for row in tables:
             self.rows(row)
 
-    def repair(self) -> None:
-        """Prepare a run for writing: cut off torn rows, and upgrade a run of an older schema on disk. Raises RunError."""
+    def repair(self, status: Status | None = None) -> None:
+        """Prepare a run for writing: cut off torn rows, upgrade one of an older schema on disk, and give it a `status`.
+
+        The status is that of the work that follows, until it ends: no reader takes half of its rows for all. Raises RunError.
+        """
         self._check_links(clips=True)
         for row in TABLES:
             cut_torn_line(self._file(row))
@@ -164,8 +167,9 @@ class RunFolder:
             with suppress(ValueError):  # a table that is no text is an error on reading, if it is not made again
                 sums += [row_sum(path.name, line) for line in whole_lines(path)]
         self._sums.start(sums)
-        if version < SCHEMA_VERSION or head.files:
-            self.write_head(head.model_copy(update={"files": {}}))
+        changes: dict[str, Any] = {"files": {}, "status": status or head.status}
+        if version < SCHEMA_VERSION or any(getattr(head, key) != value for key, value in changes.items()):
+            self.write_head(head.model_copy(update=changes))
 
     def _check_links(self, *, clips: bool) -> None:
         """Raises RunError for a link out of the folder, and what is no file, in a run that is not trusted."""

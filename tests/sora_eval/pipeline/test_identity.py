@@ -10,6 +10,7 @@ from sora_eval.generators.folder import FolderGenerator
 from sora_eval.generators.opening import open_generator
 from sora_eval.pipeline import run as evaluate
 from sora_eval.records.clip import Clip
+from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import SampleRow, ScoreRow, SourceRow
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import ClipError, RunError
@@ -199,3 +200,25 @@ def test_an_unfinished_run_of_a_version_that_hashed_no_content_is_begun_again(cl
     run.update_head(files={}, status="started", generator=run.head.generator.model_copy(update={"fingerprint": "0" * 16}))
     with pytest.raises(RunError, match="begun by a version that hashed no content of files"):
         evaluate.resume(run)
+
+
+@pytest.mark.parametrize("verb", [evaluate.rescore, evaluate.resume])
+def test_a_verb_that_rewrites_a_run_gives_it_a_status_first(clips, monkeypatch, verb):
+    """No reader, and no kill, meets a run that calls itself whole while its rows are written."""
+    run, statuses = run_of(clips), []
+
+    def watched(method):
+        original = getattr(RunFolder, method)
+
+        def wrapper(folder, *arguments):
+            statuses.append(folder.head.status)
+            return original(folder, *arguments)
+
+        monkeypatch.setattr(RunFolder, method, wrapper)
+
+    for method in ("append", "replace", "save_features"):
+        watched(method)
+    verb(run)
+    assert statuses
+    assert set(statuses) == {"scoring" if verb is evaluate.rescore else "started"}
+    assert run.head.status == "success"
