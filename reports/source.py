@@ -15,7 +15,8 @@ from reports import frames
 from sora_eval.compare.comparison import Comparison, compare
 from sora_eval.compare.run_data import RunData, data_of, numbered
 from sora_eval.records.verdict import GateResult
-from sora_eval.runs.folder import R, RunFolder, resolve_run
+from sora_eval.runs.find import resolve_run
+from sora_eval.runs.folder import R, RunFolder
 from sora_eval.runs.head import RunHead
 from sora_eval.runs.rows import TABLES, Row
 from sora_eval.util.errors import RunError, SoraEvalError

@@ -14,7 +14,7 @@ from sora_eval.generators.folder import FolderGenerator
 from sora_eval.generators.opening import open_generator
 from sora_eval.metrics.create import create
 from sora_eval.records.request import Request
-from sora_eval.runs.folder import find_runs
+from sora_eval.runs.find import find_runs
 from sora_eval.runs.rows import MetricRow
 from tests.conftest import ROOT
 from tests.packages import install

@@ -23,7 +23,7 @@ def promote(
 ) -> None:
     """Write a run as a baseline, after showing the changes against an existing one."""
     from sora_eval.gate import baseline
-    from sora_eval.runs.folder import resolve_run
+    from sora_eval.runs.find import resolve_run
 
     folder = resolve_run(run)
     path = to or baseline.default_path(folder.head.suite.id, profile)

@@ -34,7 +34,7 @@ def calibrate(
     from sora_eval.suite import load_suite
 
     loaded = load_suite(suite)
-    from sora_eval.runs.folder import resolve_run
+    from sora_eval.runs.find import resolve_run
     from sora_eval.studies.calibrate import calibrate as measure
 
     runs = None if run is None else [resolve_run(r) for r in run]

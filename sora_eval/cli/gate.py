@@ -36,7 +36,7 @@ def gate(
     Exit codes: 0 every gate PASS or IMPROVED; 10 a regression; 11 undecided, under --strict; 12 the run is incomplete;
     2 usage or input.
     """
-    from sora_eval.runs.folder import resolve_run
+    from sora_eval.runs.find import resolve_run
 
     folder = resolve_run(run)
     from sora_eval.gate.gate_run import gate_run

@@ -79,7 +79,7 @@ def _rows(kind: What, root: Path) -> tuple[list[tuple[str, ...]], tuple[str, ...
             "licence",
             "about",
         )
-    from sora_eval.runs.folder import find_runs
+    from sora_eval.runs.find import find_runs
 
     return [(r.name, r.head.suite.id, r.head.generator.label, r.head.status, r.head.started) for r in find_runs(root)], (
         "run",

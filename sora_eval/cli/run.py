@@ -81,7 +81,7 @@ def run(
             raise SoraEvalError(
                 "--resume takes generator, limit, reference, device, --allow-damaged and baseline from the run; leave them out"
             )
-        from sora_eval.runs.folder import resolve_run
+        from sora_eval.runs.find import resolve_run
 
         runs = [resolve_run(resume, trust)]
         from sora_eval.studies.until_decided import resume_any

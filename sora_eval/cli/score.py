@@ -21,7 +21,7 @@ def score(
 ) -> None:
     """Score the clips of a run again, from disk, and rebuild its summary."""
     from sora_eval.pipeline.run import rescore
-    from sora_eval.runs.folder import resolve_run
+    from sora_eval.runs.find import resolve_run
 
     started = time.monotonic()
     folder = rescore(resolve_run(run, trust), workers)

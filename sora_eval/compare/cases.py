@@ -45,8 +45,20 @@ class Unpaired:
         >>> Unpaired(vanished=("a", "b", "c")).p  # 3 losses, no gain: 1 / 2^3
         0.125
         """
-        losses, total = len(self.vanished), len(self.vanished) + len(self.appeared)
-        return float(stats.binomtest(losses, total, alternative="greater").pvalue) if total else 1.0
+        return _sign_p(len(self.vanished), len(self.appeared))
+
+    @property
+    def p_mended(self) -> float:
+        """One-sided exact p that cases fail in BASE no more often than in NEW; 1 where none fails in BASE.
+
+        >>> Unpaired(recovered=("a", "b", "c", "d", "e")).p_mended  # 1 / 2^5
+        0.03125
+        """
+        return _sign_p(len(self.recovered), len(self.failed))
+
+
+def _sign_p(more: int, fewer: int) -> float:
+    return float(stats.binomtest(more, more + fewer, alternative="greater").pvalue) if more + fewer else 1.0
 
 
 def account(base: RunData, new: RunData, metric: str, label: str, scored: Sequence[set[str]]) -> tuple[list[str], Unpaired]:

@@ -55,8 +55,8 @@ class RunData:
         """Why this is not a whole run, or ''."""
         if self.head.partial:
             return f"the run is partial: --limit {self.head.limit}"
-        if self.head.status != "success":
-            return f"the run has status {self.head.status!r}; resume it with 'sora-eval run --resume'"
+        if why := self.head.unfinished(self.path):
+            return why
         if not self.metrics:
             return "the run has no metrics"
         return ""

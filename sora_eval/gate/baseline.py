@@ -17,7 +17,9 @@ import numpy.typing as npt
 
 from sora_eval.compare.run_data import Features, RunData, data_of, finite
 from sora_eval.records.names import check_name
-from sora_eval.runs.folder import RunFolder, explanation, resolve_run
+from sora_eval.records.speed_metrics import is_speed
+from sora_eval.runs.find import resolve_run
+from sora_eval.runs.folder import RunFolder, explanation
 from sora_eval.runs.head import RunHead, now
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow, parsed
 from sora_eval.runs.upgrade import upgraded_head, upgraded_row
@@ -49,9 +51,9 @@ def default_path(suite_id: str, profile: str | None, folder: Path = FOLDER) -> P
 def promote(run: RunFolder, to: Path | None = None, *, profile: str | None = None, force: bool = False) -> Path:
     """Write a run as the baseline of its suite; returns the file.
 
-    Raises BaselineError for a run that is not whole, has failed cases or metrics or was made from uncommitted code, for a
-    file that cannot be written, and for one that exists: of the same suite unless `force`, of another always. Raises RunError
-    for a damaged run folder.
+    Raises BaselineError for a run that is not whole, has failed cases or metrics, lacks scores or was made from uncommitted
+    code, for a file that cannot be written, and for one that exists: of the same suite unless `force`, of another always.
+    Raises RunError for a damaged run folder.
     """
     data = data_of(run)
     path = to or default_path(data.head.suite.id, profile)
@@ -78,18 +80,41 @@ def refusal(data: RunData) -> str:
     """Why a run must not become a baseline, with the remedy, or ''."""
     if why := data.incomplete():
         return why
-    sized = data.head.sequential
-    if sized and len(sized.prompts) < sized.pool:
-        return f"it stopped when it was decided, after {len(sized.prompts)} of {sized.pool} prompts; run the suite whole"
+    if why := data.head.stopped_early:
+        return f"{why}; run the suite whole"
+    if why := _failed(data) or _lacking(data):
+        return why
+    if data.head.git.dirty:
+        return "it was made from a dirty tree, so no commit tells what made it; commit (or ignore) the changes and run again"
+    return ""
+
+
+def _failed(data: RunData) -> str:
+    """The cases or metrics that failed, with the remedy, or ''."""
     failed = sorted(i for i, s in data.samples.items() if s.status == "error")
     if failed:
         return f"{len(failed)} of {len(data.samples)} cases failed, for example {failed[0]}; fix the generator and run again"
     broken = sorted({r.metric for r in data.metrics.values() if r.status == "error"})
     broken += sorted({m for m, rows in data.scores.items() if any(r.status == "error" for r in rows.values())})
-    if broken:
-        return f"metrics failed: {', '.join(dict.fromkeys(broken))}; fix them, then 'sora-eval score'"
-    if data.head.git.dirty:
-        return "it was made from a dirty tree, so no commit tells what made it; commit (or ignore) the changes and run again"
+    return f"metrics failed: {', '.join(dict.fromkeys(broken))}; fix them, then 'sora-eval score'" if broken else ""
+
+
+def _lacking(data: RunData) -> str:
+    """The first table or metric that has not a row, or a vector, of every case, with the numbers and the remedy, or ''."""
+    cases, expected = set(data.samples), max(data.head.cases, len(data.samples))
+    if len(cases) < expected:
+        return f"samples.jsonl has {len(cases)} of {expected} cases; go on with it: sora-eval run --resume {data.path}"
+    known: dict[str, set[str]] = {}
+    for (metric, label), row in data.metrics.items():
+        if label == "all" and not is_speed(metric):
+            known[metric] = set(data.scores.get(metric, ())) | set(data.features.get(metric, ([],))[0])
+            known[row.declared] = known.get(row.declared, set()) | known[metric]
+    for (metric, label), row in data.metrics.items():
+        if label == "all" and not is_speed(metric):
+            scored = known[metric] or known[row.declared]  # outputs of a set metric share the vectors of the first
+            if missing := sorted(cases - scored):
+                counts = f"{len(cases) - len(missing)} of {len(cases)} cases, and none of {missing[0]}"
+                return f"{metric} has scores of {counts}; score it again: sora-eval score {data.path}"
     return ""
 
 

@@ -287,7 +287,8 @@ def _by_window(row: GateRow, test: _Test, d: Difference, supported: bool, alpha:
 
 
 def _with_losses(row: GateRow, d: Difference) -> GateRow:
-    """Cases that failed, went missing or lost their score never leave a row green; a note says of what a set was compared."""
+    """Cases that failed, went missing or lost their score, or failed in the baseline already, never leave a row green; a note
+    says of what a set was compared."""
     unpaired, words = d.unpaired, d.unpaired.words()
     row = replace(row, reason="; ".join(filter(None, [row.reason, d.unlike_reference])))
     reason = "; ".join(filter(None, [row.reason, words]))
@@ -299,6 +300,10 @@ def _with_losses(row: GateRow, d: Difference) -> GateRow:
         return replace(row, verdict=Verdict.MISSING, reason=f"{words}; without them: {row.reason}")
     if unpaired.p <= SIGNIFICANT_LOSS and row.verdict.green:
         reason = f"{words}: more scores were lost than chance explains (p = {unpaired.p:.2g}), which the mean hides"
+        return replace(row, verdict=Verdict.INCONCLUSIVE, reason=reason)
+    if unpaired.p_mended <= SIGNIFICANT_LOSS and row.verdict.green:
+        why = f"more cases failed in the baseline than chance explains (p = {unpaired.p_mended:.2g}), and the others"
+        reason = f"{words}: {why} do not speak for them; promote a run without failures"
         return replace(row, verdict=Verdict.INCONCLUSIVE, reason=reason)
     return replace(row, reason=reason)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from sora_eval.records.request import Request
 from sora_eval.registry.formats import FORMATS
 from sora_eval.util.cache import warn_once
 from sora_eval.util.errors import ClipError, GeneratorError, RegistryError, line_of
+from sora_eval.util.sealed import digest_of, file_digest
 from sora_eval.util.visible import is_unicode
 from sora_eval.video.codec import VIDEO_SUFFIXES, read_clip
 
@@ -120,19 +121,28 @@ class FolderGenerator(ClipSource):
         vbench = vbench_names(p.stem for p in files)
         return [ManifestRow(path=p.name, **_from_name(vbench.get(p.stem))) for p in files]
 
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        return super().digests()
+
+    def digests(self) -> dict[str, str]:
+        """As in `ClipSource`; from the first call on, a file that changes is an error when it is read."""
+        return self._digests
+
     def fingerprint(self) -> str:
-        """Hash of names and sizes; content is hashed when it is read."""
-        parts = []
-        for case_id, (_, file) in sorted(self._entries.items()):
-            stat = file.stat() if file.is_file() else None
-            parts.append(f"{case_id}|{file.name}|{stat.st_size if stat else 'missing'}")
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+        """Hash of ids, prompts and bytes of all clips, wherever they lie, and of what is done with damaged ones."""
+        clips = [[case_id, case.prompt.text, self.digests()[case_id]] for case_id, (case, _) in sorted(self._entries.items())]
+        return digest_of({"allow_damaged": self._allow_damaged, "clips": clips})[:16]
 
     def cases(self) -> list[Case]:
         return [case for case, _ in self._entries.values()]
 
     def read(self, case: Case) -> Clip:
-        return read_clip(self._entries[case.id][1], allow_damaged=self._allow_damaged)
+        path = self._entries[case.id][1]
+        clip = read_clip(path, allow_damaged=self._allow_damaged)
+        if "_digests" in vars(self) and file_digest(path) != self._digests[case.id]:
+            raise ClipError(f"{path.name} has changed since the run began")
+        return clip
 
     def path(self, case: Case) -> Path:
         """The path of a case's file."""

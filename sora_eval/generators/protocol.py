@@ -14,6 +14,7 @@ from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
 from sora_eval.util.errors import GeneratorError, Undefined
+from sora_eval.util.sealed import file_digest
 
 ONE_BY_ONE, AS_A_BATCH = "single", "batch"  # packings that every generator has
 
@@ -91,3 +92,14 @@ class ClipSource(Generator):
     @abstractmethod
     def path(self, case: Case) -> Path:
         """The path of its file."""
+
+    def digests(self) -> dict[str, str]:
+        """sha256 of the bytes of every case's file, by id; '' for a file that cannot be read."""
+        return {case.id: _digest(self.path(case)) for case in self.cases()}
+
+
+def _digest(path: Path) -> str:
+    try:
+        return file_digest(path)
+    except OSError:  # the row of its case says why
+        return ""

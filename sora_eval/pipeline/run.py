@@ -16,15 +16,16 @@ from sora_eval.generators.opening import facts_problem, open_generator, parts_of
 from sora_eval.generators.protocol import ClipSource, Generator
 from sora_eval.generators.shapes import check_suite
 from sora_eval.pipeline.trust import check_trust
+from sora_eval.pipeline.unchanged import check_clips, check_generator, source_rows
 from sora_eval.records.case import Case
 from sora_eval.registry.metrics import check_options
 from sora_eval.runs.folder import RunFolder, stored_suite
 from sora_eval.runs.head import GeneratorId, RunHead, Sequential, new_head, now
-from sora_eval.runs.rows import OracleRow, SampleRow, ScoreRow, TimingRow
+from sora_eval.runs.rows import OracleRow, SampleRow, ScoreRow, SourceRow, TimingRow
 from sora_eval.suite import Suite
 from sora_eval.util.errors import RunError, SuiteError, reason_of
 from sora_eval.util.progress import track
-from sora_eval.util.redaction import absent_secrets, given_again, redact, remember
+from sora_eval.util.redaction import absent_secrets, given_again, remember
 
 
 def run(
@@ -100,7 +101,8 @@ def begin(
     identity = GeneratorId(spec=spec, **asdict(identity_of(generator, spec)))
     partial = limit is not None and limit < len(cases)
     head = new_head(suite, identity, partial=partial, limit=limit, seed_offset=seed_offset, sequential=sequential)
-    return Work(RunFolder.create(Path(out), head, suite.to_json()), suite, generator, cases, workers)
+    folder = RunFolder.create(Path(out), head, suite.to_json(), source_rows(generator))
+    return Work(folder, suite, generator, cases, workers)
 
 
 def resume(folder: RunFolder, workers: int = 1) -> RunFolder:
@@ -114,21 +116,15 @@ def resume(folder: RunFolder, workers: int = 1) -> RunFolder:
 def reopen(folder: RunFolder, workers: int = 1) -> Work:
     """The work of a run that was killed. Raises RunError if the generator is not the one that started it."""
     check_trust(folder)
-    identity = folder.head.generator
     suite = _scorable(folder)
-    generator = open_generator(identity.spec)
-    if redact(identity_of(generator, identity.spec).fingerprint) != identity.fingerprint:
-        raise RunError(
-            f"{folder.path}: the weights or files of {identity.spec} have changed since this run "
-            "started; a resumed run would mix two generators: start a new one"
-        )
+    generator = open_generator(folder.head.generator.spec)
     folder.check_files()
+    check_generator(folder, generator)
     cases = plan(suite, generator)
     _check_ids(folder, cases)
     with writing(folder):
         folder.drop_damaged_features()
-        folder.repair()
-        folder.update_head(status="started")
+        folder.repair("started")
     return Work(folder, suite, generator, cases, workers)
 
 
@@ -150,16 +146,16 @@ def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
     from sora_eval.pipeline.summarise import summarise
 
     check_trust(folder)
-    folder.check_files([SampleRow, TimingRow])  # what is not made again
+    folder.check_files([SourceRow, SampleRow, TimingRow])  # what is not made again
     suite, whole = _scorable(folder), folder.head.status in ("success", "scoring")
     generator = open_generator(folder.head.generator.spec)
     cases = cases_of(folder.head, plan(suite, generator))
+    if isinstance(generator, ClipSource) and suite.axes is None:
+        check_clips(folder, generator, cases)
     _check_ids(folder, cases)
     with writing(folder):
         folder.drop_damaged_features()
-        folder.repair()
-        if whole:
-            folder.update_head(status="scoring")  # until the end: whatever stops it, scoring again makes the run whole
+        folder.repair("scoring" if whole else None)  # until the end: whatever stops it, scoring again makes the run whole
         folder.replace(ScoreRow, [])
         folder.replace(OracleRow, [])
         score(folder, suite, cases, generator if isinstance(generator, ClipSource) else None, workers)

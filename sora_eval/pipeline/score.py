@@ -83,12 +83,12 @@ def _reference_features(folder: RunFolder, suite: Suite, sets: list[str], pool: 
     """The reference set's vectors, clip by clip; the clips themselves are not stored."""
     assert suite.reference is not None
     generator = open_generator(suite.reference.generator)
+    source = np.array(f"{suite.reference.generator}|{generator.fingerprint()}|seed+{suite.reference.seed_offset}")
     clips_by_case, number = _reference_clips(suite, generator)
     vectors, failed = _Vectors(), list[str]()
     for case, real in track(pool.map(Scorer.reference, clips_by_case), "reference", number):
         vectors.add(case, real.vectors, real.bucket, real.sha256)
         failed += real.failed
-    source = np.array(f"{suite.reference.generator}|{generator.fingerprint()}|seed+{suite.reference.seed_offset}")
     for name in sets:
         ids, values = vectors.of(name)
         buckets, clips = (np.array(column.get(name, []), np.str_) for column in (vectors.buckets, vectors.clips))

@@ -69,7 +69,7 @@ class Scorer:
         """Score a clip of the run; `sample` is its row, None before it exists. Rows of scores only `with_scores`."""
         read: SampleRow | None = None
         if self.source is not None and self.suite.axes is None:
-            clip, read = _read_native(case, self.source)
+            clip, read = _read_native(case, self.source, sample)
         else:
             clip = _read_made(self.folder, case, sample)
         views = clip if isinstance(clip, str) else Views(clip, case, self.suite, self.cache)
@@ -153,12 +153,16 @@ class Views:
         return self._canonical
 
 
-def _read_native(case: Case, source: ClipSource) -> tuple[Clip | str, SampleRow]:
-    path = str(source.path(case).resolve())
+def _read_native(case: Case, source: ClipSource, row: SampleRow | None) -> tuple[Clip | str, SampleRow]:
+    """The clip of a case, or why there is none, and its row; a clip other than that of the `row` it has already is none."""
+    path = source.path(case).resolve()
     clip = clip_of(source, case)
     if isinstance(clip, str):
-        return clip, sample_row(case, None, path, clip)
-    return clip, sample_row(case, clip, path, "")
+        return clip, sample_row(case, None, str(path), clip)
+    if row is not None and (clip.sha256, clip.fps) != (row.sha256, row.fps):
+        why = "is not the clip of this run: the file, or what decodes it, has changed; start a new run"
+        return f"{path.name} {why}", row
+    return clip, sample_row(case, clip, str(path), "")
 
 
 def _read_made(folder: RunFolder, case: Case, row: SampleRow | None) -> Clip | str:

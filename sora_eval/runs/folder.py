@@ -16,14 +16,14 @@ import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
 from sora_eval.records.names import check_name, file_name
-from sora_eval.runs.head import RunHead, now
-from sora_eval.runs.rows import TABLES, Row
+from sora_eval.runs.head import RunHead, Status, now
+from sora_eval.runs.rows import TABLES, Row, SourceRow
 from sora_eval.runs.sums import Sums, file_sum, row_sum
 from sora_eval.runs.trust import SIGNATURE, foreign_entry, is_inside, is_own, signed
 from sora_eval.runs.upgrade import FILES, SCHEMA_VERSION, SEALED_SINCE, upgraded_head, upgraded_row
 from sora_eval.runs.vectors import in_order, without_secrets
 from sora_eval.suite import Suite
-from sora_eval.util.errors import MOST_CHARACTERS, RunError
+from sora_eval.util.errors import RunError
 from sora_eval.util.files import append_lines, cut_torn_line, replacing, whole_lines, write_atomic
 from sora_eval.util.redaction import redacted, redacted_lines
 from sora_eval.util.sealed import file_digest, parse_json, read_json, sealed, unsealed
@@ -44,8 +44,8 @@ class RunFolder:
         self.path, self.trust, self._sums = path, trust, Sums(path)
 
     @staticmethod
-    def create(root: Path, head: RunHead, suite: dict[str, Any]) -> RunFolder:
-        """Make `root/<utc time>-<suffix>` with suite.json and, last, run.json: a folder with run.json can be resumed.
+    def create(root: Path, head: RunHead, suite: dict[str, Any], sources: Sequence[SourceRow] = ()) -> RunFolder:
+        """Make `root/<utc time>-<suffix>` with suite.json, sources.jsonl and, last, run.json, without which it is no run.
 
         Raises RunError if they cannot be written.
         """
@@ -56,6 +56,7 @@ class RunFolder:
             (run.path / "features").mkdir()
             write_atomic(run.path / "suite.json", json.dumps(suite, indent=2) + "\n")
             run._sums.start([file_sum("suite.json", run.path / "suite.json")])
+            run.append(sources)
             run.write_head(head)
         except OSError as error:
             raise RunError(f"cannot write runs into {root}: {error.strerror}; choose another folder with --out") from error
@@ -143,8 +144,11 @@ class RunFolder:
         for row in tables:
             self.rows(row)
 
-    def repair(self) -> None:
-        """Prepare a run for writing: cut off torn rows, and upgrade a run of an older schema on disk. Raises RunError."""
+    def repair(self, status: Status | None = None) -> None:
+        """Prepare a run for writing: cut off torn rows, upgrade one of an older schema on disk, and give it a `status`.
+
+        The status is that of the work that follows, until it ends: no reader takes half of its rows for all. Raises RunError.
+        """
         self._check_links(clips=True)
         for row in TABLES:
             cut_torn_line(self._file(row))
@@ -163,8 +167,9 @@ class RunFolder:
             with suppress(ValueError):  # a table that is no text is an error on reading, if it is not made again
                 sums += [row_sum(path.name, line) for line in whole_lines(path)]
         self._sums.start(sums)
-        if version < SCHEMA_VERSION or head.files:
-            self.write_head(head.model_copy(update={"files": {}}))
+        changes: dict[str, Any] = {"files": {}, "status": status or head.status}
+        if version < SCHEMA_VERSION or any(getattr(head, key) != value for key, value in changes.items()):
+            self.write_head(head.model_copy(update=changes))
 
     def _check_links(self, *, clips: bool) -> None:
         """Raises RunError for a link out of the folder, and what is no file, in a run that is not trusted."""
@@ -320,27 +325,3 @@ def stored_suite(folder: RunFolder) -> Suite:
         raise RunError(f"{path} is damaged: {explanation(error)}") from error
     folder.check(path)
     return suite
-
-
-def find_runs(root: Path) -> list[RunFolder]:
-    """The run folders directly below `root`, by name: oldest first. None is opened."""
-    return [RunFolder(p.parent) for p in sorted(root.glob("*/run.json"))]
-
-
-def resolve_run(name: Path, trust: bool = False) -> RunFolder:
-    """A run by its path, by the start of its name in ./runs, or `latest`. Raises RunError unless exactly one run matches."""
-    try:
-        if name.exists():
-            return RunFolder.open(name, trust)
-    except OSError as error:
-        raise RunError(f"run {str(name)[:MOST_CHARACTERS]!r} cannot be read: {error.strerror}") from error
-    root = Path("runs")
-    runs = find_runs(root)
-    if str(name) == "latest" and runs:
-        return RunFolder.open(runs[-1].path, trust)
-    matching = [r for r in runs if r.path.name.startswith(str(name))]
-    if len(matching) == 1:
-        return RunFolder.open(matching[0].path, trust)
-    raise RunError(
-        f"run {str(name)!r} is not a folder, and {len(matching)} runs in ./runs start with it; see 'sora-eval list runs'"
-    )

@@ -16,6 +16,8 @@ from sora_eval.util.environment import git_state, hardware, software
 from sora_eval.util.redaction import redacted_command
 from sora_eval.util.visible import encodable
 
+Status = Literal["started", "scoring", "success", "error", "cancelled"]
+
 
 class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
@@ -98,7 +100,7 @@ class RunHead(_Record):
     schema_version: int
     run: str = ""
     """Name of the run folder; only set where the head is stored outside it."""
-    status: Literal["started", "scoring", "success", "error", "cancelled"] = "started"
+    status: Status = "started"
     partial: bool = False
     """Made with --limit; such a run cannot be gated."""
     limit: int | None = None
@@ -121,6 +123,27 @@ class RunHead(_Record):
     """sha256 of every file of a finished run, by path in its folder; empty while files may still be written."""
     error: str = ""
     """Reason of the status error."""
+
+    def unfinished(self, run: str) -> str:
+        """Why a run has not ended well, with the command that makes it whole, where one does; '' for one that has.
+
+        `run` names it in the command.
+        """
+        if self.status == "success":
+            return ""
+        if self.bench is not None:
+            remedy = "timings of two sessions do not go together: start it again"
+        else:
+            remedy = f"sora-eval score {run}" if self.status == "scoring" else f"sora-eval run --resume {run}"
+        return f"the run has status {self.status!r}; {remedy}"
+
+    @property
+    def stopped_early(self) -> str:
+        """That a run of `--until-decided` has asked some prompts of its suite only, in words; '' for any other run."""
+        sized = self.sequential
+        if sized is None or len(sized.prompts) >= sized.pool:
+            return ""
+        return f"it stopped when it was decided, after {len(sized.prompts)} of {sized.pool} prompts"
 
 
 def now() -> str:

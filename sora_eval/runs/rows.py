@@ -84,6 +84,21 @@ class SampleRow(Row):
         return Bucket(self.width, self.height, self.frames, self.fps)
 
 
+class SourceRow(Row):
+    """A clip that existed when the run began, as its generator brought it."""
+
+    table = "sources"
+    key = ("id",)
+    id: str
+    """Id of the case."""
+    path: str
+    """Absolute path of the file."""
+    prompt: str = ""
+    """Text of the prompt."""
+    sha256: str
+    """Hash of the file's bytes; '' for a file that could not be read."""
+
+
 class ScoreRow(Row):
     """One output of a per-clip metric on one case, or the reason why a set metric has no vector of the case."""
 
@@ -222,4 +237,4 @@ def parsed(model: type[M], data: Mapping[str, Any]) -> M:
     return model.model_validate_json(json.dumps(data))
 
 
-TABLES: tuple[type[Row], ...] = (SampleRow, ScoreRow, OracleRow, MetricRow, TimingRow, AttributionRow)
+TABLES: tuple[type[Row], ...] = (SourceRow, SampleRow, ScoreRow, OracleRow, MetricRow, TimingRow, AttributionRow)

@@ -12,7 +12,8 @@ import numpy as np
 from scipy import stats
 
 from sora_eval.gate import baseline as baselines
-from sora_eval.runs.folder import RunFolder, find_runs, stored_suite
+from sora_eval.runs.find import find_runs
+from sora_eval.runs.folder import RunFolder, stored_suite
 from sora_eval.runs.head import RunHead
 from sora_eval.runs.rows import MetricRow
 from sora_eval.stats.intervals import CONFIDENCE

@@ -7,7 +7,8 @@ from pathlib import Path
 from sora_eval.generators.identity import identity_of
 from sora_eval.generators.opening import open_generator
 from sora_eval.pipeline import run as evaluate
-from sora_eval.runs.folder import RunFolder, find_runs
+from sora_eval.runs.find import find_runs
+from sora_eval.runs.folder import RunFolder
 from sora_eval.suite import Suite
 from sora_eval.util.errors import SuiteError
 from sora_eval.util.redaction import redact

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from sora_eval.runs.folder import RunFolder, find_runs
+from sora_eval.runs.find import find_runs
+from sora_eval.runs.folder import RunFolder
 from tests.campaigns.kills import TIMES, Zygote, folder_result, text_result
 from tests.campaigns.mutations import BYTES, Bytes, json_fault, lines_fault
 

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from sora_eval.records.speed_metrics import is_speed
-from sora_eval.runs.folder import RunFolder, find_runs
+from sora_eval.runs.find import find_runs
+from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import AttributionRow, MetricRow, OracleRow, SampleRow, ScoreRow, TimingRow
 from tests.conftest import ROOT
 

@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from reports.page import page as html
 from reports.source import open_source
-from sora_eval.runs.folder import resolve_run
+from sora_eval.runs.find import resolve_run
 from tests.reports import chromium
 
 COLOURS = 256  # of a palette; the pictures stay below 300 kB

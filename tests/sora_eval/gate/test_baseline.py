@@ -99,6 +99,26 @@ def test_errored_samples_and_metrics_are_not_promoted(run, tmp_path):
         baseline.promote(run, tmp_path / "b.json")
 
 
+def test_a_run_that_lacks_scores_is_not_promoted(run, tmp_path):
+    """Half of its rows say nothing of the others, whatever its status."""
+    scores, samples = run.rows(ScoreRow), run.rows(SampleRow)
+    run.replace(ScoreRow, scores[:9])
+    with pytest.raises(BaselineError, match="m has scores of 9 of 24 cases, and none of p04/40x24x9/0; score it again"):
+        baseline.promote(run, tmp_path / "b.json")
+    run.replace(ScoreRow, scores)
+    vectors = run.load_features("kvd")
+    run.save_features("kvd", vectors["ids"].tolist()[1:], vectors["values"][1:])
+    with pytest.raises(BaselineError, match="kvd has scores of 23 of 24 cases, and none of p00/32x32x9/0"):
+        baseline.promote(run, tmp_path / "b.json")
+    run.save_features("kvd", vectors["ids"].tolist(), vectors["values"])
+    run.update_head(cases=24)
+    run.replace(SampleRow, samples[1:])
+    with pytest.raises(BaselineError, match=r"samples.jsonl has 23 of 24 cases"):
+        baseline.promote(run, tmp_path / "b.json")
+    run.replace(SampleRow, samples)
+    assert baseline.promote(run, tmp_path / "b.json").exists()
+
+
 def test_overwriting_needs_force_and_another_suite_is_never_overwritten(run, path):
     with pytest.raises(BaselineError, match="exists; look at the differences above, then promote with --force"):
         baseline.promote(run, path)

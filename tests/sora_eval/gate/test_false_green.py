@@ -161,6 +161,37 @@ def test_scores_that_vanish_on_one_side_are_not_green(pair):
     assert "more scores were lost than chance explains" in row.reason
 
 
+def failing(row, until):
+    """The row, without a score for want of a clip if its prompt is among the first `until`."""
+    failed = int(row["id"][1:3]) < until
+    return {**row, "value": None, "status": "error", "reason": "no clip"} if failed else row
+
+
+def test_a_baseline_whose_cases_failed_is_no_measure_of_those_that_are_left(tmp_path):
+    """18 of 24 cases failed in it; the mean of the new run is 61 % above what it knows, and the 6 pairs are equal."""
+    scores = [16.1] * 18 + [10.0] * 6
+    base, new = (make_run(tmp_path / name, {"m": scores}) for name in ("base", "new"))
+    edit(base, ScoreRow, lambda r: failing(r, 9))
+    both = Gate(max_increase=10.0, max_decrease=10.0)
+    row = judged((base, new), both, strict=True).rows[0]
+    assert (row.verdict, row.n, row.base, row.new) == (Verdict.INCONCLUSIVE, 6, 10.0, 10.0)
+    assert row.reason.startswith("18 cases failed in base (p00/32x32x9/0): more cases failed in the baseline than chance")
+    assert judged((base, new), both, strict=True).exit_code == 11
+    assert judged((base, new), Gate(window=[9.0, 11.0]), strict=True).verdict is Verdict.INCONCLUSIVE
+    vectors, real = np.random.default_rng(0).standard_normal((2, 24, 5))
+    sets = [make_run(tmp_path / f"set-{n}", features={"fvd": vectors}, reference=real) for n in ("base", "new")]
+    stored = sets[0].load_features("fvd")
+    sets[0].save_features("fvd", stored["ids"].tolist()[18:], stored["values"][18:])
+    assert judged(sets, Gate(max_increase=1000.0), "fvd").verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_few_cases_that_failed_in_the_baseline_are_named(pair):
+    edit(pair[0], ScoreRow, lambda r: failing(r, 1))  # 2 of 24: chance
+    row = judged(pair).rows[0]
+    assert (row.verdict, row.n) == (Verdict.PASS, 22)
+    assert row.reason.endswith("2 cases failed in base (p00/32x32x9/0)")
+
+
 def test_sets_with_failed_clips_are_not_green(tmp_path, rng):
     vectors, real = rng.standard_normal((24, 5)), rng.standard_normal((24, 5))
     runs = [make_run(tmp_path / n, features={"fvd": vectors}, reference=real) for n in "ab"]

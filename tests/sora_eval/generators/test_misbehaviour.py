@@ -17,7 +17,7 @@ from sora_eval.generators.python import PythonGenerator
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
-from sora_eval.runs.folder import find_runs
+from sora_eval.runs.find import find_runs
 from sora_eval.runs.rows import SampleRow
 from sora_eval.speed.timed_generator import LocalGenerator, time_call
 from sora_eval.util.errors import ClipError, GeneratorError, RegistryError

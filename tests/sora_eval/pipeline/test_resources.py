@@ -11,7 +11,8 @@ import pytest
 from sora_eval.generators.opening import open_generator
 from sora_eval.pipeline import run as evaluate
 from sora_eval.records.clip import Clip
-from sora_eval.runs.folder import RunFolder, find_runs
+from sora_eval.runs.find import find_runs
+from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import MetricRow, SampleRow
 from sora_eval.suite import load_suite
 from sora_eval.util import cache

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from sora_eval.runs.folder import find_runs
+from sora_eval.runs.find import find_runs
 from sora_eval.runs.rows import MetricRow, SampleRow
 from sora_eval.util import redaction
 from tests.commands import sora_eval

@@ -12,7 +12,7 @@ import pytest
 import sora_eval.metrics.temporal  # noqa: F401
 import sora_eval.pipeline.run
 from sora_eval.gate import baseline
-from sora_eval.runs.folder import find_runs
+from sora_eval.runs.find import find_runs
 from sora_eval.suite import load_suite
 
 INERT = ("-p", "no:cacheprovider")

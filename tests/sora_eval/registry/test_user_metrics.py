@@ -9,7 +9,7 @@ import pytest
 
 from reports import frames
 from sora_eval.compare.run_data import data_of
-from sora_eval.runs.folder import find_runs
+from sora_eval.runs.find import find_runs
 from sora_eval.runs.rows import MetricRow, ScoreRow
 from tests.commands import sora_eval
 

@@ -16,7 +16,8 @@ from sora_eval.cli import app
 from sora_eval.pipeline import run as evaluate
 from sora_eval.pipeline.trust import is_shipped
 from sora_eval.records.clip import Clip
-from sora_eval.runs.folder import RunFolder, resolve_run
+from sora_eval.runs.find import resolve_run
+from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import MetricRow, SampleRow
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import RunError

@@ -1,0 +1,32 @@
+"""Finds runs: those in a folder, and one by its path or name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sora_eval.runs.folder import RunFolder
+from sora_eval.util.errors import MOST_CHARACTERS, RunError
+
+
+def find_runs(root: Path) -> list[RunFolder]:
+    """The run folders directly below `root`, by name: oldest first. None is opened."""
+    return [RunFolder(p.parent) for p in sorted(root.glob("*/run.json"))]
+
+
+def resolve_run(name: Path, trust: bool = False) -> RunFolder:
+    """A run by its path, by the start of its name in ./runs, or `latest`. Raises RunError unless exactly one run matches."""
+    try:
+        if name.exists():
+            return RunFolder.open(name, trust)
+    except OSError as error:
+        raise RunError(f"run {str(name)[:MOST_CHARACTERS]!r} cannot be read: {error.strerror}") from error
+    root = Path("runs")
+    runs = find_runs(root)
+    if str(name) == "latest" and runs:
+        return RunFolder.open(runs[-1].path, trust)
+    matching = [r for r in runs if r.path.name.startswith(str(name))]
+    if len(matching) == 1:
+        return RunFolder.open(matching[0].path, trust)
+    raise RunError(
+        f"run {str(name)!r} is not a folder, and {len(matching)} runs in ./runs start with it; see 'sora-eval list runs'"
+    )
