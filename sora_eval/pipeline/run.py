@@ -22,7 +22,7 @@ from sora_eval.runs.folder import RunFolder, stored_suite
 from sora_eval.runs.head import GeneratorId, RunHead, Sequential, new_head, now
 from sora_eval.runs.rows import OracleRow, SampleRow, ScoreRow, TimingRow
 from sora_eval.suite import Suite
-from sora_eval.util.errors import RunError, SuiteError, reason_of
+from sora_eval.util.errors import RunError, SuiteError, fault_of_machine, reason_of
 from sora_eval.util.progress import track
 from sora_eval.util.redaction import absent_secrets, given_again, redact, remember
 
@@ -315,11 +315,14 @@ def ending(folder: RunFolder) -> Iterator[None]:
 
 @contextmanager
 def writing(folder: RunFolder) -> Iterator[None]:
-    """Raises RunError for an OSError of the work inside."""
+    """Raises RunError for an OSError of the work inside, which names the run folder only where that is the fault."""
     try:
         yield
     except OSError as error:
-        raise RunError(f"{folder.path} cannot be written: {error}; fix that, then 'sora-eval run --resume'") from error
+        fault = fault_of_machine(error) or str(error)
+        if not error.filename or folder.path.name in str(error.filename):
+            fault = f"{folder.path} cannot be written: {fault}"
+        raise RunError(f"{fault}; then use 'sora-eval run --resume'") from error
 
 
 def sweep(folder: RunFolder, suite: Suite, generator: Generator) -> None:
