@@ -15,6 +15,7 @@ from sora_eval.generators.identity import identity_of
 from sora_eval.generators.opening import facts_problem, open_generator, parts_of, read_spec
 from sora_eval.generators.protocol import ClipSource, Generator
 from sora_eval.generators.shapes import check_suite
+from sora_eval.pipeline.reference import check_reference
 from sora_eval.pipeline.trust import check_trust
 from sora_eval.records.case import Case
 from sora_eval.registry.metrics import check_options
@@ -97,6 +98,7 @@ def begin(
     remember_secrets(suite)
     generator = open_generator(spec)
     cases = plan(suite, generator)
+    check_reference(suite)
     identity = GeneratorId(spec=spec, **asdict(identity_of(generator, spec)))
     partial = limit is not None and limit < len(cases)
     head = new_head(suite, identity, partial=partial, limit=limit, seed_offset=seed_offset, sequential=sequential)
@@ -197,7 +199,7 @@ def _scorable(folder: RunFolder) -> Suite:
 
 def _other_specs(suite: Suite) -> list[str]:
     """The specs of the reference set and of the oracles."""
-    reference = [suite.reference.generator] if suite.reference is not None else []
+    reference = [suite.reference_spec] if suite.reference is not None else []
     return [*reference, *(suite.oracles.generators if suite.oracles is not None else ())]
 
 
@@ -208,11 +210,14 @@ def remember_secrets(suite: Suite) -> None:
 
 
 def with_reference(suite: Suite, spec: str) -> Suite:
-    """The same suite against another reference set. Raises GeneratorError for an invalid spec."""
+    """The same suite against another reference set, whose path is relative to the working folder.
+
+    Raises GeneratorError for an invalid spec.
+    """
     read_spec(spec)
     declared = suite.model_dump(mode="json")
     declared["reference"] = {**(declared["reference"] or {}), "generator": spec}
-    data = {**suite.to_json(), "declared": declared}
+    data = {**suite.to_json(), "declared": declared, "folder": str(Path.cwd())}
     return Suite.from_json(data, suite.path)
 
 
@@ -251,6 +256,7 @@ def validate(suite: Suite, spec: str) -> None:
     """
     if not check(suite, spec):
         plan(suite, open_generator(spec))
+    check_reference(suite, light=True)
 
 
 def plan(suite: Suite, generator: Generator) -> list[Case]:
