@@ -326,7 +326,7 @@ def writing(folder: RunFolder) -> Iterator[None]:
         yield
     except OSError as error:
         fault = fault_of_machine(error) or str(error)
-        if not error.filename or folder.path.name in str(error.filename):
+        if not error.filename or str(error.filename).startswith(str(folder.path)):
             fault = f"{folder.path} cannot be written: {fault}"
         raise RunError(f"{fault}; then use 'sora-eval run --resume'") from error
 
