@@ -12,13 +12,14 @@ from typing import Any
 import pandas as pd
 
 from reports import frames
+from reports.places import without_folders
 from sora_eval.compare.comparison import Comparison, compare
 from sora_eval.compare.run_data import RunData, data_of, numbered
 from sora_eval.records.verdict import GateResult
 from sora_eval.runs.find import resolve_run
 from sora_eval.runs.folder import R, RunFolder
 from sora_eval.runs.head import RunHead
-from sora_eval.runs.rows import TABLES, Row
+from sora_eval.runs.rows import TABLES, Row, SampleRow
 from sora_eval.util.errors import RunError, SoraEvalError
 from sora_eval.util.visible import encodable
 
@@ -61,13 +62,20 @@ class Source:
     @cached_property
     def labels(self) -> dict[str, str]:
         """Labels by the name of the run folder; runs of one checkpoint are distinguished by a number."""
-        return dict(zip((r.name for r in self.runs), numbered([r.head.generator.label for r in self.runs]), strict=True))
+        labels = [self.plain(run.head.generator.label) for run in self.runs]
+        return dict(zip((run.name for run in self.runs), numbered(labels), strict=True))
 
     def plain(self, text: str) -> str:
         """Text without the folders of this machine: a report may be published."""
         for run in self.runs:
             text = text.replace(encodable(str(run.path)), run.name)
-        return text
+        return without_folders(text, self._folders)
+
+    @cached_property
+    def _folders(self) -> set[Path]:
+        """The folders of this machine that a text is likely to name: of the runs, of clips elsewhere, and of the start."""
+        clips = {Path(r.clip).parent for run in self.runs for r in run.rows(SampleRow) if Path(r.clip).is_absolute()}
+        return {*clips, *(run.path.resolve() for run in self.runs), Path.cwd()}
 
     @cached_property
     def compared(self) -> list[tuple[LoadedRun, Comparison]]:

@@ -77,8 +77,7 @@ def sprite(run: LoadedRun, sample: SampleRow | None, tracked: bool) -> Sprite | 
     try:
         clip = read_clip(run.clip_file(sample.clip))
     except (ClipError, RunError) as error:
-        # The page may be published: it shows no folder of this machine.
-        return f"no clip: {str(error).replace(str(run.path), run.name)}"
+        return f"no clip: {error}"
     note = "" if clip.sha256 == sample.sha256 else "the clip has changed since it was made"
     return note or encode(clip, tracked)
 

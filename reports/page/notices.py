@@ -126,7 +126,7 @@ def reasons(source: Source) -> list[str]:
     for run in source.runs:
         notes = clip_notes((r.id, r.notes) for r in run.rows(SampleRow))
         lines += [f"{source.labels[run.name]}, {line}" for line in notes]
-    return lines
+    return [source.plain(line) for line in lines]
 
 
 def environment(source: Source) -> list[Difference]:
@@ -136,14 +136,14 @@ def environment(source: Source) -> list[Difference]:
         for run in source.runs
     ]
     names = list(dict.fromkeys(name for facts in flat for name in facts))
-    return _ordered(Difference(name, [facts.get(name, "-") for facts in flat]) for name in names)
+    return _ordered(Difference(name, [source.plain(facts.get(name, "-")) for facts in flat]) for name in names)
 
 
 def signatures(source: Source) -> list[Difference]:
     """The protocol of every metric in every run, differing ones first."""
     signatures = [{r.metric: r.signature for r in run.rows(MetricRow)} for run in source.runs]
     names = list(dict.fromkeys(name for run in signatures for name in run))
-    return _ordered(Difference(name, [run.get(name, "-") or "-" for run in signatures]) for name in names)
+    return _ordered(Difference(name, [source.plain(run.get(name, "-") or "-") for run in signatures]) for name in names)
 
 
 def _ordered(differences: Iterator[Difference]) -> list[Difference]:

@@ -227,7 +227,7 @@ def _cards(source: Source, cases: dict[str, Any], count: int) -> list[dict[str, 
                         {
                             "label": source.labels[run.name],
                             "sprite": None if isinstance(s, str) else asdict(s),
-                            "error": s if isinstance(s, str) else "",
+                            "error": source.plain(s) if isinstance(s, str) else "",
                             "broken": law.get(case, {}),
                         }
                         for run, s, law in zip(runs, sprites, laws, strict=True)

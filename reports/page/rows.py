@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
@@ -111,7 +111,7 @@ def rows_of(source: Source) -> list[Row]:
     if len(source.runs) == 1:
         rows = _values(source)
         rows = [_gated(r, gates.pop((r.metric, r.slice), None)) for r in rows]
-        return _sorted([*rows, *_left(gates, rows, source.labels[last])])
+        return _plain(source, [*rows, *_left(gates, rows, source.labels[last])])
     rows = []
     for place, (run, comparison) in enumerate(source.compared):
         group = _differences(source, comparison, run)
@@ -119,7 +119,7 @@ def rows_of(source: Source) -> list[Row]:
             group = [_gated(r, gates.pop((r.metric, r.slice), None)) for r in group]
             group += _left(gates, group, source.labels[last])
         rows += group
-    return _sorted([replace(r, why=source.plain(r.why)) for r in rows])
+    return _plain(source, rows)
 
 
 def verdict_line(source: Source, rows: list[Row]) -> dict[str, str]:
@@ -133,7 +133,7 @@ def verdict_line(source: Source, rows: list[Row]) -> dict[str, str]:
         counts = Counter(str(g.verdict) for g in gate.rows)
         parts = ", ".join(f"{n} {v}" for v, n in counts.items())
         text = f"{label} against {_baseline(gate.baseline)}: {len(gate.rows)} gated rows ({parts}); exit code {gate.exit_code}"
-        text += f"; {gate.incomplete}" if gate.incomplete else ""
+        text += f"; {source.plain(gate.incomplete)}" if gate.incomplete else ""
         return {"tone": TONE.get(word, "open"), "word": word.replace("_", " "), "text": text}
     if not source.compared:
         return {"tone": "none", "word": "No gate was run", "text": f"the values of {label} stand alone, with their intervals"}
@@ -151,6 +151,11 @@ def _baseline(base: dict[str, Any]) -> str:
         return "no baseline"
     where = " ".join(filter(None, [str(base.get("kind") or ""), PurePath(str(base.get("path") or "")).name]))
     return f"{base.get('label') or 'a generator without a name'}{f' ({where})' if where else ''}"
+
+
+def _plain(source: Source, rows: Iterable[Row]) -> list[Row]:
+    """The rows without the folders of this machine, sorted."""
+    return _sorted([replace(r, why=source.plain(r.why), slice=source.plain(r.slice)) for r in rows])
 
 
 def _sorted(rows: list[Row]) -> list[Row]:

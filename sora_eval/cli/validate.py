@@ -22,7 +22,7 @@ def validate(
         ),
     ] = None,
 ) -> None:
-    """Check a suite without running it: keys, types, metrics, prompts, and shapes that the generator can make."""
+    """Check a suite without running it: keys, types, metrics, prompts, reference, and shapes that the generator can make."""
     from sora_eval.suite import load_suite
 
     loaded = load_suite(suite)
@@ -30,4 +30,8 @@ def validate(
         from sora_eval.pipeline.run import validate as check
 
         check(loaded, generator or "reference")
+    elif loaded.reference:
+        from sora_eval.pipeline.reference import check_reference
+
+        check_reference(loaded, light=True)
     say(f"{loaded.path}: valid; {len(loaded.cases)} cases, {len(loaded.metrics)} metrics, fingerprint {loaded.fingerprint}")

@@ -25,6 +25,8 @@ def read_jsonl(path: Path) -> pd.DataFrame:
             raise ValueError(f"line {number}: {error}") from error
         if not isinstance(row, dict):
             raise ValueError(f"line {number}: expected a JSON object, found {line[:60]!r}")
+        if isinstance(row.get("prompt_id"), float):  # 1e5 and 100000.0 are two ids and one number
+            raise ValueError(f"line {number}: prompt_id is the number {row['prompt_id']}; expected text, in quotes")
         rows.append(row)
     return pd.DataFrame(rows, dtype=object)
 
@@ -40,4 +42,4 @@ def read_csv(path: Path) -> pd.DataFrame:
 
 def read_parquet(path: Path) -> pd.DataFrame:
     """The table of a parquet file. Raises ValueError or OSError for another file."""
-    return pd.read_parquet(path)
+    return pd.read_parquet(path, dtype_backend="numpy_nullable")  # whole numbers beside missing ones stay exact

@@ -10,7 +10,7 @@ from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import SampleRow
 from sora_eval.suite import Suite
 from sora_eval.util.environment import peak_bytes
-from sora_eval.util.errors import ClipError, RunError, reason_of
+from sora_eval.util.errors import ClipError, RunError, fault_of_machine, line_of, reason_of
 from sora_eval.util.progress import track
 from sora_eval.video.codec import write_clip
 
@@ -40,7 +40,8 @@ def _stored(folder: RunFolder, case: Case, answer: Clip | str) -> SampleRow:
     except (ClipError, MemoryError) as error:
         return sample_row(case, None, "", reason_of(error))
     except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror}; free some space and use --resume") from error
+        fault = fault_of_machine(error) or error.strerror or line_of(error)
+        raise RunError(f"{path} cannot be written: {fault}; then use --resume") from error
     return sample_row(case, answer, str(path.relative_to(folder.path)), "")
 
 

@@ -15,6 +15,7 @@ from sora_eval.generators.identity import identity_of
 from sora_eval.generators.opening import facts_problem, open_generator, parts_of, read_spec
 from sora_eval.generators.protocol import ClipSource, Generator
 from sora_eval.generators.shapes import check_suite
+from sora_eval.pipeline.reference import check_reference
 from sora_eval.pipeline.trust import check_trust
 from sora_eval.pipeline.unchanged import check_clips, check_generator, source_rows
 from sora_eval.records.case import Case
@@ -23,7 +24,7 @@ from sora_eval.runs.folder import RunFolder, stored_suite
 from sora_eval.runs.head import GeneratorId, RunHead, Sequential, new_head, now
 from sora_eval.runs.rows import OracleRow, SampleRow, ScoreRow, SourceRow, TimingRow
 from sora_eval.suite import Suite
-from sora_eval.util.errors import RunError, SuiteError, reason_of
+from sora_eval.util.errors import RunError, SuiteError, fault_of_machine, reason_of
 from sora_eval.util.progress import track
 from sora_eval.util.redaction import absent_secrets, given_again, remember
 
@@ -98,6 +99,7 @@ def begin(
     remember_secrets(suite)
     generator = open_generator(spec)
     cases = plan(suite, generator)
+    check_reference(suite)
     identity = GeneratorId(spec=spec, **asdict(identity_of(generator, spec)))
     partial = limit is not None and limit < len(cases)
     head = new_head(suite, identity, partial=partial, limit=limit, seed_offset=seed_offset, sequential=sequential)
@@ -193,7 +195,7 @@ def _scorable(folder: RunFolder) -> Suite:
 
 def _other_specs(suite: Suite) -> list[str]:
     """The specs of the reference set and of the oracles."""
-    reference = [suite.reference.generator] if suite.reference is not None else []
+    reference = [suite.reference_spec] if suite.reference is not None else []
     return [*reference, *(suite.oracles.generators if suite.oracles is not None else ())]
 
 
@@ -204,11 +206,14 @@ def remember_secrets(suite: Suite) -> None:
 
 
 def with_reference(suite: Suite, spec: str) -> Suite:
-    """The same suite against another reference set. Raises GeneratorError for an invalid spec."""
+    """The same suite against another reference set, whose path is relative to the working folder.
+
+    Raises GeneratorError for an invalid spec.
+    """
     read_spec(spec)
     declared = suite.model_dump(mode="json")
     declared["reference"] = {**(declared["reference"] or {}), "generator": spec}
-    data = {**suite.to_json(), "declared": declared}
+    data = {**suite.to_json(), "declared": declared, "folder": str(Path.cwd())}
     return Suite.from_json(data, suite.path)
 
 
@@ -247,6 +252,7 @@ def validate(suite: Suite, spec: str) -> None:
     """
     if not check(suite, spec):
         plan(suite, open_generator(spec))
+    check_reference(suite, light=True)
 
 
 def plan(suite: Suite, generator: Generator) -> list[Case]:
@@ -311,11 +317,14 @@ def ending(folder: RunFolder) -> Iterator[None]:
 
 @contextmanager
 def writing(folder: RunFolder) -> Iterator[None]:
-    """Raises RunError for an OSError of the work inside."""
+    """Raises RunError for an OSError of the work inside, which names the run folder only where that is the fault."""
     try:
         yield
     except OSError as error:
-        raise RunError(f"{folder.path} cannot be written: {error}; fix that, then 'sora-eval run --resume'") from error
+        fault = fault_of_machine(error) or str(error)
+        if not error.filename or str(error.filename).startswith(str(folder.path)):
+            fault = f"{folder.path} cannot be written: {fault}"
+        raise RunError(f"{fault}; then use 'sora-eval run --resume'") from error
 
 
 def sweep(folder: RunFolder, suite: Suite, generator: Generator) -> None:

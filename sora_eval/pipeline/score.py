@@ -13,8 +13,8 @@ import numpy as np
 
 from sora_eval.features.view import Array
 from sora_eval.generators.asking import answers, clip_of, request_of
-from sora_eval.generators.opening import open_generator
 from sora_eval.generators.protocol import ClipSource, Generator
+from sora_eval.pipeline.reference import open_reference
 from sora_eval.pipeline.score_clip import Scorer
 from sora_eval.pipeline.workers import Workers
 from sora_eval.records.case import Case
@@ -82,7 +82,7 @@ def score(folder: RunFolder, suite: Suite, cases: list[Case], source: ClipSource
 def _reference_features(folder: RunFolder, suite: Suite, sets: list[str], pool: Workers[Scorer]) -> None:
     """The reference set's vectors, clip by clip; the clips themselves are not stored."""
     assert suite.reference is not None
-    generator = open_generator(suite.reference.generator)
+    generator = open_reference(suite)
     source = np.array(f"{suite.reference.generator}|{generator.fingerprint()}|seed+{suite.reference.seed_offset}")
     clips_by_case, number = _reference_clips(suite, generator)
     vectors, failed = _Vectors(), list[str]()

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from sora_eval.metrics.base import SetMetric
 from sora_eval.pipeline.score import REFERENCE
+from sora_eval.pipeline.set_notes import set_notes
 from sora_eval.pipeline.slices import Slice
 from sora_eval.records.bucket import Axis, Bucket, pooling_note, unlike_reference
 from sora_eval.registry.metrics import metric_info
@@ -92,6 +93,7 @@ def set_rows(
     metric.reset()
     metric.update(generated)
     metric.update(real, real=True)
+    reasons += set_notes([part.clips.get(i, i) for i in ids], clips, metric.statistic, generated.shape[1])
     row = _measured(row, metric, sets, [cluster_of[i] for i in ids], reasons)
     return [row, *_further_rows(metric, row, len(real))]
 

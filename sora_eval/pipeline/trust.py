@@ -32,7 +32,7 @@ def _reasons(folder: RunFolder) -> Iterator[str]:
     suite, head = stored_suite(folder), folder.head
     specs = {"open the generator": [head.generator.spec]}
     if suite.reference is not None:
-        specs["take its reference set from"] = [suite.reference.generator]
+        specs["take its reference set from"] = [suite.reference_spec]
     if suite.oracles is not None:
         specs["open the oracle"] = suite.oracles.generators
     for what, names in specs.items():

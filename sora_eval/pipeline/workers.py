@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from sora_eval.util.errors import RunError
-from sora_eval.util.processes import begin_worker, session_threads
+from sora_eval.util.processes import begin_worker, how_it_ended, session_threads
 
 S = TypeVar("S")
 R = TypeVar("R")
@@ -35,12 +37,14 @@ class Workers(Generic[S]):
 
             threads = torch.get_num_threads()
             context = multiprocessing.get_context("spawn")  # forking a process with threads can hang it
+            self._others = set(multiprocessing.active_children())
+            self._processes = set[BaseProcess]()
             self._pool = ProcessPoolExecutor(number, context, _start, (make, max(threads // number, 1), session_threads()))
 
     def map(self, function: Callable[..., R], jobs: Iterable[tuple[Any, ...]]) -> Iterator[R]:
         """`function(state, *job)` of every job, in the order of the jobs, at most 2 x `number` pending at a time.
 
-        Raises RunError if a worker dies; exceptions of the function are raised here.
+        Raises RunError that says how a worker died; exceptions of the function are raised here.
 
         >>> with Workers(lambda: 10) as workers:
         ...     list(workers.map(lambda state, x: state + x, [(1,), (2,)]))
@@ -53,17 +57,24 @@ class Workers(Generic[S]):
         try:
             for job in jobs:
                 pending.append(self._pool.submit(_call, function, job))
+                self._processes |= set(multiprocessing.active_children()) - self._others  # the pool starts them one by one
                 if len(pending) >= 2 * self._number:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
         except BrokenProcessPool as error:
-            raise RunError(
-                "a scoring worker died, most likely out of memory; resume with 'sora-eval run --resume' and fewer --workers"
-            ) from error
+            ended = how_it_ended(self._first_exit_code())
+            raise RunError(f"a scoring worker {ended}; resume with 'sora-eval run --resume' and fewer --workers") from error
         finally:
             for future in pending:
                 future.cancel()
+
+    def _first_exit_code(self) -> int | None:
+        """The exit code of the worker that broke the pool; the pool ends the others with SIGTERM."""
+        assert self._pool is not None
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        codes = [process.exitcode for process in self._processes if process.exitcode]
+        return next((code for code in codes if code != -signal.SIGTERM), codes[0] if codes else None)
 
     def __enter__(self) -> Workers[S]:
         return self

@@ -17,7 +17,7 @@ from sora_eval.speed.summary import cost_fit, signature_of, summarise
 from sora_eval.speed.timed_generator import IsolatedGenerator, TimedGenerator
 from sora_eval.speed.timing import plan, time_group
 from sora_eval.suite import Suite
-from sora_eval.util.errors import GeneratorError, RunError, SuiteError
+from sora_eval.util.errors import GeneratorError, RunError, SuiteError, fault_of_machine
 from sora_eval.util.progress import track
 
 
@@ -46,7 +46,8 @@ def bench(suite: Suite, specs: Sequence[str], out: Path) -> list[RunFolder]:
                 folder.update_head(status="cancelled", finished=now())
             raise
         except OSError as error:
-            raise RunError(f"the runs in {out} cannot be written: {error}; free some space and start again") from error
+            fault = fault_of_machine(error) or str(error)
+            raise RunError(f"the runs in {out} cannot be written: {fault}; then start again") from error
     return folders
 
 

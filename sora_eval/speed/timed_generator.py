@@ -25,7 +25,7 @@ from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.request import Request
 from sora_eval.util.environment import peak_bytes, reset_peak
 from sora_eval.util.errors import GeneratorError, SoraEvalError, Undefined, reason_of
-from sora_eval.util.processes import begin_worker
+from sora_eval.util.processes import begin_worker, how_it_ended
 from sora_eval.util.user_code import UserCodeError, user_code
 
 GRACE = 5.0  # seconds for a running call to end before its process is terminated
@@ -178,7 +178,7 @@ class IsolatedGenerator:
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
-        return f"the process of {self._spec} ended with {self._process.exitcode if self._process else 'an unknown code'}"
+        return f"the process of {self._spec} {how_it_ended(self._process.exitcode if self._process else None)}"
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         """The result of a method of the process's `LocalGenerator`. Raises GeneratorError for its errors and its death."""
@@ -188,7 +188,7 @@ class IsolatedGenerator:
         try:
             return self._pool.submit(_answer, method, arguments).result()
         except BrokenProcessPool:
-            raise GeneratorError(f"{self._ended()}; out of memory?") from None
+            raise GeneratorError(self._ended()) from None
 
     def call(self, requests: Sequence[Request], packing: str = AS_A_BATCH) -> Call:
         try:

@@ -11,7 +11,7 @@ import tomlkit.items
 
 from sora_eval.suite import Gate
 from sora_eval.util.errors import SuiteError
-from sora_eval.util.files import write_atomic
+from sora_eval.util.files import read_bounded, write_atomic
 
 
 def _inline(values: Mapping[str, Any]) -> tomlkit.items.InlineTable:
@@ -26,7 +26,7 @@ def write_gates(path: Path, gates: Mapping[str, Gate]) -> None:
     Raises SuiteError if the file cannot be read or written.
     """
     try:
-        document = tomlkit.parse(path.read_text(encoding="utf-8"))
+        document = tomlkit.parse(read_bounded(path))
         if "gates" not in document:
             document["gates"] = tomlkit.table(is_super_table=True)
         tables: Any = document["gates"]

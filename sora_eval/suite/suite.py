@@ -27,6 +27,7 @@ from sora_eval.suite.tables import (
     with_new_words,
 )
 from sora_eval.util.redaction import by_rule, redacted
+from sora_eval.util.visible import encodable
 
 
 class Suite(Table):
@@ -43,6 +44,7 @@ class Suite(Table):
     throughput: Throughput | None = None
     gates: dict[str, Gate] = Field(default_factory=dict)
     _path: Path = PrivateAttr(Path("suite.toml"))
+    _folder: Path | None = PrivateAttr(None)
 
     @model_validator(mode="before")
     @classmethod
@@ -53,6 +55,23 @@ class Suite(Table):
     def path(self) -> Path:
         """The suite file."""
         return self._path
+
+    @property
+    def folder(self) -> Path:
+        """The folder that paths in the suite are relative to: that of its file, also in a run that resumes elsewhere."""
+        return self.path.parent if self._folder is None else self._folder
+
+    @property
+    def reference_spec(self) -> str:
+        """The spec of the reference set, the path of a folder relative to `folder`; '' without one.
+
+        >>> suite = Suite.model_validate({"suite": {"id": "s"}, "reference": {"generator": "folder:real?damaged=note"}})
+        >>> suite.reference_spec
+        'folder:real?damaged=note'
+        """
+        spec = "" if self.reference is None else self.reference.generator
+        kind, _, rest = spec.partition(":")
+        return f"folder:{self.folder / rest}" if kind == "folder" and rest else spec
 
     @cached_property
     def prompt_list(self) -> list[Prompt]:
@@ -87,12 +106,13 @@ class Suite(Table):
     def to_json(self) -> dict[str, Any]:
         """All declarations, secrets left out, with the prompts: a run resumes from them without the suite's files."""
         prompts = [{"id": p.id, "text": p.text, "tags": list(p.tags), "facts": p.facts} for p in self.prompt_list]
-        return {"declared": redacted(self.model_dump(mode="json")), "prompts": prompts}
+        folder = encodable(str(self.folder.resolve()))
+        return {"declared": redacted(self.model_dump(mode="json")), "prompts": prompts, "folder": folder}
 
     @staticmethod
     def from_json(data: dict[str, Any], path: Path) -> Suite:
         """The inverse of `to_json`; `path` names the suite in messages. Raises ValueError and KeyError for other data."""
         suite = Suite.model_validate(data["declared"])
-        suite._path = path
+        suite._path, suite._folder = path, Path(data.get("folder", ""))  # older runs: where the command runs
         suite.__dict__["prompt_list"] = parsed_prompts(data["prompts"])
         return suite

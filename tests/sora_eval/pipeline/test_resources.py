@@ -119,6 +119,34 @@ def test_a_run_folder_that_cannot_be_written_any_more_is_one_message(place, monk
         assert (done.returncode, "cannot be written" in done.stderr) == (2, True), done.stderr
 
 
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENAMETOOLONG, "File name too long; then use --resume"),
+        (errno.ENOSPC, "No space left on device; free some, or choose another place; then use --resume"),
+        (errno.EROFS, "Read-only file system; give permission, or choose another place; then use --resume"),
+    ],
+)
+def test_a_clip_that_cannot_be_written_says_the_true_cause(place, monkeypatch, number, words):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("sora_eval.pipeline.generate.write_clip", refuse)
+    with pytest.raises(RunError, match=rf"clips/a_48x48x5_0.mkv cannot be written: {words}$"):
+        run()
+
+
+def test_a_fault_of_another_folder_does_not_blame_the_run_folder(place):
+    made = run()
+    with pytest.raises(RunError) as caught, evaluate.writing(made):
+        raise OSError(errno.EROFS, "Read-only file system", "/elsewhere/features")
+    assert str(caught.value).startswith("Read-only file system: /elsewhere/features; give permission")
+    assert made.name not in str(caught.value)
+    words = f"{made.name} cannot be written: No space left on device: .*scores.jsonl; free some"
+    with pytest.raises(RunError, match=words), evaluate.writing(made):
+        raise OSError(errno.ENOSPC, "No space left on device", str(made.path / "scores.jsonl"))
+
+
 def test_a_generator_that_runs_out_of_memory_is_an_error_row(place):
     made = run(function="huge")
     rows = made.rows(SampleRow)
@@ -134,6 +162,13 @@ def test_a_clip_too_large_to_be_read_is_an_error_row(place, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(decoder.Buffer, "add", too_much)
+    with pytest.raises(ClipError, match="too large to be decoded: out of memory"):
+        codec.read_clip(finished.path / finished.rows(SampleRow)[0].clip)
+
+    def refused(*_):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(decoder.Buffer, "add", refused)
     with pytest.raises(ClipError, match="too large to be decoded: out of memory"):
         codec.read_clip(finished.path / finished.rows(SampleRow)[0].clip)
 

@@ -24,6 +24,7 @@ from sora_eval.speed.timed_generator import Call, GeneratorFacts, IsolatedGenera
 from sora_eval.speed.timing import largest_batch, plan, time_group
 from sora_eval.suite import Suite, load_suite
 from sora_eval.util.errors import GeneratorError, SuiteError, Undefined
+from sora_eval.util.processes import how_it_ended
 
 PROMPT = "a red circle falls on a black background"
 REQUEST = Request(PROMPT, 16, 16, 5, 8.0, 0)
@@ -292,7 +293,7 @@ def test_a_process_that_dies_in_a_call_or_a_count_is_a_row_with_the_reason_and_t
             kill_in(generator, method)
             (rows,) = time_group(suite_of(repeats=1), [generator], group)
             assert [r.stage for r in rows] == ["failed"]
-            assert rows[0].reason == "the process of python:my_generator:generate ended with -9; out of memory?"
+            assert rows[0].reason == "the process of python:my_generator:generate " + how_it_ended(-9)
             (rows,) = time_group(suite_of(repeats=1), [generator], group)
             assert [r.stage for r in rows] == ["first", "whole"]
 
@@ -302,7 +303,7 @@ def test_a_process_that_a_call_ends_says_with_which_code(workspace):
         file.write("\n\ndef leaves(request):\n    import os\n\n    os._exit(7)\n")
     with closing(IsolatedGenerator("python:my_generator:leaves")) as generator:
         call = generator.call([REQUEST])
-    assert (call.seconds, call.reason) == (None, "the process of python:my_generator:leaves ended with 7; out of memory?")
+    assert (call.seconds, call.reason) == (None, "the process of python:my_generator:leaves ended with exit code 7")
 
 
 def test_what_cannot_be_opened_in_a_process_says_why_and_leaves_none(workspace):
@@ -310,7 +311,7 @@ def test_what_cannot_be_opened_in_a_process_says_why_and_leaves_none(workspace):
     Path("odd.py").write_text("class Odd(Exception):\n    pass\n\n\nraise Odd('never read elsewhere')\n")
     before = active_children()
     for spec, reason in (
-        ("python:dies:generate", "the process of python:dies:generate ended with 3 before the generator was open"),
+        ("python:dies:generate", "the process of python:dies:generate ended with exit code 3 before the generator was open"),
         ("python:odd:generate", "python:odd:generate: module 'odd' fails while it is imported: Odd: never read elsewhere"),
         ("python:my_generator:generat", "python:my_generator:generat: my_generator has no 'generat'; did you mean 'generate'"),
     ):
