@@ -35,7 +35,7 @@ def rows_in_order(name, generated_order, real_order):
     """The rows of a run that stored its vectors in these orders."""
     generated, real = vectors()
     metric = create(name)
-    buckets, clips = np.array(["b"] * M), np.array([f"{i:02}" for i in range(M)])
+    buckets, clips = np.array(["32x32x9@8"] * M), np.array([f"{i:02}" for i in range(M)])
     with tempfile.TemporaryDirectory() as root:
         folder = RunFolder.create(Path(root), head_of(status="started"), {})
         folder.save_features(name, [IDS[i] for i in generated_order], generated[generated_order])
