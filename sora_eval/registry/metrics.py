@@ -147,11 +147,12 @@ _BUILT_IN = {
         "per-clip",
         "sora_eval.metrics.physics_iq.scores:PhysicsIQ",
         "Physics-IQ, original and Verified, against the benchmark's two real takes",
-        {"real": ""},
+        {"real": "", "real_verified": "", "protocol": "published"},
         outputs=tuple(
             f"physics_iq.{name}"
             for name in ("original", "verified", "mse", "spatiotemporal_iou", "spatial_iou", "weighted_spatial_iou")
         ),
+        choices={"protocol": ("published", "direct")},
         pixels=True,
     ),
     "point_laws": MetricInfo(

@@ -25,7 +25,9 @@ _NAME = re.compile(
     r"^(?P<number>\d+)_(?:(?P<kind>[a-z]+-[a-z]+)_)?(?:(?P<fps>\d+)FPS_)?"
     r"(?P<view>perspective-[a-z]+)_(?:take-(?P<take>\d+)_)?(?:trimmed-)?(?P<scenario>.+)$"
 )
-KINDS = (None, "testing-videos")  # others are conditioning, full and mask videos
+KINDS = (None, "testing-videos")  # others are conditioning and full videos
+MASKS = "video-masks"
+GENERATED = "generated"  # where the published code keeps the masks of generated clips, under the names of takes
 
 Frame = npt.NDArray[np.uint8]
 
@@ -55,12 +57,24 @@ def parse_name(name: str) -> Shot | None:
     return Shot(parts["view"], parts["scenario"], take, fps, parts["kind"])
 
 
+Key = tuple[str, str, int]  # view, scenario, number of the take
+
+
+@dataclass(frozen=True)
+class Take:
+    """The files of one take at one rate: its video, and its motion masks where the benchmark ships them."""
+
+    video: Path
+    masks: Path | None
+
+
 @dataclass(frozen=True)
 class Takes:
-    """The takes below a folder, by (view, scenario, take); one file per rate of each."""
+    """The takes below a folder and their videos of masks, by (view, scenario, take); one file per rate of each."""
 
     folder: Path
-    files: dict[tuple[str, str, int], dict[int | None, Path]]
+    files: dict[Key, dict[int | None, Path]]
+    masks: dict[Key, dict[int | None, Path]]
 
     @staticmethod
     def find(folder: Path) -> Takes:
@@ -69,12 +83,15 @@ class Takes:
             raise ClipError(
                 f"physics_iq: real = {str(folder)!r} is not a folder; give the one that holds the benchmark's takes"
             )
-        files: dict[tuple[str, str, int], dict[int | None, Path]] = {}
+        files: dict[Key, dict[int | None, Path]] = {}
+        masks: dict[Key, dict[int | None, Path]] = {}
         for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES):
             shot = parse_name(path.name)
-            if shot is None or shot.take is None or shot.kind not in KINDS:
+            if shot is None or shot.take is None or shot.kind not in (*KINDS, MASKS):
                 continue
-            rates = files.setdefault((shot.view, shot.scenario, shot.take), {})
+            if shot.kind == MASKS and GENERATED in path.relative_to(folder).parts:
+                continue
+            rates = (masks if shot.kind == MASKS else files).setdefault((shot.view, shot.scenario, shot.take), {})
             if shot.fps in rates:
                 raise ClipError(f"physics_iq: {path} and {rates[shot.fps]} are the same take at the same rate; remove one")
             rates[shot.fps] = path
@@ -83,35 +100,41 @@ class Takes:
                 f"physics_iq: no real take below {folder}; expected names such as "
                 "0001_testing-videos_30FPS_perspective-left_take-1_trimmed-ball-and-block-fall.mp4"
             )
-        return Takes(folder, files)
+        return Takes(folder, files, masks)
 
-    def path(self, view: str, scenario: str, take: int, fps: float) -> Path:
-        """The file of a take at a rate, within 1 %. Raises Undefined if there is none."""
+    def take(self, view: str, scenario: str, take: int, fps: float) -> Take:
+        """The files of a take at a rate, within 1 %. Raises Undefined if there is no video of it."""
         rates = self.files.get((view, scenario, take))
         if rates is None:
             raise Undefined(f"{self.folder} has no take {take} of {scenario}, {view}")
-        path = next((p for f, p in rates.items() if f is not None and abs(f - fps) <= FPS_SLACK * fps), rates.get(None))
-        if path is None:
+        video = _at(rates, fps)
+        if video is None:
             raise Undefined(
                 f"take {take} of {scenario}, {view}, is there at {sorted(f or 0 for f in rates)} fps, not at {fps:g}"
             )
-        return path
+        return Take(video, _at(self.masks.get((view, scenario, take), {}), fps))
 
-    def pairs(self, fps: float) -> list[tuple[Path, Path]]:
+    def pairs(self, fps: float) -> list[tuple[Take, Take]]:
         """Takes 1 and 2 of every scenario and view that has both at a rate."""
         out = []
         for view, scenario in dict.fromkeys((v, s) for v, s, _ in self.files):
             try:
-                out.append((self.path(view, scenario, 1, fps), self.path(view, scenario, 2, fps)))
+                out.append((self.take(view, scenario, 1, fps), self.take(view, scenario, 2, fps)))
             except Undefined:
                 continue
         return out
 
     @property
     def content(self) -> str:
-        """Hash (12 hex digits) of names and content of all takes."""
-        parts = sorted(f"{p.name}|{hash_of(p)}" for rates in self.files.values() for p in rates.values())
+        """Hash (12 hex digits) of names and content of all takes and masks."""
+        parts = sorted(
+            f"{p.name}|{hash_of(p)}" for kind in (self.files, self.masks) for rates in kind.values() for p in rates.values()
+        )
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+def _at(rates: dict[int | None, Path], fps: float) -> Path | None:
+    return next((p for f, p in rates.items() if f is not None and abs(f - fps) <= FPS_SLACK * fps), rates.get(None))
 
 
 def hash_of(path: Path) -> str:

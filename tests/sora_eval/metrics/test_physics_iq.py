@@ -3,13 +3,16 @@
 import json
 import pickle
 
+import cv2
 import numpy as np
 import pytest
 
 from sora_eval.features.motion_masks import with_masks
 from sora_eval.features.view import ClipView
 from sora_eval.metrics.create import create
-from sora_eval.metrics.physics_iq.scores import MaskedClip, Measures, iou, masked_clip, measure, original_score, verified_score
+from sora_eval.metrics.physics_iq import masks as masks_module
+from sora_eval.metrics.physics_iq.masks import MaskedClip, through_codec
+from sora_eval.metrics.physics_iq.measures import Measures, iou, measure, original_score, verified_score
 from sora_eval.metrics.physics_iq.takes import Takes, parse_name
 from sora_eval.pipeline import run as evaluate
 from sora_eval.records.case import Case, Prompt
@@ -22,6 +25,10 @@ from sora_eval.video.codec import write_clip
 FPS = 4
 FRAMES = 5 * FPS
 SIZE = (64, 96)
+
+
+def masked_clip(frames, size=None, protocol="published", shipped=None):
+    return masks_module.masked_clip(frames, FPS, protocol, size, shipped)
 
 
 def moving(speed, start=8, side=24, frames=FRAMES, size=SIZE, noise=0):
@@ -64,6 +71,50 @@ def test_the_average_takes_the_frame_in_before_it_is_compared():
     frames = np.zeros((3, 40, 40, 3), np.uint8)
     frames[1:] = 12
     assert not any(m.any() for _, m in with_masks(frames))
+
+
+def published_masks(frames, size, folder):
+    """The published way, with OpenCV alone: a video of masks (mp4v, grey), read back, resized, thresholded by channel."""
+    path = str(folder / "masks.mp4")
+    height, width = frames.shape[1:3]
+    out = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"mp4v"), FPS, (width - width % 2, height - height % 2), isColor=False)
+    grays = [cv2.GaussianBlur(cv2.cvtColor(f[..., ::-1], cv2.COLOR_BGR2GRAY), (5, 5), 0) for f in frames]
+    average = grays[0].astype(float)
+    out.write(np.zeros_like(grays[0]))
+    for gray in grays[1:]:
+        cv2.accumulateWeighted(gray, average, 0.3)
+        mask = cv2.threshold(cv2.absdiff(gray, cv2.convertScaleAbs(average)), 10, 255, cv2.THRESH_BINARY)[1]
+        for step in (cv2.MORPH_OPEN, cv2.MORPH_CLOSE):
+            mask = cv2.morphologyEx(mask, step, np.ones((5, 5), np.uint8))
+        out.write(mask)
+    out.release()
+    capture, read = cv2.VideoCapture(path), []
+    while (got := capture.read())[0]:
+        read.append(cv2.resize(got[1], size) > 127)
+    return np.array(read)
+
+
+def test_published_masks_go_through_the_codec_and_direct_ones_do_not(tmp_path):
+    pair, size = [moving(2.2, noise=1), moving(2.7, noise=2)], (24, 16)
+    published, direct = ([masked_clip(f, size, p) for f in pair] for p in ("published", "direct"))
+    by_hand = [published_masks(f, size, tmp_path) for f in pair]
+    for own, theirs in zip(published, by_hand, strict=True):
+        assert np.array_equal(own.masks[..., None].repeat(3, -1), theirs)
+    both, either = (op(*by_hand).sum((1, 2, 3)) for op in (np.logical_and, np.logical_or))
+    ious = np.where(either > 0, both / np.maximum(either, 1), 1.0)
+    assert measure(*published).spatiotemporal_iou == pytest.approx(np.mean(ious))
+    assert measure(*published).spatial_iou == pytest.approx(iou(*(m.max(0) for m in by_hand)))
+    assert measure(*published).weighted_spatial_iou == pytest.approx(iou(*(m.mean(0) for m in by_hand)))
+    assert measure(*published).mse == measure(*direct).mse
+    assert not np.array_equal(published[0].masks, direct[0].masks)
+
+
+def test_the_codec_gives_the_same_masks_again_and_takes_odd_sides():
+    masks = [np.asarray(m) for _, m in with_masks(moving(2, size=(65, 97)))]
+    one, two = (np.array(list(through_codec(masks, 29.97))) for _ in range(2))
+    assert np.array_equal(one, two)
+    assert one.shape == (FRAMES, 64, 96)
+    assert list(through_codec([], 30)) == []
 
 
 # Measures and scores, by hand
@@ -188,7 +239,7 @@ def test_an_identical_clip_scores_best_and_the_second_take_scores_as_the_first(f
     for name in ("verified", "original"):
         assert same[name].value > late[name].value > still[name].value
     assert still["verified"].value < 30
-    assert same["verified"].detail["pairs"] == 4
+    assert same["original"].detail["pairs"] == 4
     assert same["verified"].detail["take"] == real_name(1, "left", 1, "slide")
 
 
@@ -211,6 +262,55 @@ def test_original_is_the_ratio_of_means_of_all_scenes(filmed):
     ratios[:, 0] = 1 / ratios[:, 0]
     assert float(metric.compute()[1]) == pytest.approx(100 * np.clip(ratios, 0, 1).mean())
     assert 0 < expected < 100
+
+
+def ship(filmed, number, view, which, scene, masks, under="real"):
+    """A video of masks as the benchmark brings them, grey 0 or 255."""
+    name = f"{number:04d}_video-masks_{FPS}FPS_perspective-{view}_take-{which}_trimmed-{scene}.mkv"
+    return save(filmed / "video-masks" / under / f"{FPS}FPS", name, np.repeat(np.asarray(masks)[..., None], 3, -1))
+
+
+def test_shipped_masks_are_read_and_are_in_the_signature(filmed):
+    plain = create("physics_iq", {"real": str(filmed)})
+    before = score_of(filmed, moving(2), metric=plain)
+    empty = np.zeros((FRAMES, *SIZE), np.uint8)
+    for number, which in ((1, 1), (5, 2)):
+        ship(filmed, number, "left", which, "slide", empty)
+    ship(filmed, 1, "left", 1, "slide", 255 - empty, under="generated/model")  # of the published code's own runs
+    metric = create("physics_iq", {"real": str(filmed)})
+    assert metric.signature != plain.signature
+    scores = score_of(filmed, moving(2), metric=metric)
+    assert scores["spatial_iou"].value == 0.0  # the clip moves, the shipped masks say that nothing does
+    assert before["spatial_iou"].value > 0.5
+    assert scores["mse"].value == before["mse"].value
+    assert [s["verified"].detail["shipped_masks"] for s in (before, scores)] == [0, 2]
+    assert scores["verified"].detail["variance"]["spatial_iou"] == 1.0
+    ship(filmed, 5, "left", 2, "slide", empty[:-1])
+    with pytest.raises(Undefined, match=r"take-2_trimmed-slide.mkv has 19 masks for 20 frames"):
+        score_of(filmed, moving(2))
+
+
+def test_verified_has_takes_of_its_own(filmed, tmp_path):
+    other = tmp_path / "verified"
+    for number, which in ((1, 1), (5, 2)):
+        save(other, real_name(number, "left", which, "slide"), moving(2.5 - 0.25 * which, noise=number + 20))
+    clip = moving(2)
+    both = create("physics_iq", {"real": str(filmed), "real_verified": str(other)})
+    scores = score_of(filmed, clip, metric=both)
+    alone = {folder: score_of(folder, clip) for folder in (filmed, other)}
+    assert scores["verified"].value == alone[other]["verified"].value != alone[filmed]["verified"].value
+    for name in ("original", "mse", "spatial_iou"):
+        assert scores[name].value == alone[filmed][name].value
+    details = [s["verified"].detail["takes"] for s in (scores, alone[filmed])]
+    assert details == ["real_verified", "real"]
+    only = score_of(filmed, clip, metric=create("physics_iq", {"real_verified": str(other)}))
+    assert only["verified"].value == scores["verified"].value
+    assert (only["original"].value, only["mse"].value) == (None, None)
+    assert "set real =" in only["original"].reason
+    # A take that only one of the two has leaves the other score.
+    missing = score_of(filmed, clip, "0002_perspective-right_trimmed-slide", metric=both)
+    assert missing["original"].value is not None
+    assert "no take 1 of slide, perspective-right" in missing["verified"].reason
 
 
 @pytest.mark.parametrize(
@@ -238,7 +338,7 @@ def test_a_missing_second_take_and_a_take_of_another_length_are_said_clip_by_cli
     with pytest.raises(Undefined, match=r"take-2_trimmed-run\.mkv has 17 frames"):
         score_of(filmed, moving(3), "0003_perspective-left_trimmed-run", metric=metric)
     good = score_of(filmed, moving(2), metric=metric)  # another file's length is nothing to this one
-    assert good["verified"].detail["pairs"] == 2
+    assert good["original"].detail["pairs"] == 2
 
 
 def test_a_take_that_changes_under_the_same_name_is_measured_anew(filmed):
