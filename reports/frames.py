@@ -55,7 +55,7 @@ SCHEMA: dict[str, dict[str, Column]] = {
         "generator": Column("name", "its name"),
         "checkpoint": Column("name", "its checkpoint"),
         "training_steps": Column("whole", "of the checkpoint, where it records them"),
-        "fingerprint": Column("name", "hash of weights and settings"),
+        "fingerprint": Column("name", "hash of what is known of weights and settings"),
         "commit": Column("name", "git commit of the folder that the run was started in"),
         "dirty": Column("flag", "with changes that were not committed"),
         "cpu": Column("name", "processor"),

@@ -52,7 +52,7 @@ def _warnings(base: RunData, new: RunData) -> list[str]:
     if a.hardware != b.hardware:
         out.append("different machines: speed is not comparable")
     if a.generator.fingerprint == b.generator.fingerprint:
-        out.append("both runs have the same generator and weights: every difference is noise or settings")
+        out.append(_same_generator(a.generator.not_covered or b.generator.not_covered))
     for name, data in (("base", base), ("new", new)):
         if why := data.incomplete():
             out.append(f"{name}: {why}")
@@ -64,6 +64,12 @@ def _warnings(base: RunData, new: RunData) -> list[str]:
         if only:
             out.append(f"{len(only)} cases only in {name}, for example {min(only)}")
     return out
+
+
+def _same_generator(not_covered: str) -> str:
+    if not_covered:
+        return f"both generators have the same fingerprint; it does not cover {not_covered}: differences may come from there"
+    return "both runs have the same generator and weights: every difference is noise or settings"
 
 
 WORDS = {

@@ -236,7 +236,7 @@ def _data(content: dict[str, Any], path: Path) -> RunData:
     return RunData(
         "baseline",
         encodable(str(path)),
-        parsed(RunHead, content["head"]),
+        parsed(RunHead, upgraded_head(content["head"])),
         samples,
         {(r.metric, r.slice): r for r in metrics},
         scores,

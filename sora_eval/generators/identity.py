@@ -16,12 +16,14 @@ from sora_eval.util.user_code import UserCodeError, user_code
 
 @dataclass(frozen=True)
 class Identity:
-    """Name, checkpoint, hash of weights and settings, and training steps, where the checkpoint records them."""
+    """Name, checkpoint, hash of weights and settings, training steps, where the checkpoint records them, and what the hash
+    does not know."""
 
     name: str
     checkpoint: str
     fingerprint: str
     training_steps: int | None
+    not_covered: str = ""
 
 
 def identity_of(generator: Generator, spec: str) -> Identity:
@@ -29,14 +31,15 @@ def identity_of(generator: Generator, spec: str) -> Identity:
     try:
         with user_code():
             name, checkpoint, steps = generator.name, generator.checkpoint, generator.training_steps
-            fingerprint = generator.fingerprint()
+            fingerprint, not_covered = generator.fingerprint(), generator.not_covered
             steps = None if steps is None else index(steps)
     except UserCodeError as error:
         raise GeneratorError(f"{spec} cannot say what it is: {error}") from error
-    for what, value in (("name", name), ("checkpoint", checkpoint), ("fingerprint()", fingerprint)):
+    texts = {"name": name, "checkpoint": checkpoint, "fingerprint()": fingerprint, "not_covered": not_covered}
+    for what, value in texts.items():
         if not isinstance(value, str):
             raise GeneratorError(f"{spec}: its {what} is a {type(value).__name__}, expected a string")
-    return Identity(name, checkpoint, fingerprint, steps)
+    return Identity(name, checkpoint, fingerprint, steps, not_covered)
 
 
 def place_of(generator: Generator, spec: str) -> dict[str, Any]:

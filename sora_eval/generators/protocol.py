@@ -47,6 +47,11 @@ class Generator(ABC):
     def fingerprint(self) -> str:
         """Hash of weights and configuration; generators with different hashes are different generators."""
 
+    @property
+    def not_covered(self) -> str:
+        """What `fingerprint` does not know, in words; '' where equal hashes mean equal weights and configuration."""
+        return ""
+
     @abstractmethod
     def generate(self, requests: Sequence[Request]) -> Sequence[Clip]:
         """One clip per request, in order, frames (T, H, W, 3) uint8. Equal requests give equal clips in any batch."""

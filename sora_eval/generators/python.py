@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
+from sora_eval.generators.code_identity import NOT_COVERED, code_hash
 from sora_eval.generators.protocol import Generator
 from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
 from sora_eval.registry.targets import load_user_target
 from sora_eval.util.errors import GeneratorError, RegistryError
+
+CODE_ONLY = "source-"  # prefix of a fingerprint that knows no weights
 
 
 def open_python(argument: str, options: dict[str, str]) -> PythonGenerator:
@@ -32,23 +33,28 @@ def open_python(argument: str, options: dict[str, str]) -> PythonGenerator:
 class PythonGenerator(Generator):
     """Calls `function(request)`, one request per call. It returns frames (T, H, W, 3) uint8, or a `Clip`.
 
-    Its `fingerprint` attribute, a string or a function, identifies the weights; without one its source is hashed. Its
-    `capabilities` attribute states its valid shapes.
+    Its `fingerprint` attribute, a string or a function, identifies the weights; without one only its code and the plain
+    values that it holds are known. Its `capabilities` attribute states its valid shapes.
     """
 
     def __init__(self, spec: str, function: Any) -> None:
         self.name, self._function = spec, function
         self.capabilities = getattr(function, "capabilities", Capabilities())
 
+    @property
+    def _declared(self) -> Any:
+        return getattr(self._function, "fingerprint", None)
+
+    @property
+    def not_covered(self) -> str:
+        return NOT_COVERED if self._declared is None else ""
+
     def fingerprint(self) -> str:
-        declared = getattr(self._function, "fingerprint", None)
+        declared = self._declared
         if declared is not None:
             return str(declared() if callable(declared) else declared)
-        try:
-            source = inspect.getsource(self._function)
-        except (OSError, TypeError):
-            source = repr(type(self._function))
-        return "source-" + hashlib.sha256(source.encode()).hexdigest()[:16]
+        _, module, attribute = self.name.split(":", 2)
+        return CODE_ONLY + code_hash(self._function, module, attribute)
 
     def generate(self, requests: Sequence[Request]) -> list[Clip]:
         out = []

@@ -12,6 +12,7 @@ from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import SampleRow, SourceRow
 from sora_eval.util.errors import RunError
 from sora_eval.util.redaction import redact
+from sora_eval.util.visible import say
 
 MOST_NAMES = 3  # of files, in a message
 
@@ -28,7 +29,10 @@ def source_rows(generator: Generator) -> list[SourceRow]:
 
 
 def check_generator(folder: RunFolder, generator: Generator) -> None:
-    """Raises RunError, which names the files that differ, for a generator of another fingerprint than that of the run."""
+    """Raises RunError, which names the files that differ, for a generator of another fingerprint than that of the run.
+
+    What an equal fingerprint does not cover goes to standard error.
+    """
     began = folder.head.generator
     if redact(identity_of(generator, began.spec).fingerprint) != began.fingerprint:
         recorded = folder.rows(SourceRow)
@@ -36,6 +40,8 @@ def check_generator(folder: RunFolder, generator: Generator) -> None:
             why = "it was begun by a version that hashed no content of files, so whether they are the same is not known"
             raise RunError(f"{folder.path}: {why}: start a new run")
         raise _changed(folder, _differences(recorded, source_rows(generator)) if recorded else "")
+    if began.not_covered:
+        say(f"{began.spec}: its fingerprint does not cover {began.not_covered}; that they are as before is not known", err=True)
 
 
 def check_clips(folder: RunFolder, source: ClipSource, cases: Iterable[Case]) -> None:

@@ -44,6 +44,8 @@ class GeneratorId(_Record):
     checkpoint: str = ""
     fingerprint: str
     """Hash of weights and settings."""
+    not_covered: str = ""
+    """What the fingerprint does not know, in words; '' where equal ones mean equal weights and settings."""
     training_steps: int | None = None
     """Training steps of the checkpoint, where it records them."""
 

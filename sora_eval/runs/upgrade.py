@@ -33,7 +33,15 @@ def upgraded_head(data: Json) -> Json:
     """run.json of any schema; in schema 1, a fact that is not known is `null`."""
     if data.get("schema_version", 1) == 1:
         data = {**data, "generator": renamed(data["generator"], steps="training_steps"), "git": data.get("git") or {}}
-    return {**data, "schema_version": SCHEMA_VERSION}
+    generator = {"not_covered": _not_covered(data["generator"]), **data["generator"]}
+    return {**data, "generator": generator, "schema_version": SCHEMA_VERSION}
+
+
+def _not_covered(generator: Json) -> str:
+    """What the fingerprint of a run that does not say so left out."""
+    if str(generator["fingerprint"]).startswith("source-"):
+        return "weights, and all code but one function"
+    return "the content of files" if str(generator.get("spec")).startswith("folder:") else ""
 
 
 def upgraded_row(table: str, row: Json) -> Json:

@@ -86,7 +86,13 @@ def _head(suite: Suite, generator: TimedGenerator, session: dict[str, Any]) -> R
     if facts.name == "folder":
         raise GeneratorError(f"{facts.spec}: its clips exist already; there is nothing to time")
     where = {"device": "cpu", "provider": "unknown", "threads": None, **_settings(suite), **facts.where}
-    made_by = GeneratorId(spec=facts.spec, name=facts.name, checkpoint=facts.checkpoint, fingerprint=facts.fingerprint)
+    made_by = GeneratorId(
+        spec=facts.spec,
+        name=facts.name,
+        checkpoint=facts.checkpoint,
+        fingerprint=facts.fingerprint,
+        not_covered=facts.not_covered,
+    )
     return new_head(suite, made_by, bench={**session, **where, "open_seconds": facts.open_seconds})
 
 

@@ -54,6 +54,7 @@ class GeneratorFacts:
     packings: tuple[str, ...]
     where: dict[str, Any]
     open_seconds: float
+    not_covered: str = ""
 
 
 class TimedGenerator(Protocol):
@@ -113,6 +114,7 @@ class LocalGenerator:
             generator.packings,
             place_of(generator, spec or "the generator"),
             open_seconds,
+            identity.not_covered,
         )
 
     @staticmethod

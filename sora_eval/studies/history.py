@@ -208,7 +208,10 @@ def noise(runs: Sequence[RunMetrics], metric: str, label: str = "all") -> Noise 
     if repeated:
         freedom = sum(len(v) - 1 for v in repeated)
         pooled = math.sqrt(sum(float(((v - v.mean()) ** 2).sum()) for v in repeated) / freedom)
-        return Noise(pooled, freedom, f"{sum(map(len, repeated))} repeats of {len(repeated)} checkpoints among these runs")
+        source = f"{sum(map(len, repeated))} repeats of {len(repeated)} checkpoints among these runs"
+        if why := next(filter(None, (run.head.generator.not_covered for run in runs)), ""):
+            source += f", by fingerprints that do not cover {why}"
+        return Noise(pooled, freedom, source)
     for run in reversed(runs):
         gate = stored_suite(RunFolder(run.path)).gates.get(metric)
         if gate is not None and gate.repeats is not None and gate.slice == label:

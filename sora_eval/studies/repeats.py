@@ -12,6 +12,7 @@ from sora_eval.runs.folder import RunFolder
 from sora_eval.suite import Suite
 from sora_eval.util.errors import SuiteError
 from sora_eval.util.redaction import redact
+from sora_eval.util.visible import say
 
 # Seed offset between two repeats: prime, and no multiple of it is the offset of a suite's reference set.
 STEP = 100_003
@@ -33,5 +34,9 @@ def _one(suite: Suite, spec: str, fingerprint: str, out: Path, offset: int) -> R
         head = run.head
         same = (head.suite.fingerprint, head.generator.fingerprint, head.seed_offset, head.partial)
         if same == (suite.fingerprint, fingerprint, offset, False):
-            return run if head.status == "success" else evaluate.resume(run)
+            if head.status != "success":
+                return evaluate.resume(run)
+            if head.generator.not_covered:
+                say(f"{run.path} is used again; its fingerprint does not cover {head.generator.not_covered}", err=True)
+            return run
     return evaluate.run(suite, spec, out, seed_offset=offset)

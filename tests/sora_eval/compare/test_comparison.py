@@ -20,7 +20,7 @@ from sora_eval.runs.rows import ScoreRow
 from sora_eval.stats.distances import frechet_distance
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import RunError
-from tests.runs import make_run
+from tests.runs import make_data, make_run
 
 
 @pytest.fixture
@@ -46,7 +46,24 @@ def test_noise_is_seen_in_the_right_direction_and_swapping_swaps_it(runs):
 def test_a_run_against_itself_shows_no_difference(runs):
     comparison = compare(runs[0], runs[0])
     assert all(r["better"] == "" for r in frame_of(comparison).to_dict("records"))
-    assert any("same generator and weights" in w for w in comparison.warnings)
+    (words,) = [w for w in comparison.warnings if "both" in w]
+    assert words.startswith("both generators have the same fingerprint; it does not cover files that its code reads")
+    assert "noise" not in words
+
+
+def test_the_same_weights_are_said_only_where_they_are_known():
+    def words(base, new):
+        heads = [{"generator": {"spec": "s", "name": "n", "checkpoint": "", "fingerprint": "w", **g}} for g in (base, new)]
+        pair = [make_data({"m": [1.0, 2.0]}, ["a", "b"], **head) for head in heads]
+        return [w for w in compare(*pair).warnings if "same" in w]
+
+    known, unknown = {}, {"not_covered": "checkpoint files"}
+    assert words(known, known) == ["both runs have the same generator and weights: every difference is noise or settings"]
+    for pair in ((known, unknown), (unknown, known), (unknown, unknown)):
+        assert words(*pair) == [
+            "both generators have the same fingerprint; it does not cover checkpoint files: differences may come from there"
+        ]
+    assert words(known, {"fingerprint": "v"}) == []
 
 
 def test_what_is_missing_or_unlike_is_named(runs, workspace):

@@ -14,7 +14,7 @@ from sora_eval.generators.opening import open_generator
 from sora_eval.records.clip import Clip
 from sora_eval.runs.folder import RunFolder, stored_suite
 from sora_eval.runs.rows import MetricRow, OracleRow, SampleRow
-from sora_eval.runs.upgrade import SCHEMA_VERSION
+from sora_eval.runs.upgrade import SCHEMA_VERSION, upgraded_head
 from sora_eval.stats.set_statistic import SetStatistic
 from sora_eval.video.codec import write_clip
 from tests.runs import moving_square
@@ -178,6 +178,21 @@ def assert_upgraded(run):
     assert suite["declared"]["gates"]["physics_laws.permanence"]["min_change"] == 0.02
     assert not {"floors", "floor"} & {*suite["declared"], *suite["declared"]["gates"]["physics_laws.permanence"]}
     assert not any('"floor' in path.read_text() for path in run.path.glob("*.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "fingerprint", "words"),
+    [
+        ("python:mine:generate", "source-0123456789abcdef", "weights, and all code but one function"),
+        ("folder:clips", "0123456789abcdef", "the content of files"),
+        ("reference", "w1", ""),
+    ],
+)
+def test_a_run_that_does_not_say_what_its_fingerprint_knows_is_read_with_what_it_knew(spec, fingerprint, words):
+    generator = {"spec": spec, "fingerprint": fingerprint}
+    assert upgraded_head({"schema_version": 3, "generator": generator})["generator"]["not_covered"] == words
+    said = {**generator, "not_covered": "this"}
+    assert upgraded_head({"schema_version": 3, "generator": said})["generator"] == said
 
 
 def test_repair_upgrades_the_folder_once(old):
