@@ -29,6 +29,11 @@ class Output:
     range: str
     limits: tuple[float, float] | None = None
 
+    @property
+    def span(self) -> float | None:
+        """Width of the limits; None without limits."""
+        return self.limits[1] - self.limits[0] if self.limits else None
+
     def cut(self, value: float) -> float:
         """A mean, or an end of its interval, clipped to the limits.
 

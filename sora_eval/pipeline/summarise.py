@@ -19,7 +19,8 @@ from sora_eval.registry.metrics import metric_info, outputs_of
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import AttributionRow, MetricRow, OracleRow, SampleRow, ScoreRow, Status, TimingRow
 from sora_eval.speed import summary as speed
-from sora_eval.stats.intervals import Interval, mean_interval
+from sora_eval.stats.cluster_means import mean_interval
+from sora_eval.stats.intervals import Interval
 from sora_eval.suite import Suite
 from sora_eval.util.errors import MetricError
 from sora_eval.util.redaction import redact
@@ -164,6 +165,7 @@ def clip_rows(
                 high=interval.high,
                 method=interval.method,
                 unit=output.unit,
+                span=output.span,
                 higher_is_better=output.higher_is_better,
                 signature=signature,
                 declared=name,
@@ -199,7 +201,7 @@ def _oracle_rows(
 
 
 def _interval(output: Output, values: list[float], prompts: list[str]) -> Interval:
-    interval = mean_interval(values, prompts)
+    interval = mean_interval(values, prompts, span=output.span)
     if interval.low is None or interval.high is None:
         return interval
     return Interval(output.cut(interval.low), output.cut(interval.high), interval.method)

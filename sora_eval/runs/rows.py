@@ -156,6 +156,8 @@ class MetricRow(Row):
     """Method of the interval."""
     unit: str = ""
     """Unit of value, low and high."""
+    span: float | None = None
+    """Width of the range of possible values, in `unit`; None: unbounded, or not known."""
     higher_is_better: bool | None = None
     """None: neither direction is better."""
     signature: str = ""

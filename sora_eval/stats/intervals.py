@@ -1,14 +1,15 @@
-"""Intervals and tests, pure: numpy and scipy. The prompt is the unit; seeds and shapes of one prompt are not independent.
+"""Intervals and tests of two samples and of two sets, pure: numpy and scipy.
 
-Holm's correction, detectable changes and the prompts that a verdict needs are in `sora_eval.stats.power`.
+Those of means over prompts are in `sora_eval.stats.cluster_means`; Holm's correction, detectable changes and the prompts that a
+verdict needs in `sora_eval.stats.power`.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,6 @@ from sora_eval.stats.distances import Index, Statistic
 Array = npt.NDArray[np.float64]
 CONFIDENCE = 0.95
 RESAMPLES = 2000
-FEW_CLUSTERS = 10  # with fewer, a bootstrap of means is too narrow: 2 prompts would give the range of 2 values
 
 
 @dataclass(frozen=True)
@@ -38,116 +38,6 @@ def resamples_for(confidence: float) -> int:
     (2000, 10000)
     """
     return max(RESAMPLES, math.ceil(RESAMPLES * (1 - CONFIDENCE) / (1 - confidence) - 1e-6))
-
-
-def _cluster_sums(values: Array, clusters: Sequence[str]) -> tuple[Array, Array]:
-    """Sum and number of the values (n,) of each cluster, both (number of clusters,)."""
-    _, codes = np.unique(np.asarray(clusters), return_inverse=True)
-    return np.bincount(codes, values).astype(np.float64), np.bincount(codes).astype(np.float64)
-
-
-def mean_interval(values: npt.ArrayLike, clusters: Sequence[str], seed: int = 0, confidence: float = CONFIDENCE) -> Interval:
-    """Interval of the mean of `values` (n,), whole clusters resampled (BCa; Efron 1987); `clusters[i]` is that of `values[i]`.
-
-    Fewer than two clusters give no interval; values that are all equal give the point.
-
-    >>> mean_interval([0.5, 0.5, 0.5], ["a", "a", "b"])
-    Interval(low=0.5, high=0.5, method='all values equal')
-    """
-    array = np.asarray(values, np.float64)
-    sums, counts = _cluster_sums(array, clusters)
-    if len(sums) < 2:
-        return Interval(None, None, "none: fewer than 2 prompts")
-    if np.ptp(array) == 0:
-        return Interval(float(array[0]), float(array[0]), "all values equal")
-
-    def mean(s: Array, c: Array, axis: int = -1) -> Array:
-        return np.asarray(s.sum(axis) / c.sum(axis))
-
-    # BCa has no acceleration when leaving out any one cluster changes nothing; percentiles are used then.
-    for method in ("BCa", "percentile"):
-        with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
-            warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-            low, high = stats.bootstrap(
-                (sums, counts),
-                mean,
-                paired=True,
-                vectorized=True,
-                n_resamples=resamples_for(confidence),
-                confidence_level=confidence,
-                method=method,
-                rng=np.random.default_rng(seed),
-            ).confidence_interval
-        if np.isfinite(low) and np.isfinite(high):
-            break
-    return Interval(float(low), float(high), f"cluster bootstrap {method}, {len(sums)} prompts")
-
-
-def clustered_error(values: npt.ArrayLike, clusters: Sequence[str]) -> float | None:
-    """Standard error of the mean of `values` (n,) over whole clusters (linearised ratio of sums); None below two clusters.
-
-    >>> clustered_error([1.0, 3.0], ["a", "b"])  # of clusters of one value: standard deviation / sqrt(n)
-    1.0
-    """
-    sums, counts = _cluster_sums(np.asarray(values, np.float64), clusters)
-    n = len(sums)
-    if n < 2:
-        return None
-    residuals = sums - counts * sums.sum() / counts.sum()
-    return float(np.sqrt(n / (n - 1) * np.square(residuals).sum()) / counts.sum())
-
-
-def difference_interval(
-    differences: npt.ArrayLike, clusters: Sequence[str], seed: int = 0, confidence: float = CONFIDENCE
-) -> Interval:
-    """Interval of a mean paired difference: BCa over clusters, or Student's t below FEW_CLUSTERS; `differences` are (n,).
-
-    >>> interval = difference_interval([1.0, 3.0], ["a", "b"])  # 2 -+ t(0.975, 1 degree of freedom) x 1
-    >>> round(interval.low, 3), round(interval.high, 3), interval.method
-    (-10.706, 14.706, "Student's t, 2 prompts")
-    """
-    values = np.asarray(differences, np.float64)
-    error, n = clustered_error(values, clusters), len(set(clusters))
-    if error is None or n >= FEW_CLUSTERS or np.ptp(values) == 0:
-        return mean_interval(values, clusters, seed, confidence)
-    reach = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * error
-    mean = float(values.mean())
-    return Interval(mean - reach, mean + reach, f"Student's t, {n} prompts")
-
-
-def sign_flip_p(
-    differences: npt.ArrayLike, clusters: Sequence[str], seed: int = 0, permutations: int = RESAMPLES
-) -> float | None:
-    """Two-sided p of a mean paired difference of 0: signs of whole clusters are flipped; twice the smaller tail, never 0.
-
-    A tail is (c + 1) / (P + 1), where c of P flips reach the difference, or exact, c / 2^n, when all 2^n sign patterns are no
-    more than `permutations`. None with fewer than two clusters.
-
-    >>> sign_flip_p([1.0, 2.0, 3.0], ["a", "b", "c"])  # 2 of 8 sign patterns reach |6|
-    0.25
-    """
-    sums, _ = _cluster_sums(np.asarray(differences, np.float64), clusters)
-    if len(sums) < 2:
-        return None
-    result = stats.permutation_test(
-        (sums,),
-        lambda x, axis=-1: x.sum(axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=permutations,
-        alternative="two-sided",
-        rng=np.random.default_rng(seed),
-    )
-    return float(result.pvalue)
-
-
-def least_swap_p(clusters: int, permutations: int = RESAMPLES) -> float:
-    """The smallest two-sided p that flipping or swapping whole clusters can give: 2 of 2^clusters patterns.
-
-    >>> least_swap_p(3), least_swap_p(20, permutations=999)
-    (0.25, 0.002)
-    """
-    return min(1.0, 2 / min(2.0 ** min(clusters, 60), permutations + 1))
 
 
 def mcnemar_p(base: npt.ArrayLike, new: npt.ArrayLike) -> float:
@@ -224,53 +114,71 @@ Distance = Callable[[Index, Index], float]  # from two sets of row numbers of a 
 
 @dataclass(frozen=True)
 class SetDifference:
-    """Distances of A and B to one reference, `difference` = B - A with interval, standard error, and p of no difference.
+    """Mean distances of the sets of A and of B to one reference, `difference` = B - A with interval and one-sided `bounds`
+    (each with the interval's confidence), standard error, and p of no difference.
 
-    `errors` are the standard errors of the two distances themselves, at this n.
+    `errors` are the standard errors of the two means themselves, at this n.
     """
 
     base: float
     new: float
     difference: float
     interval: Interval
+    bounds: Interval
     p: float | None
     error: float | None = None
     errors: tuple[float | None, float | None] = (None, None)
 
 
-def paired_set_difference(
+def set_difference(
     a: Index,
     b: Index,
     reference: Index,
     clusters: Sequence[str],
     distance: Statistic,
     permutations: int = 500,
-    seed: int = 0,
     confidence: float = CONFIDENCE,
 ) -> SetDifference:
-    """Compare two sets that answer the same cases, each against one reference set.
+    """Compare sets that answer the same cases, one set per seed, each against one reference set.
 
-    `a[i]` and `b[i]`, both (n,), are the rows of one case of cluster `clusters[i]`; `reference` is (m,). The interval is a
-    paired jackknife over clusters; p comes from swapping A and B, whole clusters at a time (Noreen 1989), (c + 1) / (P + 1).
-    The jackknife skips clusters without which too few rows remain for a distance.
+    `a` (K, n) and `b` (k, n) are row numbers: column i is one case of cluster `clusters[i]`, a row one seed; `reference` is
+    (m,). A side is the mean of its sets' distances, so its bias does not depend on its number of seeds. The interval is a
+    paired jackknife over clusters; p comes from permuting which seeds of a cluster are A's and which are B's, (c + 1) /
+    (P + 1). The jackknife skips clusters without which too few rows remain for a distance.
     """
-    first, second = distance(a, reference), distance(b, reference)
-    difference = second - first
+
+    def mean(sets: Index) -> float:
+        return float(np.mean([distance(rows, reference) for rows in sets]))
+
+    first, second = mean(a), mean(b)
+    difference, none = second - first, Interval(None, None, "none: too few cases to leave one prompt out")
     names, codes = np.unique(np.asarray(clusters), return_inverse=True)
     if len(names) < 2:
-        return SetDifference(first, second, difference, Interval(None, None, "none: fewer than 2 prompts"), None)
+        none = Interval(None, None, "none: fewer than 2 prompts")
+        return SetDifference(first, second, difference, none, none, None)
     masks = [codes != c for c in range(len(names)) if (codes != c).sum() >= distance.least]
-    leave_one_out = np.array([[distance(rows[m], reference) for rows in (a, b)] for m in masks]).reshape(len(masks), 2)
-    swaps = np.random.default_rng(seed).integers(0, 2, (permutations, len(names))).astype(bool)[:, codes]
-    permuted = distance.many(np.where(swaps, a, b), reference) - distance.many(np.where(swaps, b, a), reference)
+    leave_one_out = np.array([[mean(sets[:, m]) for sets in (a, b)] for m in masks]).reshape(len(masks), 2)
+    permuted = _permuted(np.concatenate([b, a]), len(b), codes, reference, distance, permutations)
     # Rounding must not hide a tie: the same sets in another order differ in the last digits.
     extreme = int((np.abs(permuted) >= abs(difference) - 1e-9 * (abs(first) + abs(second))).sum())
-    interval, change_error = Interval(None, None, "none: too few cases to leave one prompt out"), None
+    interval, bounds, change_error = none, none, None
     if len(masks) >= 2:
         changes = leave_one_out[:, 1] - leave_one_out[:, 0]
         interval, change_error = jackknife_interval(changes, difference, confidence), jackknife_error(changes)
+        bounds = jackknife_interval(changes, difference, 2 * confidence - 1)
     errors = (jackknife_error(leave_one_out[:, 0]), jackknife_error(leave_one_out[:, 1]))
-    return SetDifference(first, second, difference, interval, (extreme + 1) / (permutations + 1), change_error, errors)
+    p = (extreme + 1) / (permutations + 1)
+    return SetDifference(first, second, difference, interval, bounds, p, change_error, errors)
+
+
+def _permuted(
+    joint: Index, k: int, codes: npt.NDArray[Any], reference: Index, distance: Statistic, permutations: int
+) -> npt.NDArray[np.float64]:
+    """Differences (p,) after the sets (s, n) of every cluster were given to other seeds; the first k are B's."""
+    seeds, cases = joint.shape
+    order = np.random.default_rng(0).random((permutations, codes.max() + 1, seeds)).argsort(2)[:, codes]
+    means = [distance.many(joint[order[:, :, j], np.arange(cases)], reference) for j in range(seeds)]
+    return np.asarray(np.mean(means[:k], 0) - np.mean(means[k:], 0))
 
 
 def two_sample_p(a: Index, b: Index, distance: Distance, permutations: int = 200, seed: int = 0) -> float:

@@ -53,18 +53,18 @@ def units_needed(
 ) -> int | None:
     """Number of units that decides with 80 % power if `change` is the true one; the error falls with 1/sqrt(units).
 
-    Inside `allowed`, the interval of confidence 1 - `outside` must lie inside too; past it, the change must stay past and be
+    Inside `allowed`, the one-sided bound at level `outside` must lie inside too; past it, the change must stay past and be
     significant at `alpha`. None when the change lies at the limit, where no number decides.
 
-    >>> units_needed(8, error=1.0, change=0.0, allowed=1.0)  # ceil(8 x 2.802^2)
-    63
+    >>> units_needed(8, error=1.0, change=0.0, allowed=1.0)  # ceil(8 x 2.486^2)
+    50
     """
     margin = abs(allowed - change)
     if not (math.isfinite(margin) and margin > 1e-9 * max(abs(change), abs(allowed))):
         return None
     power = float(stats.norm.ppf(POWER))
     if change <= allowed:
-        ratio = (float(stats.norm.ppf(1 - outside / 2)) + power) * error / margin
+        ratio = (float(stats.norm.ppf(1 - outside)) + power) * error / margin
     else:
         ratio = max((float(stats.norm.ppf(1 - alpha / 2)) + power) * error / abs(change), power * error / margin)
     return max(units + 1, math.ceil(units * ratio**2)) if math.isfinite(ratio) else None

@@ -50,7 +50,7 @@ def test_the_needed_units_decide_four_times_in_five(change, allowed, rng):
     at = error * np.sqrt(units / needed)
     seen = rng.normal(change, at, 20_000)
     if change <= allowed:
-        decided = seen + stats.norm.ppf(0.975) * at <= allowed
+        decided = seen + stats.norm.ppf(0.95) * at <= allowed
     else:
         decided = (seen > allowed) & (2 * stats.norm.sf(np.abs(seen) / at) <= ALPHA)
     assert decided.mean() == pytest.approx(0.8, abs=0.02)
