@@ -63,7 +63,7 @@ class CaptionFacts(ClipMetric):
     clips too: read the value beside the one of the generator `world`.
     """
 
-    outputs = (Output("caption_facts", "F1", True, "0 to 1"),)
+    outputs = (Output("caption_facts", "F1", True, "0 to 1", (0.0, 1.0)),)
 
     def __init__(self, checkpoint: str = "base") -> None:
         super().__init__()

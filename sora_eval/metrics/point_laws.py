@@ -42,7 +42,7 @@ class PointLaws(ClipMetric):
     still picture has 1 everywhere, so read them beside `dynamic_degree`. They change with fps.
     """
 
-    outputs = tuple(Output(f"point_laws.{law}", "share", True, "0 to 1") for law in LAWS)
+    outputs = tuple(Output(f"point_laws.{law}", "share", True, "0 to 1", (0.0, 1.0)) for law in LAWS)
     extractor = PointTracks()
     signature = (
         f"point_laws|{PointTracks.signature}|edge:{EDGE:g}|cover:{COVER:g}|teleport:{TELEPORT:g}|stretch:{STRETCH}|jerk:{JERK}"

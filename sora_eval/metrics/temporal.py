@@ -24,7 +24,7 @@ class TemporalFlickering(ClipMetric):
     clips that move, by RAFT flow (its static filter), and scores prompts made for it; here every clip has a score.
     """
 
-    outputs = (Output("temporal_flickering", "1", True, "0 to 1"),)
+    outputs = (Output("temporal_flickering", "1", True, "0 to 1", (0.0, 1.0)),)
     signature = "temporal_flickering|vbench|native-size|native-fps"
 
     def score(self, view: ClipView) -> Mapping[str, Score]:
@@ -68,7 +68,7 @@ class SubjectConsistency(_Consistency):
     0 to 1, higher is better; a still picture has 1, so read it beside `dynamic_degree`. Changes with fps.
     """
 
-    outputs = (Output("subject_consistency", "cos", True, "0 to 1"),)
+    outputs = (Output("subject_consistency", "cos", True, "0 to 1", (0.0, 1.0)),)
 
 
 class BackgroundConsistency(_Consistency):
@@ -77,7 +77,7 @@ class BackgroundConsistency(_Consistency):
     0 to 1, higher is better; a still picture has 1, so read it beside `dynamic_degree`. Changes with fps.
     """
 
-    outputs = (Output("background_consistency", "cos", True, "0 to 1"),)
+    outputs = (Output("background_consistency", "cos", True, "0 to 1", (0.0, 1.0)),)
 
 
 def consistency(features: npt.NDArray[np.float32]) -> float:
@@ -103,7 +103,7 @@ class MotionSmoothness(ClipMetric):
     flow do, on a fixed canvas. 0 to 1, higher is better; a still picture has 1. Changes with fps.
     """
 
-    outputs = (Output("motion_smoothness", "1", True, "0 to 1"),)
+    outputs = (Output("motion_smoothness", "1", True, "0 to 1", (0.0, 1.0)),)
 
     def __init__(self, flow: str = "dis", flow_weights: str = "") -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class DynamicDegree(ClipMetric):
     """
 
     outputs = (
-        Output("dynamic_degree", "share", True, "0 or 1"),
+        Output("dynamic_degree", "share", True, "0 or 1", (0.0, 1.0)),
         Output("dynamic_degree.magnitude", "% of short side", None, ">= 0"),
     )
 

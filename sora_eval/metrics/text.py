@@ -77,7 +77,7 @@ class ClipRetrieval(_PromptMetric):
     0 or 1, higher is better. A constant clip cannot win it.
     """
 
-    outputs = (Output("clip_retrieval", "share", True, "0 or 1"),)
+    outputs = (Output("clip_retrieval", "share", True, "0 or 1", (0.0, 1.0)),)
 
     def __init__(self, model: str = "world", frames: int = 8) -> None:
         super().__init__(model, frames)

@@ -37,6 +37,14 @@ _BUILT_IN = {
         _SET_OPTIONS,
         choices=_SET_CHOICES,
     ),
+    "mmd": MetricInfo(
+        "distribution",
+        "set",
+        "sora_eval.metrics.distribution:MMD",
+        "unbiased MMD^2 with a Gaussian kernel of I3D logits: sees changes that FVD of few clips does not",
+        _SET_OPTIONS,
+        choices=_SET_CHOICES,
+    ),
     "precision": MetricInfo(
         "distribution",
         "set",

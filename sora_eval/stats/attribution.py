@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.stats.distances import Array, Index, gram, set_statistic
+from sora_eval.stats.distances import Array, Index, gram, kernel_of, set_statistic
 from sora_eval.stats.set_statistic import SetStatistic
 
 # The integrand decays like exp(-|x| / 2) and is analytic for |Im x| < pi; with this step the trapezoid rule errs by
@@ -33,9 +33,9 @@ def attribution(spec: SetStatistic, generated: npt.ArrayLike, real: npt.ArrayLik
         centre = np.concatenate([a, b]).mean(0)
         k, (rows_a, rows_b) = gram(a - centre, b - centre)
         return value - frechet_leave_one_out(k, rows_a, rows_b, spec.ddof)
-    if spec.kind == "mmd-cubic":
+    if spec.is_distance and spec.kind != "frechet":
         k, (rows_a, rows_b) = gram(a, b)
-        return value - mmd_leave_one_out(k, rows_a, rows_b, a.shape[1])
+        return value - mmd_leave_one_out(kernel_of(spec, k, a.shape[1], rows_b), rows_a, rows_b)
     return value - np.array([statistic(np.delete(rows_a, i), rows_b) for i in range(len(a))])
 
 
@@ -84,13 +84,9 @@ def _nuclear_norms_without_a_row(centred: Array) -> Array:
     return np.asarray(np.maximum(values.sum() - scale * fall, 0.0))
 
 
-def mmd_leave_one_out(k: Array, a: Index, b: Index, width: int) -> Array:
-    """Unbiased kernel distances of `a` (n,) without each of its rows to `b` (m,), both row numbers of `k`: (n,).
-
-    `k` holds inner products of uncentred vectors of `width` dimensions.
-    """
+def mmd_leave_one_out(kernel: Array, a: Index, b: Index) -> Array:
+    """Unbiased kernel distances of `a` (n,) without each of its rows to `b` (m,), both row numbers of `kernel`: (n,)."""
     n, m = len(a), len(b)
-    kernel = (k / width + 1.0) ** 3
     kaa, kbb, kab = kernel[np.ix_(a, a)], kernel[np.ix_(b, b)], kernel[np.ix_(a, b)]
     rows = kaa.sum(1) - np.diag(kaa)
     within_a = (rows.sum() - 2 * rows) / ((n - 1) * (n - 2))

@@ -109,20 +109,27 @@ def frechet_distance(a: npt.ArrayLike, b: npt.ArrayLike, ddof: int = 1, ridge: f
     return float(max(mean + np.trace(sa) + np.trace(sb) - 2 * overlap, 0.0))
 
 
-def mmd_from_gram(k: Array, a: Index, b: Index, width: int) -> float:
-    """Unbiased MMD^2 with the cubic kernel (x.y / width + 1)^3 (Binkowski et al. 2018); may be negative.
-
-    A common shift changes the cubic kernel, so `k` must hold inner products of uncentred vectors. Raises ValueError for fewer
-    than two rows per set.
-    """
-    return _mmd_of_kernel(_cubic(k, width), a, b)
-
-
-def _cubic(k: Array, width: int) -> Array:
+def cubic_kernel(k: Array, width: int) -> Array:
+    """(x.y / width + 1)^3 (Binkowski et al. 2018) of inner products `k` of uncentred vectors: a common shift changes it."""
     return np.asarray((k / width + 1.0) ** 3)
 
 
-def _mmd_of_kernel(kernel: Array, a: Index, b: Index) -> float:
+def gaussian_kernel(k: Array, reference: Index) -> Array:
+    """exp(-|x - y|^2 / (2 s^2)) of inner products `k`; s is the median distance of two rows of `reference` (m,), m >= 2, the
+    median heuristic (Gretton et al. 2012). Where half of these are one vector, s is the mean distance, or 1."""
+    squared = np.maximum(np.diag(k)[:, None] + np.diag(k) - 2 * k, 0.0)
+    distances = np.sqrt(squared[np.ix_(reference, reference)][np.triu_indices(len(reference), 1)])
+    bandwidth = float(np.median(distances)) or float(distances.mean()) or 1.0
+    return np.asarray(np.exp(-squared / (2 * bandwidth**2)))
+
+
+def kernel_of(spec: SetStatistic, k: Array, width: int, reference: Index) -> Array:
+    """The kernel matrix of an MMD from inner products (N, N) of vectors of `width` dimensions."""
+    return cubic_kernel(k, width) if spec.kind == "mmd-cubic" else gaussian_kernel(k, reference)
+
+
+def mmd(kernel: Array, a: Index, b: Index) -> float:
+    """Unbiased MMD^2 of rows `a` (n,) and `b` (m,) of a kernel matrix; may be negative. Raises ValueError below two rows."""
     if min(len(a), len(b)) < 2:
         raise ValueError(f"a kernel distance needs at least 2 vectors per set, found {len(a)} and {len(b)}")
     kaa, kbb, kab = kernel[np.ix_(a, a)], kernel[np.ix_(b, b)], kernel[np.ix_(a, b)]
@@ -132,6 +139,29 @@ def _mmd_of_kernel(kernel: Array, a: Index, b: Index) -> float:
     return float(within_a + within_b - 2 * kab.mean())
 
 
+def _mmd_many(kernel: Array, sets: Index, b: Index) -> Array:
+    """`mmd` of each row of `sets` (p, n) with `b` (m,): (p,), without what `b` alone adds being computed again."""
+    n, m = sets.shape[1], len(b)
+    if min(n, m) < 2:
+        raise ValueError(f"a kernel distance needs at least 2 vectors per set, found {n} and {m}")
+    to_b, kbb, diagonal = kernel[:, b].sum(1), kernel[np.ix_(b, b)], np.diag(kernel)
+    counts = np.zeros((len(sets), len(kernel)))
+    np.add.at(counts, (np.arange(len(sets))[:, None], sets), 1.0)
+    within_a = (np.einsum("pi,pi->p", counts @ kernel, counts) - counts @ diagonal) / (n * (n - 1))
+    within_b = (kbb.sum() - np.trace(kbb)) / (m * (m - 1))
+    return np.asarray(within_a + within_b - 2 * (counts @ to_b) / (n * m))
+
+
+def gaussian_distance(a: npt.ArrayLike, reference: npt.ArrayLike) -> float:
+    """Unbiased MMD^2 with a Gaussian kernel of vectors (n, D) and reference vectors (m, D). 0 on average for equal sources.
+
+    >>> round(gaussian_distance([[5.0], [5.0]], [[0.0], [1.0]]), 4)  # 1 + exp(-1/2) - (exp(-25/2) + exp(-8)), bandwidth 1
+    1.6062
+    """
+    k, (rows_a, rows_b) = gram(a, reference)
+    return mmd(gaussian_kernel(k, rows_b), rows_a, rows_b)
+
+
 def kernel_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     """Kernel video distance: unbiased MMD^2 of vectors (n, D) and (m, D). Unbiased: 0 on average for equal sources.
 
@@ -139,7 +169,7 @@ def kernel_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     7.0
     """
     k, (rows_a, rows_b) = gram(a, b)
-    return mmd_from_gram(k, rows_a, rows_b, np.shape(a)[1])
+    return mmd(cubic_kernel(k, np.shape(a)[1]), rows_a, rows_b)
 
 
 @dataclass(frozen=True)
@@ -162,14 +192,15 @@ class Statistic:
 
 
 def set_statistic(spec: SetStatistic, *sets: npt.ArrayLike) -> tuple[Statistic, list[Index]]:
-    """The statistic `spec` as a function of rows of the joined sets (n_i, D), and the rows of each set.
+    """The statistic `spec` as a function of rows of the joined sets (n_i, D), and the rows of each set; the last set is the
+    reference.
 
     Terms that all subsets share are computed once, so permutations and jackknives are cheap. Raises ValueError as `gram` does.
     """
     k, rows = gram(*sets)
-    if spec.kind == "mmd-cubic":
-        kernel = _cubic(k, np.shape(sets[0])[1])
-        return Statistic(lambda a, b: _mmd_of_kernel(kernel, a, b)), rows
+    if spec.kind in ("mmd-cubic", "mmd-gaussian"):
+        kernel = kernel_of(spec, k, np.shape(sets[0])[1], rows[-1])
+        return Statistic(lambda a, b: mmd(kernel, a, b), together=lambda s, b: _mmd_many(kernel, s, b)), rows
     if spec.kind == "frechet":
         ddof, ridge = spec.ddof, spec.ridge
         if not ridge:

@@ -17,7 +17,7 @@ class SetStatistic(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-    kind: Literal["frechet", "mmd-cubic", "precision", "recall"]
+    kind: Literal["frechet", "mmd-cubic", "mmd-gaussian", "precision", "recall"]
     ddof: int = 1
     ridge: float = 0.0
     neighbours: int = 3
@@ -25,14 +25,16 @@ class SetStatistic(BaseModel):
     def __str__(self) -> str:
         if self.kind == "frechet":
             return f"frechet|ddof:{self.ddof}" + (f"|ridge:{self.ridge:g}" if self.ridge else "")
+        if self.kind == "mmd-gaussian":
+            return "mmd-gaussian-unbiased|bandwidth:median-of-reference"
         return "mmd-cubic-unbiased" if self.kind == "mmd-cubic" else f"{self.kind}-knn:{self.neighbours}"
 
     @property
     def is_distance(self) -> bool:
         """Larger means further apart, so a permutation test can ask whether two sets have one source."""
-        return self.kind in ("frechet", "mmd-cubic")
+        return self.kind not in ("precision", "recall")
 
     @property
     def is_unbiased(self) -> bool:
         """Its mean does not depend on the number of vectors, so that leave-one-out values estimate its error."""
-        return self.kind == "mmd-cubic"
+        return self.kind in ("mmd-cubic", "mmd-gaussian")

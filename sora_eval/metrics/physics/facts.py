@@ -32,10 +32,10 @@ class ObjectFacts(ClipMetric):
     """
 
     outputs = (
-        Output("object_facts.count", "share", True, "0 or 1"),
-        Output("object_facts.colour", "share", True, "0 to 1"),
-        Output("object_facts.shape", "share", True, "0 to 1"),
-        Output("object_facts.motion", "share", True, "0 to 1"),
+        Output("object_facts.count", "share", True, "0 or 1", (0.0, 1.0)),
+        Output("object_facts.colour", "share", True, "0 to 1", (0.0, 1.0)),
+        Output("object_facts.shape", "share", True, "0 to 1", (0.0, 1.0)),
+        Output("object_facts.motion", "share", True, "0 to 1", (0.0, 1.0)),
         Output("object_facts.velocity_error", "px/frame", False, ">= 0"),
     )
     extractor = BlobTracks()

@@ -36,7 +36,7 @@ class PhysicsLaws(ClipMetric):
     detail of a score holds the broken frames, also by object, and the measures: g (px/frame^2), residual (px), contacts.
     """
 
-    outputs = tuple(Output(f"physics_laws.{law}", "share", True, "0 to 1") for law in LAWS)
+    outputs = tuple(Output(f"physics_laws.{law}", "share", True, "0 to 1", (0.0, 1.0)) for law in LAWS)
     extractor = BlobTracks()
     signature = (
         f"physics_laws-2|{BlobTracks.signature}|fall:{FALL_TOLERANCE:g}px|size:{SIZE_TOLERANCE:g}|support:{SUPPORT}"

@@ -31,11 +31,11 @@ class PhysicsIQ(ClipMetric):
 
     outputs = (
         Output("physics_iq.original", "%", True, "0 to 100 as a mean", (0.0, 100.0)),
-        Output("physics_iq.verified", "%", True, "0 to 100"),
-        Output("physics_iq.mse", "intensity^2", False, "0 to 1"),
-        Output("physics_iq.spatiotemporal_iou", "share", True, "0 to 1"),
-        Output("physics_iq.spatial_iou", "share", True, "0 to 1"),
-        Output("physics_iq.weighted_spatial_iou", "share", True, "0 to 1"),
+        Output("physics_iq.verified", "%", True, "0 to 100", (0.0, 100.0)),
+        Output("physics_iq.mse", "intensity^2", False, "0 to 1", (0.0, 1.0)),
+        Output("physics_iq.spatiotemporal_iou", "share", True, "0 to 1", (0.0, 1.0)),
+        Output("physics_iq.spatial_iou", "share", True, "0 to 1", (0.0, 1.0)),
+        Output("physics_iq.weighted_spatial_iou", "share", True, "0 to 1", (0.0, 1.0)),
     )
 
     def __init__(self, real: str = "", real_verified: str = "", protocol: str = "published") -> None:

@@ -399,7 +399,7 @@ def test_a_folder_of_generated_clips_is_scored_by_the_shipped_suite(filmed, tmp_
     assert (rows["physics_iq.verified"].n_scored, rows["physics_iq.verified"].n_expected) == (2, 3)
     assert "exactly 5 s, 20 frames" in rows["physics_iq.verified"].reason
     assert rows["physics_iq.original"].value == 100.0
-    assert rows["physics_iq.original"].high == 100.0
+    assert rows["physics_iq.original"].method == "none: fewer than 3 prompts"
     reasons = {r.id: r.reason for r in run.rows(ScoreRow) if r.metric == "physics_iq.mse"}
     assert "12 frames" in reasons["0003_perspective-left_trimmed-run/native/0"]
     json.dumps([r.model_dump() for r in run.rows(ScoreRow)])
