@@ -17,6 +17,7 @@ from sora_eval.cli import (
     gate,
     history,
     listing,
+    plan,
     report,
     run,
     score,
@@ -28,6 +29,13 @@ from sora_eval.util.errors import SoraEvalError, fault_of_machine
 from sora_eval.util.visible import say
 
 EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
+_AGAIN = "what it has made already is used by the same command again"
+_REMEDY = {  # by verb
+    "run": "go on with: sora-eval run --resume latest",
+    "score": "score it again, with the same command: until then the run counts as unfinished",
+    "bench": "start it again: timings of two sessions do not go together",
+    **dict.fromkeys(("calibrate", "error-rates", "selfcheck"), _AGAIN),
+}
 
 app = typer.Typer(
     add_completion=False,
@@ -45,6 +53,7 @@ app.command(name="score", epilog=score.EXAMPLES)(score.score)
 app.command(name="compare", epilog=compare.EXAMPLES)(compare.compare)
 app.command(name="gate", epilog=gate.EXAMPLES)(gate.gate)
 app.command(name="calibrate", epilog=calibrate.EXAMPLES)(calibrate.calibrate)
+app.command(name="plan", epilog=plan.EXAMPLES)(plan.plan)
 app.command(name="error-rates", epilog=error_rates.EXAMPLES)(error_rates.error_rates)
 app.command(name="selfcheck", epilog=selfcheck.EXAMPLES)(selfcheck.selfcheck)
 app.command(name="report", epilog=report.EXAMPLES)(report.report)
@@ -74,5 +83,5 @@ def main() -> None:
         sys.exit(EXIT_INTERRUPTED)
     except SystemExit as end:
         if end.code == EXIT_INTERRUPTED:  # what typer makes of Ctrl-C
-            say("interrupted; go on with: sora-eval run --resume latest", err=True)
+            say(f"interrupted; {_REMEDY.get(next(iter(sys.argv[1:]), ''), 'start it again')}", err=True)
         raise

@@ -31,6 +31,9 @@ def run(
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where run folders go.")] = Path("runs"),
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N cases; such a run is marked partial.")] = None,
+    seed_offset: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, help="Added to every seed: other clips of the same cases, for a baseline.")
+    ] = 0,
     reference: Annotated[str | None, typer.Option(help="Another reference set, for example folder:REAL.")] = None,
     device: Annotated[str | None, typer.Option(help="Where generators compute: cpu or cuda; an error if it is absent.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with a killed run: its folder, or 'latest'.")] = None,
@@ -73,13 +76,16 @@ def run(
     if trust and resume is None:
         raise SoraEvalError("--trust is of --resume: a new run is your own")
     options = {"--baseline": baseline, "--batch": batch, "--spending": spending, "--profile": profile, "--strict": strict}
-    _check_options(until_decided, [o for o, value in options.items() if value is not None], limit, generator or [])
+    _check_options(
+        until_decided, [o for o, value in options.items() if value is not None], limit or seed_offset, generator or []
+    )
     started = time.monotonic()
     result: GateResult | None = None
     if resume is not None:
-        if generator or limit or reference or device or allow_damaged or until_decided:
+        if generator or limit or seed_offset or reference or device or allow_damaged or until_decided:
             raise SoraEvalError(
-                "--resume takes generator, limit, reference, device, --allow-damaged and baseline from the run; leave them out"
+                "--resume takes generator, limit, seed offset, reference, device, --allow-damaged and baseline from the run; "
+                "leave them out"
             )
         from sora_eval.runs.find import resolve_run
 
@@ -117,7 +123,7 @@ def run(
         else:
             from sora_eval.pipeline.run import run_all
 
-            runs = run_all(loaded, specs, out, limit=limit, reference=reference, workers=workers)
+            runs = run_all(loaded, specs, out, limit=limit, reference=reference, seed_offset=seed_offset, workers=workers)
     show(runs, time.monotonic() - started)
     if result is not None:
         from sora_eval.cli.gate import conclude
@@ -127,12 +133,14 @@ def run(
         raise typer.Exit(EXIT_INCOMPLETE)
 
 
-def _check_options(until_decided: bool, options: list[str], limit: int | None, generators: list[str]) -> None:
+def _check_options(until_decided: bool, options: list[str], limit: int, generators: list[str]) -> None:
     """Raises SoraEvalError for options that exclude each other; `options` are those of --until-decided only."""
     if options and not until_decided:
         raise SoraEvalError(f"{', '.join(options)}: of --until-decided; to judge a whole run, use 'sora-eval gate'")
-    if until_decided and (limit is not None or len(generators) > 1):
-        raise SoraEvalError("--until-decided takes one generator, and no --limit: the gate decides how many prompts it needs")
+    if until_decided and (limit or len(generators) > 1):
+        raise SoraEvalError(
+            "--until-decided takes one generator, and no --limit or --seed-offset: the gate decides how many prompts it needs"
+        )
 
 
 def is_incomplete(run: RunFolder) -> bool:

@@ -5,8 +5,7 @@ Stages import their dependencies when they begin, so that errors of a suite or a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,17 @@ from sora_eval.generators.identity import identity_of
 from sora_eval.generators.opening import facts_problem, open_generator, parts_of, read_spec
 from sora_eval.generators.protocol import ClipSource, Generator
 from sora_eval.generators.shapes import check_suite
+from sora_eval.pipeline.ending import ending, writing
 from sora_eval.pipeline.reference import check_reference
 from sora_eval.pipeline.trust import check_trust
 from sora_eval.pipeline.unchanged import check_clips, check_generator, source_rows
 from sora_eval.records.case import Case
 from sora_eval.registry.metrics import check_options
 from sora_eval.runs.folder import RunFolder, stored_suite
-from sora_eval.runs.head import GeneratorId, RunHead, Sequential, new_head, now
+from sora_eval.runs.head import GeneratorId, RunHead, Sequential, new_head
 from sora_eval.runs.rows import OracleRow, SampleRow, ScoreRow, SourceRow, TimingRow
 from sora_eval.suite import Suite
-from sora_eval.util.errors import RunError, SuiteError, fault_of_machine, reason_of
+from sora_eval.util.errors import RunError, SuiteError
 from sora_eval.util.progress import track
 from sora_eval.util.redaction import absent_secrets, given_again, remember
 
@@ -58,12 +58,14 @@ def run_all(
     *,
     limit: int | None = None,
     reference: str | None = None,
+    seed_offset: int = 0,
     workers: int = 1,
 ) -> list[RunFolder]:
     """Run a suite against several generators in turn; all specs are checked before one is opened. Raises as `run` does."""
     for spec in specs:
         check(suite, spec)
-    return [run(suite, spec, out, limit=limit, reference=reference, workers=workers) for spec in specs]
+    options: dict[str, Any] = {"limit": limit, "reference": reference, "seed_offset": seed_offset, "workers": workers}
+    return [run(suite, spec, out, **options) for spec in specs]
 
 
 @dataclass(frozen=True)
@@ -116,17 +118,26 @@ def resume(folder: RunFolder, workers: int = 1) -> RunFolder:
 
 
 def reopen(folder: RunFolder, workers: int = 1) -> Work:
-    """The work of a run that was killed. Raises RunError if the generator is not the one that started it."""
+    """The work of a run that was killed, whose lock is held from now on; `ending` gives it back.
+
+    Raises RunError if the generator is not the one that started it, and if another process writes the run.
+    """
+    _check_kind(folder)
     check_trust(folder)
-    suite = _scorable(folder)
-    generator = open_generator(folder.head.generator.spec)
-    folder.check_files()
-    check_generator(folder, generator)
-    cases = plan(suite, generator)
-    _check_ids(folder, cases)
-    with writing(folder):
-        folder.drop_damaged_features()
-        folder.repair("started")
+    folder.lock.acquire()
+    try:
+        suite = _scorable(folder)
+        generator = open_generator(folder.head.generator.spec)
+        folder.check_files()
+        check_generator(folder, generator)
+        cases = plan(suite, generator)
+        _check_ids(folder, cases)
+        with writing(folder):
+            folder.drop_damaged_features()
+            folder.repair("started")
+    except BaseException:
+        folder.lock.release()
+        raise
     return Work(folder, suite, generator, cases, workers)
 
 
@@ -143,11 +154,18 @@ def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
 
     A stranger's run is scored by what ships with this project only, unless it is trusted.
     """
+    _check_kind(folder)
+    check_trust(folder)
+    with folder.lock.held():
+        _rescore(folder, workers)
+    return folder
+
+
+def _rescore(folder: RunFolder, workers: int) -> None:
     from sora_eval.pipeline.oracles import score_oracles
     from sora_eval.pipeline.score import score
     from sora_eval.pipeline.summarise import summarise
 
-    check_trust(folder)
     folder.check_files([SourceRow, SampleRow, TimingRow])  # what is not made again
     suite, whole = _scorable(folder), folder.head.status in ("success", "scoring")
     generator = open_generator(folder.head.generator.spec)
@@ -165,7 +183,15 @@ def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
         summarise(folder, suite, cases)
         if whole:
             folder.finish()
-    return folder
+
+
+def _check_kind(folder: RunFolder) -> None:
+    """Raises RunError for a run of `bench`: repeats of another session are not interleaved with its own."""
+    if folder.head.bench is not None:
+        raise RunError(
+            f"{folder.path} is a run of 'sora-eval bench': timings of two sessions do not go together, and it has no clips; "
+            "start it again: sora-eval bench"
+        )
 
 
 def _check_ids(folder: RunFolder, cases: list[Case]) -> None:
@@ -296,35 +322,6 @@ def stages(work: Work, cases: list[Case]) -> None:
     if suite.throughput is not None and not isinstance(generator, ClipSource):
         sweep(folder, suite, generator)
     summarise(folder, suite, cases)
-
-
-@contextmanager
-def ending(folder: RunFolder) -> Iterator[None]:
-    """Record in run.json how the work inside ends. Raises RunError for an OSError, other exceptions unchanged."""
-    try:
-        with writing(folder):
-            yield
-            folder.finish()
-    except KeyboardInterrupt:
-        with suppress(OSError, RunError):  # what has happened says more than that it could not be recorded
-            folder.update_head(status="cancelled", finished=now())
-        raise
-    except Exception as error:
-        with suppress(OSError, RunError):
-            folder.update_head(status="error", error=reason_of(error), finished=now())
-        raise
-
-
-@contextmanager
-def writing(folder: RunFolder) -> Iterator[None]:
-    """Raises RunError for an OSError of the work inside, which names the run folder only where that is the fault."""
-    try:
-        yield
-    except OSError as error:
-        fault = fault_of_machine(error) or str(error)
-        if not error.filename or str(error.filename).startswith(str(folder.path)):
-            fault = f"{folder.path} cannot be written: {fault}"
-        raise RunError(f"{fault}; then use 'sora-eval run --resume'") from error
 
 
 def sweep(folder: RunFolder, suite: Suite, generator: Generator) -> None:

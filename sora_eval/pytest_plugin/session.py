@@ -126,11 +126,12 @@ class SharedRuns:
     def gate_result(self, run: RunFolder) -> GateResult:
         """The gates of a run's suite against the baseline of the session; verdicts.json is left in the run folder."""
         from sora_eval.records.verdict import FILE
+        from sora_eval.runs.lock import PATIENCE
 
         key = str(run.path)
         if key not in self._results:
             result = self._judge(run, self._baseline(run), self.strict)
-            with self._locked(run.path.name):
+            with run.lock.held(PATIENCE):
                 run.save_json(FILE, result.to_json())
             self._results[key] = result
         return self._results[key]
@@ -217,7 +218,7 @@ class SharedRuns:
                     f"{run.path} is not promoted: {undecided[0]}; if it is meant: sora-eval baseline promote {run.path} --force"
                 )
         to = path if path.suffix == ".json" else baselines.default_path(run.head.suite.id, profile, path)
-        return baselines.promote(run, to, profile=profile, force=True)
+        return baselines.promote([run], to, profile=profile, force=True)
 
     def close(self) -> None:
         """Remove the folder."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 from sora_eval.runs.folder import RunFolder
@@ -9,8 +11,18 @@ from sora_eval.util.errors import MOST_CHARACTERS, RunError
 
 
 def find_runs(root: Path) -> list[RunFolder]:
-    """The run folders directly below `root`, by name: oldest first. None is opened."""
-    return [RunFolder(p.parent) for p in sorted(root.glob("*/run.json"))]
+    """The run folders directly below `root`, oldest first: by the time in run.json, or in the name of one that is damaged."""
+    runs = [RunFolder(p.parent) for p in sorted(root.glob("*/run.json"))]
+    return sorted(runs, key=_started)
+
+
+def _started(run: RunFolder) -> str:
+    try:
+        return run.head.started.removesuffix("Z")  # which sorts after the digits of a second that others have
+    except RunError:
+        with suppress(ValueError):
+            return datetime.strptime(run.path.name[:15], "%Y%m%d-%H%M%S").isoformat()
+        return ""
 
 
 def resolve_run(name: Path, trust: bool = False) -> RunFolder:

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sora_eval.records.names import check_name, file_name
 from sora_eval.runs.head import RunHead, Status, now
+from sora_eval.runs.lock import RunLock
 from sora_eval.runs.rows import TABLES, Row, SourceRow
 from sora_eval.runs.sums import Sums, file_sum, row_sum
 from sora_eval.runs.trust import SIGNATURE, foreign_entry, is_inside, is_own, signed
@@ -41,19 +42,20 @@ class RunFolder:
     """
 
     def __init__(self, path: Path, trust: bool = False) -> None:
-        self.path, self.trust, self._sums = path, trust, Sums(path)
+        self.path, self.trust, self.lock, self._sums = path, trust, RunLock(path), Sums(path)
 
     @staticmethod
     def create(root: Path, head: RunHead, suite: dict[str, Any], sources: Sequence[SourceRow] = ()) -> RunFolder:
         """Make `root/<utc time>-<suffix>` with suite.json, sources.jsonl and, last, run.json, without which it is no run.
 
-        Raises RunError if they cannot be written.
+        Whoever makes it holds its lock. Raises RunError if they cannot be written.
         """
         name = f"{datetime.now(UTC).strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
         run = RunFolder(root / name)
         try:
             (run.path / "clips").mkdir(parents=True)
             (run.path / "features").mkdir()
+            run.lock.acquire()
             write_atomic(run.path / "suite.json", json.dumps(suite, indent=2) + "\n")
             run._sums.start([file_sum("suite.json", run.path / "suite.json")])
             run.append(sources)

@@ -46,6 +46,8 @@ class GeneratorId(_Record):
     """Hash of weights and settings."""
     not_covered: str = ""
     """What the fingerprint does not know, in words; '' where equal ones mean equal weights and settings."""
+    weights: str = ""
+    """Hash of the weights alone, without backend, precision and steps; '' where it is not known."""
     training_steps: int | None = None
     """Training steps of the checkpoint, where it records them."""
 
@@ -140,6 +142,13 @@ class RunHead(_Record):
         return f"the run has status {self.status!r}; {remedy}"
 
     @property
+    def not_whole(self) -> str:
+        """Why a run does not stand for its suite's quality: it stopped early, or timed only; '' for one that does."""
+        return (
+            "it is a run of 'sora-eval bench', which times and scores nothing" if self.bench is not None else self.stopped_early
+        )
+
+    @property
     def stopped_early(self) -> str:
         """That a run of `--until-decided` has asked some prompts of its suite only, in words; '' for any other run."""
         sized = self.sequential
@@ -149,8 +158,8 @@ class RunHead(_Record):
 
 
 def now() -> str:
-    """The time in UTC, to the second: `2026-01-31T12:00:00Z`."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """The time in UTC, to the microsecond, which orders the runs of one second: `2026-01-31T12:00:00.000000Z`."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def new_head(suite: Suite, generator: GeneratorId, **more: Any) -> RunHead:

@@ -34,8 +34,8 @@ def bench(suite: Suite, specs: Sequence[str], out: Path) -> list[RunFolder]:
     with open_isolated(specs) as generators:
         facts = session_facts(suite, generators)
         folders = [RunFolder.create(out, _head(suite, g, facts), suite.to_json()) for g in generators]
-        groups, notes = plan(suite, generators)
         try:
+            groups, notes = plan(suite, generators)
             for group in track(groups, "throughput"):
                 for folder, rows in zip(folders, time_group(suite, generators, group), strict=True):
                     folder.append(rows)
@@ -48,6 +48,9 @@ def bench(suite: Suite, specs: Sequence[str], out: Path) -> list[RunFolder]:
         except OSError as error:
             fault = fault_of_machine(error) or str(error)
             raise RunError(f"the runs in {out} cannot be written: {fault}; then start again") from error
+        finally:
+            for folder in folders:
+                folder.lock.release()
     return folders
 
 

@@ -118,7 +118,7 @@ def text_result(name: str, *timely: str) -> Callable[[Path], Any]:
     return result
 
 
-TIMES = (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", r'"digest": "\w+"')
+TIMES = (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", r'"digest": "\w+"')
 JOBS = {
     "run": Job(("run", "kills.toml", "-g", SPEC, "--out", "runs"), lambda w: run_result(w / "runs"), resume=True),
     "run --workers 2": Job(

@@ -52,7 +52,7 @@ def test_oracles_stand_beside_the_value(run):
     assert table.loc["temporal_flickering", "oracle:world"] == "-"
     assert not tables.quality_table(data, slices=True)["slice"].str.startswith("oracle:").any()
     notes = [n for n in tables.notes(data) if n.startswith("oracle:")]
-    assert "physics_laws.permanence 1 .. 1 (n 16/16)" in notes[0]
+    assert "physics_laws.permanence 0.6306 .. 1 (n 16/16)" in notes[0]
     assert notes[2].startswith("oracle:vae:gone: ")
 
 

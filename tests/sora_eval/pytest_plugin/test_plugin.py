@@ -75,7 +75,7 @@ def tiny(pytester, monkeypatch):
 
 def promoted(tiny):
     run = sora_eval.pipeline.run.run(load_suite("suites/tiny.toml"), "python:mine:good", "first")
-    baseline.promote(run)
+    baseline.promote([run])
     (tiny.path / "calls.txt").unlink()
     __import__("sys").modules.pop("mine")
 
