@@ -18,7 +18,7 @@ from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.head import RunHead
 from sora_eval.runs.rows import AttributionRow, MetricRow, Row, SampleRow, ScoreRow, TimingRow, parsed
 from sora_eval.runs.upgrade import SCHEMA_VERSION
-from sora_eval.stats.intervals import mean_interval
+from sora_eval.stats.cluster_means import mean_interval
 from sora_eval.stats.set_statistic import SetStatistic
 from sora_eval.suite import Gate, Suite
 from sora_eval.video.codec import write_clip
@@ -61,7 +61,7 @@ def make_run(
     ids = [f"p{p:02d}/{shape}/0" for p in range(prompts) for shape in SHAPES]
     run = _folder(path, _suite(gates or {}).to_json())
     run.write_head(head_of(suite={**SUITE, "fingerprint": _suite({}).fingerprint}, **head))
-    samples = [_sample(i, tags=("even" if int(i[1:3]) % 2 == 0 else "odd",), sha256="0") for i in ids]
+    samples = [_sample(i, tags=("even" if int(i[1:3]) % 2 == 0 else "odd",), sha256=f"{path.name} {i}") for i in ids]
     rows = [_score(i, metric, v) for metric, values in (scores or {}).items() for i, v in zip(ids, values, strict=True)]
     metrics = [_mean(metric, [r for r in rows if r.metric == metric], higher_is_better=higher) for metric in scores or {}]
     statistic = SetStatistic(kind="frechet")
@@ -271,7 +271,7 @@ def _shares(cases: list[str], rng: np.random.Generator) -> list[AttributionRow]:
 
 def make_data(scores: dict[str, Any], prompts: list[str], higher: bool = False, **head: Any) -> RunData:
     """The same in memory, per-clip metrics only: `scores` has a value per case, `prompts` the prompt of each."""
-    ids = [f"{p}/32x32x9/{i}" for i, p in enumerate(prompts)]
+    ids = [f"{p}/32x32x9/{prompts[:i].count(p)}" for i, p in enumerate(prompts)]
     rows = {m: {i: _score(i, m, v) for i, v in zip(ids, values, strict=True)} for m, values in scores.items()}
     metrics = {(m, "all"): _mean(m, list(of_metric.values()), higher_is_better=higher) for m, of_metric in rows.items()}
     return RunData("run", "made", head_of(**{"hardware": {}, **head}), {i: _sample(i) for i in ids}, metrics, rows, {})

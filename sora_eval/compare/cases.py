@@ -1,13 +1,38 @@
-"""Which cases both runs scored, and why others have no pair. Pure."""
+"""Which cases of two runs answer each other, and why others have no answer. Pure.
+
+A place is a case without its seed, a prompt and a shape. The seed of a case is the one that its clip started from, so runs
+under other seeds have other cases of the same places.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from scipy import stats
 
 from sora_eval.compare.run_data import RunData
+from sora_eval.stats.cluster_means import sign_flip_p
+from sora_eval.stats.intervals import Array
+
+
+def place_of(case: str) -> str:
+    """The case without its seed.
+
+    >>> place_of("p1/32x32x17/3")
+    'p1/32x32x17'
+    """
+    return case.rpartition("/")[0]
+
+
+def seed_of(case: str) -> str:
+    """The seed of a case, as text.
+
+    >>> seed_of("p1/32x32x17/3")
+    '3'
+    """
+    return case.rpartition("/")[2]
 
 
 @dataclass(frozen=True)
@@ -20,6 +45,7 @@ class Unpaired:
     recovered: tuple[str, ...] = ()  # an error in BASE, scored in NEW
     vanished: tuple[str, ...] = ()  # scored in BASE, undefined in NEW
     appeared: tuple[str, ...] = ()  # undefined in BASE, scored in NEW
+    p: float = 1.0  # one-sided, that NEW loses scores no more often than it gains them
 
     def words(self) -> str:
         """The counts for a table, with one example each; empty if every case has a pair.
@@ -39,44 +65,92 @@ class Unpaired:
         return "; ".join(f"{len(ids)} {text} ({ids[0]})" for ids, text in groups if ids)
 
     @property
-    def p(self) -> float:
-        """One-sided exact p that NEW loses scores no more often than it gains them; 1 where neither happens.
-
-        >>> Unpaired(vanished=("a", "b", "c")).p  # 3 losses, no gain: 1 / 2^3
-        0.125
-        """
-        return _sign_p(len(self.vanished), len(self.appeared))
-
-    @property
     def p_mended(self) -> float:
         """One-sided exact p that cases fail in BASE no more often than in NEW; 1 where none fails in BASE.
 
         >>> Unpaired(recovered=("a", "b", "c", "d", "e")).p_mended  # 1 / 2^5
         0.03125
         """
-        return _sign_p(len(self.recovered), len(self.failed))
+        more, both = len(self.recovered), len(self.recovered) + len(self.failed)
+        return float(stats.binomtest(more, both, alternative="greater").pvalue) if both else 1.0
 
 
-def _sign_p(more: int, fewer: int) -> float:
-    return float(stats.binomtest(more, more + fewer, alternative="greater").pvalue) if more + fewer else 1.0
+def account(
+    base: RunData, new: RunData, metric: str, label: str, scored: Sequence[set[str]]
+) -> tuple[dict[str, list[str]], dict[str, list[str]], Unpaired]:
+    """The scored cases of either side by place, for the places of a slice that both sides scored, and the cases without answer.
+
+    `scored` are the ids of either side. A case has its answer in the case of the same seed where the other run has that seed at
+    all, else in any of its place.
+    """
+    cases = [data.cases(label) for data in (base, new)]
+    seeds = [{seed_of(i) for i in side} for side in cases]
+    places = [{place_of(i) for i in side} for side in cases]
+    by_place = [_by_place(ids & side) for ids, side in zip(scored, cases, strict=True)]
+
+    def without(side: int) -> tuple[str, ...]:
+        """Cases that the other side should have and has not."""
+        other = 1 - side
+        return tuple(
+            sorted(
+                i
+                for i in cases[side] - cases[other]
+                if place_of(i) not in places[other] or (seed_of(i) in seeds[other] and seeds[other] <= seeds[side])
+            )
+        )
+
+    def lost(side: int, undefined: bool) -> tuple[str, ...]:
+        """Cases of a side without a score whose place the other side scored."""
+        rows = (base, new)[side].scores.get(metric, {})
+        return tuple(
+            sorted(
+                i
+                for i in cases[side] - scored[side]
+                if place_of(i) in by_place[1 - side]
+                and ((row := rows.get(i)) is not None and row.status == "undefined") is undefined
+            )
+        )
+
+    both = sorted(by_place[0].keys() & by_place[1].keys())
+    vanished, appeared = lost(1, True), lost(0, True)
+    unpaired = Unpaired(without(0), without(1), lost(1, False), lost(0, False), vanished, appeared, _loss_p(vanished, appeared))
+    return {p: by_place[0][p] for p in both}, {p: by_place[1][p] for p in both}, unpaired
 
 
-def account(base: RunData, new: RunData, metric: str, label: str, scored: Sequence[set[str]]) -> tuple[list[str], Unpaired]:
-    """Sorted ids of the cases of a slice that both sides scored, and the others. `scored` are the ids of either side."""
-    cases = base.cases(label) | new.cases(label)
-    a, b = scored[0] & cases, scored[1] & cases
-    known = [set(data.samples) for data in (base, new)]
+def _by_place(ids: set[str]) -> dict[str, list[str]]:
+    places: dict[str, list[str]] = {}
+    for i in sorted(ids):
+        places.setdefault(place_of(i), []).append(i)
+    return places
 
-    def undefined(data: RunData, case: str) -> bool:
-        row = data.scores.get(metric, {}).get(case)
-        return row is not None and row.status == "undefined"
 
-    base_only, new_only = sorted((a - b) & known[1]), sorted((b - a) & known[0])
-    return sorted(a & b), Unpaired(
-        tuple(sorted(cases & (known[0] - known[1]))),
-        tuple(sorted(cases & (known[1] - known[0]))),
-        tuple(i for i in base_only if not undefined(new, i)),
-        tuple(i for i in new_only if not undefined(base, i)),
-        tuple(i for i in base_only if undefined(new, i)),
-        tuple(i for i in new_only if undefined(base, i)),
-    )
+def _loss_p(vanished: Sequence[str], appeared: Sequence[str]) -> float:
+    """One-sided p of scores lost and gained, by flipping the signs of whole prompts; 1 unless more are lost.
+
+    >>> _loss_p(("a/8x8x9/0", "b/8x8x9/0", "c/8x8x9/0"), ())  # 3 losses, no gain: 1 / 2^3
+    0.125
+    """
+    if len(vanished) <= len(appeared):
+        return 1.0
+    losses = [1.0] * len(vanished) + [-1.0] * len(appeared)
+    two_sided = sign_flip_p(losses, [place_of(i).rpartition("/")[0] for i in (*vanished, *appeared)])
+    return 0.5 if two_sided is None else two_sided / 2
+
+
+def same_clips(base: RunData, new: RunData, cases: Mapping[str, Sequence[str]]) -> bool:
+    """Whether all these cases of the new run have the very frames of the same cases of the baseline."""
+    hashes = [
+        (new.samples[i].sha256, base.samples[i].sha256 if i in base.samples else None) for ids in cases.values() for i in ids
+    ]
+    return bool(hashes) and all(a is not None and a == b for a, b in hashes)
+
+
+def seed_columns(by_place: Mapping[str, Sequence[str]], values: Mapping[str, float]) -> tuple[Array, list[str]]:
+    """Scores of one side (places, seeds), NaN where a seed has none, and the seeds."""
+    seeds = sorted({seed_of(i) for ids in by_place.values() for i in ids}, key=lambda s: (len(s), s))
+    column = {s: j for j, s in enumerate(seeds)}
+    out = np.full((len(by_place), len(seeds)), np.nan)
+    for row, ids in zip(out, by_place.values(), strict=True):
+        for i in ids:
+            row[column[seed_of(i)]] = values[i]
+    return out, seeds

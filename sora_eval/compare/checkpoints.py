@@ -8,7 +8,8 @@ from enum import StrEnum
 from itertools import pairwise
 
 from sora_eval.compare.comparison import better
-from sora_eval.compare.difference import Difference, difference
+from sora_eval.compare.difference import difference
+from sora_eval.compare.record import Difference
 from sora_eval.compare.run_data import RunData, numbered
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.stats.power import detectable
@@ -76,10 +77,13 @@ def names_of(runs: Sequence[RunData]) -> list[str]:
 def checkpoint_order(runs: Sequence[RunData]) -> list[CheckpointOrder]:
     """The order of every metric over `runs`, from the least to the most trained, each step tested by itself; no speed.
 
-    Raises RunError for fewer than two runs.
+    Raises RunError for fewer than two runs, and for runs of `--until-decided` and `bench`.
     """
     if len(runs) < 2:
         raise RunError(f"a ladder has steps: found {len(runs)} run, expected two or more, the least trained first")
+    for run in runs:
+        if why := run.head.not_whole:
+            raise RunError(f"{run.path} is no step of a ladder: {why}; run its suite whole")
     metrics = dict.fromkeys(m for run in runs for m, label in run.metrics if label == "all" and not is_speed(m))
     return [_order_of(m, list(zip(names_of(runs), runs, strict=True))) for m in metrics]
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sora_eval.compare.difference import Difference, difference
+from sora_eval.compare.difference import difference
+from sora_eval.compare.record import Difference
 from sora_eval.compare.run_data import RunData, data_of
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.records.verdict import Verdict
@@ -59,6 +60,8 @@ def _warnings(base: RunData, new: RunData) -> list[str]:
         failed = [i for i, s in data.samples.items() if s.status == "error"]
         if failed:
             out.append(f"{name} has {len(failed)} failed cases of {len(data.samples)}, for example {min(failed)}")
+        if data.samples and not data.texts and (base.texts or new.texts):
+            out.append(f"{name} holds no text of any prompt: that both were asked the same is not checked")
     cases = [set(data.samples) for data in (base, new)]
     for name, only in (("base", cases[0] - cases[1]), ("new", cases[1] - cases[0])):
         if only:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,14 @@ from sora_eval.util.visible import encodable
 Features = tuple[list[str], npt.NDArray[Any]]  # case ids, vectors (n, D)
 Scores = Mapping[str, Mapping[str, ScoreRow]]  # by metric, then by case
 REFERENCE = "reference-"
+R = TypeVar("R", SampleRow, ScoreRow)
 
 
 @dataclass(frozen=True)
 class RunData:
     """The rows of a run in memory.
+
+    The seed in a case's id is the one that its clip started from, so runs under shifted seeds have other cases.
 
     `samples` are by case id, `metrics` by (metric, slice), `scores` by metric and case id. `features` are the vectors of set
     metrics; `references` those of their reference sets, which a baseline leaves out: equal signatures name equal references.
@@ -41,6 +44,12 @@ class RunData:
     references: Mapping[str, Features] = field(default_factory=dict)
     timings: tuple[TimingRow, ...] = ()
     profile: str | None = None
+    merged_runs: tuple[str, ...] = ()
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Names of the runs that it holds: of a baseline of several seeds, several."""
+        return self.merged_runs or (self.head.run,)
 
     @property
     def label(self) -> str:
@@ -71,6 +80,15 @@ class RunData:
         """The cluster of each case by its id, the unit of every test."""
         return clusters_of((s.id, s.prompt_id, s.prompt) for s in self.samples.values())
 
+    @cached_property
+    def texts(self) -> dict[str, frozenset[str]]:
+        """The texts of each prompt by its id, without those that are not known."""
+        texts: dict[str, set[str]] = {}
+        for row in self.samples.values():
+            if row.prompt.strip():
+                texts.setdefault(row.prompt_id, set()).add(row.prompt)
+        return {prompt: frozenset(known) for prompt, known in texts.items()}
+
     def cases(self, label: str) -> set[str]:
         """Ids of the cases of a slice; empty for a slice without cases."""
         if label == "all":
@@ -95,7 +113,12 @@ def restricted(data: RunData, prompts: Collection[str]) -> RunData:
     The reference set stays whole, as it does for a run of fewer prompts: both runs are compared with the same one. Rows of
     metrics stay for their signature and status; a difference recomputes its values from scores and vectors.
     """
-    samples = {i: s for i, s in data.samples.items() if s.prompt_id in prompts}
+    return part_of(data, {i for i, s in data.samples.items() if s.prompt_id in prompts})
+
+
+def part_of(data: RunData, cases: Collection[str]) -> RunData:
+    """The data of these cases (ids) only; rows of metrics and the reference set stay."""
+    samples = {i: s for i, s in data.samples.items() if i in cases}
     scores = {metric: {i: r for i, r in rows.items() if i in samples} for metric, rows in data.scores.items()}
     features = {}
     for metric, (ids, values) in data.features.items():
@@ -112,23 +135,39 @@ def data_of(run: RunFolder | RunData) -> RunData:
     if isinstance(run, RunData):
         return run
     metrics = {(r.metric, r.slice): r for r in run.rows(MetricRow)}
+    offset = run.head.seed_offset
     features, references = {}, {}
     for name in dict.fromkeys(m for m, _ in metrics):
         if generated := run.load_features(name):
-            features[name] = (generated["ids"].tolist(), generated["values"])
+            features[name] = ([started_from(i, offset) for i in generated["ids"].tolist()], generated["values"])
         if real := run.load_features(REFERENCE + name):
             references[name] = (real["ids"].tolist(), real["values"])
     return RunData(
         "run",
         encodable(str(run.path)),
         run.head.model_copy(update={"run": run.name}),
-        {r.id: r for r in run.rows(SampleRow)},
+        {r.id: r for r in shifted(run.rows(SampleRow), offset)},
         metrics,
-        scores_by_metric(run.rows(ScoreRow)),
+        scores_by_metric(shifted(run.rows(ScoreRow), offset)),
         features,
         references,
         tuple(run.rows(TimingRow)),
     )
+
+
+def started_from(case: str, offset: int) -> str:
+    """The id of a case with the seed that its clip started from.
+
+    >>> started_from("p1/32x32x17/1", 100)
+    'p1/32x32x17/101'
+    """
+    place, _, seed = case.rpartition("/")
+    return f"{place}/{int(seed) + offset}" if offset and seed.isascii() and seed.isdigit() else case
+
+
+def shifted(rows: Iterable[R], offset: int) -> Iterable[R]:
+    """The rows under the ids of `started_from`."""
+    return (row.model_copy(update={"id": started_from(row.id, offset)}) for row in rows) if offset else rows
 
 
 def scores_by_metric(rows: Iterable[ScoreRow]) -> dict[str, dict[str, ScoreRow]]:

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sora_eval.compare.difference import unlike
 from sora_eval.compare.run_data import RunData
 from sora_eval.runs.slices import Kind, Slice
-from sora_eval.stats.intervals import Interval, difference_interval
+from sora_eval.stats.cluster_means import difference_interval, mean_interval
+from sora_eval.stats.intervals import Interval
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,9 @@ class SliceRow:
 
 
 def slice_rows(base: RunData | None, new: RunData, kinds: Sequence[Kind] = ("shape", "length", "tag")) -> list[SliceRow]:
-    """A row per (slice, metric) with a score in every run; the intervals are computed as in `compare`."""
+    """A row per (slice, metric) with a score in every run; the intervals are computed as in `compare`. None for unlike runs."""
+    if base is not None and unlike(base, new):
+        return []
     parts = [part for part in new.slices if part.kind in kinds]
     rows = [_row(base, new, metric, part) for part in parts for metric in new.scores]
     return [row for row in rows if row is not None]
@@ -51,6 +55,8 @@ def _row(base: RunData | None, new: RunData, metric: str, part: Slice) -> SliceR
         return None
     first, second = (np.array(values, np.float64) for values in zip(*((a, b) for a, b, _ in pairs), strict=True))
     prompts = [prompt for _, _, prompt in pairs]
+    row = new.metrics.get((metric, "all"))
+    span = row.span if row is not None else None
     paired = base is not None
     return SliceRow(
         metric,
@@ -59,7 +65,7 @@ def _row(base: RunData | None, new: RunData, metric: str, part: Slice) -> SliceR
         float(first.mean()) if paired else None,
         float(second.mean()),
         float((second - first).mean()) if paired else None,
-        difference_interval(second - first if paired else second, prompts),
+        difference_interval(second - first, prompts, span=span) if paired else mean_interval(second, prompts, span=span),
         len(pairs),
         len(set(prompts)),
     )

@@ -16,14 +16,15 @@ from sora_eval.util.user_code import UserCodeError, user_code
 
 @dataclass(frozen=True)
 class Identity:
-    """Name, checkpoint, hash of weights and settings, training steps, where the checkpoint records them, and what the hash
-    does not know."""
+    """Name, checkpoint, hash of weights and settings, training steps, where the checkpoint records them, what the hash does
+    not know, and the hash of the weights alone, or ''."""
 
     name: str
     checkpoint: str
     fingerprint: str
     training_steps: int | None
     not_covered: str = ""
+    weights: str = ""
 
 
 def identity_of(generator: Generator, spec: str) -> Identity:
@@ -31,15 +32,16 @@ def identity_of(generator: Generator, spec: str) -> Identity:
     try:
         with user_code():
             name, checkpoint, steps = generator.name, generator.checkpoint, generator.training_steps
-            fingerprint, not_covered = generator.fingerprint(), generator.not_covered
+            fingerprint, not_covered, weights = generator.fingerprint(), generator.not_covered, generator.weights
             steps = None if steps is None else index(steps)
     except UserCodeError as error:
         raise GeneratorError(f"{spec} cannot say what it is: {error}") from error
     texts = {"name": name, "checkpoint": checkpoint, "fingerprint()": fingerprint, "not_covered": not_covered}
+    texts["weights"] = weights
     for what, value in texts.items():
         if not isinstance(value, str):
             raise GeneratorError(f"{spec}: its {what} is a {type(value).__name__}, expected a string")
-    return Identity(name, checkpoint, fingerprint, steps, not_covered)
+    return Identity(name, checkpoint, fingerprint, steps, not_covered, weights)
 
 
 def place_of(generator: Generator, spec: str) -> dict[str, Any]:

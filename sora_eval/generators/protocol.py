@@ -48,6 +48,11 @@ class Generator(ABC):
         """Hash of weights and configuration; generators with different hashes are different generators."""
 
     @property
+    def weights(self) -> str:
+        """Hash of the weights alone, without backend, precision and steps; '' where it is not known."""
+        return ""
+
+    @property
     def not_covered(self) -> str:
         """What `fingerprint` does not know, in words; '' where equal hashes mean equal weights and configuration."""
         return ""

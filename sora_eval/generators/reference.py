@@ -142,9 +142,14 @@ class ReferenceGenerator(Generator):
         self.name, self.checkpoint, self._pipeline, self._options = "reference", checkpoint, pipeline, options
 
     @cached_property
+    def weights(self) -> str:
+        """Hash of the checkpoint's files."""
+        return _checkpoint_hash(self.checkpoint)
+
+    @cached_property
     def _fingerprint(self) -> str:
         settings = {k: v for k, v in self._options.items() if k not in ("backend", "device", "threads")}
-        parts = [_checkpoint_hash(self.checkpoint), self._options.get("backend", "onnx")]
+        parts = [self.weights, self._options.get("backend", "onnx")]
         return "-".join([*parts, *(f"{k}={v}" for k, v in sorted(settings.items()))])
 
     def fingerprint(self) -> str:

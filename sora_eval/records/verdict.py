@@ -12,15 +12,18 @@ from typing import Any
 from sora_eval.util.errors import RunError
 from sora_eval.util.sealed import read_json, sealed, unsealed
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
+SEALED_SINCE = 3  # the file has its digest
+SERIES_SINCE = 4
 FILE = "verdicts.json"
+OTHER_SEEDS = "other seeds"  # how a row begins to say that no seed is the baseline's
 EXIT_PASS, EXIT_REGRESSED, EXIT_UNDECIDED, EXIT_INCOMPLETE = 0, 10, 11, 12
 
 
 class Verdict(StrEnum):
     """Result of a gate on one metric. Only PASS and IMPROVED are green."""
 
-    PASS = "PASS"  # the interval of the change lies inside the limit
+    PASS = "PASS"  # the one-sided bound of the harmful change lies inside the limit
     IMPROVED = "IMPROVED"  # going back from the new run to the baseline would be REGRESSED
     REGRESSED = "REGRESSED"  # past the limit, past the least change, and supported by the test
     INCONCLUSIVE = "INCONCLUSIVE"  # these prompts decide neither
@@ -49,7 +52,8 @@ SEVERITY = (
 
 @dataclass(frozen=True)
 class GateRow:
-    """One gated metric. `change` is new - base in `unit`; `low` and `high` are its interval.
+    """One gated metric. `change` is new - base in `unit`; `low` and `high` are its interval, `bound_low` and `bound_high` its
+    one-sided bounds. `seeds` says which seeds were compared with which.
 
     Of a gate with a window, `low` and `high` are the interval of the new value itself. `limit` is the allowed change as text.
     `p_adjusted` is `p` after Holm's correction. `detectable` is the smallest change in the gated direction that this gate
@@ -69,6 +73,8 @@ class GateRow:
     change_percent: float | None = None
     low: float | None = None
     high: float | None = None
+    bound_low: float | None = None
+    bound_high: float | None = None
     p: float | None = None
     p_adjusted: float | None = None
     n: int = 0
@@ -77,12 +83,19 @@ class GateRow:
     detectable: float | None = None
     prompts_needed: int | None = None
     method: str = ""
+    seeds: str = ""
     window: bool = False  # judged by its window, not by its limits
+    series: int = 0  # the last runs of a series that it judges together; 0 in a row of one run
 
     @property
     def name(self) -> str:
-        """`METRIC`, or `METRIC[SLICE]` of a slice other than `all`."""
-        return self.metric if self.slice == "all" else f"{self.metric}[{self.slice}]"
+        """`METRIC`, `METRIC[SLICE]` of a slice other than `all`, and `METRIC over N runs` of a series.
+
+        >>> GateRow("fvd", "32x32x17", Verdict.REGRESSED, "", "", 0.0, series=8).name
+        'fvd[32x32x17] over 8 runs'
+        """
+        name = self.metric if self.slice == "all" else f"{self.metric}[{self.slice}]"
+        return f"{name} over {self.series} runs" if self.series else name
 
 
 @dataclass(frozen=True)
@@ -90,7 +103,7 @@ class GateResult:
     """All rows of a gate. `run` and `baseline` describe the two sides; `incomplete` says why the run is not whole, or ''.
 
     `alpha` is the chance of a false REGRESSED; intervals have the confidence 1 - `alpha`. `sizing` says after how many
-    prompts a run of `--until-decided` ended, or ''.
+    prompts a run of `--until-decided` ended, or ''; `series` which run of a series this is, or ''.
     """
 
     rows: tuple[GateRow, ...]
@@ -101,6 +114,7 @@ class GateResult:
     incomplete: str = ""
     alpha: float = 0.05
     sizing: str = ""
+    series: str = ""
 
     @property
     def verdict(self) -> Verdict:
@@ -122,8 +136,20 @@ class GateResult:
 
     @property
     def headline(self) -> str:
-        """The last line of output: `gate: PASS (7 gates)`, and of `--until-decided` the number of prompts."""
-        return self._counts + (f"; {self.sizing}" if self.sizing else "")
+        """The last line of output: `gate: PASS (7 gates)`; after it the prompts of `--until-decided`, the run of a series."""
+        return "; ".join(filter(None, [self._counts, self.sizing, self.series]))
+
+    @property
+    def situation(self) -> str:
+        """What was compared: `same weights`, where pairs of one seed alone decide, or `other weights`; and whether the run's
+        seeds are among the baseline's. '' without a baseline."""
+        if not self.baseline:
+            return ""
+        made, base = (side.get("generator") or {} for side in (self.run, self.baseline))
+        known = [(made.get(key), base.get(key)) for key in ("weights", "fingerprint")]
+        same = any(a and a == b for a, b in known) and not made.get("not_covered")
+        apart = any(row.seeds.startswith(OTHER_SEEDS) for row in self.rows)
+        return f"{'same' if same else 'other'} weights, {'other' if apart else 'same'} seeds"
 
     @property
     def interval_name(self) -> str:
@@ -154,11 +180,13 @@ class GateResult:
                 "verdict": self.verdict,
                 "exit_code": self.exit_code,
                 "headline": self.headline,
+                "situation": self.situation,
                 "strict": self.strict,
                 "profile": self.profile,
                 "incomplete": self.incomplete,
                 "alpha": self.alpha,
                 "sizing": self.sizing,
+                "series": self.series,
                 "run": self.run,
                 "baseline": self.baseline,
                 "rows": [asdict(r) for r in self.rows],
@@ -171,14 +199,17 @@ class GateResult:
         schema = data.get("schema_version")
         if type(schema) is not int or not 1 <= schema <= SCHEMA_VERSION:
             raise RunError(f"{FILE}: schema version {schema!r}, this sora_eval reads 1 to {SCHEMA_VERSION}; gate the run again")
-        if schema == SCHEMA_VERSION:
+        if schema >= SEALED_SINCE:
             data = unsealed(data)
         known = [f.name for f in fields(GateRow)]
         rows: Sequence[dict[str, Any]] = data["rows"]
         if schema == 1:  # its word for min_change was floor
             rows = [{("min_change" if k == "floor" else k): v for k, v in row.items()} for row in rows]
         return GateResult(
-            tuple(GateRow(**{k: r[k] for k in known} | {"verdict": Verdict(r["verdict"])}) for r in rows),
+            tuple(
+                GateRow(**{k: r[k] for k in known if k in r or schema == SCHEMA_VERSION} | {"verdict": Verdict(r["verdict"])})
+                for r in rows
+            ),
             data["strict"],
             data["profile"],
             data["run"],
@@ -186,6 +217,7 @@ class GateResult:
             data["incomplete"],
             data["alpha"],
             data["sizing"],
+            data["series"] if schema >= SERIES_SINCE else "",
         )
 
     @staticmethod

@@ -1,26 +1,34 @@
 """Comparisons are paired by case, and silent about nothing."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reports import frames, source
 from reports.export import report
 from reports.frames import comparison_frame as frame_of
+from reports.page.page import render
 from reports.text import tables
 from reports.text.console import console
 from sora_eval.compare.comparison import compare
 from sora_eval.compare.difference import difference
 from sora_eval.compare.run_data import data_of
+from sora_eval.compare.slices import slice_rows
+from sora_eval.gate import baseline
+from sora_eval.gate.judge import gate
 from sora_eval.pipeline import run as evaluate
+from sora_eval.records.verdict import Verdict
 from sora_eval.runs.folder import RunFolder
-from sora_eval.runs.rows import ScoreRow
+from sora_eval.runs.rows import SampleRow, ScoreRow
 from sora_eval.stats.distances import frechet_distance
-from sora_eval.suite import load_suite
-from sora_eval.util.errors import RunError
-from tests.runs import make_data, make_run
+from sora_eval.suite import Gate, load_suite
+from sora_eval.util.errors import BaselineError, RunError
+from tests.runs import edit, make_data, make_run, reopened
 
 
 @pytest.fixture
@@ -188,3 +196,64 @@ def test_set_metrics_of_few_clips_are_compared_as_far_as_they_can_be(workspace, 
     assert table["fvd"]["change"] > 0
     if limit == 2:
         assert "2 generated and 16 reference clips; at least 4 of each are needed" in table["precision"]["note"]
+
+
+def asked(run, texts):
+    """The same run, whose prompts p00, p01, ... have these texts."""
+    edit(run, SampleRow, lambda r: {**r, "prompt": texts[int(r["prompt_id"][1:])]})
+    return run
+
+
+@given(texts=st.lists(st.text("ab ", min_size=0, max_size=2), min_size=6, max_size=6), others=st.data())
+def test_prompts_of_other_text_are_named_and_counted_and_unknown_text_is_not_compared(texts, others):
+    changed = others.draw(st.lists(st.text("ab ", max_size=2), min_size=6, max_size=6))
+    ids = [f"p{i}" for i in range(6)]
+    data = []
+    for side in (texts, changed):
+        made = make_data({"m": np.arange(6.0)}, ids)
+        samples = {i: s.model_copy(update={"prompt": side[int(s.prompt_id[1:])]}) for i, s in made.samples.items()}
+        data.append(replace(made, samples=samples))
+    known = [i for i, (a, b) in enumerate(zip(texts, changed, strict=True)) if a.strip() and b.strip()]
+    wrong = [i for i in known if texts[i] != changed[i]]
+    row = difference(*data, "m")
+    assert (row.status is Verdict.NOT_COMPARABLE) == bool(wrong)
+    if wrong:
+        assert row.reason.startswith(f"prompts: {len(wrong)} of {len(known)} ids have another text, first p{wrong[0]}: ")
+        assert row.change is None
+
+
+def test_no_pair_of_runs_is_made_of_other_prompts(tmp_path):
+    """compare, its slices, the gate, a merged baseline and the report; the baseline file says what was asked."""
+    gates, texts = {"m": Gate(max_decrease=5.0)}, ["a cat", "a dog", "a cow"]
+    runs = [make_run(tmp_path / n, {"m": np.arange(6.0)}, prompts=3, gates=gates) for n in "abc"]
+    asked(runs[0], texts)
+    asked(runs[1], texts)
+    asked(runs[2], ["a cat", "a bird", "a fish"])
+    reason = "prompts: 2 of 3 ids have another text, first p01: 'a dog' against 'a bird'"
+    path = baseline.promote(runs[:1], tmp_path / "b.json")
+    first, same, other = map(reopened, runs)
+    assert [s.prompt for s in baseline.read(path).samples.values()] == [s.prompt for s in first.samples.values()]
+    assert baseline.read(path).clusters == first.clusters
+    for base in (first, baseline.read(path)):
+        assert {r.status for r in compare(base, same, slices=True).rows} == {None}
+        assert {r.reason for r in compare(base, other, slices=True).rows} == {reason}
+        verdict = gate(other, base, gates).rows[0]
+        assert (verdict.verdict, verdict.reason) == (Verdict.NOT_COMPARABLE, reason)
+    assert slice_rows(first, same)
+    assert slice_rows(first, other) == []
+    with pytest.raises(BaselineError, match=f"cannot be one baseline: {reason}"):
+        baseline.promote(runs[2:], path, add=True)
+    report_of = source.open_source([run.path for run in runs])
+    assert [run.name for run, _ in report_of.compared] == ["b"]
+    assert report_of.refused == [f"c is not compared: {reason}"]
+    page = render(report_of, 6)
+    assert "another prompt has this id in the run: a bird" in page
+
+
+def test_a_baseline_that_does_not_know_its_prompts_says_so(tmp_path):
+    run = asked(make_run(tmp_path / "a", {"m": np.arange(6.0)}, prompts=3), ["a cat", "a dog", "a cow"])
+    bare = make_run(tmp_path / "b", {"m": np.arange(6.0)}, prompts=3)
+    words = "base holds no text of any prompt: that both were asked the same is not checked"
+    assert words in compare(bare, run).warnings
+    assert not any("holds no text" in w for pair in ((run, run), (bare, bare)) for w in compare(*pair).warnings)
+    assert compare(bare, run).rows[0].status is None

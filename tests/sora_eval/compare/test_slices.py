@@ -5,7 +5,7 @@ import pytest
 
 from sora_eval.compare.run_data import data_of
 from sora_eval.compare.slices import slice_rows
-from sora_eval.stats.intervals import difference_interval, mean_interval
+from sora_eval.stats.cluster_means import difference_interval, mean_interval
 from tests.runs import make_run
 
 PROMPTS = 12
@@ -35,21 +35,21 @@ def test_a_slice_is_the_mean_of_its_own_cases_with_the_interval_of_a_comparison(
 
 
 def test_a_slice_of_noise_is_seldom_called_a_change_at_few_prompts(tmp_path):
-    """With two prompts a percentile bootstrap called noise a change in 46 % of the draws; Student's t keeps its level."""
+    """With two prompts a percentile bootstrap called noise a change in 46 % of the draws; now they have no interval."""
     called = []
     for seed in range(200):
         rng = np.random.default_rng(seed)
-        differences = rng.standard_normal(4)
-        interval = difference_interval(differences, ["a", "a", "b", "b"])
+        interval = difference_interval(rng.standard_normal(8), list("aabbccdd"))
         called.append(interval.low > 0 or interval.high < 0)
-    assert np.mean(called) < 0.12
+    assert np.mean(called) < 0.07
+    assert difference_interval(rng.standard_normal(4), ["a", "a", "b", "b"]).low is None
 
 
 def test_a_single_prompt_has_no_interval(tmp_path, rng):
     run = data_of(make_run(tmp_path / "one", {"clip_score": rng.standard_normal(2)}, prompts=1))
     rows = slice_rows(run, run)
     assert rows
-    assert all(r.interval.low is None and r.interval.method == "none: fewer than 2 prompts" for r in rows)
+    assert all(r.interval.low is None and r.interval.method == "none: fewer than 3 prompts" for r in rows)
 
 
 def test_one_run_has_means_without_differences(pair):
