@@ -10,30 +10,38 @@ import typer
 from sora_eval.util.visible import say
 
 app = typer.Typer(no_args_is_help=True, help="Promote a run to be compared against, and show what is promoted.")
-PROMOTE = "Examples: sora-eval baseline promote latest; sora-eval baseline promote runs/GOOD --to baselines/quick.json --force"
+PROMOTE = (
+    "Examples: sora-eval baseline promote latest; sora-eval baseline promote runs/A runs/B runs/C runs/D; "
+    "sora-eval baseline promote runs/E --add; sora-eval baseline promote runs/GOOD --to baselines/quick.json --force"
+)
 SHOW = "Example: sora-eval baseline show baselines/quick.json"
 
 
 @app.command(epilog=PROMOTE)
 def promote(
-    run: Annotated[Path, typer.Argument(help="A whole run of committed code: its folder, or 'latest'.")],
+    runs: Annotated[list[Path], typer.Argument(help="Whole runs of committed code, or 'latest'; each of other seeds.")],
     to: Annotated[Path | None, typer.Option(help="The file; left out, baselines/SUITE[.PROFILE].json.")] = None,
     profile: Annotated[str | None, typer.Option(help="Name of the hardware, for gates on speed.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a baseline of the same suite.")] = False,
+    add: Annotated[bool, typer.Option("--add", help="Add the runs to a baseline of the same checkpoint.")] = False,
 ) -> None:
-    """Write a run as a baseline, after showing the changes against an existing one."""
+    """Write runs of one checkpoint as a baseline, after showing the changes against an existing one.
+
+    Several runs under other seeds (run --seed-offset) make a gate pass more often when nothing changed.
+    """
     from sora_eval.gate import baseline
     from sora_eval.runs.find import resolve_run
 
-    folder = resolve_run(run)
-    path = to or baseline.default_path(folder.head.suite.id, profile)
+    folders = [resolve_run(run) for run in runs]
+    path = to or baseline.default_path(folders[0].head.suite.id, profile)
     if path.exists():
         existing = baseline.read(path)
         from reports.text.runs import print_comparison
         from sora_eval.compare.comparison import compare
 
-        print_comparison(compare(existing, folder))
-    say(f"promoted: {baseline.promote(folder, path, profile=profile, force=force)}")
+        for folder in folders:
+            print_comparison(compare(existing, folder))
+    say(f"promoted: {baseline.promote(folders, path, profile=profile, force=force, add=add)}")
 
 
 @app.command(epilog=SHOW)

@@ -10,27 +10,35 @@ import typer
 from sora_eval.util.visible import say
 
 EXAMPLES = (
-    "Examples: sora-eval calibrate my.toml -g reference --repeats 5 --metric fvd --metric clip_score --write; "
-    "sora-eval calibrate gate --run runs/A --run runs/B --run runs/C"
+    "Examples: sora-eval calibrate my.toml -g reference --metric mmd --metric clip_score --pass .9 --write; "
+    "sora-eval calibrate gate --run runs/A --run runs/B --run runs/C --baseline-seeds 2 --seeds 1"
 )
 
 
 def calibrate(
     suite: Annotated[str, typer.Argument(help="A shipped name or a TOML file.")],
     generator: Annotated[str, typer.Option("--generator", "-g", help="The checkpoint to repeat.")] = "reference",
-    repeats: Annotated[int, typer.Option(min=2, help="Runs, each with other seeds.")] = 5,
+    repeats: Annotated[
+        int | None, typer.Option(min=2, help="Runs, each with other seeds; left out, as many as both sides of a pair need.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the runs go; what is there already is used.")] = Path("runs"),
     run: Annotated[list[Path] | None, typer.Option("--run", "-r", help="Use these runs; nothing is generated.")] = None,
     metric: Annotated[list[str] | None, typer.Option("--metric", "-m", help="Gate this metric too.")] = None,
     share: Annotated[
         float,
         typer.Option(
-            min=0.0, max=1.0, help="Pairs of repeats that shall PASS; fewer give tighter limits and more INCONCLUSIVE."
+            "--pass",
+            min=0.01,
+            max=1.0,
+            help="Share of pairs, nothing changed, in which the whole gate shall PASS; less gives tighter limits.",
         ),
-    ] = 0.95,
+    ] = 0.9,
+    baseline_seeds: Annotated[int, typer.Option(min=1, help="Seeds per prompt of the baseline in a pair.")] = 4,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds per prompt of the run in a pair.")] = 2,
+    draws: Annotated[int, typer.Option(min=20, help="Pairs that are drawn from the repeats.")] = 500,
     write: Annotated[bool, typer.Option("--write", help="Write the limits into the suite's \\[gates].")] = False,
 ) -> None:
-    """Measure how far repeats of one checkpoint lie apart, and propose the limits that follow from it."""
+    """Measure how far runs of one checkpoint lie apart, and propose limits that the whole gate passes when nothing changed."""
     from sora_eval.suite import load_suite
 
     loaded = load_suite(suite)
@@ -38,11 +46,22 @@ def calibrate(
     from sora_eval.studies.calibrate import calibrate as measure
 
     runs = None if run is None else [resolve_run(r) for r in run]
-    calibration = measure(loaded, generator, repeats, out, runs=runs, metrics=metric or (), share=share, write=write)
+    calibration = measure(
+        loaded,
+        generator,
+        repeats,
+        out,
+        runs=runs,
+        metrics=metric or (),
+        share=share,
+        seeds=(baseline_seeds, seeds),
+        draws=draws,
+        write=write,
+    )
     from reports.text.calibration import print_calibration
 
     print_calibration(calibration)
     if write:
         say(f"wrote {len(calibration.limits)} gates into {loaded.path}")
     else:
-        say("nothing was written; --write puts the limits of the gated metrics (*) into the suite")
+        say("nothing was written; --write puts these limits into the suite")

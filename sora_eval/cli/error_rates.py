@@ -19,6 +19,10 @@ def error_rates(
     against: Annotated[
         list[str] | None, typer.Option(help="Worse generators to find; left out, those of the reference model.")
     ] = None,
+    same: Annotated[
+        list[str] | None, typer.Option("--same-seeds", help="Generators to pair from the same seeds; left out, likewise.")
+    ] = None,
+    seeds: Annotated[tuple[int, int], typer.Option(min=1, help="Seeds per prompt of the baseline and of the run.")] = (4, 2),
     pool: Annotated[Path, typer.Option(help="Where the runs go; what is there already is used.")] = Path("runs/pool"),
     repeats: Annotated[int, typer.Option(min=2, help="Runs of the baseline's checkpoint, each with other seeds.")] = 6,
     others: Annotated[int, typer.Option(min=1, help="Runs of each other generator.")] = 2,
@@ -37,6 +41,8 @@ def error_rates(
         generator,
         WORSE if against is None else against,
         pool,
+        same_seeds=same,
+        seeds=seeds,
         repeats=repeats,
         others=others,
         draws=draws,

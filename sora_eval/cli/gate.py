@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "Examples: sora-eval gate latest; sora-eval gate latest --baseline baselines/quick.json --strict --junit gate.xml; "
-    "sora-eval gate runs/NEW --baseline runs/BASE"
+    "sora-eval gate runs/NEW --baseline runs/BASE; sora-eval gate latest --series runs"
 )
 SUMMARY = "GITHUB_STEP_SUMMARY"
 
@@ -30,11 +30,17 @@ def gate(
     ] = None,
     junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML, one test case per gate.")] = None,
     suite: Annotated[Path | None, typer.Option(help="Take the gates from this suite file, not from the run.")] = None,
+    series: Annotated[
+        Path | None, typer.Option(help="A folder of runs: judge this one as the next of those gated before, with one budget.")
+    ] = None,
+    horizon: Annotated[
+        int, typer.Option(min=1, help="With --series: runs after which half of the budget of false alarms is spent.")
+    ] = 100,
 ) -> None:
     """Judge a run against a baseline by the gates of its suite; the last line is the verdict.
 
-    Exit codes: 0 every gate PASS or IMPROVED; 10 a regression; 11 undecided, under --strict; 12 the run is incomplete;
-    2 usage or input.
+    Exit codes: 0 every gate PASS or IMPROVED; 10 a regression, under --series also a slow decline; 11 undecided, under
+    --strict; 12 the run is incomplete; 2 usage or input.
     """
     from sora_eval.runs.find import resolve_run
 
@@ -42,7 +48,9 @@ def gate(
     from sora_eval.gate.gate_run import gate_run
     from sora_eval.util.environment import is_strict
 
-    conclude(gate_run(folder, baseline, suite=suite, profile=profile, strict=is_strict(strict)), junit)
+    refuse = is_strict(strict)
+    result = gate_run(folder, baseline, suite=suite, profile=profile, strict=refuse, series=series, horizon=horizon)
+    conclude(result, junit)
 
 
 def conclude(result: GateResult, junit: Path | None = None) -> NoReturn:

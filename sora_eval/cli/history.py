@@ -37,7 +37,8 @@ def history(
     """Draw metrics over training steps, commits or time from many runs, with the baseline and the noise of repeats.
 
     The noise band is where another repeat of the baseline's checkpoint would fall in 95 % of the cases: from runs of one
-    checkpoint under other seeds, or from the repeats that the suite's gates record.
+    checkpoint under other seeds, or from the repeats that the suite's gates record. Below the tables is what the newest run
+    that was gated with --series found.
     """
     from sora_eval.studies.history import histories
     from sora_eval.util.errors import RunError
@@ -55,6 +56,8 @@ def history(
         out.print(terminal(terminal_table(chart), f"{chart.metric} of {result.suite} over {chart.axis}"), "")
         for note in chart.notes:
             out.print(note, style="yellow", soft_wrap=True)
+    for line in result.series:
+        out.print(line, soft_wrap=True)
     try:
         draw(result.charts, target)
     except (OSError, ValueError) as error:

@@ -53,6 +53,8 @@ def report(
             from reports.export.latex import table
 
             say(table(source).rstrip("\n"))
+            for reason in source.refused:
+                say(f"warning: {reason}", err=True)
         if tensorboard is not None:
             from reports.export.trackers import to_tensorboard
 

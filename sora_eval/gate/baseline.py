@@ -8,14 +8,15 @@ import hashlib
 import json
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.compare.run_data import Features, RunData, data_of, finite
+from sora_eval.compare.run_data import Features, RunData, data_of, finite, started_from
+from sora_eval.gate.merging import merged
 from sora_eval.records.names import check_name
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.runs.find import resolve_run
@@ -28,12 +29,12 @@ from sora_eval.util.files import write_atomic
 from sora_eval.util.sealed import read_json, sealed, unsealed
 from sora_eval.util.visible import encodable
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 SEALED_SINCE = 3  # the file has its digest
 FOLDER = Path("baselines")
 MOST_NUMBERS = 1 << 16  # of a vector
 LEFT_OUT = {"sequential", "error", "cases", "failed_cases", "failed_metrics", "files"}  # of the head
-CASE = ("id", "prompt_id", "width", "height", "frames", "fps", "seed", "tags", "sha256")
+CASE = ("id", "prompt_id", "prompt", "width", "height", "frames", "fps", "seed", "tags", "sha256")
 
 
 def default_path(suite_id: str, profile: str | None, folder: Path = FOLDER) -> Path:
@@ -48,26 +49,35 @@ def default_path(suite_id: str, profile: str | None, folder: Path = FOLDER) -> P
         raise BaselineError(f"suite {suite_id!r}, profile {profile!r}; {error}") from error
 
 
-def promote(run: RunFolder, to: Path | None = None, *, profile: str | None = None, force: bool = False) -> Path:
-    """Write a run as the baseline of its suite; returns the file.
+def promote(
+    runs: Sequence[RunFolder], to: Path | None = None, *, profile: str | None = None, force: bool = False, add: bool = False
+) -> Path:
+    """Write runs of one checkpoint under different seeds as the baseline of their suite; returns the file.
 
-    Raises BaselineError for a run that is not whole, has failed cases or metrics, lacks scores or was made from uncommitted
-    code, for a file that cannot be written, and for one that exists: of the same suite unless `force`, of another always.
-    Raises RunError for a damaged run folder.
+    With `add` they join the runs that the file holds. Raises BaselineError for runs that are not whole, have failed cases or
+    metrics, lack scores, were made from uncommitted code or are not of one suite and checkpoint, for a file that cannot be
+    written, and for one that exists: of the same suite unless `force` or `add`, of another always. Raises RunError for a
+    damaged run folder.
     """
-    data = data_of(run)
-    path = to or default_path(data.head.suite.id, profile)
-    if problem := refusal(data):
-        raise BaselineError(f"{run.path} cannot be promoted: {problem}")
+    parts = [data_of(run) for run in runs]
+    for data in parts:
+        if problem := refusal(data):
+            raise BaselineError(f"{data.path} cannot be promoted: {problem}")
+    path = to or default_path(parts[0].head.suite.id, profile)
+    if add and not path.exists():
+        raise BaselineError(f"{path} does not exist, so nothing can be added to it; promote without --add")
     if path.exists():
-        old, suite = read(path).head.suite, data.head.suite
+        existing = read(path)
+        old, suite = existing.head.suite, parts[0].head.suite
         if old != suite:
             raise BaselineError(
                 f"{path} is of another suite: {old}, this run of {suite}; delete it, or choose another file with --to"
             )
-        if not force:
-            raise BaselineError(f"{path} exists; look at the differences above, then promote with --force")
-    text = _dump(sealed(_content(data, profile)))
+        if add:
+            parts, profile = [existing, *parts], existing.profile
+        elif not force:
+            raise BaselineError(f"{path} exists; look at the differences above, then promote with --force, or --add")
+    text = _dump(sealed(_content(merged(parts), profile)))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, text)
@@ -139,6 +149,7 @@ def _content(data: RunData, profile: str | None) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "profile": profile,
         "promoted": now(),
+        "runs": list(data.runs),
         "head": data.head.model_dump(mode="json", exclude=LEFT_OUT),
         "cases": {k: [samples[i][k] for i in cases] for k in CASE},
         "metrics": [r.model_dump(mode="json", exclude_defaults=True) for r in data.metrics.values()],
@@ -209,8 +220,34 @@ def _from_schema_1(content: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _from_schema_3(content: dict[str, Any]) -> dict[str, Any]:
+    """Up to schema 3 a baseline was one run, without the texts of its prompts.
+
+    Its cases had the suite's seeds, not those that its clips started from.
+    """
+    offset, cases = content["head"].get("seed_offset", 0), content["cases"]["id"]
+    moved = {i: started_from(i, offset) for i in cases}
+    scores = {
+        metric: {**column, "without": {moved.get(i, i): row for i, row in column["without"].items()}}
+        for metric, column in content["scores"].items()
+    }
+    vectors = {key: {**v, "ids": [moved.get(i, i) for i in v["ids"]]} for key, v in content["vectors"].items()}
+    return {
+        **content,
+        "head": {**content["head"], "seed_offset": 0},
+        "cases": {**content["cases"], "id": [moved[i] for i in cases], "prompt": [""] * len(cases)},
+        "scores": scores,
+        "vectors": vectors,
+        "runs": [content["head"]["run"]],
+    }
+
+
 # By schema version: the function that upgrades the content of a whole file to the next one.
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_schema_1, 2: lambda content: content}
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: _from_schema_1,
+    2: lambda content: content,
+    3: _from_schema_3,
+}
 
 
 def _data(content: dict[str, Any], path: Path) -> RunData:
@@ -244,6 +281,7 @@ def _data(content: dict[str, Any], path: Path) -> RunData:
         {},
         tuple(parsed(TimingRow, row) for row in content["timings"]),
         content["profile"],
+        tuple(content["runs"]),
     )
 
 

@@ -1,4 +1,8 @@
-"""From differences to verdicts. Pure. REGRESSED needs limit, least change and test; PASS needs the interval inside."""
+"""From differences to verdicts. Pure.
+
+REGRESSED needs limit, least change and test. PASS is a test of non-inferiority: the one-sided bound of the harmful change lies
+inside the limit. A whole gate passes where every row does, an intersection-union test that needs no further correction.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,13 @@ from typing import Any
 
 from scipy import stats
 
-from sora_eval.compare.difference import Difference, difference
+from sora_eval.compare.difference import difference
+from sora_eval.compare.record import Difference
 from sora_eval.compare.run_data import RunData, data_of, restricted
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.records.verdict import GateResult, GateRow, Verdict
 from sora_eval.runs.folder import RunFolder
-from sora_eval.stats.intervals import least_swap_p
+from sora_eval.stats.cluster_means import least_swap_p
 from sora_eval.stats.power import ALPHA, detectable, holm, permutations_for, units_needed
 from sora_eval.suite import Gate
 from sora_eval.util.errors import SuiteError
@@ -30,15 +35,14 @@ def gate(
     *,
     strict: bool = False,
     profile: str | None = None,
-    other_seeds: bool = False,
     alpha: float | None = None,
 ) -> GateResult:
     """Judge a run against a baseline by the gates of its suite.
 
-    `strict` refuses set metrics whose clips are unlike those of the reference set. `other_seeds` compares runs of other
-    seeds, as `calibrate` and studies of error rates do. `alpha` is the chance of a false REGRESSED in the whole gate. A run
-    of `--until-decided` is compared on its own prompts, at the level of its last look. Raises SuiteError for no gates, since
-    an empty gate would be green, and RunError for a damaged run folder.
+    `strict` refuses set metrics whose clips are unlike those of the reference set. `alpha` is the chance of a false REGRESSED
+    in the whole gate, and of a PASS at a true change of a limit in any row. A run of `--until-decided` is compared on its own
+    prompts, at the level of its last look. Raises SuiteError for no gates, since an empty gate would be green, and RunError
+    for a damaged run folder.
     """
     new, base = data_of(run), None if baseline is None else data_of(baseline)
     if not gates:
@@ -48,7 +52,7 @@ def gate(
     if sized and base is not None:
         base = restricted(base, set(sized.prompts))
     tests = [t for metric, spec in gates.items() for t in _tests(metric, spec, base, new)]
-    judged = _differences(tests, base, new, profile, other_seeds, level)
+    judged = _differences(tests, base, new, profile, level)
     if strict:  # what says nothing of the generator cannot be decided by it
         judged = [_refused(d) if d.status is None and d.unlike_reference else d for d in judged]
     p = [_p_of(t, d, permutations_for(len(tests), level)) for t, d in zip(tests, judged, strict=True)]
@@ -93,9 +97,7 @@ def _tests(metric: str, spec: Gate, base: RunData | None, new: RunData) -> list[
     ]
 
 
-def _differences(
-    tests: list[_Test], base: RunData | None, new: RunData, profile: str | None, other_seeds: bool, alpha: float
-) -> list[Difference]:
+def _differences(tests: list[_Test], base: RunData | None, new: RunData, profile: str | None, alpha: float) -> list[Difference]:
     """The difference behind every test, each computed once."""
     differences: dict[tuple[str, str], Difference] = {}
     for test in tests:
@@ -121,7 +123,6 @@ def _differences(
                 *key,
                 permutations=max(SWAP_PERMUTATIONS, permutations_for(len(tests), alpha)),
                 set_permutations=permutations_for(len(tests), alpha),
-                other_seeds=other_seeds,
                 profile=test.spec.profile,
                 alpha=alpha,
             )
@@ -199,12 +200,15 @@ def _row(test: _Test, d: Difference, p: float | None, adjusted: float | None, te
         change_percent=d.change_percent,
         low=d.interval.low,
         high=d.interval.high,
+        bound_low=d.bounds.low,
+        bound_high=d.bounds.high,
         p=p,
         p_adjusted=adjusted,
         n=d.n,
         unit=d.unit,
         higher_is_better=d.higher_is_better,
         method=d.interval.method,
+        seeds=d.seeds,
     )
     if d.status is not None or d.base is None or d.new is None or d.change is None:
         return row
@@ -219,7 +223,7 @@ def _by_limits(row: GateRow, spec: Gate, d: Difference, supported: bool, tests: 
     base, new, change = d.base, d.new, d.change
     up, down = (allowed_change(limit, spec.min_change, base) for limit in (spec.max_increase, spec.max_decrease))
     scale = max(abs(base), abs(new))
-    low, high = d.interval.low, d.interval.high
+    low, high = d.bounds.low, d.bounds.high
     past, strictest = _past(spec, base, change), alpha / tests
     holm_text = f"p = {row.p_adjusted:.2g} after Holm over {tests} tests" if row.p_adjusted is not None else "no test"
     if past and supported:
@@ -232,10 +236,20 @@ def _by_limits(row: GateRow, spec: Gate, d: Difference, supported: bool, tests: 
     smallest = None if d.error is None or d.least_p > strictest else detectable(d.error, nearest, strictest)
     row = replace(row, detectable=smallest)
     if low is not None and high is not None and within(high, up, scale) and within(-low, down, scale):
-        return replace(row, verdict=Verdict.PASS, reason=f"the whole interval is inside the limit of {_limit(row, base)}")
+        return replace(
+            row, verdict=Verdict.PASS, reason=f"{_bounds(d, up, down, alpha)} inside the limit of {_limit(row, base)}"
+        )
     needed = None if d.error is None else units_needed(d.units, d.error, toward, nearest, strictest, alpha)
     reason = _why_open(d, past, holm_text, strictest, tests)
     return replace(row, prompts_needed=needed, reason=f"{reason}{_remedy(d, smallest, needed, base)}")
+
+
+def _bounds(d: Difference, up: float, down: float, alpha: float) -> str:
+    """The bounds that a PASS rests on."""
+    ends = [end for end, limit in ((d.bounds.low, down), (d.bounds.high, up)) if end is not None and math.isfinite(limit)]
+    values = " and ".join(f"{end:.3g}{f' {d.unit}' if d.unit not in ('', '1') else ''}" for end in ends)
+    confidence, both = f"{100 * (1 - alpha):.3g} %", len(ends) > 1
+    return f"the {confidence} bound{'s' * both} of the change, {values}, {'are' if both else 'is'}"
 
 
 def _limit(row: GateRow, base: float) -> str:
@@ -253,9 +267,9 @@ def _why_open(d: Difference, past: bool, holm_text: str, strictest: float, tests
         )
     if past:
         return f"past the limit, but {holm_text}"
-    if d.interval.low is None:
-        return f"no interval: {d.interval.method.removeprefix('none: ')}"
-    return "the interval of the change crosses the limit"
+    if d.bounds.low is None:
+        return f"no bound: {d.bounds.method.removeprefix('none: ')}"
+    return "the bound of the change crosses the limit"
 
 
 def _remedy(d: Difference, smallest: float | None, needed: int | None, base: float) -> str:

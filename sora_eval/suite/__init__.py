@@ -4,7 +4,7 @@ from sora_eval.records.case import Case, Prompt
 from sora_eval.records.speed_metrics import SPEED_METRICS
 from sora_eval.suite.loading import gates_of, load_suite, shipped
 from sora_eval.suite.suite import Suite
-from sora_eval.suite.tables import Axes, Canonical, Gate, Generate, Oracles, Prompts, Reference, SuiteHead, Throughput
+from sora_eval.suite.tables import Axes, Canonical, Gate, Generate, Oracles, Prompts, Reference, SuiteHead, Throughput, Tradeoff
 
 __all__ = [
     "SPEED_METRICS",
@@ -20,6 +20,7 @@ __all__ = [
     "Suite",
     "SuiteHead",
     "Throughput",
+    "Tradeoff",
     "gates_of",
     "load_suite",
     "shipped",

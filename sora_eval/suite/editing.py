@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,21 @@ def _inline(values: Mapping[str, Any]) -> tomlkit.items.InlineTable:
     table = tomlkit.inline_table()
     table.update(values)
     return table
+
+
+def write_design(path: Path, seeds: Sequence[int], limit: int, provenance: str) -> None:
+    """Write [axes].seeds and [prompts].limit into a suite file, `provenance` as the comment of both; the rest is unchanged.
+
+    Raises SuiteError if the file cannot be read or written.
+    """
+    try:
+        document: Any = tomlkit.parse(read_bounded(path))
+        for table, key, value in (("axes", "seeds", list(seeds)), ("prompts", "limit", limit)):
+            if document[table].get(key) != value:
+                document[table][key] = tomlkit.item(value).comment(provenance)
+        write_atomic(path, tomlkit.dumps(document))
+    except OSError as error:
+        raise SuiteError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def write_gates(path: Path, gates: Mapping[str, Gate]) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from sora_eval.records.speed_metrics import SPEED_METRICS
+from sora_eval.records.speed_metrics import SPEED_METRICS, is_speed
 from sora_eval.registry.metrics import check_options, check_outputs, outputs_of, quoted
 from sora_eval.suite.explaining import ending, explained, line_of
 from sora_eval.suite.suite import Suite
-from sora_eval.suite.tables import Axes, Canonical, Gate, Generate, Oracles, Prompts, Reference, SuiteHead, Throughput
+from sora_eval.suite.tables import Axes, Canonical, Gate, Generate, Oracles, Prompts, Reference, SuiteHead, Throughput, Tradeoff
 from sora_eval.util.errors import MOST_CHARACTERS, RegistryError, SuiteError, near
 from sora_eval.util.files import read_bounded
 
@@ -39,7 +39,8 @@ def load_suite(name: str | Path) -> Suite:
     try:
         suite = Suite.model_validate(data)
     except ValidationError as error:
-        raise SuiteError("\n".join(_at(path, text, p["loc"]) + _explain(p) for p in error.errors())) from None
+        problems: list[dict[str, Any]] = [{**p, "loc": _in_file(p["loc"])} for p in error.errors()]
+        raise SuiteError("\n".join(_at(path, text, p["loc"]) + _explain(p) for p in problems)) from None
     suite._path = path
     if (suite.prompts is None) != (suite.axes is None):
         raise SuiteError(f"{path}: [prompts] and [axes] belong together; leave both out to score the generator's own clips")
@@ -50,6 +51,7 @@ def load_suite(name: str | Path) -> Suite:
     _check_metrics(suite, text)
     for metric in suite.gates:
         _check_gate(suite, metric, text)
+    _check_tradeoff(suite, text)
     suite.prompt_list  # noqa: B018  (a broken prompt file is an error of the suite)
     return suite
 
@@ -104,6 +106,23 @@ def _check_gate(suite: Suite, metric: str, text: str) -> None:
     raise SuiteError(f"{at}[gates.{quoted(metric)}] is not measured by this suite{near(metric, known)}")
 
 
+def _check_tradeoff(suite: Suite, text: str) -> None:
+    if suite.tradeoff is None:
+        return
+    metric, at = suite.tradeoff.metric, _at(suite.path, text, ["gates", "tradeoff"])
+    gated = [m for m in suite.gates if is_speed(m)]
+    if metric not in gated:
+        known = f"speed metrics with a gate: {', '.join(gated) or 'none'}"
+        raise SuiteError(f"{at}[gates.tradeoff].metric = {metric!r} has no gate; add [gates.{quoted(metric)}] ({known})")
+    if len(gated) == len(suite.gates):
+        raise SuiteError(f"{at}[gates.tradeoff] needs a gate of quality beside it: faster alone is no trade")
+
+
+def _in_file(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """The place in the file of a value of the suite."""
+    return ("gates", *location) if location[:1] == ("tradeoff",) else location
+
+
 TABLES: dict[str, type[BaseModel]] = {
     "suite": SuiteHead,
     "prompts": Prompts,
@@ -126,4 +145,5 @@ def _explain(problem: Any) -> str:
         return explained(problem, Suite, f"[{location[0]}]")
     if isinstance(problem["input"], dict) and problem["type"] not in ("extra_forbidden", "missing"):  # of the whole table
         return f"[{'.'.join(map(quoted, location))}]{ending(problem['msg'])}"
-    return explained(problem, TABLES.get(location[0], Suite), f"[{location[0]}].{'.'.join(location[1:])}")
+    model = Tradeoff if location[:2] == ["gates", "tradeoff"] else TABLES.get(location[0], Suite)
+    return explained(problem, model, f"[{location[0]}].{'.'.join(location[1:])}")

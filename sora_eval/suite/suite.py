@@ -23,6 +23,7 @@ from sora_eval.suite.tables import (
     SuiteHead,
     Table,
     Throughput,
+    Tradeoff,
     check_finite,
     with_new_words,
 )
@@ -43,6 +44,7 @@ class Suite(Table):
     oracles: Oracles | None = None
     throughput: Throughput | None = None
     gates: dict[str, Gate] = Field(default_factory=dict)
+    tradeoff: Tradeoff | None = None  # [gates.tradeoff] of the file
     _path: Path = PrivateAttr(Path("suite.toml"))
     _folder: Path | None = PrivateAttr(None)
 
@@ -50,6 +52,18 @@ class Suite(Table):
     @classmethod
     def _old_words(cls, data: Any) -> Any:
         return with_new_words(data, floors="oracles")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tradeoff(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        if data.get("tradeoff") is not None:
+            raise ValueError("a tradeoff is a gate: call the table [gates.tradeoff]")
+        gates = data.get("gates")
+        if not isinstance(gates, dict) or "tradeoff" not in gates:
+            return data
+        return {**data, "gates": {k: v for k, v in gates.items() if k != "tradeoff"}, "tradeoff": gates["tradeoff"]}
 
     @property
     def path(self) -> Path:
@@ -98,7 +112,9 @@ class Suite(Table):
 
         Gates and oracles are left out, since they change no number: runs and baselines stay comparable after a calibration.
         """
-        declared = self.model_dump(mode="json", exclude={"suite": {"description"}, "gates": True, "oracles": True})
+        declared = self.model_dump(
+            mode="json", exclude={"suite": {"description"}, "gates": True, "tradeoff": True, "oracles": True}
+        )
         declared = redacted(declared, text=by_rule)  # a run's record of its suite, which has no secrets, has the same hash
         declared["prompt_list"] = [[p.id, p.text, p.facts] for p in self.prompt_list]
         return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:16]
@@ -106,8 +122,11 @@ class Suite(Table):
     def to_json(self) -> dict[str, Any]:
         """All declarations, secrets left out, with the prompts: a run resumes from them without the suite's files."""
         prompts = [{"id": p.id, "text": p.text, "tags": list(p.tags), "facts": p.facts} for p in self.prompt_list]
+        declared = self.model_dump(mode="json")
+        if tradeoff := declared.pop("tradeoff"):
+            declared["gates"]["tradeoff"] = tradeoff
         folder = encodable(str(self.folder.resolve()))
-        return {"declared": redacted(self.model_dump(mode="json")), "prompts": prompts, "folder": folder}
+        return {"declared": redacted(declared), "prompts": prompts, "folder": folder}
 
     @staticmethod
     def from_json(data: dict[str, Any], path: Path) -> Suite:

@@ -236,12 +236,20 @@ class Repeats(Table):
     sd: float = Field(ge=0)
 
 
+class Sessions(Table):
+    """Sessions of one checkpoint on one machine behind a gate of speed: their number, and the standard deviation of a session's
+    median in per cent, as `sora-eval history` measures them."""
+
+    runs: int = Field(ge=3)
+    percent: float = Field(ge=0)
+
+
 class Gate(Table):
     """The allowed change of one metric between the baseline and a new run. Limits are per cent of the baseline's value.
 
     A change is a regression only past its limit *and* past `min_change` (in the metric's unit). `window` bounds the new value
     itself on both sides, so that an implausibly good one fails too. `slice` is `all` or a slice of `sora-eval compare
-    --slices`. `profile` names the machine on which the speed of two jobs may be compared.
+    --slices`. `profile` names the machine on which the speed of two jobs may be compared, `sessions` the noise between them.
     """
 
     max_increase: float | None = Field(None, ge=0)
@@ -253,6 +261,7 @@ class Gate(Table):
     reason: str = ""
     provenance: str = ""
     repeats: Repeats | None = None
+    sessions: Sessions | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -271,3 +280,14 @@ class Gate(Table):
         if self.max_increase is None and self.max_decrease is None and self.window is None:
             raise ValueError("a gate needs at least one of max_increase, max_decrease and window")
         return self
+
+
+class Tradeoff(Table):
+    """`[gates.tradeoff]`: a change that must be worth it. The gated speed `metric` must get better by `faster` per cent of the
+    baseline's value at least (latency falls, clips per second rise), in every shape or in that of `slice`, and every gate of
+    quality must hold."""
+
+    faster: float = Field(gt=0)
+    metric: str = "latency"
+    slice: str = "all"
+    reason: str = ""

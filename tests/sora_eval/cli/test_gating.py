@@ -28,15 +28,18 @@ def made(tmp_path, monkeypatch):
     """A baseline, and one run for each way that a gate can end."""
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
-    base, other = 10 + rng.standard_normal(24), np.full(24, 3.0)
+    base = 10 + rng.standard_normal(24)
     scores = {
         "base": base,
         "worse": base - 3,
         "unclear": base + 6 * rng.standard_normal(24),
         "failed": [*base[:23], "error: no clip"],
     }
-    runs = {n: make_run(tmp_path / "runs" / n, {"m": v, "other": other}, gates=GATES) for n, v in scores.items()}
-    baseline.promote(runs["base"])
+    runs = {
+        n: make_run(tmp_path / "runs" / n, {"m": v, "other": 3 + 0.01 * rng.standard_normal(24)}, gates=GATES)
+        for n, v in scores.items()
+    }
+    baseline.promote([runs["base"]])
     assert (tmp_path / "baselines/made.json").exists()
     return runs
 
@@ -95,7 +98,7 @@ BAD = [
     (("gate", "gone"), "run 'gone' is not a folder"),
     (("gate", "base", "-b", "gone.json"), "gone.json does not exist; make it with"),
     (("gate", "base", "-b", "bad.json"), "bad.json is damaged"),
-    (("gate", "base", "-b", "newer.json"), "schema version 9, but this sora_eval reads up to 3"),
+    (("gate", "base", "-b", "newer.json"), "schema version 9, but this sora_eval reads up to 4"),
     (("gate", "base", "--suite", "broken.toml"), "broken.toml: not valid TOML"),
     (("gate", "base", "--suite", "quick"), "is not the suite of the run"),
     (("gate", "ungated"), "has no [gates.*]: there is nothing to judge"),

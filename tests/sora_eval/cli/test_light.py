@@ -32,7 +32,7 @@ json.dump(outcomes, sys.stdout)
 
 WORKS = [
     ("--help",),
-    *((verb, "--help") for verb in ("run", "bench", "gate", "selfcheck", "error-rates", "history")),
+    *((verb, "--help") for verb in ("run", "bench", "gate", "plan", "selfcheck", "error-rates", "history")),
     *(("list", what) for what in ("suites", "metrics", "generators", "formats", "weights", "runs")),
     ("list",),
     ("validate", "quick"),
@@ -43,7 +43,7 @@ WORKS = [
     ("validate", "quick", "-g", "world"),
 ]
 WORDS = [  # refused by words alone: nothing is computed
-    *((verb, "nothing") for verb in ("run", "bench", "calibrate", "error-rates", "validate")),
+    *((verb, "nothing") for verb in ("run", "bench", "calibrate", "plan", "error-rates", "validate")),
     ("run",),
     ("run", "metric.toml"),
     ("run", "option.toml"),
@@ -76,6 +76,8 @@ REFUSED = [
     ("bench", "throughput", "--against", "reference?stpes=3"),
     ("calibrate", "gate", "-g", "magic"),
     ("calibrate", "gate", "--run", "gone"),
+    ("plan", "world"),
+    ("plan", "gate", "-g", "magic"),
     ("error-rates", "world"),
     ("error-rates", "gate", "--against", "magic"),
     ("selfcheck", "--clips", "nothing"),

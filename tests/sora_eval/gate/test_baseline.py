@@ -34,7 +34,7 @@ def run(tmp_path, rng):
 
 @pytest.fixture
 def path(run, tmp_path):
-    return baseline.promote(run, tmp_path / "here/b.json", profile="desk")
+    return baseline.promote([run], tmp_path / "here/b.json", profile="desk")
 
 
 def test_a_baseline_says_what_its_run_says_to_the_last_digit(run, path):
@@ -54,11 +54,11 @@ def test_a_baseline_says_what_its_run_says_to_the_last_digit(run, path):
 def test_a_name_that_leads_out_of_the_folder_is_refused(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BaselineError, match=r"profile '../desk'; expected 1 to 200 letters"):
-        baseline.promote(run, profile="../desk")
+        baseline.promote([run], profile="../desk")
     head = unsealed(json.loads((run.path / "run.json").read_text()))
     (run.path / "run.json").write_text(json.dumps(sealed({**head, "suite": {**head["suite"], "id": "../escaped"}})))
     with pytest.raises(RunError, match=r"run.json is damaged: suite.id: .*expected 1 to 200 letters.*found '../escaped'"):
-        baseline.promote(run)
+        baseline.promote([run])
 
 
 def test_metrics_share_their_features(path):
@@ -69,7 +69,7 @@ def test_a_baseline_of_64_cases_stays_below_a_megabyte(tmp_path, rng):
     many = {f"m{i}": rng.standard_normal(64) for i in range(30)}
     vectors = rng.standard_normal((64, 400))
     run = make_run(tmp_path / "big", many, {"fvd": vectors, "kvd": vectors}, prompts=32, reference=vectors)
-    assert baseline.promote(run, tmp_path / "big.json").stat().st_size < 1_000_000
+    assert baseline.promote([run], tmp_path / "big.json").stat().st_size < 1_000_000
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_baseline_of_64_cases_stays_below_a_megabyte(tmp_path, rng):
 def test_runs_that_must_not_be_promoted(run, tmp_path, changes, words):
     run.update_head(**changes)
     with pytest.raises(BaselineError, match=words):
-        baseline.promote(run, tmp_path / "b.json")
+        baseline.promote([run], tmp_path / "b.json")
     assert not (tmp_path / "b.json").exists()
 
 
@@ -91,12 +91,12 @@ def test_errored_samples_and_metrics_are_not_promoted(run, tmp_path):
     rows = run.rows(SampleRow)
     run.replace(SampleRow, [rows[0].model_copy(update={"status": "error", "error": "lost"}), *rows[1:]])
     with pytest.raises(BaselineError, match="1 of 24 cases failed, for example p00/32x32x9/0"):
-        baseline.promote(run, tmp_path / "b.json")
+        baseline.promote([run], tmp_path / "b.json")
     run.replace(SampleRow, rows)
     scores = run.rows(ScoreRow)
     run.replace(ScoreRow, [scores[0].model_copy(update={"value": None, "status": "error", "reason": "x"}), *scores[1:]])
     with pytest.raises(BaselineError, match="metrics failed: m"):
-        baseline.promote(run, tmp_path / "b.json")
+        baseline.promote([run], tmp_path / "b.json")
 
 
 def test_a_run_that_lacks_scores_is_not_promoted(run, tmp_path):
@@ -104,28 +104,28 @@ def test_a_run_that_lacks_scores_is_not_promoted(run, tmp_path):
     scores, samples = run.rows(ScoreRow), run.rows(SampleRow)
     run.replace(ScoreRow, scores[:9])
     with pytest.raises(BaselineError, match="m has scores of 9 of 24 cases, and none of p04/40x24x9/0; score it again"):
-        baseline.promote(run, tmp_path / "b.json")
+        baseline.promote([run], tmp_path / "b.json")
     run.replace(ScoreRow, scores)
     vectors = run.load_features("kvd")
     run.save_features("kvd", vectors["ids"].tolist()[1:], vectors["values"][1:])
     with pytest.raises(BaselineError, match="kvd has scores of 23 of 24 cases, and none of p00/32x32x9/0"):
-        baseline.promote(run, tmp_path / "b.json")
+        baseline.promote([run], tmp_path / "b.json")
     run.save_features("kvd", vectors["ids"].tolist(), vectors["values"])
     run.update_head(cases=24)
     run.replace(SampleRow, samples[1:])
     with pytest.raises(BaselineError, match=r"samples.jsonl has 23 of 24 cases"):
-        baseline.promote(run, tmp_path / "b.json")
+        baseline.promote([run], tmp_path / "b.json")
     run.replace(SampleRow, samples)
-    assert baseline.promote(run, tmp_path / "b.json").exists()
+    assert baseline.promote([run], tmp_path / "b.json").exists()
 
 
 def test_overwriting_needs_force_and_another_suite_is_never_overwritten(run, path):
     with pytest.raises(BaselineError, match="exists; look at the differences above, then promote with --force"):
-        baseline.promote(run, path)
-    assert baseline.promote(run, path, force=True) == path
+        baseline.promote([run], path)
+    assert baseline.promote([run], path, force=True) == path
     run.update_head(suite=SuiteId(id="made", version=2, fingerprint="beef"))
     with pytest.raises(BaselineError, match=r"is of another suite: made version 1 .* this run of made version 2 \(beef\)"):
-        baseline.promote(run, path, force=True)
+        baseline.promote([run], path, force=True)
 
 
 def test_a_baseline_of_another_suite_is_not_comparable(run, path):
@@ -136,12 +136,12 @@ def test_a_baseline_of_another_suite_is_not_comparable(run, path):
 
 
 def test_older_schemas_are_upgraded_and_newer_ones_refused(path, monkeypatch):
-    monkeypatch.setattr(baseline, "SCHEMA_VERSION", 5)
-    monkeypatch.setitem(baseline.UPGRADES, 3, lambda data: {**data, "profile": data["profile"] + "-four"})
+    monkeypatch.setattr(baseline, "SCHEMA_VERSION", 6)
     monkeypatch.setitem(baseline.UPGRADES, 4, lambda data: {**data, "profile": data["profile"] + "-five"})
-    assert baseline.read(path).profile == "desk-four-five"
+    monkeypatch.setitem(baseline.UPGRADES, 5, lambda data: {**data, "profile": data["profile"] + "-six"})
+    assert baseline.read(path).profile == "desk-five-six"
     monkeypatch.setattr(baseline, "SCHEMA_VERSION", 1)
-    with pytest.raises(BaselineError, match="schema version 3, but this sora_eval reads up to 1; update it"):
+    with pytest.raises(BaselineError, match="schema version 4, but this sora_eval reads up to 1; update it"):
         baseline.read(path)
 
 
@@ -162,7 +162,7 @@ DAMAGE = [
     (lambda text: "", "is damaged"),
     (lambda text: "[]", "is not a baseline: it has no schema_version"),
     (lambda text: "{}", "is not a baseline: it has no schema_version"),
-    (lambda text: text.replace('"schema_version": 3', '"schema_version": 0'), "is damaged: KeyError: 0"),
+    (lambda text: text.replace('"schema_version": 4', '"schema_version": 0'), "is damaged: KeyError: 0"),
     (lambda text: text.replace('"cases"', '"case"'), "is damaged: KeyError: 'cases'"),
     (lambda text: text.replace('"zlib": "', '"zlib": "!'), "is damaged"),
     (lambda text: text.replace('"shape": [24, 7]', '"shape": [24, 1e12]'), "vectors of shape"),
@@ -192,7 +192,7 @@ def test_damaged_files_are_one_message(path, damage, words):
 
 
 def test_a_baseline_is_named_by_file_folder_or_run(run, path, tmp_path, monkeypatch):
-    named = baseline.promote(run, path.parent / "made.desk.json", profile="desk")
+    named = baseline.promote([run], path.parent / "made.desk.json", profile="desk")
     assert baseline.find(named).path == str(named)
     assert baseline.find(path.parent, "made", "desk").path == str(named)
     assert baseline.find(path.parent, "made", None) is None

@@ -27,7 +27,7 @@ def test_the_verdicts_are_those_of_the_gate_and_stay_in_the_folder(pair, tmp_pat
     assert result.verdict is Verdict.REGRESSED
     assert result.rows == gate(worse, base, GATES, strict=True).rows
     assert GateResult.read(worse.path) == result
-    promote(base, tmp_path / "baselines" / "made.json")
+    promote([base], tmp_path / "baselines" / "made.json")
     assert gate_run(worse, tmp_path / "baselines").rows[0].verdict is Verdict.REGRESSED
     assert gate_run(worse, tmp_path / "baselines", profile="desk").rows[0].verdict is Verdict.NO_BASELINE
 

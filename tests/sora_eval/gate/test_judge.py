@@ -1,10 +1,11 @@
 """A gate is green only for what was measured and lies inside its limits."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sora_eval.compare.comparison import compare
@@ -38,9 +39,9 @@ def test_both_limit_and_floor_must_be_passed_and_equality_passes(base, percent, 
     assert allowed_change(percent, floor, -base) == floor == allowed_change(percent, floor, 0.0)
 
 
-def test_a_change_exactly_at_the_limit_passes():
+def test_a_change_exactly_at_the_limit_is_not_regressed():
     base = np.full(24, 0.3)
-    assert verdict(base, base * 1.1).verdict is Verdict.PASS  # 0.33 - 0.3 is 0.030000000000000027
+    assert verdict(base, base * 1.1).verdict is Verdict.INCONCLUSIVE  # 0.33 - 0.3 is 0.030000000000000027
     assert verdict(base, base * 1.1001).verdict is Verdict.REGRESSED
 
 
@@ -61,10 +62,21 @@ def test_swapping_the_runs_swaps_improved_and_regressed(a, b, up, floor, rising)
 
 @settings(max_examples=15)
 @given(a=numbers, limit=st.floats(0, 20))
-def test_a_run_against_itself_passes(a, limit):
-    row = verdict(a, a, Gate(max_increase=limit, max_decrease=limit))
+def test_identical_clips_pass_at_any_limit_and_say_so(a, limit):
+    data = make_data({"m": np.array(a)}, PROMPTS)
+    data = replace(data, samples={i: row.model_copy(update={"sha256": i}) for i, row in data.samples.items()})
+    row = gate(data, data, {"m": Gate(max_increase=limit, max_decrease=limit)}).rows[0]
     assert row.verdict is Verdict.PASS
-    assert row.change == 0
+    assert (row.change, row.seeds) == (0, "the clips are identical")
+
+
+def test_equal_scores_of_other_clips_pass_only_what_as_many_equal_prompts_can_exclude():
+    """12 prompts of a rate of 1 on both sides cannot exclude that 22 % of prompts fail: 1 - 0.05^(1/12)."""
+    base, new = (make_data({"m": np.ones(24)}, PROMPTS, higher=True) for _ in range(2))
+    sides = [replace(d, metrics={k: r.model_copy(update={"span": 1.0}) for k, r in d.metrics.items()}) for d in (base, new)]
+    found = [gate(sides[1], sides[0], {"m": Gate(max_decrease=limit)}).rows[0] for limit in (20.0, 23.0)]
+    assert [str(r.verdict) for r in found] == ["INCONCLUSIVE", "PASS"]
+    assert found[0].bound_low == pytest.approx(-(1 - 0.05 ** (1 / 12)))
 
 
 @settings(max_examples=15)
@@ -86,6 +98,7 @@ def test_the_order_of_rows_never_matters(a, b, seed):
 @settings(max_examples=15)
 @given(a=numbers, b=numbers, shifts=st.lists(st.integers(-50, 50), min_size=12, max_size=12))
 def test_what_a_prompt_adds_to_both_runs_changes_nothing(a, b, shifts):
+    assume(np.ptp(np.subtract(b, a)) > 1e-6)  # of equal differences the bound is as wide as the scores are
     shift = np.repeat(shifts, 2)
     plain = difference(*(make_data({"m": np.array(v)}, PROMPTS) for v in (a, b)), "m")
     moved = difference(*(make_data({"m": np.array(v) + shift}, PROMPTS) for v in (a, b)), "m")
@@ -114,10 +127,12 @@ def test_fewer_than_two_clusters_are_inconclusive(a, factor):
 
 
 def test_limit_floor_and_test_are_all_needed():
-    base = values(0)
+    base, noise = values(0), 0.01 * values(1, 0.0)
     assert verdict(base, base + 2).verdict is Verdict.REGRESSED
-    assert verdict(base, base + 0.5).verdict is Verdict.PASS  # significant, inside the limit
-    assert verdict(base, base + 2, Gate(max_increase=10.0, floor=3.0)).verdict is Verdict.PASS  # past the limit, not the floor
+    assert verdict(base, base + 0.5 + noise).verdict is Verdict.PASS  # significant, inside the limit
+    assert (
+        verdict(base, base + 2 + noise, Gate(max_increase=10.0, floor=3.0)).verdict is Verdict.PASS
+    )  # past the limit, not the floor
     noisy = base + np.random.default_rng(2).standard_normal(24) * 9 + 2
     row = verdict(base, noisy)  # past both, but not beyond noise
     assert row.change > 1
@@ -177,7 +192,7 @@ def test_a_window_bounds_the_new_value_on_both_sides(window, expected):
 
 
 def test_a_gate_may_have_limits_and_a_window():
-    sides = [make_data({"m": values(s)}, PROMPTS) for s in (0, 0)]
+    sides = [make_data({"m": values(0) + noise}, PROMPTS) for noise in (0.0, 0.001 * values(1))]
     result = gate(sides[1], sides[0], {"m": Gate(max_increase=1.0, window=[20.0, 30.0])})
     assert [str(r.verdict) for r in result.rows] == ["PASS", "REGRESSED"]
     assert result.exit_code == 10
