@@ -14,6 +14,7 @@ import pandas as pd
 from reports import frames
 from reports.places import without_folders
 from sora_eval.compare.comparison import Comparison, compare
+from sora_eval.compare.difference import other_prompts
 from sora_eval.compare.run_data import RunData, data_of, numbered
 from sora_eval.records.verdict import GateResult
 from sora_eval.runs.find import resolve_run
@@ -92,7 +93,7 @@ class Source:
         out: list[tuple[LoadedRun, Comparison | str]] = []
         for run, data in zip(self.runs[1:], self.data[1:], strict=True):
             try:
-                out.append((run, compare(self.data[0], data)))
+                out.append((run, other_prompts(self.data[0], data) or compare(self.data[0], data)))
             except SoraEvalError as error:
                 out.append((run, str(error)))
         return out

@@ -37,23 +37,29 @@ def main(
 
 
 def page_block(errors: GateErrors) -> str:
-    """What stands between the markers: rates of REGRESSED, of significance and of the other verdicts of the gate."""
-    rates = errors.rates
-    runs = f"{errors.repeats} runs of {errors.label} and {errors.others} of each other generator"
-    pool = f"The pool: {runs}, {errors.cases} cases each."
-    verdicts = {v: table(rates, v) for v in (Verdict.PASS, Verdict.IMPROVED, Verdict.INCONCLUSIVE)}
+    """What stands between the markers: the whole gate's verdicts, then REGRESSED, PASS and significance row by row."""
+    rates, (held, asked) = errors.rates, errors.seeds
+    verdicts = {v: table(rates, v) for v in (Verdict.PASS, Verdict.IMPROVED, Verdict.INCONCLUSIVE, Verdict.REGRESSED)}
     whole = pd.DataFrame(
-        [{"new run": r.arm, **{str(v): t[WHOLE][i] for v, t in verdicts.items()}} for i, r in enumerate(rates)]
+        [
+            {"new run": r.arm, "draws": r.draws, **{str(v): t[WHOLE][i] for v, t in verdicts.items()}}
+            for i, r in enumerate(rates)
+        ]
     )
     return "\n".join(
         [
-            f"Written by `python -m docs.pages.error_rates`. {pool}",
+            f"Written by `python -m docs.pages.error_rates`: a baseline of {held} seeds a prompt against a run of {asked},",
+            f"drawn from {errors.pool} seeds of {errors.label}, {errors.cases} clips each, and seeds of the other generators.",
             "",
-            "A virtual run answers each prompt with the clips of one run of the pool, chosen at random; the first row is A/A",
-            "(both runs of one checkpoint, no clip in both), the others are that checkpoint against another generator. Draws",
-            "share clips, so the intervals (95 %, Clopper-Pearson) are of the draws, not of new pools.",
+            "A virtual run answers each prompt with the clips of seeds of the pool, chosen at random; in the first row both",
+            "sides are one checkpoint and share no clip. `same seeds`: the run's seeds are among the baseline's. The last rows",
+            "mix clips of a worse checkpoint into runs of the baseline's, so that the row named has truly lost its limit, or",
+            "more. Draws share clips, so the intervals (95 %, Clopper-Pearson) are of the draws, not of new pools. The whole",
+            "gate said:",
             "",
-            "Share of the draws that are REGRESSED:",
+            markdown(whole),
+            "",
+            "REGRESSED, row by row:",
             "",
             markdown(table(rates)),
             "",
@@ -61,14 +67,14 @@ def page_block(errors: GateErrors) -> str:
             "",
             *(f"- {line}" for line in sees(rates)),
             "",
+            "PASS, row by row:",
+            "",
+            markdown(verdicts[Verdict.PASS]),
+            "",
             "Share of the draws whose own test gives p <= 0.05, before limit, least change and Holm's correction. In the first",
             "row it is the level of the test, which should be 5 % or less; in the others what the test alone could find:",
             "",
             markdown(table(rates, SIGNIFICANT)),
-            "",
-            "What else the whole gate said:",
-            "",
-            markdown(whole),
         ]
     )
 

@@ -25,6 +25,21 @@ def launch(program: Callable[..., Any]) -> None:
         sys.exit(2)
 
 
+def between(page: str, mark: str, text: str) -> str:
+    """The page with `text` between the markers of a block; the rest of it stays. Raises RunError without them.
+
+    >>> between("a\\n<!-- m -->\\nold\\n<!-- /m -->\\nb", "m", "new").split()
+    ['a', '<!--', 'm', '-->', 'new', '<!--', '/m', '-->', 'b']
+    """
+    begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
+    try:
+        before, rest = page.split(begin)
+        after = rest.split(end)[1]
+    except (ValueError, IndexError):
+        raise RunError(f"the page lacks the markers {begin} and {end}, between which the table goes") from None
+    return f"{before}{begin}\n{text}\n{end}{after}"
+
+
 def write_page(page: Path, text: str) -> None:
     """Write a page whole. Raises RunError where it cannot be written."""
     try:

@@ -33,11 +33,13 @@ def contact_sheet(runs: Sequence[RunFolder], path: Path, count: int = 12) -> Non
     for ax in axes.flat:
         ax.axis("off")
     for i, case in enumerate(cases):
+        titles: list[str] = []
         for j, run in enumerate(runs):
             line = axes[i * len(runs) + j]
             row = samples[j].get(case)
             title = (row or samples[0][case]).prompt or case
-            text = "\n".join(textwrap.wrap(_plain(title), 34)) if j == 0 else ""
+            text = "" if title in titles else "\n".join(textwrap.wrap(_plain(title), 34))
+            titles.append(title)
             text += f"\n[{_plain(run.head.generator.label)}]" if len(runs) > 1 else ""
             line[0].text(-0.15, 0.5, text, transform=line[0].transAxes, ha="right", va="center", fontsize=7)
             pictures = _frames(run, row)

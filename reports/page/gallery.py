@@ -68,10 +68,12 @@ def choose(paired: pd.DataFrame, better: dict[str, bool | None], count: int) -> 
     return reasons
 
 
-def sprite(run: LoadedRun, sample: SampleRow | None, tracked: bool) -> Sprite | str:
-    """The clip of a case as a sprite, or the reason why there is none."""
+def sprite(run: LoadedRun, sample: SampleRow | None, tracked: bool, asked: str) -> Sprite | str:
+    """The clip of a case as a sprite, or the reason why there is none: `asked` is the prompt of the card."""
     if sample is None:
         return "this case is not in the run"
+    if asked and sample.prompt and sample.prompt != asked:
+        return f"another prompt has this id in the run: {sample.prompt}"
     if sample.status != "ok":
         return f"no clip: {sample.error}"
     try:

@@ -206,10 +206,12 @@ def _cards(source: Source, cases: dict[str, Any], count: int) -> list[dict[str, 
     index = {case: i for i, case in enumerate(cases["ids"])}
     cards = []
     for case, why in choice.items():
-        sprites = [
-            gallery.sprite(run, rows.get(case), bool(law.get(case))) for run, rows, law in zip(runs, samples, laws, strict=True)
-        ]
         place = index[case]
+        asked = next((rows[case].prompt for rows in samples if case in rows), "")
+        sprites = [
+            gallery.sprite(run, rows.get(case), bool(law.get(case)), asked)
+            for run, rows, law in zip(runs, samples, laws, strict=True)
+        ]
         cards.append(
             {
                 "id": case,

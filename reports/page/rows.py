@@ -14,7 +14,7 @@ import pandas as pd
 from reports.source import LoadedRun, Source
 from reports.text.tables import interval, number
 from sora_eval.compare.comparison import Comparison, better, note_of
-from sora_eval.compare.difference import Difference
+from sora_eval.compare.record import Difference
 from sora_eval.compare.run_data import RunData
 from sora_eval.compare.slices import SliceRow, slice_rows
 from sora_eval.records.speed_metrics import is_speed
@@ -82,8 +82,8 @@ class Row:
             return None
         sign = -1.0 if self.better is False else 1.0
         scale = sign * self.percent / self.change
-        ends = [None if v is None else v * scale for v in (self.low, self.high)]
-        low, high = ends if None in ends else sorted(ends)  # type: ignore[type-var]
+        # Without an interval the bar has no length: a chart of bars that all lack their ends has no scale.
+        low, high = sorted(scale * (self.change if v is None else v) for v in (self.low, self.high))
         tip = f"{signed(self.percent)} %: {signed(self.change)} {self.unit}, 95 % {interval(self.low, self.high)}"
         return {
             "name": self.name if self.family != "speed" else f"{self.metric} {self.slice}",

@@ -7,6 +7,7 @@ import pandas as pd
 from reports.text.console import console
 from reports.text.tables import number, terminal
 from sora_eval.compare.run_data import RunData
+from sora_eval.gate.merging import seeds_of
 
 
 def print_baseline(data: RunData) -> None:
@@ -15,11 +16,11 @@ def print_baseline(data: RunData) -> None:
     facts = {
         "suite": str(head.suite),
         "generator": f"{data.label} ({head.generator.fingerprint})",
-        "run": f"{data.run_id}, {head.finished}",
+        "runs": f"{', '.join(data.runs)}; the first finished {head.finished}",
         "commit": head.git.commit or "-",
         "hardware": ", ".join(str(v) for v in head.hardware.values()),
         "profile": data.profile or "-",
-        "cases": str(len(data.samples)),
+        "cases": f"{len(data.samples)}, {seeds_of(data)} seeds per prompt and shape",
     }
     rows = [
         {

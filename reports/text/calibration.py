@@ -6,40 +6,56 @@ import pandas as pd
 
 from reports.text.console import console
 from reports.text.tables import number, terminal
-from sora_eval.studies.calibration import Calibration, passing, smallest_seen
+from sora_eval.studies.calibration import Calibration, passes, smallest_seen
+from sora_eval.suite import Gate
 
 
 def print_calibration(calibration: Calibration) -> None:
-    """Print the table, and the gated metrics that are not in it."""
+    """Print the table, the share of pairs that pass the whole gate, and why metrics are not in it."""
+    held, asked = calibration.seeds
     title = f"{calibration.suite.suite.id}: {calibration.repeats} repeats of {calibration.label}"
     out = console()
-    out.print(terminal(spread_table(calibration), title), "")
-    if calibration.unmeasured:
-        names = ", ".join(calibration.unmeasured)
-        out.print(f"left as they are, without a spread over all cases: {names}", soft_wrap=True)
+    if calibration.spreads:
+        out.print(terminal(spread_table(calibration), title), "")
+        pairs = len(next(iter(calibration.spreads.values())).pairs)
+        words = (
+            f"{100 * calibration.passing:.1f} % of {pairs} drawn pairs of {held} seeds per prompt in the baseline and {asked}"
+        )
+        out.print(f"these rows together PASS in {words} others in the run", soft_wrap=True)
+    for metric, why in calibration.unmeasured.items():
+        out.print(f"no limit follows for {metric}: {why}", soft_wrap=True, markup=False)
 
 
 def spread_table(calibration: Calibration) -> pd.DataFrame:
-    """One row per metric: the spread of its repeats and the gate that follows. A star marks gated metrics.
+    """One row per metric: the spread of its repeats and the gate that follows.
 
     `detectable` is the change, in percent of the mean, that the gate finds with 80 % power beside the other gates.
     """
     rows = []
     for s in calibration.spreads.values():
         gate = calibration.gates[s.metric]
-        limits = (("+", gate.max_increase), ("-", gate.max_decrease))
-        smallest = smallest_seen(s, gate, len(calibration.gated))
+        smallest, passing = smallest_seen(s, gate, len(calibration.gates)), passes(s, gate)
         rows.append(
             {
-                "metric": s.metric + (" *" if s.metric in calibration.gated else ""),
+                "metric": s.metric,
                 "mean": number(s.mean),
                 "sd": number(s.deviation),
                 "sd %": number(100 * s.deviation / abs(s.mean)) if s.mean else "-",
-                "limit": ", ".join(f"{sign}{limit:g} %" for sign, limit in limits if limit is not None),
+                "limit": limit_words(gate),
                 "least change": number(gate.min_change),
-                "pairs that pass": f"{passing(s, gate)}/{len(s.pairs)}",
+                "pairs that pass": f"{100 * sum(passing) / len(passing):.1f} %",
                 "detectable %": number(100 * smallest / abs(s.mean)) if s.mean else "-",
                 "unit": s.unit,
             }
         )
     return pd.DataFrame(rows)
+
+
+def limit_words(gate: Gate) -> str:
+    """The limits of a gate.
+
+    >>> limit_words(Gate(max_increase=5.0, max_decrease=2.5))
+    '+5 %, -2.5 %'
+    """
+    limits = (("+", gate.max_increase), ("-", gate.max_decrease))
+    return ", ".join(f"{sign}{limit:g} %" for sign, limit in limits if limit is not None)

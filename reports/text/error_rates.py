@@ -15,9 +15,10 @@ SEEN = 0.8  # share of draws with REGRESSED from which a metric detects a degrad
 
 
 def print_rates(errors: GateErrors) -> None:
-    """Print the rates of REGRESSED, and the generators that each row of the gate detects."""
+    """Print the rates of REGRESSED and of PASS, and the generators that each row of the gate detects."""
     out = console()
-    out.print(terminal(table(errors.rates).T.reset_index(names=""), f"{errors.suite}: REGRESSED"))
+    for outcome in (Verdict.REGRESSED, Verdict.PASS):
+        out.print(terminal(table(errors.rates, outcome).T.reset_index(names=""), f"{errors.suite}: {outcome}"), "")
     for line in sees(errors.rates):
         out.print(f"seen by {line}", soft_wrap=True)
 

@@ -38,15 +38,17 @@ def verdict_notes(result: GateResult) -> list[str]:
     """The reasons of the verdicts; gates that share a reason share a line."""
     shared: dict[tuple[str, str], list[str]] = {}
     for row in worst_first(result):
-        shared.setdefault((row.verdict, row.reason), []).append(row.name)
+        seeds = f" ({row.seeds})" if row.seeds else ""
+        shared.setdefault((row.verdict, row.reason + seeds), []).append(row.name)
     return [f"{', '.join(names)}: {verdict}: {reason}" for (verdict, reason), names in shared.items()]
 
 
 def sides(result: GateResult) -> str:
-    """`reference:base (run) against reference:base (baseline baselines/quick.json)`."""
+    """`reference:base (run) against reference:base (baseline baselines/quick.json): same weights, same seeds`."""
     base = result.baseline
     against = f"{base['label']} ({base['kind']} {base['path']})" if base else "no baseline"
-    return f"{result.run['label']} ({result.run['run']}) against {against}"
+    situation = f": {result.situation}" if result.situation else ""
+    return f"{result.run['label']} ({result.run['run']}) against {against}{situation}"
 
 
 def print_gate(result: GateResult) -> None:

@@ -1,1 +1,1 @@
-"""Studies of many runs: repeats, calibration, runs until decided, error rates of a gate."""
+"""Studies of many runs: repeats, calibration, plans, runs until decided, error rates of a gate."""

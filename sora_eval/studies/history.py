@@ -12,11 +12,14 @@ import numpy as np
 from scipy import stats
 
 from sora_eval.gate import baseline as baselines
+from sora_eval.records.speed_metrics import is_speed
+from sora_eval.records.verdict import GateResult
 from sora_eval.runs.find import find_runs
 from sora_eval.runs.folder import RunFolder, stored_suite
 from sora_eval.runs.head import RunHead
-from sora_eval.runs.rows import MetricRow
+from sora_eval.runs.rows import MetricRow, TimingRow
 from sora_eval.stats.intervals import CONFIDENCE
+from sora_eval.studies.sessions import noise_between, note_of
 from sora_eval.util.errors import RunError
 
 Axis = Literal["time", "steps", "commit"]
@@ -87,11 +90,13 @@ class History:
 
 @dataclass(frozen=True)
 class Histories:
-    """The histories of one suite. `problems` names the runs that could not be read."""
+    """The histories of one suite. `problems` names the runs that could not be read; `series` is what the newest run that was
+    gated in a series found: its verdict, and a line for every metric that declines."""
 
     suite: str
     charts: tuple[History, ...]
     problems: tuple[str, ...] = ()
+    series: tuple[str, ...] = ()
 
 
 def histories(
@@ -107,7 +112,8 @@ def histories(
 
     Defaults: `metrics` are those that the newest run's suite gates, else the first of each family; `over` is training steps if
     all runs have them and they differ, else time; `suite` is the newest run's. The baseline is a file or a run, else the
-    first point. Raises RunError if there is nothing to show, and BaselineError for an invalid baseline file.
+    first point. Raises RunError if there is nothing to show or a verdicts.json is damaged, and BaselineError for an invalid
+    baseline file.
     """
     runs, problems = read_runs(folder)
     if not runs:
@@ -119,7 +125,16 @@ def histories(
     steps = {r.head.generator.training_steps for r in finished}
     axis = over or ("steps" if None not in steps and len(steps) > 1 else "time")
     charts = tuple(history(finished, m, axis, baseline, label) for m in metrics or default_metrics(finished))
-    return Histories(suite_id, charts, tuple(problems))
+    return Histories(suite_id, charts, tuple(problems), _series(finished))
+
+
+def _series(runs: Sequence[RunMetrics]) -> tuple[str, ...]:
+    for run in sorted(runs, key=lambda r: r.head.started, reverse=True):
+        result = GateResult.read(run.path)
+        if result is not None and result.series:
+            alarms = [f"{row.name}: {row.verdict}: {row.reason}" for row in result.rows if row.series]
+            return (f"{run.path.name}: {result.headline}", *alarms)
+    return ()
 
 
 def read_runs(folder: Path) -> tuple[list[RunMetrics], list[str]]:
@@ -162,6 +177,8 @@ def history(runs: Sequence[RunMetrics], metric: str, axis: Axis, baseline: Path 
         notes.append(
             "no noise band: no repeats of one checkpoint under other seeds ('sora-eval calibrate'), no repeats in [gates]"
         )
+    if is_speed(metric) and (between := noise_between(((r.head, RunFolder(r.path).rows(TimingRow)) for r in runs), metric)):
+        notes.append(note_of(between))
     points = [replace(p, mark=_mark(p.row, base, band)) for p in points]
     return History(metric, axis, tuple(points), base, band, tuple(notes))
 

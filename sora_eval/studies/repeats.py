@@ -33,7 +33,7 @@ def _one(suite: Suite, spec: str, fingerprint: str, out: Path, offset: int) -> R
     for run in find_runs(out):
         head = run.head
         same = (head.suite.fingerprint, head.generator.fingerprint, head.seed_offset, head.partial)
-        if same == (suite.fingerprint, fingerprint, offset, False):
+        if same == (suite.fingerprint, fingerprint, offset, False) and not head.not_whole:
             if head.status != "success":
                 return evaluate.resume(run)
             if head.generator.not_covered:

@@ -10,11 +10,13 @@ from sora_eval.gate import baseline as baselines
 from sora_eval.gate.judge import gate
 from sora_eval.gate.looks import BATCH, is_decided, looks
 from sora_eval.pipeline import run as evaluate
+from sora_eval.pipeline.ending import ending
 from sora_eval.pipeline.trust import check_trust
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.records.verdict import FILE, GateResult
 from sora_eval.runs.folder import RunFolder, stored_suite
 from sora_eval.runs.head import LookRecord, Sequential, SuiteId
+from sora_eval.runs.lock import PATIENCE
 from sora_eval.suite import Suite
 from sora_eval.util.errors import BaselineError, RunError, SuiteError
 
@@ -90,7 +92,7 @@ def _look(work: evaluate.Work, base: RunData) -> tuple[RunFolder, GateResult]:
     folder, names = work.folder, [p.id for p in work.suite.prompt_list]
     sized = sequential_of(folder)
     result: GateResult | None = None
-    with evaluate.ending(folder):
+    with ending(folder):
         for look in looks(sized.pool, sized.batch, sized.spending):
             if look.prompts < len(sized.prompts):
                 continue  # this look ended undecided before the run was killed
@@ -104,7 +106,8 @@ def _look(work: evaluate.Work, base: RunData) -> tuple[RunFolder, GateResult]:
     if result is None:
         raise RunError(f"{folder.path}/run.json is damaged: it asks more prompts than its suite has")
     result = replace(result, run={**result.run, "finished": folder.head.finished})
-    folder.save_json(FILE, result.to_json())
+    with folder.lock.held(PATIENCE):
+        folder.save_json(FILE, result.to_json())
     return folder, result
 
 

@@ -24,6 +24,7 @@ PAGES = {
     "error_rates": "verdicts.md",
     "reference_model": "reference_model.md",
     "selfcheck": "selfcheck.md",
+    "series": "ci.md",
     "speed": "performance.md",
 }
 
@@ -73,8 +74,8 @@ def test_the_selfcheck_page_has_its_picture(tmp_path):
 
 def test_the_error_rates_go_between_the_markers_and_nowhere_else():
     rates = Rates("arm", 10, {"m": Counter({"REGRESSED": 10}), WHOLE: Counter({"REGRESSED": 10})})
-    block = error_rates.page_block(GateErrors("gate", 64, "reference:base", 6, 2, (rates,)))
-    assert "The pool: 6 runs of reference:base and 2 of each other generator, 64 cases each." in block
+    block = error_rates.page_block(GateErrors("gate", 64, "reference:base", (4, 2), 12, (rates,)))
+    assert "from 12 seeds of reference:base, 64 clips each" in block
     assert "100.0 %" in block
     page = f"before\n{error_rates.BEGIN}\nold\n{error_rates.END}\nafter\n"
     text = error_rates.between(page, block)

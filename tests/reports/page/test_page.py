@@ -232,7 +232,7 @@ def test_sprites_keep_every_pixel_of_small_clips_and_tracks_lie_on_the_objects(p
 
     source = open_source(pair)
     sample = source.runs[0].rows(SampleRow)[0]
-    made = gallery.sprite(source.runs[0], sample, tracked=True)
+    made = gallery.sprite(source.runs[0], sample, tracked=True, asked=sample.prompt)
     picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(made.uri.partition(",")[2]))).convert("RGB"))
     assert (made.columns, made.numbers) == (3, list(range(9)))
     frame = picture[32:64, 32:64]  # the fifth of nine, in a grid of three

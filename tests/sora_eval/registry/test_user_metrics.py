@@ -122,7 +122,23 @@ max_increase = 50.0
 min_change = 1.0
 """
 BAD = "".join(f'[metrics."verbs_metrics:{name}"]\n' for name in ("Broken", "BrokenSet", "Unmade", "Unsigned"))
-FEW = ("--pool", "pool", "--repeats", "2", "--others", "1", "--draws", "10", "--power", "10", "--workers", "1")
+FEW = (
+    "--pool",
+    "pool",
+    "--repeats",
+    "2",
+    "--others",
+    "1",
+    "--draws",
+    "10",
+    "--power",
+    "10",
+    "--workers",
+    "1",
+    "--seeds",
+    "1",
+    "1",
+)
 RUN = ("-g", "python:verbs_metrics:draw")
 
 
@@ -172,9 +188,10 @@ VERBS = [
     ("gate", "latest", "--suite", "good.toml"),
     ("baseline", "show", "baselines/mine.json"),
     ("compare", "baselines/mine.json", "latest", "--slices"),
-    ("calibrate", "good.toml", *RUN, "--repeats", "3", "--out", "repeats"),
+    ("calibrate", "good.toml", *RUN, "--baseline-seeds", "1", "--seeds", "1", "--draws", "20", "--out", "repeats"),
     ("run", "good.toml", *RUN, "--until-decided", "--batch", "3", "--out", "decided"),
     ("error-rates", "good.toml", *RUN, "--against", "python:verbs_metrics:dark", *FEW),
+    ("plan", "good.toml", *RUN, "--pool", "repeats", "--baseline-seeds", "1"),
     ("history", "runs"),
 ]
 

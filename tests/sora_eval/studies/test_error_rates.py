@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from reports.text.error_rates import sees, table
+from sora_eval.compare.cases import place_of, seed_of
 from sora_eval.compare.run_data import RunData, data_of
 from sora_eval.records.verdict import Verdict
-from sora_eval.studies.error_rates import SIGNIFICANT, WHOLE, Rates, compose, draw, draw_rates
+from sora_eval.studies.error_rates import SIGNIFICANT, WHOLE, Arm, Rates, compose, draw, draw_rates, share_at_limit
 from sora_eval.studies.gate_errors import gate_errors
 from sora_eval.suite import Gate, load_suite
 from sora_eval.util.errors import GeneratorError, SuiteError
@@ -26,7 +27,7 @@ def repeats(count: int, shift: float = 0.0) -> list[RunData]:
 
 
 def whole(base, new, draws=40, **options) -> Rates:
-    return reduce(Rates.joined, draw_rates("arm", base, new, GATES, draws, **options))
+    return reduce(Rates.joined, draw_rates(Arm("arm", base, new), GATES, draws, **options))
 
 
 def test_a_virtual_run_holds_each_prompts_clips_of_the_chosen_run(tmp_path):
@@ -35,20 +36,32 @@ def test_a_virtual_run_holds_each_prompts_clips_of_the_chosen_run(tmp_path):
         data_of(make_run(tmp_path / str(k), {"m": np.full(24, k)}, {"fvd": np.full((24, 3), k)}, reference=rng.random((9, 3))))
         for k in range(3)
     ]
-    chosen = {f"p{i:02d}": i % 3 for i in range(12)}
-    made = compose(sides, chosen)
-    assert list(made.samples) == list(sides[0].samples)
+    chosen = {f"p{i:02d}": (i % 3, (i + 1) % 3) for i in range(12)}
+    made = compose(sides, chosen, (4, 9))
+    assert sorted(made.samples) == sorted(f"{place_of(i)}/{seed}" for i in sides[0].samples for seed in (4, 9))
     for case, row in made.samples.items():
-        assert made.scores["m"][case].value == chosen[row.prompt_id]
+        assert row.id == made.scores["m"][case].id == case
+        assert made.scores["m"][case].value == chosen[row.prompt_id][seed_of(case) == "9"]
     ids, vectors = made.features["fvd"]
-    assert [v[0] for v in vectors] == [chosen[i.split("/")[0]] for i in ids]
+    assert len(ids) == 48
+    assert [v[0] for v in vectors] == [chosen[i.split("/")[0]][i.endswith("/9")] for i in ids]
 
 
 def test_two_draws_of_one_checkpoint_share_no_clip():
     pool = repeats(3)
-    a, b = draw(pool, None, np.random.default_rng(5))
-    same = [a.scores["flicker"][i].value == b.scores["flicker"][i].value for i in a.samples]
-    assert not any(same)
+    a, b = draw(pool, None, np.random.default_rng(5), (2, 1))
+    values = [{(place_of(i), r.value) for i, r in side.scores["flicker"].items()} for side in (a, b)]
+    assert [len(v) for v in values] == [32, 16]
+    assert not values[0] & values[1]
+
+
+def test_with_the_same_seeds_a_run_answers_seeds_that_the_baseline_holds():
+    pool, other = repeats(4), repeats(3, 0.3)
+    a, b = draw(pool, other, np.random.default_rng(5), (3, 2), same_seeds=True)
+    assert set(b.samples) < set(a.samples)
+    for case, row in b.scores["flicker"].items():
+        (k,) = [k for k, side in enumerate(other) if row.value in {r.value for r in side.scores["flicker"].values()}]
+        assert a.scores["flicker"][case].value in {r.value for r in pool[k].scores["flicker"].values()}
 
 
 def test_repeats_are_seldom_regressed_and_a_worse_checkpoint_often():
@@ -70,7 +83,7 @@ def test_the_rates_do_not_depend_on_the_workers():
 
 
 def test_a_pool_that_cannot_be_drawn_from_is_refused():
-    with pytest.raises(SuiteError, match="at least 2"):
+    with pytest.raises(SuiteError, match="the pool has 1 seeds of the baseline's checkpoint: 2 and 1 are needed"):
         whole(repeats(1), None)
     other = make_data({"flicker": np.ones(3)}, PROMPTS[:3])
     with pytest.raises(SuiteError, match="same cases"):
@@ -83,20 +96,47 @@ def test_the_table_has_a_row_per_arm():
     assert f"{rates[0].rate(WHOLE)[0]:.1%}".replace("%", " %") in table(rates)[WHOLE][0]
 
 
+def test_a_share_of_worse_clips_is_a_change_of_that_share():
+    pool, worse = repeats(6), repeats(3, 1.0)
+    changes = []
+    for i in range(60):
+        a, b = draw(pool, worse, np.random.default_rng(i), (2, 2), share=0.3)
+        changes.append(
+            np.mean([r.value for r in b.scores["flicker"].values()]) - np.mean([r.value for r in a.scores["flicker"].values()])
+        )
+    assert np.mean(changes) == pytest.approx(0.3, abs=0.04)
+    row, share = share_at_limit(pool, worse, GATES)
+    assert (row, share) == ("flicker", pytest.approx(0.05, abs=0.01))  # 5 % of a mean of 1.0, of a change of 1.0
+
+
+def test_a_true_change_of_the_limit_seldom_passes():
+    """Twice the limit is found; the limit itself passes in at most 5 % of the gates, give or take 150 draws."""
+    pool, worse = repeats(8), repeats(4, 0.15)
+    _, share = share_at_limit(pool, worse, GATES)
+    rates = {
+        times: reduce(Rates.joined, draw_rates(Arm("x", pool, worse, share=times * share), GATES, 150, seeds=(4, 2)))
+        for times in (1, 2.5)
+    }
+    assert rates[1].rate(WHOLE, Verdict.PASS)[0] <= 0.09
+    assert rates[2.5].rate(WHOLE)[0] >= 0.6
+
+
 def test_the_procedure_makes_the_pool_once_and_gates_it(workspace):
     path = workspace / "small.toml"
     path.write_text(path.read_text() + "\n[gates.temporal_flickering]\nmax_decrease = 5\n")
     suite, pool = load_suite(path), workspace / "pool"
-    options = {"repeats": 2, "others": 1, "draws": 10, "power": 10, "workers": 1}
+    options = {"repeats": 3, "others": 1, "draws": 10, "power": 10, "workers": 1, "seeds": (2, 1)}
+    options["same_seeds"] = ["python:my_generator:generate"]
     errors = gate_errors(suite, "python:my_generator:noisy", ["python:my_generator:generate"], pool, **options)
-    assert (errors.suite, errors.cases, errors.repeats, errors.others) == ("small", 16, 2, 1)
-    assert [(r.arm, r.draws) for r in errors.rates] == [
-        ("python:my_generator:noisy, again", 10),
-        ("python:my_generator:generate", 10),
+    assert (errors.suite, errors.cases, errors.seeds, errors.pool) == ("small", 16, (2, 1), 3)
+    assert [(r.arm, r.draws) for r in errors.rates][:3] == [
+        ("nothing changed, other seeds", 10),
+        ("python:my_generator:generate, same seeds", 10),
+        ("python:my_generator:generate, other seeds", 10),
     ]
     assert all(sum(r.counts[WHOLE].values()) == 10 for r in errors.rates)
     runs = sorted(pool.iterdir())
-    assert len(runs) == 3
+    assert len(runs) == 4
     assert gate_errors(suite, "python:my_generator:noisy", ["python:my_generator:generate"], pool, **options) == errors
     assert sorted(pool.iterdir()) == runs
     with pytest.raises(GeneratorError, match="'magic' is not known"):

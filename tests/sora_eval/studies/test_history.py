@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -9,10 +10,10 @@ from scipy import stats
 
 from sora_eval.gate.baseline import promote
 from sora_eval.runs.folder import RunFolder
-from sora_eval.runs.rows import MetricRow
+from sora_eval.runs.rows import MetricRow, TimingRow
 from sora_eval.studies.history import default_metrics, histories, history, noise, read_runs
 from sora_eval.util.errors import RunError
-from tests.runs import drawn_run
+from tests.runs import drawn_run, edit
 
 
 @pytest.fixture
@@ -49,6 +50,19 @@ def test_the_same_seeds_show_no_noise(tmp_path):
         drawn_run(tmp_path, f"r{i}", clips=False)
     assert noise(runs_of(tmp_path), "clip_score") is None
     assert noise(runs_of(tmp_path), "latency", "32x32x9") is not None  # speed differs with the same seeds
+
+
+def test_speed_says_its_noise_within_and_between_sessions(tmp_path):
+    rng, within, sessions = np.random.default_rng(0), 0.01, (-0.05, 0.03, -0.01, 0.01, -0.03, 0.05)
+    for i, session in enumerate(sessions):
+        run = drawn_run(tmp_path, f"r{i}", clips=False, timings=20, seed=i)
+        edit(run, TimingRow, lambda r, s=session: {**r, "seconds": math.exp(s + within * rng.standard_normal())})
+    drawn_run(tmp_path, "other", checkpoint="late", clips=False)  # another checkpoint has no part in it
+    note = next(n for n in history(runs_of(tmp_path), "latency", "time", label="32x32x9").notes if "sessions" in n)
+    assert note.startswith("6 sessions on one machine: 1 % within a session, ")
+    percent = float(re.search(r"in the gate: sessions = { runs = 6, percent = ([0-9.]+) }", note)[1])
+    assert percent == pytest.approx(100 * np.std(sessions, ddof=1), abs=0.4)
+    assert not any("sessions" in n for n in history(runs_of(tmp_path), "clip_score", "time").notes)
 
 
 def test_without_repeats_it_is_what_the_gate_records(tmp_path):
@@ -91,7 +105,7 @@ def test_commits_stand_in_order_of_time_and_share_a_place(root):
 
 
 def test_the_baseline_is_a_file_or_a_run(root, tmp_path):
-    file = promote(RunFolder.open(root / "early-1"), tmp_path / "base.json")
+    file = promote([RunFolder.open(root / "early-1")], tmp_path / "base.json")
     value = next(r.value for r in RunFolder.open(root / "early-1").rows(MetricRow) if r.metric == "clip_score")
     assert history(runs_of(root), "clip_score", "time", file).baseline == value
     late = history(runs_of(root), "clip_score", "time", root / "late")

@@ -92,10 +92,10 @@ def test_a_large_change_is_decided_on_whole_prompts_before_the_pool_is_used_up(b
     # A gate of the run on disk says the same as its last look, against the run and against the file it is promoted to.
     assert gate(folder, base, stored_suite(folder).gates) == result
     base.update_head(git={"commit": "c0ffee", "dirty": False})
-    promoted = baseline.read(baseline.promote(base, Path("b.json")))
+    promoted = baseline.read(baseline.promote([base], Path("b.json")))
     assert gate(folder, promoted, stored_suite(folder).gates).rows == result.rows
     with pytest.raises(BaselineError, match=f"after {len(used)} of 16 prompts"):
-        baseline.promote(folder)
+        baseline.promote([folder])
     before = rows(folder)
     evaluate.rescore(folder)
     assert rows(folder) == before
