@@ -77,6 +77,9 @@ def test_equal_scores_of_other_clips_pass_only_what_as_many_equal_prompts_can_ex
     found = [gate(sides[1], sides[0], {"m": Gate(max_decrease=limit)}).rows[0] for limit in (20.0, 23.0)]
     assert [str(r.verdict) for r in found] == ["INCONCLUSIVE", "PASS"]
     assert found[0].bound_low == pytest.approx(-(1 - 0.05 ** (1 / 12)))
+    heads = [s.head.model_copy(update={"generator": s.head.generator.model_copy(update={"weights": "w"})}) for s in sides]
+    known = [replace(side, head=head) for side, head in zip(sides, heads, strict=True)]
+    assert gate(known[1], known[0], {"m": Gate(max_decrease=1.0)}).rows[0].verdict is Verdict.PASS  # other code
 
 
 @settings(max_examples=15)
