@@ -148,7 +148,8 @@ class GateResult:
         made, base = (side.get("generator") or {} for side in (self.run, self.baseline))
         known = [(made.get(key), base.get(key)) for key in ("weights", "fingerprint")]
         same = any(a and a == b for a, b in known) and not made.get("not_covered")
-        apart = any(row.seeds.startswith(OTHER_SEEDS) for row in self.rows)
+        said = [row.seeds for row in self.rows if row.seeds]
+        apart = bool(said) and all(seeds.startswith(OTHER_SEEDS) for seeds in said)
         return f"{'same' if same else 'other'} weights, {'other' if apart else 'same'} seeds"
 
     @property
