@@ -16,6 +16,7 @@ from scipy import stats
 from sora_eval.compare.difference import difference
 from sora_eval.compare.record import Difference
 from sora_eval.compare.run_data import RunData, data_of, restricted
+from sora_eval.gate.sessions import across_sessions
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.records.verdict import GateResult, GateRow, Verdict
 from sora_eval.runs.folder import RunFolder
@@ -126,6 +127,7 @@ def _differences(tests: list[_Test], base: RunData | None, new: RunData, profile
                 profile=test.spec.profile,
                 alpha=alpha,
             )
+            differences[key] = across_sessions(differences[key], base, new, test.spec.sessions, alpha)
     return [differences[(t.metric, t.slice)] for t in tests]
 
 

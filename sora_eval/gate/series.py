@@ -26,9 +26,9 @@ from sora_eval.compare.prompt_changes import prompt_changes
 from sora_eval.compare.run_data import RunData
 from sora_eval.gate.judge import allowed_change, gate
 from sora_eval.records.verdict import GateResult, GateRow, Verdict
-from sora_eval.stats.intervals import RESAMPLES, Array
+from sora_eval.stats.intervals import Array
 from sora_eval.stats.power import ALPHA
-from sora_eval.stats.scan import Look, scan
+from sora_eval.stats.scan import FLIPS, Look, scan
 from sora_eval.suite import Gate
 
 HORIZON = 100  # runs after which half of the budget is spent
@@ -62,7 +62,7 @@ def in_series(
     earlier: Sequence[RunData],
     *,
     horizon: int = HORIZON,
-    flips: int = RESAMPLES,
+    flips: int = FLIPS,
 ) -> GateResult:
     """The result of a gate, judged as the next of a series: `earlier` are the runs that were gated against the same baseline,
     oldest first.
@@ -131,7 +131,7 @@ def declines(
     *,
     horizon: int = HORIZON,
     alpha: float = ALPHA,
-    flips: int = RESAMPLES,
+    flips: int = FLIPS,
 ) -> list[list[GateRow]]:
     """After each run of `history`, oldest first: a REGRESSED row for every metric that has declined up to that run.
 

@@ -22,7 +22,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from sora_eval.stats.intervals import RESAMPLES, Array
+from sora_eval.stats.intervals import Array
+
+FLIPS = 20_000  # a run may add 10^-4 and less to what is spent: fewer flips would let it add nothing
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def windows_at(run: int) -> tuple[int, ...]:
     return tuple(dict.fromkeys([*powers, run])) if run > 1 else ()
 
 
-def scan(changes: Array, spent: Sequence[float], flips: int = RESAMPLES) -> list[Look]:
+def scan(changes: Array, spent: Sequence[float], flips: int = FLIPS) -> list[Look]:
     """A look after every run of `changes` (rows, runs, clusters), in which up is what is looked for and NaN is no value.
 
     `spent` (runs,) is the share of false alarms, 0 to 1, that may have been spent by each run; it must not fall.
@@ -63,11 +65,11 @@ def scan(changes: Array, spent: Sequence[float], flips: int = RESAMPLES) -> list
         statistics = _standardised(signs, means.reshape(-1, clusters))  # (flips, rows x windows)
         largest = statistics.max(1)
         allowed = int(spent[run - 1] * len(signs) + 1e-9) - int((~alive).sum())
-        boundary = np.inf
-        if 0 < allowed < alive.sum():
-            rest = largest[alive]
-            boundary = float(np.partition(rest, len(rest) - allowed - 1)[len(rest) - allowed - 1])
-            alive &= largest <= boundary
+        # As many of the rest may cross as the budget has left. Where it has none, what crossed before may still be past them.
+        rest = largest[alive]
+        place = max(len(rest) - allowed - 1, 0)
+        boundary = float(np.partition(rest, place)[place])
+        alive &= largest <= boundary
         known = np.isfinite(means)
         mean = np.where(known, means, 0.0).sum(2) / np.maximum(known.sum(2), 1)
         looks.append(Look(boundary, windows, statistics[0].reshape(rows, -1), mean))

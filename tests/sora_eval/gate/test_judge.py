@@ -14,6 +14,7 @@ from sora_eval.gate.judge import allowed_change, gate, within
 from sora_eval.records.verdict import GateResult, Verdict
 from sora_eval.runs.rows import MetricRow, TimingRow
 from sora_eval.suite import Gate
+from sora_eval.suite.tables import Sessions
 from tests.runs import PROMPTS, UP, edit, make_data, make_run, reopened, values, verdict
 
 # The comparator
@@ -285,7 +286,11 @@ def test_speed_of_two_jobs_needs_a_profile_and_the_same_hardware(tmp_path):
     assert "the baseline is of None" in gate(b, a, spec, profile="desk").rows[0].reason
     base = reopened(a)
     object.__setattr__(base, "profile", "desk")
-    assert gate(b, base, spec, profile="desk").rows[0].verdict is Verdict.REGRESSED
+    unknown = gate(b, base, spec, profile="desk").rows[0]
+    assert unknown.verdict is Verdict.INCONCLUSIVE
+    assert "the noise between sessions is not known" in unknown.reason
+    known = {"latency": spec["latency"].model_copy(update={"sessions": Sessions(runs=6, percent=1.0)})}
+    assert gate(b, base, known, profile="desk").rows[0].verdict is Verdict.REGRESSED
     b.update_head(hardware={"cpu": "slide rule", "cores": 2})
     row = gate(reopened(b), base, spec, profile="desk").rows[0]
     assert row.verdict is Verdict.NOT_COMPARABLE

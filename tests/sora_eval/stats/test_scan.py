@@ -44,10 +44,9 @@ def test_a_slow_decline_is_found_after_it_began_and_before_a_single_run_shows_it
 def test_the_boundary_does_not_depend_on_which_flip_is_observed():
     changes = noise(np.random.default_rng(3))
     signs = np.random.default_rng(4).choice([-1.0, 1.0], CLUSTERS)
-    plain, flipped = (scan(c, [0.05] * RUNS, 2**15) for c in (changes, changes * signs))
+    plain, flipped = (scan(c, SPENT, 2**15) for c in (changes, changes * signs))
     for a, b in zip(plain[1:], flipped[1:], strict=True):  # random flips are another sample of the same distribution
-        if np.isfinite(a.boundary):
-            assert a.boundary == pytest.approx(b.boundary, rel=0.15)
+        assert a.boundary == pytest.approx(b.boundary, rel=0.1)
 
 
 def test_a_look_depends_on_earlier_runs_alone():
@@ -89,3 +88,20 @@ def test_windows_are_powers_of_two_and_the_whole_series(run):
     assert list(windows) == sorted(set(windows))
     assert all(w & (w - 1) == 0 for w in windows[:-1])
     assert all(b <= 2 * a for a, b in zip(windows, windows[1:], strict=False))
+
+
+def test_a_decline_that_was_found_stays_found_at_runs_that_add_nothing_to_the_budget():
+    changes = noise(np.random.default_rng(11), shared=0.2, anew=0.2)
+    changes[0] += 1.0
+    looks = scan(changes, [0.05] * RUNS, FLIPS)  # all is spent at the second run
+    assert all(look.statistics.max() > look.boundary for look in looks[1:])
+
+
+def test_every_run_of_a_long_series_can_raise_an_alarm_for_the_first_time():
+    spent = [0.025 * t / (t + 100) for t in range(1, 61)]
+    for onset in (0, 20, 50):
+        changes = 0.3 * np.random.default_rng([12, onset]).standard_normal((1, 60, 24))
+        changes[:, onset:] += 3.0
+        looks = scan(changes, spent)
+        first = next(t for t, look in enumerate(looks) if look.statistics.size and look.statistics.max() > look.boundary)
+        assert onset <= first <= onset + 2
