@@ -8,7 +8,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from docs.pages.program import launch, write_page
+from docs.pages.program import between, launch, write_page
 from reports.text.error_rates import SEEN, print_rates, sees, table
 from reports.text.tables import markdown
 from sora_eval.records.verdict import Verdict
@@ -17,7 +17,7 @@ from sora_eval.studies.gate_errors import gate_errors
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import RunError
 
-BEGIN, END = "<!-- error-rates -->", "<!-- /error-rates -->"
+MARK = "error-rates"
 
 
 def main(
@@ -30,10 +30,10 @@ def main(
         text = page.read_text(encoding="utf-8")
     except OSError as error:
         raise RunError(f"{page}: {error.strerror}") from error
-    between(text, "")  # a page without markers is refused before hours of runs
+    between(text, MARK, "")  # a page without markers is refused before hours of runs
     errors = gate_errors(load_suite("gate"), pool=pool, workers=workers)
     print_rates(errors)
-    write_page(page, between(page.read_text(encoding="utf-8"), page_block(errors)))
+    write_page(page, between(page.read_text(encoding="utf-8"), MARK, page_block(errors)))
 
 
 def page_block(errors: GateErrors) -> str:
@@ -77,16 +77,6 @@ def page_block(errors: GateErrors) -> str:
             markdown(table(rates, SIGNIFICANT)),
         ]
     )
-
-
-def between(page: str, text: str) -> str:
-    """The page with `text` between its markers; the rest of it stays. Raises RunError without them."""
-    try:
-        before, rest = page.split(BEGIN)
-        after = rest.split(END)[1]
-    except (ValueError, IndexError):
-        raise RunError(f"the page lacks the markers {BEGIN} and {END}, between which the table goes") from None
-    return f"{before}{BEGIN}\n{text}\n{END}{after}"
 
 
 if __name__ == "__main__":

@@ -113,7 +113,8 @@ def account(
 
     both = sorted(by_place[0].keys() & by_place[1].keys())
     vanished, appeared = lost(1, True), lost(0, True)
-    unpaired = Unpaired(without(0), without(1), lost(1, False), lost(0, False), vanished, appeared, _loss_p(vanished, appeared))
+    p = _loss_p([new.clusters[i] for i in vanished], [base.clusters[i] for i in appeared])
+    unpaired = Unpaired(without(0), without(1), lost(1, False), lost(0, False), vanished, appeared, p)
     return {p: by_place[0][p] for p in both}, {p: by_place[1][p] for p in both}, unpaired
 
 
@@ -124,20 +125,57 @@ def _by_place(ids: set[str]) -> dict[str, list[str]]:
     return places
 
 
-def _loss_p(vanished: Sequence[str], appeared: Sequence[str]) -> float:
-    """One-sided p of scores lost and gained, by flipping the signs of whole prompts; 1 unless more are lost.
+def _loss_p(lost: Sequence[str], gained: Sequence[str]) -> float:
+    """One-sided p of scores lost and gained, by the prompt of each: signs of whole prompts are flipped; 1 unless more are lost.
 
-    >>> _loss_p(("a/8x8x9/0", "b/8x8x9/0", "c/8x8x9/0"), ())  # 3 losses, no gain: 1 / 2^3
+    >>> _loss_p(["a", "b", "c"], [])  # 3 losses, no gain: 1 / 2^3
     0.125
     """
-    if len(vanished) <= len(appeared):
+    if len(lost) <= len(gained):
         return 1.0
-    losses = [1.0] * len(vanished) + [-1.0] * len(appeared)
-    two_sided = sign_flip_p(losses, [place_of(i).rpartition("/")[0] for i in (*vanished, *appeared)])
+    two_sided = sign_flip_p([1.0] * len(lost) + [-1.0] * len(gained), [*lost, *gained])
     return 0.5 if two_sided is None else two_sided / 2
 
 
-def same_clips(base: RunData, new: RunData, cases: Mapping[str, Sequence[str]]) -> bool:
+@dataclass(frozen=True)
+class SeedTable:
+    """Scores of two sides, a row per place and a column per seed, NaN where there is none. `clusters` are those of the places;
+    `identical` says that the new run's clips are the baseline's, whose other seeds are then left out."""
+
+    clusters: list[str]
+    base: Array
+    new: Array
+    base_seeds: list[str]
+    new_seeds: list[str]
+    identical: bool
+
+    @property
+    def shared(self) -> list[tuple[int, int]]:
+        """The columns of every seed that both sides have."""
+        return [(self.base_seeds.index(s), j) for j, s in enumerate(self.new_seeds) if s in self.base_seeds]
+
+
+def seed_table(base: RunData, new: RunData, metric: str, label: str) -> tuple[SeedTable | None, Unpaired]:
+    """The scores of a metric on a slice, and the cases without answer; no table where no place has a score on both sides.
+
+    Where both sides have the same seeds a score without a partner is left out: it would shift the mean.
+    """
+    values = [{i: r.value for i, r in data.scores.get(metric, {}).items() if r.value is not None} for data in (base, new)]
+    base_ids, new_ids, unpaired = account(base, new, metric, label, [set(v) for v in values])
+    identical = _same_clips(base, new, new_ids)
+    (a, base_seeds), (b, new_seeds) = (
+        _columns(ids, v) for ids, v in zip((new_ids if identical else base_ids, new_ids), values, strict=True)
+    )
+    clusters = np.array([new.clusters[ids[0]] for ids in new_ids.values()], object)
+    if base_seeds == new_seeds:
+        both = np.isfinite(a) & np.isfinite(b)
+        kept = np.asarray(both.any(1), bool)
+        a, b, clusters = np.where(both, a, np.nan)[kept], np.where(both, b, np.nan)[kept], clusters[kept]
+    table = SeedTable(clusters.tolist(), a, b, base_seeds, new_seeds, identical) if len(clusters) else None
+    return table, unpaired
+
+
+def _same_clips(base: RunData, new: RunData, cases: Mapping[str, Sequence[str]]) -> bool:
     """Whether all these cases of the new run have the very frames of the same cases of the baseline."""
     hashes = [
         (new.samples[i].sha256, base.samples[i].sha256 if i in base.samples else None) for ids in cases.values() for i in ids
@@ -145,7 +183,7 @@ def same_clips(base: RunData, new: RunData, cases: Mapping[str, Sequence[str]]) 
     return bool(hashes) and all(a is not None and a == b for a, b in hashes)
 
 
-def seed_columns(by_place: Mapping[str, Sequence[str]], values: Mapping[str, float]) -> tuple[Array, list[str]]:
+def _columns(by_place: Mapping[str, Sequence[str]], values: Mapping[str, float]) -> tuple[Array, list[str]]:
     """Scores of one side (places, seeds), NaN where a seed has none, and the seeds."""
     seeds = sorted({seed_of(i) for ids in by_place.values() for i in ids}, key=lambda s: (len(s), s))
     column = {s: j for j, s in enumerate(seeds)}

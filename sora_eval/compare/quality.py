@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.compare.cases import account, same_clips, seed_columns, seed_of
+from sora_eval.compare.cases import account, place_of, seed_of, seed_table
 from sora_eval.compare.record import Difference
 from sora_eval.compare.run_data import Features, RunData, rows_of
 from sora_eval.records.verdict import OTHER_SEEDS, Verdict
@@ -25,27 +25,14 @@ def pairs(out: Difference, base: RunData, new: RunData, permutations: int, alpha
     if not any(out.metric in data.scores for data in (base, new)):
         reason = "neither run stores scores or vectors of it, so nothing can be paired; the values are shown"
         return replace(out, status=Verdict.INCONCLUSIVE, reason=reason)
-    values = [{i: r.value for i, r in data.scores.get(out.metric, {}).items() if r.value is not None} for data in (base, new)]
-    a_ids, b_ids, unpaired = account(base, new, out.metric, out.slice, [set(v) for v in values])
-    if not a_ids:
+    table, unpaired = seed_table(base, new, out.metric, out.slice)
+    if table is None:
         return replace(
             out, status=Verdict.ERROR, reason=unpaired.words() or "no case has a score in both runs", unpaired=unpaired, n=0
         )
-    identical = same_clips(base, new, b_ids)
-    if identical:  # nothing can have changed: the baseline's other seeds would only add their noise
-        a_ids = b_ids
-    (a, base_seeds), (b, new_seeds) = (seed_columns(ids, v) for ids, v in zip((a_ids, b_ids), values, strict=True))
-    if base_seeds == new_seeds:  # pairs alone count: a score that its partner lacks would shift the mean
-        both = np.isfinite(a) & np.isfinite(b)
-        paired = np.asarray(both.any(1))
-        a, b = (np.where(both, x, np.nan)[paired] for x in (a, b))
-        b_ids = {place: ids for place, ids, known in zip(b_ids, b_ids.values(), paired.tolist(), strict=True) if known}
-    if not len(a):
-        return replace(
-            out, status=Verdict.ERROR, reason=unpaired.words() or "no case has a score in both runs", unpaired=unpaired
-        )
-    changes, shared = seed_changes(a, b, [(base_seeds.index(s), j) for j, s in enumerate(new_seeds) if s in base_seeds])
-    prompts = [new.clusters[ids[0]] for ids in b_ids.values()]
+    a, b, prompts = table.base, table.new, table.clusters
+    base_seeds, new_seeds, identical = table.base_seeds, table.new_seeds, table.identical
+    changes, shared = seed_changes(a, b, table.shared)
     row, scores = new.metrics.get((out.metric, "all")), np.concatenate([a, b], 1)
     span = float(np.nanmax(scores) - np.nanmin(scores)) or (row.span if row is not None else None)
     units = len(set(prompts))
@@ -117,11 +104,11 @@ def sets(
     base_seeds, new_seeds = (sorted({seed_of(i) for ids in side.values() for i in ids}) for side in (a_ids, b_ids))
     places = [p for p in a_ids if len(a_ids[p]) == len(base_seeds) and len(b_ids[p]) == len(new_seeds)]
     real = _reference_rows(reference, base, new, out.slice)
-    sets = [
+    vectors = [
         rows_of(features, [f"{p}/{s}" for s in seeds for p in places])
         for features, seeds in ((first, base_seeds), (second, new_seeds))
     ]
-    statistic, (a, b, r) = set_statistic(spec, *sets, real) if places else (None, (np.arange(0),) * 3)
+    statistic, (a, b, r) = set_statistic(spec, *vectors, real) if places else (None, (np.arange(0),) * 3)
     if statistic is None or min(len(places), len(real)) < statistic.least:
         reason = f"{len(places)} common and {len(real)} reference clips are too few for a distance"
         return replace(out, status=Verdict.INCONCLUSIVE, reason=reason, n=len(places), note=unpaired.words(), unpaired=unpaired)
@@ -162,5 +149,5 @@ def _reference_rows(reference: Features, base: RunData, new: RunData, label: str
     """The reference vectors of a slice: those that answer its cases."""
     if label == "all":
         return reference[1]
-    cases = base.cases(label) | new.cases(label)
-    return np.asarray(reference[1])[[i in cases for i in reference[0]]]
+    places = {place_of(i) for i in base.cases(label) | new.cases(label)}
+    return np.asarray(reference[1])[[place_of(i) in places for i in reference[0]]]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from docs.pages import checkpoints, error_rates, selfcheck
+from docs.pages.program import between
 from docs.pages.speed import Ratio
 from sora_eval.compare.checkpoints import checkpoint_order, names_of
 from sora_eval.compare.run_data import data_of
@@ -77,13 +78,13 @@ def test_the_error_rates_go_between_the_markers_and_nowhere_else():
     block = error_rates.page_block(GateErrors("gate", 64, "reference:base", (4, 2), 12, (rates,)))
     assert "from 12 seeds of reference:base, 64 clips each" in block
     assert "100.0 %" in block
-    page = f"before\n{error_rates.BEGIN}\nold\n{error_rates.END}\nafter\n"
-    text = error_rates.between(page, block)
+    page = f"before\n<!-- {error_rates.MARK} -->\nold\n<!-- /{error_rates.MARK} -->\nafter\n"
+    text = between(page, error_rates.MARK, block)
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
     assert "old" not in text
     with pytest.raises(RunError, match="markers"):
-        error_rates.between("no markers", block)
+        between("no markers", error_rates.MARK, block)
 
 
 UNDECIDED = "undecided: the interval holds the target"

@@ -155,3 +155,10 @@ def test_set_metrics_take_all_seeds(tmp_path):
     assert several.seeds == "other seeds: means of 4 and 2 a case"
     worse = data_of(seeded(tmp_path, 9, change=3.0))
     assert gate(worse, merged(parts[:4]), gates).rows[0].verdict is Verdict.REGRESSED
+
+
+def test_a_slice_of_sets_has_its_reference_whatever_the_seeds(tmp_path):
+    a, b = (data_of(seeded(tmp_path, k)) for k in (5, 6))
+    row = gate(b, a, {"fvd": Gate(max_increase=1000.0, slice="even")}).rows[0]
+    assert row.base is not None
+    assert row.n == 12
