@@ -57,7 +57,7 @@ class Decoder:
 
         self._container, self._stream = container, container.streams.video[0]
         stream = self._stream
-        stream.thread_type = "AUTO"
+        stream.thread_type = "SLICE"  # threads of whole frames hand a frame on before its damage is known
         self._header = float(stream.average_rate or 0)
         self.tick = float(stream.time_base or 0)
         self._reformatter = VideoReformatter()  # one: a frame's own would have threads of its own

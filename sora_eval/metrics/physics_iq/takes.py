@@ -164,13 +164,15 @@ def frames_of(path: Path, fps: float) -> Iterator[Frame]:
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
+            stream.thread_type = "SLICE"  # as clips are decoded: damage is known before a frame is handed on
             rate = float(stream.average_rate or stream.guessed_rate or 0)
             if abs(rate - fps) > FPS_SLACK * fps:
                 raise Undefined(f"the real take {path.name} has {rate:g} fps, the clip {fps:g}; make both the same")
             number = 0
             for frame in container.decode(stream):
                 number += 1
+                if frame.is_corrupt:
+                    raise Undefined(f"the real take {path.name} is damaged at frame {number}; make it again")
                 yield np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
     except (av.error.FFmpegError, IndexError) as error:
         raise Undefined(f"the real take {path.name} cannot be decoded: {error}") from error

@@ -132,8 +132,9 @@ def test_bytes_that_were_destroyed_are_found_and_can_be_allowed(tmp_path):
     data = bytearray(path.read_bytes())
     data[-900:] = bytes(900)
     path.write_bytes(data)
-    with pytest.raises(ClipError, match=r"packets are corrupt; make it again, or use --allow-damaged"):
-        read_clip(path)
+    for _ in range(10):  # whichever thread of the decoder is first
+        with pytest.raises(ClipError, match=r"packets are corrupt; make it again, or use --allow-damaged"):
+            read_clip(path)
     clip = read_clip(path, allow_damaged=True)
     assert clip.num_frames == 24
     assert "damaged: " in clip.notes[0]
