@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reports.text.calibration import limit_words
 from reports.text.console import console
 from reports.text.tables import number, terminal
 from sora_eval.compare.run_data import RunData
@@ -20,6 +21,7 @@ def print_baseline(data: RunData) -> None:
         "commit": head.git.commit or "-",
         "hardware": ", ".join(str(v) for v in head.hardware.values()),
         "profile": data.profile or "-",
+        "limits": "; ".join(f"{metric} {limit_words(gate)}" for metric, gate in data.gates.items()) or "-",
         "cases": f"{len(data.samples)}, {seeds_of(data)} seeds per prompt and shape",
     }
     rows = [

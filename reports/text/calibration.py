@@ -52,10 +52,11 @@ def spread_table(calibration: Calibration) -> pd.DataFrame:
 
 
 def limit_words(gate: Gate) -> str:
-    """The limits of a gate.
+    """The limits of a gate, and its window.
 
     >>> limit_words(Gate(max_increase=5.0, max_decrease=2.5))
     '+5 %, -2.5 %'
     """
     limits = (("+", gate.max_increase), ("-", gate.max_decrease))
-    return ", ".join(f"{sign}{limit:g} %" for sign, limit in limits if limit is not None)
+    window = [f"{gate.window[0]:g} .. {gate.window[1]:g}"] if gate.window is not None else []
+    return ", ".join([*(f"{sign}{limit:g} %" for sign, limit in limits if limit is not None), *window])

@@ -24,10 +24,12 @@ def promote(
     profile: Annotated[str | None, typer.Option(help="Name of the hardware, for gates on speed.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a baseline of the same suite.")] = False,
     add: Annotated[bool, typer.Option("--add", help="Add the runs to a baseline of the same checkpoint.")] = False,
+    suite: Annotated[Path | None, typer.Option(help="Hold the limits of this suite file, not those of the run.")] = None,
 ) -> None:
     """Write runs of one checkpoint as a baseline, after showing the changes against an existing one.
 
-    Several runs under other seeds (run --seed-offset) make a gate pass more often when nothing changed.
+    Several runs under other seeds (run --seed-offset) make a gate pass more often when nothing changed. The file holds the
+    limits too: no run is judged by wider ones.
     """
     from sora_eval.gate import baseline
     from sora_eval.runs.find import resolve_run
@@ -41,7 +43,7 @@ def promote(
 
         for folder in folders:
             print_comparison(compare(existing, folder))
-    say(f"promoted: {baseline.promote(folders, path, profile=profile, force=force, add=add)}")
+    say(f"promoted: {baseline.promote(folders, path, profile=profile, force=force, add=add, suite=suite)}")
 
 
 @app.command(epilog=SHOW)

@@ -7,7 +7,7 @@ under other seeds have other cases of the same places.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -41,11 +41,12 @@ class Unpaired:
 
     missing: tuple[str, ...] = ()  # BASE has the case, NEW does not
     extra: tuple[str, ...] = ()  # NEW has the case, BASE does not
-    failed: tuple[str, ...] = ()  # scored in BASE, an error in NEW
+    failed: tuple[str, ...] = ()  # an error in NEW, whatever BASE has
     recovered: tuple[str, ...] = ()  # an error in BASE, scored in NEW
     vanished: tuple[str, ...] = ()  # scored in BASE, undefined in NEW
     appeared: tuple[str, ...] = ()  # undefined in BASE, scored in NEW
     p: float = 1.0  # one-sided, that NEW loses scores no more often than it gains them
+    p_traded: float = 1.0  # one-sided, that the scores which appeared are no better than those which vanished
 
     def words(self) -> str:
         """The counts for a table, with one example each; empty if every case has a pair.
@@ -100,16 +101,19 @@ def account(
         )
 
     def lost(side: int, undefined: bool) -> tuple[str, ...]:
-        """Cases of a side without a score whose place the other side scored."""
-        rows = (base, new)[side].scores.get(metric, {})
-        return tuple(
-            sorted(
-                i
-                for i in cases[side] - scored[side]
-                if place_of(i) in by_place[1 - side]
-                and ((row := rows.get(i)) is not None and row.status == "undefined") is undefined
-            )
-        )
+        """Cases of a side without a score whose place the other side scored; those that failed in NEW may have failed in
+        BASE too."""
+        data, answers = (base, new)[side], by_place[1 - side]
+        rows, asked = data.scores.get(metric, {}), places[1 - side]
+
+        def counts(i: str) -> bool:
+            row, place = rows.get(i), place_of(i)
+            if (row is not None and row.status == "undefined") is not undefined:
+                return False
+            failed = data.samples[i].status == "error" or (row is not None and row.status == "error")
+            return place in answers or (side == 1 and failed and place in asked)
+
+        return tuple(sorted(filter(counts, cases[side] - scored[side])))
 
     both = sorted(by_place[0].keys() & by_place[1].keys())
     vanished, appeared = lost(1, True), lost(0, True)
@@ -162,6 +166,12 @@ def seed_table(base: RunData, new: RunData, metric: str, label: str) -> tuple[Se
     """
     values = [{i: r.value for i, r in data.scores.get(metric, {}).items() if r.value is not None} for data in (base, new)]
     base_ids, new_ids, unpaired = account(base, new, metric, label, [set(v) for v in values])
+    row = new.metrics.get((metric, "all"))
+    if row is not None and row.higher_is_better is not None and unpaired.vanished and unpaired.appeared:
+        gone = _by_cluster(unpaired.vanished, values[0], new.clusters)
+        come = _by_cluster(unpaired.appeared, values[1], base.clusters)
+        sign = 1 if row.higher_is_better else -1
+        unpaired = replace(unpaired, p_traded=float(stats.mannwhitneyu(sign * come, sign * gone, alternative="greater").pvalue))
     identical = _same_clips(base, new, new_ids)
     (a, base_seeds), (b, new_seeds) = (
         _columns(ids, v) for ids, v in zip((new_ids if identical else base_ids, new_ids), values, strict=True)
@@ -173,6 +183,16 @@ def seed_table(base: RunData, new: RunData, metric: str, label: str) -> tuple[Se
         a, b, clusters = np.where(both, a, np.nan)[kept], np.where(both, b, np.nan)[kept], clusters[kept]
     table = SeedTable(clusters.tolist(), a, b, base_seeds, new_seeds, identical) if len(clusters) else None
     return table, unpaired
+
+
+def _by_cluster(ids: Sequence[str], other: Mapping[str, float], clusters: Mapping[str, str]) -> Array:
+    """Of every prompt of these cases the mean of the scores that the other side has at their places."""
+    cluster_of = {place_of(i): clusters[i] for i in ids}
+    found: dict[str, list[float]] = {}
+    for i, value in other.items():
+        if place_of(i) in cluster_of:
+            found.setdefault(cluster_of[place_of(i)], []).append(value)
+    return np.array([np.mean(v) for v in found.values()])
 
 
 def _same_clips(base: RunData, new: RunData, cases: Mapping[str, Sequence[str]]) -> bool:

@@ -16,6 +16,7 @@ from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.head import RunHead
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow
 from sora_eval.runs.slices import Slice, slices_of
+from sora_eval.suite import Gate
 from sora_eval.util.visible import encodable
 
 Features = tuple[list[str], npt.NDArray[Any]]  # case ids, vectors (n, D)
@@ -32,6 +33,7 @@ class RunData:
 
     `samples` are by case id, `metrics` by (metric, slice), `scores` by metric and case id. `features` are the vectors of set
     metrics; `references` those of their reference sets, which a baseline leaves out: equal signatures name equal references.
+    `gates` are those that a baseline was promoted with.
     """
 
     kind: Literal["run", "baseline"]
@@ -45,6 +47,7 @@ class RunData:
     timings: tuple[TimingRow, ...] = ()
     profile: str | None = None
     merged_runs: tuple[str, ...] = ()
+    gates: Mapping[str, Gate] = field(default_factory=dict)
 
     @property
     def runs(self) -> tuple[str, ...]:

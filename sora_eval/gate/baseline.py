@@ -9,6 +9,7 @@ import json
 import math
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,17 @@ from sora_eval.gate.merging import merged
 from sora_eval.records.names import check_name
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.runs.find import resolve_run
-from sora_eval.runs.folder import RunFolder, explanation
+from sora_eval.runs.folder import RunFolder, explanation, stored_suite
 from sora_eval.runs.head import RunHead, now
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow, parsed
 from sora_eval.runs.upgrade import upgraded_head, upgraded_row
+from sora_eval.suite import Gate, gates_of, load_suite
 from sora_eval.util.errors import BaselineError
 from sora_eval.util.files import write_atomic
 from sora_eval.util.sealed import read_json, sealed, unsealed
 from sora_eval.util.visible import encodable
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 SEALED_SINCE = 3  # the file has its digest
 FOLDER = Path("baselines")
 MOST_NUMBERS = 1 << 16  # of a vector
@@ -50,11 +52,18 @@ def default_path(suite_id: str, profile: str | None, folder: Path = FOLDER) -> P
 
 
 def promote(
-    runs: Sequence[RunFolder], to: Path | None = None, *, profile: str | None = None, force: bool = False, add: bool = False
+    runs: Sequence[RunFolder],
+    to: Path | None = None,
+    *,
+    profile: str | None = None,
+    force: bool = False,
+    add: bool = False,
+    suite: Path | str | None = None,
 ) -> Path:
     """Write runs of one checkpoint under different seeds as the baseline of their suite; returns the file.
 
-    With `add` they join the runs that the file holds. Raises BaselineError for runs that are not whole, have failed cases or
+    It holds the gates of the first run, or of a `suite` file with the same fingerprint: no run is judged by wider ones. With
+    `add` they join the runs that the file holds. Raises BaselineError for runs that are not whole, have failed cases or
     metrics, lack scores, were made from uncommitted code or are not of one suite and checkpoint, for a file that cannot be
     written, and for one that exists: of the same suite unless `force` or `add`, of another always. Raises RunError for a
     damaged run folder.
@@ -68,16 +77,22 @@ def promote(
         raise BaselineError(f"{path} does not exist, so nothing can be added to it; promote without --add")
     if path.exists():
         existing = read(path)
-        old, suite = existing.head.suite, parts[0].head.suite
-        if old != suite:
+        old, own = existing.head.suite, parts[0].head.suite
+        if old != own:
             raise BaselineError(
-                f"{path} is of another suite: {old}, this run of {suite}; delete it, or choose another file with --to"
+                f"{path} is of another suite: {old}, this run of {own}; delete it, or choose another file with --to"
             )
         if add:
             parts, profile = [existing, *parts], existing.profile
         elif not force:
             raise BaselineError(f"{path} exists; look at the differences above, then promote with --force, or --add")
-    text = _dump(sealed(_content(merged(parts), profile)))
+    data = merged(parts)
+    stored = stored_suite(runs[0])
+    if suite is not None:
+        data = replace(data, gates=gates_of(load_suite(suite), stored.fingerprint))
+    elif not add:
+        data = replace(data, gates=stored.gates)
+    text = _dump(sealed(_content(data, profile)))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, text)
@@ -151,6 +166,7 @@ def _content(data: RunData, profile: str | None) -> dict[str, Any]:
         "promoted": now(),
         "runs": list(data.runs),
         "head": data.head.model_dump(mode="json", exclude=LEFT_OUT),
+        "gates": {metric: gate.model_dump(mode="json", exclude_defaults=True) for metric, gate in data.gates.items()},
         "cases": {k: [samples[i][k] for i in cases] for k in CASE},
         "metrics": [r.model_dump(mode="json", exclude_defaults=True) for r in data.metrics.values()],
         "scores": scores,
@@ -247,6 +263,7 @@ UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: _from_schema_1,
     2: lambda content: content,
     3: _from_schema_3,
+    4: lambda content: {**content, "gates": {}},  # it held none, so the run's own are taken
 }
 
 
@@ -282,6 +299,7 @@ def _data(content: dict[str, Any], path: Path) -> RunData:
         tuple(parsed(TimingRow, row) for row in content["timings"]),
         content["profile"],
         tuple(content["runs"]),
+        {metric: Gate.model_validate(gate) for metric, gate in content["gates"].items()},
     )
 
 

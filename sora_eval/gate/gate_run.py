@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from sora_eval.compare.run_data import RunData, data_of
 from sora_eval.gate import baseline as baselines
 from sora_eval.gate.judge import gate
+from sora_eval.gate.limits import agreed
 from sora_eval.gate.series import HORIZON, in_series
-from sora_eval.gate.tradeoff import tradeoff_row
 from sora_eval.records.verdict import FILE, GateResult
 from sora_eval.runs.find import find_runs
 from sora_eval.runs.folder import RunFolder, stored_suite
 from sora_eval.runs.lock import PATIENCE
-from sora_eval.suite import gates_of, load_suite
+from sora_eval.suite import Gate, Suite, gates_of, load_suite
 from sora_eval.util.errors import RunError
 
 
@@ -30,23 +31,53 @@ def gate_run(
 ) -> GateResult:
     """Judge a run against `baseline` (a file, a folder of files or a run folder) and write its verdicts.json.
 
-    The gates are those of the run, or of a `suite` file with the same fingerprint. `series` is a folder of runs: those that
-    started before this one and were gated against this baseline are its series, of which half of the budget of false alarms is
-    spent after `horizon` runs. Raises SuiteError, BaselineError and RunError
-    for what cannot be read, belongs to another suite or cannot be written.
+    The gates are those of the run where the baseline has no tighter ones, or of a `suite` file with the same fingerprint.
+    `series` is a folder of runs: those that started before this one and were gated against this baseline are its series, of
+    which half of the budget of false alarms is spent after `horizon` runs. Raises SuiteError, BaselineError and RunError for
+    what cannot be read, belongs to another suite or cannot be written.
     """
     stored = stored_suite(run)
-    source = stored if suite is None else load_suite(suite)
-    gates = gates_of(source, stored.fingerprint)
     base = baselines.find(baseline, stored.suite.id, profile)
-    result = gate(run, base, gates, strict=strict, profile=profile)
-    if source.tradeoff is not None:
-        result = replace(result, rows=(*result.rows, tradeoff_row(result.rows, source.tradeoff)))
+    if suite is None:
+        source, gates = stored, limits_for(stored, base)[0]
+        result = judged(run, base, stored, strict=strict, profile=profile)
+    else:
+        source = load_suite(suite)
+        gates = gates_of(source, stored.fingerprint)
+        result = gate(run, base, gates, strict=strict, profile=profile, tradeoff=source.tradeoff)
     if series is not None and base is not None:
         result = in_series(result, data_of(run), base, gates, earlier_runs(series, run, base), horizon=horizon)
     with run.lock.held(PATIENCE):
         run.save_json(FILE, result.to_json())
     return result
+
+
+def judged(
+    run: RunFolder | RunData,
+    baseline: RunFolder | RunData | None,
+    suite: Suite,
+    *,
+    strict: bool = False,
+    profile: str | None = None,
+) -> GateResult:
+    """Judge a run by its suite, but by no wider limits than those of the baseline; a row says where it has the baseline's.
+
+    Raises what `gate` raises.
+    """
+    base = None if baseline is None else data_of(baseline)
+    gates, notes = limits_for(suite, base)
+    result = gate(run, base, gates, strict=strict, profile=profile, tradeoff=suite.tradeoff)
+    rows = (replace(r, reason=f"{r.reason}; {notes[r.metric]}") if r.metric in notes else r for r in result.rows)
+    return replace(result, rows=tuple(rows))
+
+
+def limits_for(suite: Suite, base: RunData | None) -> tuple[dict[str, Gate], dict[str, str]]:
+    """The gates of a suite and a baseline that its run is judged by, and notes on those of the baseline: see `agreed`."""
+    if base is None:
+        held: Mapping[str, Gate] = {}
+    else:
+        held = base.gates if base.kind == "baseline" else stored_suite(RunFolder(Path(base.path))).gates
+    return agreed(suite.gates, held)
 
 
 def earlier_runs(folder: Path, run: RunFolder, base: RunData) -> list[RunData]:

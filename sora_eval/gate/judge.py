@@ -8,25 +8,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from scipy import stats
 
+from sora_eval.compare.cases import Unpaired
 from sora_eval.compare.difference import difference
 from sora_eval.compare.record import Difference
 from sora_eval.compare.run_data import RunData, data_of, restricted
+from sora_eval.gate.asked import Asked, asked
+from sora_eval.gate.duplicates import duplicates_row
 from sora_eval.gate.sessions import across_sessions
+from sora_eval.gate.tradeoff import tradeoff_row
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.records.verdict import GateResult, GateRow, Verdict
 from sora_eval.runs.folder import RunFolder
 from sora_eval.stats.cluster_means import least_swap_p
 from sora_eval.stats.power import ALPHA, detectable, holm, permutations_for, units_needed
-from sora_eval.suite import Gate
+from sora_eval.suite import Gate, Tradeoff
 from sora_eval.util.errors import SuiteError
 
 SWAP_PERMUTATIONS = 9999  # of per-clip metrics, where they are cheap
 SIGNIFICANT_LOSS = 0.05
+SIGNIFICANT_TRADE = 0.01  # a second test of the same cases, of every row
 
 
 def gate(
@@ -37,8 +42,9 @@ def gate(
     strict: bool = False,
     profile: str | None = None,
     alpha: float | None = None,
+    tradeoff: Tradeoff | None = None,
 ) -> GateResult:
-    """Judge a run against a baseline by the gates of its suite.
+    """Judge a run against a baseline by the gates of its suite; clips that are equal bit by bit have a row of their own.
 
     `strict` refuses set metrics whose clips are unlike those of the reference set. `alpha` is the chance of a false REGRESSED
     in the whole gate, and of a PASS at a true change of a limit in any row. A run of `--until-decided` is compared on its own
@@ -52,7 +58,7 @@ def gate(
     level = alpha if alpha is not None else sized.alpha if sized else ALPHA
     if sized and base is not None:
         base = restricted(base, set(sized.prompts))
-    tests = [t for metric, spec in gates.items() for t in _tests(metric, spec, base, new)]
+    tests = [t for metric, spec in gates.items() for t in asked(metric, spec, base, new)]
     judged = _differences(tests, base, new, profile, level)
     if strict:  # what says nothing of the generator cannot be decided by it
         judged = [_refused(d) if d.status is None and d.unlike_reference else d for d in judged]
@@ -63,42 +69,16 @@ def gate(
         _row(test, d, p[i], adjusted.get(i), max(len(tested), 1), level)
         for i, (test, d) in enumerate(zip(tests, judged, strict=True))
     ]
+    if (twins := duplicates_row(new, base)) is not None and not new.incomplete():
+        rows.append(twins)
+    if tradeoff is not None:
+        rows.append(tradeoff_row(rows, tradeoff))
     return GateResult(
         tuple(rows), strict, profile, _about(new), _about(base), new.incomplete(), level, sized.words() if sized else ""
     )
 
 
-@dataclass(frozen=True)
-class _Test:
-    """A gate on one slice, by its limits or by its window."""
-
-    metric: str
-    slice: str
-    spec: Gate
-    window: bool
-
-    @property
-    def limit(self) -> str:
-        if self.window and self.spec.window is not None:
-            return f"{self.spec.window[0]:g} .. {self.spec.window[1]:g}"
-        ends = (("+", self.spec.max_increase), ("-", self.spec.max_decrease))
-        return ", ".join(f"{sign}{limit:g} %" for sign, limit in ends if limit is not None)
-
-
-def _tests(metric: str, spec: Gate, base: RunData | None, new: RunData) -> list[_Test]:
-    labels = [spec.slice]
-    if is_speed(metric) and spec.slice == "all":  # speed has no value over all shapes: one row per shape
-        runs = [s for s in (base, new) if s is not None]
-        labels = list(dict.fromkeys(label for run in runs for m, label in run.metrics if m == metric)) or ["all"]
-    limits = spec.max_increase is not None or spec.max_decrease is not None
-    return [
-        _Test(metric, label, spec, window)
-        for label in labels
-        for window in [False] * limits + [True] * (spec.window is not None)
-    ]
-
-
-def _differences(tests: list[_Test], base: RunData | None, new: RunData, profile: str | None, alpha: float) -> list[Difference]:
+def _differences(tests: list[Asked], base: RunData | None, new: RunData, profile: str | None, alpha: float) -> list[Difference]:
     """The difference behind every test, each computed once."""
     differences: dict[tuple[str, str], Difference] = {}
     for test in tests:
@@ -164,7 +144,7 @@ def _past(spec: Gate, base: float, change: float) -> bool:
     return not (within(change, up, scale) and within(-change, down, scale))
 
 
-def _p_of(test: _Test, d: Difference, permutations: int) -> float | None:
+def _p_of(test: Asked, d: Difference, permutations: int) -> float | None:
     """The p of a test: of no change, or of a value inside the window; None where there is none."""
     if d.status is not None:
         return None
@@ -179,7 +159,7 @@ def _p_of(test: _Test, d: Difference, permutations: int) -> float | None:
     return max(p, least_swap_p(d.units, max(SWAP_PERMUTATIONS, permutations)))
 
 
-def _outside(test: _Test, d: Difference) -> float | None:
+def _outside(test: Asked, d: Difference) -> float | None:
     """How far the new value lies outside the window; 0 or less inside."""
     if d.new is None or test.spec.window is None:
         return None
@@ -187,7 +167,7 @@ def _outside(test: _Test, d: Difference) -> float | None:
     return max(low - d.new, d.new - high)
 
 
-def _row(test: _Test, d: Difference, p: float | None, adjusted: float | None, tests: int, alpha: float) -> GateRow:
+def _row(test: Asked, d: Difference, p: float | None, adjusted: float | None, tests: int, alpha: float) -> GateRow:
     row = GateRow(
         metric=test.metric,
         slice=test.slice,
@@ -287,7 +267,7 @@ def _remedy(d: Difference, smallest: float | None, needed: int | None, base: flo
     return "".join(f"; {p}" for p in parts)
 
 
-def _by_window(row: GateRow, test: _Test, d: Difference, supported: bool, alpha: float) -> GateRow:
+def _by_window(row: GateRow, test: Asked, d: Difference, supported: bool, alpha: float) -> GateRow:
     outside, window = _outside(test, d), test.spec.window
     assert outside is not None and window is not None and d.new is not None  # noqa: PT018
     if d.new_error is None or d.units < 2:
@@ -314,14 +294,22 @@ def _with_losses(row: GateRow, d: Difference) -> GateRow:
         return replace(row, verdict=Verdict.ERROR, reason=f"{words}; without them: {row.reason}")
     if unpaired.missing:
         return replace(row, verdict=Verdict.MISSING, reason=f"{words}; without them: {row.reason}")
-    if unpaired.p <= SIGNIFICANT_LOSS and row.verdict.green:
-        reason = f"{words}: more scores were lost than chance explains (p = {unpaired.p:.2g}), which the mean hides"
-        return replace(row, verdict=Verdict.INCONCLUSIVE, reason=reason)
-    if unpaired.p_mended <= SIGNIFICANT_LOSS and row.verdict.green:
-        why = f"more cases failed in the baseline than chance explains (p = {unpaired.p_mended:.2g}), and the others"
-        reason = f"{words}: {why} do not speak for them; promote a run without failures"
-        return replace(row, verdict=Verdict.INCONCLUSIVE, reason=reason)
+    if row.verdict.green and (doubt := _doubt(unpaired)):
+        return replace(row, verdict=Verdict.INCONCLUSIVE, reason=f"{words}: {doubt}")
     return replace(row, reason=reason)
+
+
+def _doubt(unpaired: Unpaired) -> str:
+    """Why the cases that both runs scored do not speak for the others, or ''."""
+    if unpaired.p <= SIGNIFICANT_LOSS:
+        return f"more scores were lost than chance explains (p = {unpaired.p:.2g}), which the mean hides"
+    if unpaired.p_traded <= SIGNIFICANT_TRADE:
+        why = f"the scores that appeared are better than those that were lost (p = {unpaired.p_traded:.2g})"
+        return f"{why}: hard cases may have been traded for easy ones"
+    if unpaired.p_mended <= SIGNIFICANT_LOSS:
+        why = f"more cases failed in the baseline than chance explains (p = {unpaired.p_mended:.2g})"
+        return f"{why}, and the others do not speak for them; promote a run without failures"
+    return ""
 
 
 def _about(data: RunData | None) -> dict[str, Any]:
@@ -333,6 +321,7 @@ def _about(data: RunData | None) -> dict[str, Any]:
         "kind": data.kind,
         "path": data.path,
         "run": data.run_id,
+        "runs": list(data.runs),
         "label": data.label,
         **head,
         "profile": data.profile,

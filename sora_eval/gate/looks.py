@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from scipy import stats
 
+from sora_eval.gate.tradeoff import NAME as TRADEOFF
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.records.verdict import GateResult, Verdict
 from sora_eval.stats.power import ALPHA
@@ -84,4 +85,5 @@ def is_decided(result: GateResult) -> bool:
     if result.verdict is Verdict.REGRESSED:
         return True
     undecided = (Verdict.INCONCLUSIVE, Verdict.ERROR, Verdict.MISSING)
-    return not any(row.verdict in undecided and not is_speed(row.metric) for row in result.rows)
+    waiting = (row for row in result.rows if row.verdict in undecided and row.metric != TRADEOFF)
+    return not any(not is_speed(row.metric) for row in waiting)

@@ -57,6 +57,10 @@ class SuiteFile(pytest.File):
                 for window in [*ends, *[True] * (spec.window is not None)]:
                     suffix = ":window" * (window and bool(ends))
                     yield GateItem.from_parent(self, name=f"gate:{name}{suffix}", metric=metric, window=window)
+            if self.suite.tradeoff is not None:
+                yield GateItem.from_parent(self, name="gate:tradeoff", metric="tradeoff", window=False)
+            if self.suite.gates:
+                yield GateItem.from_parent(self, name="gate:others", metric=None, window=False)
 
     def _speed_items(self) -> Iterator[pytest.Item]:
         from sora_eval.records.capabilities import Capabilities
@@ -144,12 +148,13 @@ class SuiteItem(_Item):
 
 
 class GateItem(_Item):
-    """One gate of a suite against the baseline: by its limits, or by its window. For speed, one row per shape.
+    """One gate of a suite against the baseline: by its limits, or by its window. For speed, one row per shape. Without a
+    `metric`, all rows that no other item has: clips that repeat, gates that only the baseline holds.
 
     Undecided rows skip the item with their reasons; under strict they fail it.
     """
 
-    def __init__(self, *, metric: str, window: bool, **kwargs: Any) -> None:
+    def __init__(self, *, metric: str | None, window: bool, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.metric, self.window = metric, window
 
@@ -162,11 +167,15 @@ class GateItem(_Item):
             result = shared.gate_result(self.file.run_folder())
         except SoraEvalError as error:
             raise Failed(str(error)) from None
-        rows = [r for r in result.rows if r.metric == self.metric and r.window == self.window]
+        if self.metric is None:
+            rows = [r for r in result.rows if r.metric not in (*self.file.suite.gates, "tradeoff")]
+        else:
+            rows = [r for r in result.rows if r.metric == self.metric and r.window == self.window]
         for row in rows:
-            prefix = "" if len(rows) == 1 else f"{row.slice}."
+            place = row.slice if self.metric else row.name
+            prefix = "" if len(rows) == 1 else f"{place}."
             self.user_properties += [(prefix + key, value) for key, value in _properties(row).items()]
-        if not rows:
+        if not rows and self.metric:
             raise Failed(f"{self.name} has no row in the verdicts")
         # --sora-update creates the first baseline, so its absence is no failure.
         expected = [r for r in rows if shared.updates and r.verdict is Verdict.NO_BASELINE]

@@ -163,10 +163,10 @@ class SharedRuns:
         return result
 
     def _judge(self, run: RunFolder, base: Any, strict: bool) -> GateResult:
-        from sora_eval.gate.judge import gate
+        from sora_eval.gate.gate_run import judged
         from sora_eval.runs.folder import stored_suite
 
-        return gate(run, base, stored_suite(run).gates, strict=strict, profile=self.config.getoption("--sora-profile"))
+        return judged(run, base, stored_suite(run), strict=strict, profile=self.config.getoption("--sora-profile"))
 
     def _baseline(self, run: RunFolder) -> Any:
         """The baseline of the session; None where there is none yet."""

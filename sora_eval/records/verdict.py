@@ -142,9 +142,11 @@ class GateResult:
     @property
     def situation(self) -> str:
         """What was compared: `same weights`, where pairs of one seed alone decide, or `other weights`; and whether the run's
-        seeds are among the baseline's. '' without a baseline."""
+        seeds are among the baseline's. A run that the baseline holds says so; '' without a baseline."""
         if not self.baseline:
             return ""
+        if self.run.get("run") in self.baseline.get("runs", ()):
+            return "the run itself, which the baseline holds"
         made, base = (side.get("generator") or {} for side in (self.run, self.baseline))
         known = [(made.get(key), base.get(key)) for key in ("weights", "fingerprint")]
         same = any(a and a == b for a, b in known) and not made.get("not_covered")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sora_eval.compare.run_data import RunData, data_of
 from sora_eval.gate import baseline as baselines
-from sora_eval.gate.judge import gate
+from sora_eval.gate.gate_run import judged
 from sora_eval.gate.looks import BATCH, is_decided, looks
 from sora_eval.pipeline import run as evaluate
 from sora_eval.pipeline.ending import ending
@@ -115,7 +115,7 @@ def _judged(work: evaluate.Work, base: RunData, sized: Sequential) -> tuple[Gate
     """The verdict after the prompts of a look, and the state with that look added."""
     data = data_of(work.folder)
     whole = replace(data, head=data.head.model_copy(update={"status": "success"}))  # all prompts of this look are done
-    result = gate(whole, base, work.suite.gates, strict=sized.strict, profile=sized.profile)
+    result = judged(whole, base, work.suite, strict=sized.strict, profile=sized.profile)
     decided = is_decided(result)
     earlier = [look for look in sized.looks if look.prompts < len(sized.prompts)]
     look = LookRecord(prompts=len(sized.prompts), alpha=sized.alpha, verdict=str(result.verdict))

@@ -244,12 +244,21 @@ class Sessions(Table):
     percent: float = Field(ge=0)
 
 
+class TagLimit(Table):
+    """A row for every tag of at least `least` prompts, whose allowed change is `limit` per cent: one class of prompts may
+    collapse while the mean holds. Few prompts are noisy, so it is wider than the gate's own."""
+
+    limit: float = Field(gt=0)
+    least: int = Field(8, ge=3)
+
+
 class Gate(Table):
     """The allowed change of one metric between the baseline and a new run. Limits are per cent of the baseline's value.
 
     A change is a regression only past its limit *and* past `min_change` (in the metric's unit). `window` bounds the new value
     itself on both sides, so that an implausibly good one fails too. `slice` is `all` or a slice of `sora-eval compare
-    --slices`. `profile` names the machine on which the speed of two jobs may be compared, `sessions` the noise between them.
+    --slices`, `tags` adds a row per tag. `profile` names the machine on which the speed of two jobs may be compared, `sessions`
+    the noise between them.
     """
 
     max_increase: float | None = Field(None, ge=0)
@@ -258,6 +267,7 @@ class Gate(Table):
     window: list[float] | None = None
     slice: str = "all"
     profile: str | None = None
+    tags: TagLimit | None = None
     reason: str = ""
     provenance: str = ""
     repeats: Repeats | None = None
@@ -279,7 +289,15 @@ class Gate(Table):
     def _limits(self) -> Gate:
         if self.max_increase is None and self.max_decrease is None and self.window is None:
             raise ValueError("a gate needs at least one of max_increase, max_decrease and window")
+        if self.tags is not None and self.max_increase is None and self.max_decrease is None:
+            raise ValueError("tags limit a change: give max_increase, max_decrease or both beside them")
         return self
+
+    def of_tag(self, tag: str) -> Gate:
+        """The gate of one tag: its limit in the directions that are limited. Needs `tags`."""
+        assert self.tags is not None
+        ends = {k: self.tags.limit for k in ("max_increase", "max_decrease") if getattr(self, k) is not None}
+        return self.model_copy(update={**ends, "slice": tag, "window": None, "tags": None})
 
 
 class Tradeoff(Table):

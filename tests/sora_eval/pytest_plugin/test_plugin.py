@@ -94,7 +94,7 @@ def properties(path):
 def test_gates_are_items_with_properties_and_leave_verdicts(tiny):
     promoted(tiny)
     result = gated(tiny, "good", "--junit-xml=out.xml", "-v")
-    result.assert_outcomes(passed=4)
+    result.assert_outcomes(passed=5)
     result.stdout.fnmatch_lines(
         ["*suites/tiny.toml::gate:temporal_flickering PASSED*", "*gate:temporal_flickering:window PASSED*"]
     )
@@ -113,7 +113,7 @@ def test_gates_are_items_with_properties_and_leave_verdicts(tiny):
 def test_a_regression_fails_in_one_line(tiny):
     promoted(tiny)
     result = gated(tiny, "worse", "--junit-xml=out.xml")
-    result.assert_outcomes(passed=2, failed=2)
+    result.assert_outcomes(passed=3, failed=2)
     result.stdout.fnmatch_lines(
         [
             "temporal_flickering: REGRESSED: 0.9216 -> 0.7647 (-17 %): past the limit of -1 %; p = *",
@@ -122,7 +122,7 @@ def test_a_regression_fails_in_one_line(tiny):
     )
     result.stdout.no_fnmatch_line("*items.py*")
     root = ET.parse("out.xml").getroot()
-    assert [c.find("failure") is not None for c in root.iter("testcase")] == [False, False, True, True]
+    assert [c.find("failure") is not None for c in root.iter("testcase")] == [False, False, True, True, False]
     assert properties("out.xml")["gate:temporal_flickering"]["verdict"] == "REGRESSED"
 
 
@@ -139,7 +139,7 @@ def test_what_is_undecided_is_never_green(tiny, monkeypatch, more, ci, kind):
     promoted(tiny)
     monkeypatch.setenv("CI", ci)
     result = gated(tiny, "unsure", *more, "-k", "gate and not window")
-    result.assert_outcomes(**{kind: 1}, deselected=3)
+    result.assert_outcomes(**{kind: 1}, passed=1, deselected=3)
     result.stdout.fnmatch_lines(["*temporal_flickering: INCONCLUSIVE: 0.9216 -> 0.9078 (-1.49 %): past the limit, but p = *"])
 
 
@@ -147,17 +147,17 @@ def test_what_is_undecided_is_never_green(tiny, monkeypatch, more, ci, kind):
 def test_no_baseline_yet_is_undecided(tiny, strict, kind):
     tiny.mkdir("baselines")
     result = gated(tiny, "good", strict)
-    result.assert_outcomes(passed=2, **{kind: 2})
+    result.assert_outcomes(passed=2, **{kind: 3})
     result.stdout.fnmatch_lines(["*temporal_flickering: NO_BASELINE: no baseline was given*"])
 
 
 def test_a_baseline_that_cannot_be_read_and_a_partial_run_fail(tiny):
     promoted(tiny)
     gone = tiny.runpytest_inprocess("suites", *FLAGS, "python:mine:good", "--sora-baseline", "gone.json")
-    gone.assert_outcomes(passed=2, failed=2)
+    gone.assert_outcomes(passed=2, failed=3)
     gone.stdout.fnmatch_lines(["gone.json does not exist; make it with *"])
     partial = gated(tiny, "good", "--sora-limit", "4")
-    partial.assert_outcomes(passed=2, failed=2)
+    partial.assert_outcomes(passed=3, failed=2)
     partial.stdout.fnmatch_lines(["temporal_flickering: ERROR: *the run is partial*"])
 
 
@@ -175,17 +175,17 @@ def test_update_promotes_the_first_run_and_green_ones_only(tiny, monkeypatch):
     monkeypatch.setenv("CI", "true")
     path = tiny.path / "baselines/tiny.json"
     first = gated(tiny, "good", "--sora-update")
-    first.assert_outcomes(passed=2, skipped=2)
+    first.assert_outcomes(passed=2, skipped=3)
     first.stdout.fnmatch_lines(["promoted: baselines/tiny.json"])
     before = path.read_bytes()
     red = gated(tiny, "worse", "--sora-update")
-    red.assert_outcomes(passed=2, failed=2)
+    red.assert_outcomes(passed=3, failed=2)
     red.stdout.fnmatch_lines(["* is not promoted: the session is not green"])
     unclear = gated(tiny, "unsure", "--sora-update", "--sora-no-strict", "-k", "not window")
     assert unclear.ret == 0
     unclear.stdout.fnmatch_lines(["* is not promoted: temporal_flickering: INCONCLUSIVE: *"])
     assert path.read_bytes() == before
-    gated(tiny, "good", "--sora-update").assert_outcomes(passed=4)
+    gated(tiny, "good", "--sora-update").assert_outcomes(passed=5)
     assert baseline.read(path).run_id != json.loads(before)["head"]["run"]
 
 
@@ -205,7 +205,7 @@ def test_two_workers_make_one_run_and_one_promotion(tiny):
     result = tiny.runpytest_subprocess(
         "suites", *FLAGS, "python:mine:good", "--sora-baseline", "baselines", "--sora-update", "-n", "2", "--dist", "each"
     )
-    result.assert_outcomes(passed=8)
+    result.assert_outcomes(passed=10)
     assert len(find_runs(tiny.path / "runs")) == 1
     assert len((tiny.path / "calls.txt").read_text().splitlines()) == 8
     assert str(result.stdout).count("promoted: baselines/tiny.json") == 1
@@ -283,7 +283,7 @@ def test_without_pytest_benchmark_shapes_are_skipped_and_a_bad_generator_fails_t
 def test_a_gate_on_speed_has_a_row_a_shape(tiny):
     promoted(with_speed(tiny))
     result = gated(tiny, "good", "-k", "gate and latency", "--junit-xml=out.xml", "-v")
-    result.assert_outcomes(skipped=1, deselected=7)
+    result.assert_outcomes(skipped=1, deselected=8)
     result.stdout.fnmatch_lines(["*latency*16x16x3*: NOT_COMPARABLE: *two jobs*latency*16x16x5*"])
     assert properties("out.xml")["gate:latency"]["16x16x5.verdict"] == "NOT_COMPARABLE"
 
