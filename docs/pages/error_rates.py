@@ -18,6 +18,7 @@ from sora_eval.suite import load_suite
 from sora_eval.util.errors import RunError
 
 MARK = "error-rates"
+REPEATS = 12  # runs of the baseline's checkpoint in the pool
 
 
 def main(
@@ -31,7 +32,7 @@ def main(
     except OSError as error:
         raise RunError(f"{page}: {error.strerror}") from error
     between(text, MARK, "")  # a page without markers is refused before hours of runs
-    errors = gate_errors(load_suite("gate"), pool=pool, workers=workers)
+    errors = gate_errors(load_suite("gate"), pool=pool, repeats=REPEATS, workers=workers)
     print_rates(errors)
     write_page(page, between(page.read_text(encoding="utf-8"), MARK, page_block(errors)))
 

@@ -24,6 +24,9 @@ def calibrate(
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the runs go; what is there already is used.")] = Path("runs"),
     run: Annotated[list[Path] | None, typer.Option("--run", "-r", help="Use these runs; nothing is generated.")] = None,
     metric: Annotated[list[str] | None, typer.Option("--metric", "-m", help="Gate this metric too.")] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option("--keep", "-k", help="Leave this gate as it is; the others make up for it.")
+    ] = None,
     share: Annotated[
         float,
         typer.Option(
@@ -53,6 +56,7 @@ def calibrate(
         out,
         runs=runs,
         metrics=metric or (),
+        keep=keep or (),
         share=share,
         seeds=(baseline_seeds, seeds),
         draws=draws,

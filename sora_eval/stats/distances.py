@@ -214,7 +214,11 @@ def set_statistic(spec: SetStatistic, *sets: npt.ArrayLike) -> tuple[Statistic, 
     neighbours, recall = spec.neighbours, spec.kind == "recall"
     joined = np.concatenate([_vectors(s) for s in sets])
     distances = cdist(joined, joined)
-    return Statistic(lambda a, b: _covered(distances, *((b, a) if recall else (a, b)), neighbours), neighbours + 1), rows
+    return Statistic(
+        lambda a, b: _covered(distances, *((b, a) if recall else (a, b)), neighbours),
+        neighbours + 1,
+        (lambda s, b: _recall_many(distances, s, b, neighbours)) if recall else None,
+    ), rows
 
 
 def precision_recall(generated: npt.ArrayLike, real: npt.ArrayLike, k: int = 3) -> tuple[float, float]:
@@ -240,3 +244,15 @@ def _covered(distances: Array, a: Index, b: Index, k: int) -> float:
         raise ValueError(f"precision and recall need more than k = {k} vectors per set, found {len(a)} and {len(b)}")
     radius = np.sort(distances[np.ix_(b, b)], 1)[:, k]  # column 0 is the vector itself
     return float((distances[np.ix_(a, b)] <= radius).any(1).mean())
+
+
+def _recall_many(distances: Array, sets: Index, real: Index, k: int) -> Array:
+    """The share of rows `real` (m,) that `_covered` finds in the balls of each row of `sets` (p, n): (p,)."""
+    if min(sets.shape[1], len(real)) <= k:
+        raise ValueError(f"precision and recall need more than k = {k} vectors per set, found {sets.shape[1]} and {len(real)}")
+    out, to_real = np.empty(len(sets)), np.ascontiguousarray(distances[:, real])
+    for start in range(0, len(sets), 64):  # in parts that stay in the processor's cache
+        part = sets[start : start + 64]
+        radius = np.partition(distances[part[:, :, None], part[:, None, :]], k, axis=2)[:, :, k]
+        out[start : start + 64] = (to_real[part] <= radius[:, :, None]).any(1).mean(1)
+    return out

@@ -7,8 +7,8 @@ compared as a gate compares it: a limit is passed where the one-sided bound of t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from sora_eval.gate.judge import allowed_change, within
 from sora_eval.stats.intervals import Array
 from sora_eval.stats.joint_quantile import joint_quantile
 from sora_eval.stats.power import ALPHA, detectable
-from sora_eval.studies.error_rates import by_seed, check_pool, draw
+from sora_eval.studies.error_rates import by_seed, check_pool, draw, gated_only
 from sora_eval.suite import Gate, Suite
 from sora_eval.suite.tables import Repeats
 from sora_eval.util.errors import SuiteError
@@ -82,7 +82,8 @@ class Calibration:
     """The limits that follow from `repeats` runs of `cases` cases of one checkpoint on one suite.
 
     `spreads` and the proposed `gates` are by metric; `unmeasured` says of every other metric that was asked for why it has no
-    limit. `seeds` are those of baseline and run. `source` is the provenance of the limits: command, date and checkpoint.
+    limit. `seeds` are those of baseline and run. `source` is the provenance of the limits: command, date and checkpoint; the
+    gates `kept` have their own.
     """
 
     suite: Suite
@@ -94,12 +95,18 @@ class Calibration:
     gates: Mapping[str, Gate]
     unmeasured: Mapping[str, str]
     source: str
+    kept: tuple[str, ...] = ()
 
     @property
     def limits(self) -> dict[str, Gate]:
         """The proposed gates with their provenance, as written into the suite file."""
         return {
-            m: gate.model_copy(update={"provenance": self.source, "repeats": self.spreads[m].record(self.cases)})
+            m: gate.model_copy(
+                update={
+                    "provenance": gate.provenance if m in self.kept else self.source,
+                    "repeats": self.spreads[m].record(self.cases),
+                }
+            )
             for m, gate in self.gates.items()
         }
 
@@ -128,15 +135,9 @@ def drawn(
     Raises SuiteError for equal seeds, different checkpoints, incomplete runs, unlike cases and too few seeds.
     """
     check_repeats(repeats)
-    pool = [_only(part, slices) for part in by_seed(repeats)]
+    pool = [gated_only(part, slices) for part in by_seed(repeats)]
     check_pool(pool, None, seeds)
     return (_pair(pool, slices, seeds, i) for i in range(draws))
-
-
-def _only(data: RunData, metrics: Iterable[str]) -> RunData:
-    """The data without the scores and vectors of other metrics, which a draw would copy for nothing."""
-    scores = {m: data.scores[m] for m in metrics if m in data.scores}
-    return replace(data, scores=scores, features={m: data.features[m] for m in metrics if m in data.features})
 
 
 def _pair(pool: Sequence[RunData], slices: Mapping[str, str], seeds: tuple[int, int], i: int) -> dict[str, Difference]:
@@ -176,37 +177,63 @@ def _value(data: RunData, metric: str, label: str) -> float | None:
     return None if row is None else row.value
 
 
-def propose(spreads: Mapping[str, Spread], present: Mapping[str, Gate], share: float = PASSING) -> dict[str, Gate]:
+def propose(
+    spreads: Mapping[str, Spread], present: Mapping[str, Gate], share: float = PASSING, keep: Collection[str] = ()
+) -> dict[str, Gate]:
     """The gates, to two significant digits upwards, that at least a `share` (0 to 1) of the pairs pass whole.
 
     All limits lie at one quantile of their bounds, the smallest at which that share of pairs passes every row: no row is
-    tighter, for its noise, than another. Limits are in the worse direction, or in those that a `present` gate bounds;
-    `min_change` is the same quantile of the changes themselves. A metric with a value of 0 or less has no percentage: there the
-    limit is 0 % and `min_change` the quantile of the bounds.
+    tighter, for its noise, than another. Limits are in the worse direction, or in those that a `present` gate bounds; one on
+    what is suspiciously good stays as it is, unless noise reaches it. `min_change` is the same quantile of the changes
+    themselves. A metric with a value of 0 or less has no percentage: there the limit is 0 % and `min_change` the quantile of
+    the bounds. The present gates of the metrics in `keep` stay as they are, and the others make up for what these do not pass.
+    Raises SuiteError for nothing to propose, and if the kept ones alone pass in less than the share.
     """
     if not spreads:
         return {}
-    directions = {m: _directions(s, present.get(m)) for m, s in spreads.items()}
+    kept = {m: present[m] for m in keep}
+    pairs = len(next(iter(spreads.values())).pairs)
+    among = np.array([passes(spreads[m], gate) for m, gate in kept.items()], bool).reshape(-1, pairs).all(0)
+    directions = {m: _directions(s, present.get(m)) for m, s in spreads.items() if m not in kept}
     ends = {(m, up): spreads[m].bounds()[0 if up else 1] / spreads[m].scale() for m, ways in directions.items() for up in ways}
-    quantiles, level = joint_quantile(np.stack([*ends.values()], 1), share)
-    bounds = dict(zip(ends, quantiles.tolist(), strict=True))
+    guards = {(m, up): guard for m, up in ends if (guard := _guard(spreads[m], present.get(m), ends[m, up], up=up)) is not None}
+    judging = [values for end, values in ends.items() if end not in guards]
+    if not judging:
+        raise SuiteError("nothing is left to calibrate: every limit is kept")
+    try:
+        _, level = joint_quantile(np.stack(judging, 1), share, among)
+    except ValueError:
+        raise SuiteError(f"the gates that are kept ({', '.join(kept)}) pass in {among.mean():.1%} of the pairs alone") from None
+    bounds = {end: float(np.quantile(values, level, method="inverted_cdf")) for end, values in ends.items()} | guards
     out = {}
     for metric, spread in spreads.items():
-        limits = {up: bounds[metric, up] for up in directions[metric]}
-        if spread.relative:
-            limit = {up: round_up(value) for up, value in limits.items()}
-            least = float(np.quantile(np.abs([d.change or 0.0 for d in spread.pairs]), level, method="inverted_cdf"))
-        else:
-            limit, least = dict.fromkeys(limits, 0.0), max(limits.values())
-        decrease = limit.get(False)
-        kept = {"window", "slice", "profile", "reason", "provenance", "repeats"}
-        out[metric] = Gate(
-            max_increase=limit.get(True),
-            max_decrease=None if decrease is None else min(decrease, 100.0),
-            min_change=round_up(least),
-            **(present[metric].model_dump(include=kept) if metric in present else {}),
-        )
+        out[metric] = kept[metric] if metric in kept else _gate(metric, spread, directions[metric], bounds, level, present)
     return out
+
+
+def _gate(
+    metric: str,
+    spread: Spread,
+    directions: Sequence[bool],
+    bounds: Mapping[tuple[str, bool], float],
+    level: float,
+    present: Mapping[str, Gate],
+) -> Gate:
+    """The gate of a metric from the quantiles of its bounds, by metric and direction."""
+    limits = {up: bounds[metric, up] for up in directions}
+    if spread.relative:
+        limit = {up: round_up(value) for up, value in limits.items()}
+        least = float(np.quantile(np.abs([d.change or 0.0 for d in spread.pairs]), level, method="inverted_cdf"))
+    else:
+        limit, least = dict.fromkeys(limits, 0.0), max(limits.values())
+    decrease = limit.get(False)
+    same = {"window", "slice", "profile", "tags", "reason", "provenance", "repeats"}
+    return Gate(
+        max_increase=limit.get(True),
+        max_decrease=None if decrease is None else min(decrease, 100.0),
+        min_change=round_up(least),
+        **(present[metric].model_dump(include=same) if metric in present else {}),
+    )
 
 
 def _directions(spread: Spread, present: Gate | None) -> list[bool]:
@@ -215,6 +242,15 @@ def _directions(spread: Spread, present: Gate | None) -> list[bool]:
     bounded = [up for up, limit in ways if limit is not None]
     higher = spread.pairs[0].higher_is_better
     return bounded or [up for up in (True, False) if higher is not up]
+
+
+def _guard(spread: Spread, present: Gate | None, bounds: Array, *, up: bool) -> float | None:
+    """The present limit, in per cent, of a change for the better: judgement, which no noise gives. None of another direction,
+    and where the bounds of pairs reach it."""
+    if present is None or not spread.relative or spread.pairs[0].higher_is_better is not up:
+        return None
+    limit = present.max_increase if up else present.max_decrease
+    return limit if limit is not None and limit >= bounds.max() else None
 
 
 def passes(spread: Spread, gate: Gate) -> list[bool]:

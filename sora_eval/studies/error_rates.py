@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -84,7 +84,10 @@ def by_seed(runs: Sequence[RunData]) -> list[RunData]:
 
 
 def compose(pool: Sequence[RunData], chosen: Mapping[str, Sequence[int]], slots: Sequence[int]) -> RunData:
-    """A run with several seeds: the seed `slots[j]` of a prompt is the clips of run `chosen[cluster][j]` of the pool."""
+    """A run with several seeds: the seed `slots[j]` of a prompt is the clips of run `chosen[cluster][j]` of the pool.
+
+    Rows of scores keep the ids that they had: a comparison knows them by their keys.
+    """
     first, samples = pool[0], dict[str, SampleRow]()
     scores: dict[str, dict[str, ScoreRow]] = {m: {} for m in first.scores}
     vectors: dict[str, tuple[list[str], list[Any]]] = {m: ([], []) for m in first.features}
@@ -98,7 +101,7 @@ def compose(pool: Sequence[RunData], chosen: Mapping[str, Sequence[int]], slots:
                 samples[name] = row.model_copy(update={"id": name})
                 for metric, rows in side.scores.items():
                     if case in rows:
-                        scores[metric][name] = rows[case].model_copy(update={"id": name})
+                        scores[metric][name] = rows[case]
                 for metric, places in where[k].items():
                     if case in places:
                         vectors[metric][0].append(name)
@@ -106,6 +109,13 @@ def compose(pool: Sequence[RunData], chosen: Mapping[str, Sequence[int]], slots:
     features = {m: (ids, np.array(rows).reshape(len(ids), -1)) for m, (ids, rows) in vectors.items()}
     head = first.head.model_copy(update={"seed_offset": 0})
     return replace(first, path="sample of a pool", head=head, samples=samples, scores=scores, features=features)
+
+
+def gated_only(data: RunData, metrics: Iterable[str]) -> RunData:
+    """The data without the scores and vectors of other metrics, which a draw would copy for nothing."""
+    names = list(metrics)
+    scores = {m: data.scores[m] for m in names if m in data.scores}
+    return replace(data, scores=scores, features={m: data.features[m] for m in names if m in data.features})
 
 
 def draw(
@@ -178,6 +188,8 @@ def draw_rates(
     for runs of different cases, and for a pool of too few seeds.
     """
     check_pool(arm.base, None if arm.share is not None else arm.new, seeds)
+    base, new = (None if side is None else [gated_only(run, gates) for run in side] for side in (arm.base, arm.new))
+    arm = replace(arm, base=base or arm.base, new=new)
     jobs = [(seed, i, min(CHUNK, draws - i)) for i in range(0, draws, CHUNK)]
     if workers == 1:
         _share(arm, gates, seeds)
@@ -220,8 +232,8 @@ def share_at_limit(base: Sequence[RunData], new: Sequence[RunData], gates: Mappi
     """
     shares = {}
     for row in gate(merged_pool(new), merged_pool(base), gates).rows:
-        spec = gates[row.metric]
-        if row.base is None or row.change is None:
+        spec = gates.get(row.metric)
+        if spec is None or row.slice != spec.slice or row.base is None or row.change is None:
             continue
         limit = spec.max_increase if row.change > 0 else spec.max_decrease
         allowed = allowed_change(limit, spec.min_change, row.base)

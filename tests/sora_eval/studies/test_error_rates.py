@@ -40,7 +40,7 @@ def test_a_virtual_run_holds_each_prompts_clips_of_the_chosen_run(tmp_path):
     made = compose(sides, chosen, (4, 9))
     assert sorted(made.samples) == sorted(f"{place_of(i)}/{seed}" for i in sides[0].samples for seed in (4, 9))
     for case, row in made.samples.items():
-        assert row.id == made.scores["m"][case].id == case
+        assert row.id == case
         assert made.scores["m"][case].value == chosen[row.prompt_id][seed_of(case) == "9"]
     ids, vectors = made.features["fvd"]
     assert len(ids) == 48
