@@ -316,7 +316,11 @@ def write_int8(config: ModelConfig, exact: Path, files: dict[str, str], dit: nn.
     graph.quantize(exact / files["dit"], small)
     difference = largest_difference(small, dit, specs(config)["dit"])  # not small
     same = {part: file if file.startswith("../") else f"../{exact.name}/{file}" for part, file in files.items()}
-    record = {"quantized": "dynamic int8, products of the DiT with weights", "dit_difference_from_torch": difference}
+    record = {
+        "quantized": "dynamic int8, products of the DiT with weights",
+        "quantized_from": read_checkpoint(exact).content_hash,
+        "dit_difference_from_torch": difference,
+    }
     write_checkpoint(config, target, same | {"dit": "dit/model.onnx"}, made | record)
 
 

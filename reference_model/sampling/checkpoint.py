@@ -47,6 +47,17 @@ class Checkpoint:
         steps = self.made.get("dit_steps_done")
         return steps if type(steps) is int else None
 
+    @property
+    def content_hash(self) -> str:
+        """16 hex digits of what it computes with: the files of all components and config.json."""
+        paths = [*self.files.values(), self.folder / CONFIG]
+        return hashlib.sha256("".join(_digest(p, p.stat().st_mtime_ns) for p in paths).encode()).hexdigest()[:16]
+
+    @property
+    def weights_hash(self) -> str:
+        """The `content_hash` of the checkpoint whose weights these are, in another precision or as they are."""
+        return str(self.made.get("quantized_from", self.content_hash))
+
     def check(self, name: str, path: Path) -> None:
         """Raises CheckpointError for a file that is not the one that was exported; an older checkpoint records none."""
         expected = self.sha256.get(name)

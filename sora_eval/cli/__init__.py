@@ -14,6 +14,7 @@ from sora_eval.cli import (
     calibrate,
     compare,
     error_rates,
+    frontier,
     gate,
     history,
     listing,
@@ -55,6 +56,7 @@ app.command(name="gate", epilog=gate.EXAMPLES)(gate.gate)
 app.command(name="calibrate", epilog=calibrate.EXAMPLES)(calibrate.calibrate)
 app.command(name="plan", epilog=plan.EXAMPLES)(plan.plan)
 app.command(name="error-rates", epilog=error_rates.EXAMPLES)(error_rates.error_rates)
+app.command(name="frontier", epilog=frontier.EXAMPLES)(frontier.frontier)
 app.command(name="selfcheck", epilog=selfcheck.EXAMPLES)(selfcheck.selfcheck)
 app.command(name="report", epilog=report.EXAMPLES)(report.report)
 app.command(name="history", epilog=history.EXAMPLES)(history.history)

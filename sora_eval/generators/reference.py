@@ -3,7 +3,6 @@ modules of the harness that import it."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ import numpy as np
 from reference_model.errors import ReferenceModelError
 from reference_model.packing.patchify import PACKINGS, grid_of, tokens_of
 from reference_model.packing.shapes import MULTIPLE, TIME_STRIDE
-from reference_model.sampling.checkpoint import CONFIG, component_files, read_checkpoint, resolve
+from reference_model.sampling.checkpoint import read_checkpoint, resolve
 from reference_model.world import FPS, Facts, Frames, make_clip
 from sora_eval.generators.protocol import AS_A_BATCH, Generator
 from sora_eval.generators.shapes import check_shape
@@ -22,7 +21,6 @@ from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
 from sora_eval.util.errors import GeneratorError
-from sora_eval.util.weights import sha256_file
 
 if TYPE_CHECKING:  # torch comes with the networks, when a pipeline is loaded: a wrong spec and the world need none
     from reference_model.networks.refiner import Refiner
@@ -125,12 +123,6 @@ def check_vae(checkpoint: str, options: dict[str, str]) -> None:
     _check_pipeline(checkpoint, options, f"vae:{checkpoint or 'base'}")
 
 
-def _checkpoint_hash(checkpoint: str) -> str:
-    folder = resolve(checkpoint)
-    files = [*component_files(folder).values(), folder / CONFIG]
-    return hashlib.sha256("".join(sha256_file(f) for f in files).encode()).hexdigest()[:16]
-
-
 class ReferenceGenerator(Generator):
     """A checkpoint of the reference model; ONNX Runtime by default, `backend=torch` for parity."""
 
@@ -143,13 +135,13 @@ class ReferenceGenerator(Generator):
 
     @cached_property
     def weights(self) -> str:
-        """Hash of the checkpoint's files."""
-        return _checkpoint_hash(self.checkpoint)
+        """Hash of the checkpoint's files, or of those that it was quantized from."""
+        return read_checkpoint(resolve(self.checkpoint)).weights_hash
 
     @cached_property
     def _fingerprint(self) -> str:
         settings = {k: v for k, v in self._options.items() if k not in ("backend", "device", "threads")}
-        parts = [self.weights, self._options.get("backend", "onnx")]
+        parts = [read_checkpoint(resolve(self.checkpoint)).content_hash, self._options.get("backend", "onnx")]
         return "-".join([*parts, *(f"{k}={v}" for k, v in sorted(settings.items()))])
 
     def fingerprint(self) -> str:
@@ -272,7 +264,7 @@ class VAEGenerator(WorldGenerator):
         self.checkpoint, self._pipeline = checkpoint, pipeline
 
     def fingerprint(self) -> str:
-        return _checkpoint_hash(self.checkpoint)
+        return read_checkpoint(resolve(self.checkpoint)).content_hash
 
     def damaged(self, request: Request, corruption: str, strength: float, rng: np.random.Generator) -> Clip:
         check_shape(request, self.capabilities, self.name)

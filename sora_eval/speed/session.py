@@ -1,4 +1,4 @@
-"""Benchmarks: a suite's sweep on one generator, or on two that take turns, each in its own process."""
+"""Benchmarks: a suite's sweep on one generator, or on several that take turns, each in its own process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sora_eval.util.progress import track
 
 
 def bench(suite: Suite, specs: Sequence[str], out: Path) -> list[RunFolder]:
-    """Time the sweep of a suite; one run folder per spec, in that order. Two specs take turns in every round.
+    """Time the sweep of a suite; one run folder per spec, in that order. Several specs take turns in every round.
 
     Raises SuiteError for a suite without [throughput], GeneratorError for a generator that cannot be opened, RunError where
     the runs cannot be written.

@@ -17,7 +17,7 @@ from reference_model.networks.components import build
 from reference_model.onnx.export import export_again
 from reference_model.recipe import STAGES, start_from, train
 from reference_model.sampling.backends import weights_of
-from reference_model.sampling.checkpoint import COMPONENTS, component_files
+from reference_model.sampling.checkpoint import COMPONENTS, component_files, read_checkpoint
 from reference_model.sampling.pipeline import Pipeline, Request
 from reference_model.training import data
 from reference_model.training.denoising import Denoiser, denoising_loss
@@ -105,6 +105,11 @@ def test_every_checkpoint_generates_and_equals_torch(trained, name):
 def test_a_quantized_checkpoint_has_no_torch_backend(trained):
     with pytest.raises(ReferenceModelError, match="quantized checkpoint runs on backend 'onnx' only"):
         Pipeline.load(str(trained / "checkpoints/base-int8"), "torch")
+
+
+def test_a_quantized_checkpoint_says_whose_weights_it_has(trained):
+    exact, small = (read_checkpoint(trained / "checkpoints" / name) for name in ("base", "base-int8"))
+    assert small.weights_hash == exact.weights_hash == exact.content_hash != small.content_hash
 
 
 def test_graphs_hold_no_paths_and_no_sequences_and_int8_reaches_every_block(trained):
