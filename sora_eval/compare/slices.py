@@ -10,18 +10,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sora_eval.compare.cases import seed_table
 from sora_eval.compare.difference import unlike
 from sora_eval.compare.run_data import RunData
 from sora_eval.runs.slices import Kind, Slice
 from sora_eval.stats.cluster_means import difference_interval, mean_interval
 from sora_eval.stats.intervals import Interval
+from sora_eval.stats.seeds import seed_changes
 
 
 @dataclass(frozen=True)
 class SliceRow:
     """One per-clip metric on one slice, in the metric's unit. `n` cases of `prompts` prompts have a score in every run.
 
-    Of two runs: both means, the paired change and its interval over prompts. Of one: the mean `new` and its interval.
+    Of two runs: both means, the change and its interval over prompts; what answers what is decided as in a whole comparison,
+    also under other seeds. Of one: the mean `new` and its interval.
     """
 
     metric: str
@@ -45,27 +48,29 @@ def slice_rows(base: RunData | None, new: RunData, kinds: Sequence[Kind] = ("sha
 
 
 def _row(base: RunData | None, new: RunData, metric: str, part: Slice) -> SliceRow | None:
-    pairs = []
-    for case in part.ids:
-        b = new.scores[metric].get(case)
-        a = base.scores.get(metric, {}).get(case) if base is not None else b
-        if a is not None and b is not None and a.value is not None and b.value is not None:
-            pairs.append((a.value, b.value, new.clusters[case]))
-    if not pairs:
-        return None
-    first, second = (np.array(values, np.float64) for values in zip(*((a, b) for a, b, _ in pairs), strict=True))
-    prompts = [prompt for _, _, prompt in pairs]
     row = new.metrics.get((metric, "all"))
     span = row.span if row is not None else None
-    paired = base is not None
+    if base is None:
+        known = [(r.value, new.clusters[i]) for i in part.ids if (r := new.scores[metric].get(i)) and r.value is not None]
+        if not known:
+            return None
+        scores, prompts = np.array([value for value, _ in known]), [prompt for _, prompt in known]
+        interval = mean_interval(scores, prompts, span=span)
+        return SliceRow(
+            metric, part.kind, part.label, None, float(scores.mean()), None, interval, len(known), len(set(prompts))
+        )
+    table, _ = seed_table(base, new, metric, part.label)
+    if table is None:
+        return None
+    changes, _ = seed_changes(table.base, table.new, table.shared)
     return SliceRow(
         metric,
         part.kind,
         part.label,
-        float(first.mean()) if paired else None,
-        float(second.mean()),
-        float((second - first).mean()) if paired else None,
-        difference_interval(second - first, prompts, span=span) if paired else mean_interval(second, prompts, span=span),
-        len(pairs),
-        len(set(prompts)),
+        float(np.nanmean(table.base, 1).mean()),
+        float(np.nanmean(table.new, 1).mean()),
+        float(changes.mean()),
+        difference_interval(changes, table.clusters, span=span),
+        int(np.isfinite(table.new).sum()),
+        len(set(table.clusters)),
     )

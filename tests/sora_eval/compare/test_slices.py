@@ -52,6 +52,13 @@ def test_a_single_prompt_has_no_interval(tmp_path, rng):
     assert all(r.interval.low is None and r.interval.method == "none: fewer than 3 prompts" for r in rows)
 
 
+def test_runs_of_other_seeds_have_the_same_slices(pair, tmp_path, rng):
+    other = data_of(make_run(tmp_path / "c", {"clip_score": rng.standard_normal(2 * PROMPTS)}, prompts=PROMPTS, seed_offset=7))
+    rows = slice_rows(pair[0], other)
+    assert {r.slice for r in rows} == {r.slice for r in slice_rows(*pair)}
+    assert all(r.n == len(other.cases(r.slice)) and r.interval.low <= r.change <= r.interval.high for r in rows)
+
+
 def test_one_run_has_means_without_differences(pair):
     rows = slice_rows(None, pair[1])
     assert rows
