@@ -53,14 +53,14 @@ def _claim(outputs: str, expects: Expectation, corruptions: str, why: str) -> No
 
 
 # Distribution: I3D was trained to name actions; what moves a little wrongly still looks like the action.
-_claim("fvd kvd", "worse", "blur noise", "the look of every frame changes")
-_claim("fvd", "worse", "mode_collapse", "the spread of the set is part of the distance")
+_claim("fvd kvd mmd", "worse", "blur noise", "the look of every frame changes")
+_claim("fvd mmd", "worse", "mode_collapse", "the spread of the set is part of the distance")
 _claim("recall", "worse", "mode_collapse", "real clips are no longer covered")
 _claim("precision", "blind", "mode_collapse", "the clips that are left lie among the real ones: read it beside recall")
 _claim(
     "fvd kvd mmd precision recall", "blind to little", "freeze reversal", "a little damage in time looks like the same action"
 )
-_claim("fvd kvd precision recall", "blind", "caption_swap", "the prompt is not looked at")
+_claim("fvd kvd mmd precision recall", "blind", "caption_swap", "the prompt is not looked at")
 
 # Text: frames are looked at one by one.
 _claim("clip_score clip_retrieval caption_facts", "worse", "caption_swap", "the clip shows another prompt")
