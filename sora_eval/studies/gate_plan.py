@@ -123,6 +123,8 @@ def gate_model(
         except ValueError as error:
             unplanned[metric] = str(error)
             continue
+        if gate.tags is not None:
+            unplanned[f"{metric} by tag"] = "each row has prompts of its own"
         up, down = (allowed_change(limit, gate.min_change, parts.mean) for limit in (gate.max_increase, gate.max_decrease))
         rows.append(PlannedRow(metric, parts, up, down, metric in base[0].features, seed_kurtosis(of_metric[0])))
         tables.append(of_metric[0])

@@ -120,6 +120,7 @@ BAD = [
         r"\[gates\].clip_score.max_decrees is not known; did you mean 'max_decrease'",
     ),
     (LAST, "[gates.clip_score]\nfloor = 1", r"\[gates.clip_score\]: a gate needs at least one of"),
+    (LAST, "[gates.clip_score]\nwindow = [0, 1]\ntags = { limit = 9 }", r"\[gates.clip_score\]: tags limit a change: give max"),
     (LAST, "[gates.clip_score]\nmax_decrease = -1", r"max_decrease = -1; expected greater than or equal to 0"),
     (LAST, "[gates.clip_score]\nmax_decrease = nan", r"max_decrease = nan; expected a finite number"),
     (LAST, "[gates.clip_score]\nmax_decrease = 1\nmin_change = inf", r"min_change = inf; expected a finite number"),
