@@ -22,7 +22,7 @@ from sora_eval.util.progress import track
 
 MARK = "series"
 RUNS, ONSET = 30, 10  # of a series; before the first worse clip
-SEEDS = (4, 2)  # per prompt, of the baseline and of a run
+SEEDS = (8, 2)  # per prompt, of the baseline and of a run
 WORSE = (("reference:middle", 0.5), ("reference?steps=5", 1.0))  # share of clips in the last run
 
 
