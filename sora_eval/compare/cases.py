@@ -104,22 +104,32 @@ def account(
         """Cases of a side without a score whose place the other side scored; those that failed in NEW may have failed in
         BASE too."""
         data, answers = (base, new)[side], by_place[1 - side]
-        rows, asked = data.scores.get(metric, {}), places[1 - side]
 
         def counts(i: str) -> bool:
-            row, place = rows.get(i), place_of(i)
-            if (row is not None and row.status == "undefined") is not undefined:
+            row, place = data.scores.get(metric, {}).get(i), place_of(i)
+            if _is_undefined(data, metric, i) is not undefined:
                 return False
             failed = data.samples[i].status == "error" or (row is not None and row.status == "error")
-            return place in answers or (side == 1 and failed and place in asked)
+            return place in answers or (side == 1 and failed and place in places[0])
 
         return tuple(sorted(filter(counts, cases[side] - scored[side])))
 
     both = sorted(by_place[0].keys() & by_place[1].keys())
     vanished, appeared = lost(1, True), lost(0, True)
-    p = _loss_p([new.clusters[i] for i in vanished], [base.clusters[i] for i in appeared])
+    asked = [_by_place(ids) for ids in cases]
+    undefined = [
+        {place: sum(_is_undefined(data, metric, i) for i in ids) / len(ids) for place, ids in side.items()}
+        for data, side in zip((base, new), asked, strict=True)
+    ]
+    losses = {p: undefined[1][p] - undefined[0][p] for p in sorted(undefined[0].keys() & undefined[1].keys())}
+    p = _loss_p(losses, {place: new.clusters[ids[0]] for place, ids in asked[1].items()})
     unpaired = Unpaired(without(0), without(1), lost(1, False), lost(0, False), vanished, appeared, p)
     return {p: by_place[0][p] for p in both}, {p: by_place[1][p] for p in both}, unpaired
+
+
+def _is_undefined(data: RunData, metric: str, case: str) -> bool:
+    row = data.scores.get(metric, {}).get(case)
+    return row is not None and row.status == "undefined"
 
 
 def _by_place(ids: set[str]) -> dict[str, list[str]]:
@@ -129,15 +139,18 @@ def _by_place(ids: set[str]) -> dict[str, list[str]]:
     return places
 
 
-def _loss_p(lost: Sequence[str], gained: Sequence[str]) -> float:
-    """One-sided p of scores lost and gained, by the prompt of each: signs of whole prompts are flipped; 1 unless more are lost.
+def _loss_p(losses: Mapping[str, float], clusters: Mapping[str, str]) -> float:
+    """One-sided p that places lose scores no more often than they gain them: signs of whole prompts are flipped; 1 unless more
+    are lost.
 
-    >>> _loss_p(["a", "b", "c"], [])  # 3 losses, no gain: 1 / 2^3
+    `losses` are by place the share of the new run's seeds that are undefined less that of the baseline's.
+
+    >>> _loss_p({"a/s": 1.0, "b/s": 0.5, "c/s": 0.5}, {"a/s": "a", "b/s": "b", "c/s": "c"})  # 3 losses, no gain: 1 / 2^3
     0.125
     """
-    if len(lost) <= len(gained):
+    if sum(losses.values()) <= 0:
         return 1.0
-    two_sided = sign_flip_p([1.0] * len(lost) + [-1.0] * len(gained), [*lost, *gained])
+    two_sided = sign_flip_p(list(losses.values()), [clusters[place] for place in losses])
     return 0.5 if two_sided is None else two_sided / 2
 
 

@@ -30,8 +30,7 @@ from sora_eval.suite import Gate, Tradeoff
 from sora_eval.util.errors import SuiteError
 
 SWAP_PERMUTATIONS = 9999  # of per-clip metrics, where they are cheap
-SIGNIFICANT_LOSS = 0.05
-SIGNIFICANT_TRADE = 0.01  # a second test of the same cases, of every row
+SIGNIFICANT_LOSS = 0.01  # of second tests of the same cases, which every row may have
 
 
 def gate(
@@ -303,7 +302,7 @@ def _doubt(unpaired: Unpaired) -> str:
     """Why the cases that both runs scored do not speak for the others, or ''."""
     if unpaired.p <= SIGNIFICANT_LOSS:
         return f"more scores were lost than chance explains (p = {unpaired.p:.2g}), which the mean hides"
-    if unpaired.p_traded <= SIGNIFICANT_TRADE:
+    if unpaired.p_traded <= SIGNIFICANT_LOSS:
         why = f"the scores that appeared are better than those that were lost (p = {unpaired.p_traded:.2g})"
         return f"{why}: hard cases may have been traded for easy ones"
     if unpaired.p_mended <= SIGNIFICANT_LOSS:

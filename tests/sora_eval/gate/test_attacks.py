@@ -87,6 +87,19 @@ def test_hard_cases_that_are_traded_for_easy_ones_are_not_green():
     assert row_of(side(lost), side(mixed)).verdict is Verdict.PASS
 
 
+def test_lost_scores_are_seen_whatever_the_seeds_of_the_baseline():
+    """A tenth is undefined in eight seeds, so more scores appear than two seeds could lose; a third of the prompts lose theirs."""
+    base, same = rates(0, seeds=8), rates(1)
+    for scores in (base, same):
+        scores[np.random.default_rng(2).random(scores.shape) < 0.1] = np.nan
+    lost = same.copy()
+    lost[:12] = np.nan
+    row = row_of(side(lost), side(base))
+    assert row.verdict is Verdict.INCONCLUSIVE
+    assert "more scores were lost than chance explains" in row.reason
+    assert row_of(side(same), side(base)).verdict is Verdict.PASS
+
+
 def test_cases_that_failed_in_both_runs_are_not_left_out(tmp_path):
     runs = [make_run(tmp_path / n, {"m": values(0)}) for n in ("base", "new")]
     for run in runs:

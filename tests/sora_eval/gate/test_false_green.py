@@ -158,7 +158,7 @@ def test_scores_that_vanish_on_one_side_are_not_green(pair):
 
     edit(pair[1], ScoreRow, lambda r: vanish(r, 1))  # 2 of 24: chance
     assert judged(pair).verdict is Verdict.PASS
-    edit(pair[1], ScoreRow, lambda r: vanish(r, 5))
+    edit(pair[1], ScoreRow, lambda r: vanish(r, 7))
     row = judged(pair).rows[0]
     assert row.verdict is Verdict.INCONCLUSIVE
     assert "more scores were lost than chance explains" in row.reason
