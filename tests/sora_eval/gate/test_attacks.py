@@ -88,7 +88,7 @@ def test_hard_cases_that_are_traded_for_easy_ones_are_not_green():
 
 
 def test_lost_scores_are_seen_whatever_the_seeds_of_the_baseline():
-    """A tenth is undefined in eight seeds, so more scores appear than two seeds could lose; a third of the prompts lose theirs."""
+    """A tenth is undefined in eight seeds: more scores appear than two seeds could lose. A third of the prompts lose theirs."""
     base, same = rates(0, seeds=8), rates(1)
     for scores in (base, same):
         scores[np.random.default_rng(2).random(scores.shape) < 0.1] = np.nan
