@@ -38,7 +38,7 @@ def main(
     if baseline is None:
         raise RunError(f"{FOLDER} holds no baseline of {suite.suite.id!r}")
     runs = [repeat(suite, spec, 1, pool)[0] for spec in SPECS]
-    points = frontier(baseline, runs, bench(load_suite("gate-speed"), [BASE, *SPECS], out))
+    points = frontier(baseline, runs, bench(load_suite("gate-speed"), [BASE, *SPECS], out), suite=suite)
     print_frontier(points, "latency")
     draw(points, page.parent / "images/frontier.png")
     block = "\n".join(

@@ -20,6 +20,7 @@ def frontier(
         Path, typer.Option("--baseline", "-b", help="A baseline file, a folder of them, or a run folder.")
     ] = Path("baselines"),
     metric: Annotated[str, typer.Option("--metric", "-m", help="The metric of speed.")] = "latency",
+    suite: Annotated[Path | None, typer.Option(help="Take the gates from this suite file, not from the runs.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="A PNG of the frontier.")] = None,
 ) -> None:
     """Show what faster generators cost: the gain in speed of each against the share of the gate's limits that it uses up.
@@ -29,6 +30,7 @@ def frontier(
     from sora_eval.gate.baseline import find
     from sora_eval.runs.find import resolve_run
     from sora_eval.studies.frontier import frontier as measure
+    from sora_eval.suite import load_suite
     from sora_eval.util.errors import BaselineError, RunError
     from sora_eval.util.visible import say
 
@@ -38,7 +40,7 @@ def frontier(
         raise BaselineError(
             f"{baseline} holds no baseline of {folders[0].head.suite.id!r}; make one: sora-eval baseline promote"
         )
-    points = measure(base, folders, [resolve_run(b) for b in bench], metric)
+    points = measure(base, folders, [resolve_run(b) for b in bench], metric, None if suite is None else load_suite(suite))
     from reports.text.frontier import print_frontier
 
     print_frontier(points, metric)

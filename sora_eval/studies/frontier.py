@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from sora_eval.compare.difference import difference
 from sora_eval.compare.run_data import RunData, data_of
 from sora_eval.gate.gate_run import judged, limits_for
-from sora_eval.gate.judge import allowed_change
+from sora_eval.gate.judge import allowed_change, gate
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.records.verdict import GateRow, Verdict
 from sora_eval.runs.folder import RunFolder, stored_suite
-from sora_eval.suite import Gate
+from sora_eval.suite import Gate, Suite, gates_of
 from sora_eval.util.errors import RunError
 
 
@@ -39,9 +39,13 @@ class Point:
 
 
 def frontier(
-    baseline: RunData, runs: Sequence[RunFolder], benches: Sequence[RunFolder], metric: str = "latency"
+    baseline: RunData,
+    runs: Sequence[RunFolder],
+    benches: Sequence[RunFolder],
+    metric: str = "latency",
+    suite: Suite | None = None,
 ) -> list[Point]:
-    """A point per run, fastest last.
+    """A point per run, fastest last, by the gates of its own suite, or of a `suite` file of the same fingerprint.
 
     `benches` hold the speed of the baseline's generator and of that of every run, from one interleaved session; runs and
     benches belong together where their fingerprints are equal. Raises RunError for a run without bench, a metric that is not
@@ -64,9 +68,13 @@ def frontier(
         raise RunError(f"{base.path} has no {metric}; time it with a suite that has [throughput]")
     points = []
     for run in runs:
-        data, suite = data_of(run), stored_suite(run)
-        result = judged(data, baseline, suite)
-        used, row = _used(result.rows, limits_for(suite, baseline)[0], data.path)
+        data, stored = data_of(run), stored_suite(run)
+        if suite is None:
+            gates, result = limits_for(stored, baseline)[0], judged(data, baseline, stored)
+        else:
+            gates = gates_of(suite, stored.fingerprint)
+            result = gate(data, baseline, gates)
+        used, row = _used(result.rows, gates, data.path)
         gain = min((_gain(base, speed_of(data), metric, shape) for shape in shapes), key=lambda g: g[0])
         points.append(Point(data.head.generator.spec, result.verdict, gain, used, row))
     return sorted(points, key=lambda p: p.gain[1])
