@@ -40,9 +40,9 @@ def gate_errors(
     the run) per prompt.
 
     The folder `pool` holds `repeats` runs of `spec` and `others` of each other generator; existing runs are reused, and every
-    seed of every run is drawn from. `draws` A/A pairs are gated, and as many of each true change of a limit, made by mixing in
-    clips of the first of `against`; `power` pairs per other generator, those of `same_seeds` (by default of the reference
-    model's) from the baseline's own seeds. The rates do not depend on the number of `workers`.
+    seed of every run is drawn from. `draws` A/A pairs are gated, and as many of a true change of one limit, made by mixing in
+    clips of the first of `against`; `power` pairs of larger changes and per other generator, those of `same_seeds` (by default
+    of the reference model's) from the baseline's own seeds. The rates do not depend on the number of `workers`.
     Raises SuiteError for a suite without gates, GeneratorError for an invalid spec.
     """
     if not suite.gates:
@@ -61,7 +61,7 @@ def gate_errors(
         for times in LIMITS:
             if times * share <= 1:
                 name = f"{row} at {times:g} x its limit ({times * share:.0%} of clips {against[0]})"
-                arms.append((Arm(name, base, made[against[0]], share=times * share), draws))
+                arms.append((Arm(name, base, made[against[0]], share=times * share), draws if times == 1 else power))
     rates = []
     for arm, count in arms:
         chunks = draw_rates(arm, suite.gates, count, seeds=seeds, workers=workers)
