@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sora_eval.generators.file_names import ids_of, left_out, split_entries, vbench_names
-from sora_eval.generators.manifest_rows import COLUMNS, ManifestRow, check_columns, manifest_row
+from sora_eval.formats.file_names import ids_of, left_out, split_entries, vbench_names
+from sora_eval.formats.manifest_rows import COLUMNS, ManifestRow, check_columns, manifest_row
 from sora_eval.generators.protocol import ClipSource
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip

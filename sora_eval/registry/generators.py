@@ -51,7 +51,7 @@ _BUILT_IN = {
     ),
     "folder": GeneratorInfo(
         "folder:PATH[?damaged=note]",
-        "real videos: a folder, or a manifest (csv, jsonl, parquet)",
+        "real videos: a folder, or a manifest (csv, tsv, jsonl, json, parquet)",
         "sora_eval.generators.folder:open_folder",
         ("damaged",),
         "sora_eval.generators.folder:check_folder",
