@@ -50,10 +50,10 @@ _BUILT_IN = {
         "sora_eval.generators.reference:check_facts",
     ),
     "folder": GeneratorInfo(
-        "folder:PATH[?damaged=note]",
+        "folder:PATH[?layout=vbench&clips=frames&step=1000&fps=24&damaged=note]",
         "real videos: a folder, or a manifest (csv, tsv, jsonl, json, parquet)",
         "sora_eval.generators.folder:open_folder",
-        ("damaged",),
+        ("layout", "clips", "step", "fps", "damaged"),
         "sora_eval.generators.folder:check_folder",
     ),
     "diffusers": GeneratorInfo(
