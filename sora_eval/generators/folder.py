@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from sora_eval.formats.layout import Listing
-from sora_eval.formats.layouts import check_layout, list_clips
+from sora_eval.formats.layouts import check_layout, list_clips, steps_of
 from sora_eval.formats.tensors import read_tensor
 from sora_eval.formats.tree import TENSOR_SUFFIXES
 from sora_eval.generators.protocol import ClipSource, content_digest
@@ -42,6 +42,14 @@ def open_folder(argument: str, options: dict[str, str]) -> FolderGenerator:
     path, step = Path(argument), _step_of(argument, options)
     listing = list_clips(path, options.get("layout", ""), options.get("clips", ""), step)
     return FolderGenerator(path, listing, allow_damaged=options.get("damaged") == "note", fps=_rate_of(argument, options))
+
+
+def options_of_steps(argument: str, options: dict[str, str]) -> list[str]:
+    """An option `step=N` per training step whose clips a folder holds; none where it holds those of at most one."""
+    if "step" in options:
+        return []
+    steps = steps_of(Path(argument), options.get("layout", ""), options.get("clips", ""))
+    return [f"step={step}" for step in steps] if len(steps) > 1 else []
 
 
 def _step_of(argument: str, options: dict[str, str]) -> int | None:

@@ -91,6 +91,9 @@ class Generator(ABC):
 class ClipSource(Generator):
     """A generator whose clips exist already, each with its own prompt and shape."""
 
+    layout: str = ""
+    """Name of the rule by which prompts and seeds were read; '' where there is none."""
+
     @abstractmethod
     def cases(self) -> list[Case]:
         """The cases of its clips."""
