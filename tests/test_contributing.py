@@ -68,10 +68,10 @@ def test_a_metric_a_generator_and_a_suite_go_from_the_command_line_to_the_report
 def test_the_names_of_a_package_are_found_by_its_entry_points(folder, tmp_path, monkeypatch):
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     install(tmp_path, f"{project['name']}-{project['version']}", project["entry-points"])
-    (tmp_path / "manifest.tsv").write_text("path\tprompt\na.mp4\tan apple\n")
+    (tmp_path / "manifest.psv").write_text("path|prompt\na.mp4|an apple\n")
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.syspath_prepend(str(tmp_path))
     assert create("brightness", {"gain": 2.0}).signature == "brightness|mean-rgb|gain:2"
     (clip,) = open_generator("noise?strength=9").generate([Request("", 8, 8, 3, 8.0, 0)])
     assert clip.frames.max() == 8
-    assert [c.prompt.text for c in FolderGenerator(tmp_path / "manifest.tsv").cases()] == ["an apple"]
+    assert [c.prompt.text for c in FolderGenerator(tmp_path / "manifest.psv").cases()] == ["an apple"]

@@ -18,7 +18,8 @@ def print_runs(runs: Sequence[RunFolder]) -> None:
             print_comparison(compare(runs[0], other))
         return
     out, data = console(), frames.load(runs)
-    title = f"{runs[0].head.suite.id}: {runs[0].head.generator.label}"
+    layout = runs[0].head.generator.layout
+    title = f"{runs[0].head.suite.id}: {runs[0].head.generator.label}{f', layout {layout}' if layout else ''}"
     quality, speed = tables.quality_table(data), tables.speed_table(data)
     if not quality.empty:
         out.print(tables.terminal(quality, title), "")

@@ -121,8 +121,10 @@ def run(
             )
             runs = [folder]
         else:
+            from sora_eval.generators.opening import specs_of
             from sora_eval.pipeline.run import run_all
 
+            specs = [each for spec in specs for each in specs_of(spec)]
             runs = run_all(loaded, specs, out, limit=limit, reference=reference, seed_offset=seed_offset, workers=workers)
     show(runs, time.monotonic() - started)
     if result is not None:

@@ -5,121 +5,108 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from sora_eval.generators.file_names import ids_of, left_out, split_entries, vbench_names
-from sora_eval.generators.manifest_rows import COLUMNS, ManifestRow, check_columns, manifest_row
-from sora_eval.generators.protocol import ClipSource
+from sora_eval.formats.layout import Listing
+from sora_eval.formats.layouts import check_layout, list_clips, steps_of
+from sora_eval.formats.tensors import read_tensor
+from sora_eval.formats.tree import TENSOR_SUFFIXES
+from sora_eval.generators.protocol import ClipSource, content_digest
 from sora_eval.records.case import Case, Prompt
-from sora_eval.records.clip import Clip
-from sora_eval.records.names import safe_id
+from sora_eval.records.clip import LEAST_FPS, MOST_FPS, Clip
 from sora_eval.records.request import Request
-from sora_eval.registry.formats import FORMATS
 from sora_eval.util.cache import warn_once
-from sora_eval.util.errors import ClipError, GeneratorError, RegistryError, line_of
-from sora_eval.util.sealed import digest_of, file_digest
+from sora_eval.util.errors import ClipError, GeneratorError
+from sora_eval.util.sealed import digest_of
 from sora_eval.util.visible import is_unicode
-from sora_eval.video.codec import VIDEO_SUFFIXES, read_clip
-
-MANIFESTS = tuple(f"manifest.{name}" for name in FORMATS.built_in)
+from sora_eval.video.codec import read_clip
 
 
 def check_folder(argument: str, options: dict[str, str]) -> None:
-    """Raises GeneratorError for a value of `damaged` that is none: a damaged clip is an `error` or scored with a `note`."""
+    """Raises GeneratorError for a value of an option that is none.
+
+    `damaged` is error or note: a damaged clip is an `error` or scored with a `note`. `layout` and `clips` are of
+    `formats.layouts`, `step` is a training step, and `fps` the rate of clips that store none.
+    """
     if (damaged := options.get("damaged", "error")) not in ("error", "note"):
         raise GeneratorError(f"folder:{argument}: damaged={damaged}; expected error or note")
+    try:
+        check_layout(options.get("layout", ""), options.get("clips", ""))
+    except GeneratorError as error:
+        raise GeneratorError(f"folder:{argument}: {error}") from None
+    _step_of(argument, options)
+    _rate_of(argument, options)
 
 
 def open_folder(argument: str, options: dict[str, str]) -> FolderGenerator:
     """The clips of a folder or manifest. Raises GeneratorError as `FolderGenerator` does."""
-    return FolderGenerator(Path(argument), allow_damaged=options.get("damaged") == "note")
+    path, step = Path(argument), _step_of(argument, options)
+    listing = list_clips(path, options.get("layout", ""), options.get("clips", ""), step)
+    return FolderGenerator(path, listing, allow_damaged=options.get("damaged") == "note", fps=_rate_of(argument, options))
+
+
+def options_of_steps(argument: str, options: dict[str, str]) -> list[str]:
+    """An option `step=N` per training step whose clips a folder holds; none where it holds those of at most one."""
+    if "step" in options:
+        return []
+    steps = steps_of(Path(argument), options.get("layout", ""), options.get("clips", ""))
+    return [f"step={step}" for step in steps] if len(steps) > 1 else []
+
+
+def _step_of(argument: str, options: dict[str, str]) -> int | None:
+    text = options.get("step")
+    if text is not None and not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise GeneratorError(f"folder:{argument}: step={text}; expected a whole number")
+    return None if text is None else int(text)
+
+
+def _rate_of(argument: str, options: dict[str, str]) -> float | None:
+    if "fps" not in options:
+        return None
+    try:
+        rate = float(options["fps"])
+    except ValueError:
+        rate = 0.0
+    if not LEAST_FPS <= rate <= MOST_FPS:
+        raise GeneratorError(f"folder:{argument}: fps={options['fps']}; expected a number from {LEAST_FPS:g} to {MOST_FPS:g}")
+    return rate
 
 
 class FolderGenerator(ClipSource):
-    """Clips on disk. `PATH` is a folder (with or without a manifest in it) or a manifest file.
+    """Clips on disk. `PATH` is a folder, read by one of the layouts of `formats.layouts`, or a manifest file.
 
-    A manifest has the columns path and prompt, and may have prompt_id and seed. Without one, every file of the folder is
-    a clip, with prompt and seed where its name is VBench's `PROMPT-SEED`; what cannot be read is reported, and folders and
-    captions are left out with a note. Raises GeneratorError for a path without clips or with
-    an unreadable manifest.
+    `fps` is the rate of clips that store none. Raises GeneratorError for a path without clips or with an unreadable manifest.
     """
 
     name = "folder"
 
-    def __init__(self, path: Path, *, allow_damaged: bool = False) -> None:
+    def __init__(
+        self, path: Path, listing: Listing | None = None, *, allow_damaged: bool = False, fps: float | None = None
+    ) -> None:
         if not is_unicode(str(path.resolve())):
             raise GeneratorError(f"folder:{path}: its path is not UTF-8, so no row can record it; rename the folder")
-        self.checkpoint, self._allow_damaged = path.name, allow_damaged
+        listing = listing or list_clips(path)
+        self.layout, self._step = listing.layout, listing.step
+        named = path.name if listing.step is None else f"{path.name}/step_{listing.step}"
+        self.checkpoint = path.name if str(listing.step) in path.name else named
+        self._allow_damaged, self._fps = allow_damaged, fps
         self._entries: dict[str, tuple[Case, Path]] = {}
         self._by_prompt: dict[str, list[Case]] = {}
-        manifest = self._find_manifest(path)
-        rows = self._read_manifest(manifest) if manifest else self._list(path)
-        root = manifest.parent if manifest else path
-        ids = ids_of(row.path for row in rows if not row.prompt_id)
-        for row in rows:
-            file = root / row.path
-            case = Case(Prompt(row.prompt_id or ids[row.path], row.prompt), None, None, None, None, row.seed)
+        for row in listing.rows:
+            file = listing.root / row.path
+            case = Case(Prompt(row.prompt_id, row.prompt), None, None, None, None, row.seed)
             if case.id in self._entries:
                 names = f"{self._entries[case.id][1].name} and {file.name}"
-                fix = "give them different prompt_id or seed" if manifest else "rename one of them"
-                raise GeneratorError(f"{manifest or path}: two clips have the id {case.id!r} ({names}); {fix}")
+                fix = "give them different prompt_id or seed" if listing.layout == "manifest" else "rename one of them"
+                raise GeneratorError(f"{path}: two clips have the id {case.id!r} ({names}); {fix}")
             self._entries[case.id] = (case, file)
             self._by_prompt.setdefault(case.prompt.text, []).append(case)
+        for note in listing.notes:
+            warn_once(f"folder:{path}: {note}")
 
-    @staticmethod
-    def _find_manifest(path: Path) -> Path | None:
-        if path.is_file():
-            return path
-        if not path.is_dir():
-            raise GeneratorError(f"folder:{path}: neither a folder nor a manifest file")
-        return next((path / name for name in MANIFESTS if (path / name).is_file()), None)
-
-    @staticmethod
-    def _read_manifest(path: Path) -> list[ManifestRow]:
-        suffix = path.suffix[1:]
-        if suffix not in FORMATS:
-            suffixes = ", ".join(f".{name}" for name in [*FORMATS.built_in, *FORMATS.third_party()])
-            raise GeneratorError(f"folder:{path}: a manifest is a {suffixes} file")
-        try:
-            read = FORMATS.load(suffix)
-        except RegistryError as error:
-            raise GeneratorError(f"folder:{path}: {error}") from error
-        try:
-            table = read(path)
-        except Exception as error:
-            raise GeneratorError(f"{path} cannot be read as a {suffix} table: {line_of(error)}") from error
-        if repeated := [str(c) for c in table.columns[table.columns.duplicated()]]:
-            raise GeneratorError(f"{path} has two columns {repeated[0]!r}; expected one")
-        check_columns(path, table.columns)
-        for name, aliases in COLUMNS.items():
-            present = [c for c in aliases if c in table.columns]
-            if present:
-                table = table.rename(columns={present[0]: name})
-            elif name == "path":
-                raise GeneratorError(
-                    f"{path} has the columns {', '.join(map(str, table.columns))}; expected 'path' (or "
-                    f"{', '.join(aliases[1:])}) and 'prompt'"
-                )
-        if table.empty:
-            raise GeneratorError(f"{path} lists no clips")
-        records = table[[c for c in ManifestRow.model_fields if c in table.columns]].to_dict("records")
-        return [manifest_row(path, number, record) for number, record in enumerate(records, 1)]
-
-    @staticmethod
-    def _list(path: Path) -> list[ManifestRow]:
-        files, others = split_entries(path)
-        without = left_out(others)
-        if not any(p.suffix.lower() in VIDEO_SUFFIXES for p in files):
-            raise GeneratorError(
-                f"folder:{path} holds no video ({', '.join(VIDEO_SUFFIXES)}) and no manifest ({', '.join(MANIFESTS)})"
-                + (f"; {without}" if without else "")
-            )
-        if unreadable := [p.name for p in files if not is_unicode(p.name)]:
-            raise GeneratorError(f"folder:{path}: the file name {unreadable[0]!r} is not UTF-8; rename the file")
-        if without:
-            warn_once(f"folder:{path}: {without}")
-        vbench = vbench_names(p.stem for p in files)
-        return [ManifestRow(path=p.name, **_from_name(vbench.get(p.stem))) for p in files]
+    @property
+    def training_steps(self) -> int | None:
+        """The training step that the folder of the clips names."""
+        return self._step
 
     @cached_property
     def _digests(self) -> dict[str, str]:
@@ -132,15 +119,19 @@ class FolderGenerator(ClipSource):
     def fingerprint(self) -> str:
         """Hash of ids, prompts and bytes of all clips, wherever they lie, and of what is done with damaged ones."""
         clips = [[case_id, case.prompt.text, self.digests()[case_id]] for case_id, (case, _) in sorted(self._entries.items())]
-        return digest_of({"allow_damaged": self._allow_damaged, "clips": clips})[:16]
+        rate = {} if self._fps is None else {"fps": self._fps}
+        return digest_of({"allow_damaged": self._allow_damaged, "clips": clips, **rate})[:16]
 
     def cases(self) -> list[Case]:
         return [case for case, _ in self._entries.values()]
 
     def read(self, case: Case) -> Clip:
         path = self._entries[case.id][1]
-        clip = read_clip(path, allow_damaged=self._allow_damaged)
-        if "_digests" in vars(self) and file_digest(path) != self._digests[case.id]:
+        if path.suffix.lower() in TENSOR_SUFFIXES:
+            clip = read_tensor(path, self._fps)
+        else:
+            clip = read_clip(path, allow_damaged=self._allow_damaged, fps=self._fps)
+        if "_digests" in vars(self) and content_digest(path) != self._digests[case.id]:
             raise ClipError(f"{path.name} has changed since the run began")
         return clip
 
@@ -164,8 +155,3 @@ class FolderGenerator(ClipSource):
                 )
             out.append(clip)
         return out
-
-
-def _from_name(named: tuple[str, int] | None) -> dict[str, Any]:
-    """The fields of a manifest's row that a file's name gives: those of VBench's prompt and seed, if it has them."""
-    return {} if named is None else {"prompt": named[0], "seed": named[1], "prompt_id": safe_id(named[0])}

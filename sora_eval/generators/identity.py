@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from operator import index
 from typing import Any
 
-from sora_eval.generators.protocol import Generator
+from sora_eval.generators.protocol import ClipSource, Generator
 from sora_eval.records.capabilities import Capabilities
 from sora_eval.util.errors import GeneratorError
 from sora_eval.util.user_code import UserCodeError, user_code
@@ -17,7 +17,7 @@ from sora_eval.util.user_code import UserCodeError, user_code
 @dataclass(frozen=True)
 class Identity:
     """Name, checkpoint, hash of weights and settings, training steps, where the checkpoint records them, what the hash does
-    not know, and the hash of the weights alone, or ''."""
+    not know, and, or '', the hash of the weights alone and the layout of clips that exist."""
 
     name: str
     checkpoint: str
@@ -25,6 +25,7 @@ class Identity:
     training_steps: int | None
     not_covered: str = ""
     weights: str = ""
+    layout: str = ""
 
 
 def identity_of(generator: Generator, spec: str) -> Identity:
@@ -33,15 +34,16 @@ def identity_of(generator: Generator, spec: str) -> Identity:
         with user_code():
             name, checkpoint, steps = generator.name, generator.checkpoint, generator.training_steps
             fingerprint, not_covered, weights = generator.fingerprint(), generator.not_covered, generator.weights
+            layout = generator.layout if isinstance(generator, ClipSource) else ""
             steps = None if steps is None else index(steps)
     except UserCodeError as error:
         raise GeneratorError(f"{spec} cannot say what it is: {error}") from error
     texts = {"name": name, "checkpoint": checkpoint, "fingerprint()": fingerprint, "not_covered": not_covered}
-    texts["weights"] = weights
+    texts |= {"weights": weights, "layout": layout}
     for what, value in texts.items():
         if not isinstance(value, str):
             raise GeneratorError(f"{spec}: its {what} is a {type(value).__name__}, expected a string")
-    return Identity(name, checkpoint, fingerprint, steps, not_covered, weights)
+    return Identity(name, checkpoint, fingerprint, steps, not_covered, weights, layout)
 
 
 def place_of(generator: Generator, spec: str) -> dict[str, Any]:

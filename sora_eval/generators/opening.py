@@ -120,6 +120,16 @@ def _hint(kind: str) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
+def specs_of(spec: str) -> list[str]:
+    """The spec of each generator that a spec holds: itself, or one per training step of a folder of training outputs.
+
+    Raises GeneratorError as `read_spec` does.
+    """
+    parts = read_spec(spec)
+    options = load_target(parts.info.several)(parts.argument, parts.options) if parts.info.several else []
+    return [with_option(spec, option) for option in options] or [spec]
+
+
 def with_option(spec: str, option: str) -> str:
     """The spec with one more `key=value`; a generator without that option rejects it.
 

@@ -14,7 +14,7 @@ from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
 from sora_eval.util.errors import GeneratorError, Undefined
-from sora_eval.util.sealed import file_digest
+from sora_eval.util.sealed import digest_of, file_digest
 
 ONE_BY_ONE, AS_A_BATCH = "single", "batch"  # packings that every generator has
 
@@ -91,6 +91,9 @@ class Generator(ABC):
 class ClipSource(Generator):
     """A generator whose clips exist already, each with its own prompt and shape."""
 
+    layout: str = ""
+    """Name of the rule by which prompts and seeds were read; '' where there is none."""
+
     @abstractmethod
     def cases(self) -> list[Case]:
         """The cases of its clips."""
@@ -108,8 +111,15 @@ class ClipSource(Generator):
         return {case.id: _digest(self.path(case)) for case in self.cases()}
 
 
+def content_digest(path: Path) -> str:
+    """sha256 of a file's bytes; of a folder, of the names and bytes of its files. Raises OSError."""
+    if not path.is_dir():
+        return file_digest(path)
+    return digest_of({p.name: file_digest(p) for p in path.iterdir() if p.is_file() and not p.name.startswith(".")})
+
+
 def _digest(path: Path) -> str:
     try:
-        return file_digest(path)
+        return content_digest(path)
     except OSError:  # the row of its case says why
         return ""

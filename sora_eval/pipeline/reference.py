@@ -42,7 +42,7 @@ def _problem(suite: Suite, generator: Generator) -> str:
     if not isinstance(generator, ClipSource):
         return "" if suite.axes is not None else "the suite has no prompts; expected existing clips, for example 'folder:PATH'"
     cases = generator.cases()
-    if not any(generator.path(case).is_file() for case in cases):
+    if not any(generator.path(case).exists() for case in cases):
         return f"none of its {len(cases)} files exists, for example {generator.path(cases[0])}"
     prompts = {prompt.text for prompt in suite.prompt_list}
     if suite.axes is not None and not any(case.prompt.text in prompts for case in cases):

@@ -19,7 +19,9 @@ class FormatInfo:
 
 _BUILT_IN = {
     "jsonl": FormatInfo("JSON lines, an object per clip", "sora_eval.formats.manifests:read_jsonl"),
+    "json": FormatInfo("a JSON list, an object per clip", "sora_eval.formats.manifests:read_json"),
     "csv": FormatInfo("comma-separated values with a header", "sora_eval.formats.manifests:read_csv"),
+    "tsv": FormatInfo("tab-separated values with a header", "sora_eval.formats.manifests:read_tsv"),
     "parquet": FormatInfo("Parquet", "sora_eval.formats.manifests:read_parquet"),
 }
 

@@ -21,6 +21,7 @@ class GeneratorInfo:
     check: str = field(default="", repr=False)  # function that checks argument and options as text, before `target` is loaded
     capabilities: Capabilities | None = None  # of all generators of this kind that make clips; None: known once one is open
     facts: str = field(default="", repr=False)  # function that checks the facts of a prompt, of a kind that renders them
+    several: str = field(default="", repr=False)  # function that gives an option per generator that one argument holds
 
 
 _BUILT_IN = {
@@ -50,11 +51,12 @@ _BUILT_IN = {
         "sora_eval.generators.reference:check_facts",
     ),
     "folder": GeneratorInfo(
-        "folder:PATH[?damaged=note]",
-        "real videos: a folder, or a manifest (csv, jsonl, parquet)",
+        "folder:PATH[?layout=vbench&clips=frames&step=1000&fps=24&damaged=note]",
+        "existing videos: a folder in one of many layouts, or a table of clips (csv, tsv, jsonl, json, parquet)",
         "sora_eval.generators.folder:open_folder",
-        ("damaged",),
+        ("layout", "clips", "step", "fps", "damaged"),
         "sora_eval.generators.folder:check_folder",
+        several="sora_eval.generators.folder:options_of_steps",
     ),
     "diffusers": GeneratorInfo(
         "diffusers:ID[?device=cuda&dtype=bfloat16]",

@@ -50,6 +50,8 @@ class GeneratorId(_Record):
     """Hash of the weights alone, without backend, precision and steps; '' where it is not known."""
     training_steps: int | None = None
     """Training steps of the checkpoint, where it records them."""
+    layout: str = ""
+    """Layout by which prompts and seeds of existing clips were read; '' of other generators."""
 
     @property
     def label(self) -> str:

@@ -8,25 +8,50 @@ from pathlib import Path
 from sora_eval.records.clip import Clip
 from sora_eval.util.errors import ClipError, is_out_of_memory, line_of
 from sora_eval.util.files import replacing
+from sora_eval.video.arrays import ARRAY_SUFFIXES, read_array
 from sora_eval.video.decoder import Decoder
 from sora_eval.video.file_end import missing_end
+from sora_eval.video.pictures import read_frames, read_webp
 from sora_eval.video.timeline import timeline
 
-VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".gif", ".m4v")
+VIDEO_SUFFIXES = (
+    ".mp4",
+    ".mkv",
+    ".webm",
+    ".mov",
+    ".avi",
+    ".gif",
+    ".m4v",
+    ".mpg",
+    ".mpeg",
+    ".ts",
+    ".wmv",
+    ".flv",
+    ".ogv",
+    ".3gp",
+)
 STORED_ONCE = (".gif", ".avi")  # formats that store a frame once which is shown for longer
 
 
-def read_clip(path: Path, *, allow_damaged: bool = False) -> Clip:
+def read_clip(path: Path, *, allow_damaged: bool = False, fps: float | None = None) -> Clip:
     """The clip of a video file as a player shows it: frames (T, H, W, 3) uint8, turned by its display matrix, at the rate of
     their times (see `timeline`). What the file leaves open is in the clip's notes.
+
+    Also read are a folder of frames, animated WebP, and arrays of numpy; `fps` is the rate of what stores none.
 
     Raises ClipError where it is missing, no video, without frames or rate, or changes its frame size; and where it is
     damaged or cut, which with `allow_damaged` is a note too.
     """
     import av
 
+    if path.is_dir():
+        return read_frames(path, fps, allow_damaged=allow_damaged)
     if not path.is_file():
         raise ClipError(f"{path} does not exist")
+    if path.suffix.lower() == ".webp":
+        return read_webp(path)
+    if path.suffix.lower() in ARRAY_SUFFIXES:
+        return read_array(path, fps)
     notes: list[str] = []
     try:
         with av.open(str(path), metadata_errors="replace") as container:

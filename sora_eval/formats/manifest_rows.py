@@ -65,7 +65,7 @@ def manifest_row(manifest: Path, number: int, record: dict[Any, Any]) -> Manifes
     Traceback (most recent call last):
     sora_eval.util.errors.GeneratorError: m.csv, row 3: seed = '1.5'; expected a valid integer
     """
-    data = {key: _plain(value) for key, value in record.items()}
+    data = {key: plain(value) for key, value in record.items()}
     data = {key: value for key, value in data.items() if key == "path" or not _is_empty(value)}
     try:
         row = ManifestRow.model_validate(data)
@@ -95,7 +95,7 @@ def check_columns(manifest: Path, columns: Iterable[Any]) -> None:
             raise GeneratorError(f"{manifest}: the column {name!r} is not known; did you mean {close[0]!r}?")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A cell as Python has it; None for NaN and the other missing values of tables."""
     value = value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0 else value
     missing = type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and math.isnan(value))
