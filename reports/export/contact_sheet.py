@@ -23,11 +23,11 @@ import matplotlib.pyplot as plt
 FRAMES = 7  # per row
 
 
-def contact_sheet(runs: Sequence[RunFolder], path: Path, count: int = 12) -> None:
-    """Write a PNG: for each of `count` evenly spaced cases its prompt and, one row per run, seven frames."""
+def contact_sheet(runs: Sequence[RunFolder], path: Path, count: int = 12, cases: Sequence[str] = ()) -> None:
+    """Write a PNG: for each of `cases`, or of `count` evenly spaced ones, its prompt and, one row per run, seven frames."""
     samples = [{r.id: r for r in run.rows(SampleRow)} for run in runs]
     ids = list(samples[0])
-    cases = [ids[i] for i in np.unique(np.linspace(0, len(ids) - 1, min(count, len(ids))).round().astype(int))]
+    cases = cases or [ids[i] for i in np.unique(np.linspace(0, len(ids) - 1, min(count, len(ids))).round().astype(int))]
     rows = len(cases) * len(runs)
     figure, axes = plt.subplots(rows, FRAMES, figsize=(1.15 * FRAMES + 3.2, 1.2 * rows), squeeze=False)
     for ax in axes.flat:

@@ -12,6 +12,7 @@ from sora_eval.cli import (
     baseline,
     bench,
     calibrate,
+    comment,
     compare,
     error_rates,
     frontier,
@@ -23,6 +24,7 @@ from sora_eval.cli import (
     run,
     score,
     selfcheck,
+    show,
     validate,
     weights,
 )
@@ -58,7 +60,9 @@ app.command(name="plan", epilog=plan.EXAMPLES)(plan.plan)
 app.command(name="error-rates", epilog=error_rates.EXAMPLES)(error_rates.error_rates)
 app.command(name="frontier", epilog=frontier.EXAMPLES)(frontier.frontier)
 app.command(name="selfcheck", epilog=selfcheck.EXAMPLES)(selfcheck.selfcheck)
+app.command(name="show", epilog=show.EXAMPLES)(show.show)
 app.command(name="report", epilog=report.EXAMPLES)(report.report)
+app.command(name="comment", epilog=comment.EXAMPLES)(comment.comment)
 app.command(name="history", epilog=history.EXAMPLES)(history.history)
 app.command(name="list", epilog=listing.EXAMPLES)(listing.listing)
 app.command(name="validate", epilog=validate.EXAMPLES)(validate.validate)

@@ -150,15 +150,16 @@ def is_incomplete(run: RunFolder) -> bool:
     return bool(run.head.failed_cases or run.head.failed_metrics)
 
 
-def show(runs: list[RunFolder], seconds: float) -> None:
-    """Print the tables, the folders of the runs, and the failures of each."""
+def show(runs: list[RunFolder], seconds: float | None = None) -> None:
+    """Print the tables, the folders of the runs with the `seconds` that they took, and the failures of each."""
     from reports.text.console import console
     from reports.text.runs import print_runs
 
     print_runs(runs)
     out = console()
     for run in runs:
-        out.print(f"{run.path}  ({seconds:.0f} s)", soft_wrap=True)
+        took = "" if seconds is None else f"  ({seconds:.0f} s)"
+        out.print(f"{run.path}{took}", soft_wrap=True)
     for run in filter(is_incomplete, runs):
         head = run.head
         out.print(

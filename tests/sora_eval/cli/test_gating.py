@@ -66,6 +66,25 @@ def test_every_exit_code_and_the_verdict_as_the_last_line(made, arguments, code,
     assert {r["metric"] for r in written["rows"]} == {"m", "other"}
 
 
+def test_show_prints_the_table_again_and_the_last_verdict_without_a_write(made):
+    run = made["worse"]
+    table = sora_eval("show", "worse")
+    assert table.returncode == 0, table.stderr
+    assert "gate:" not in table.stdout
+    assert str(run.path) in table.stdout
+    judged = sora_eval("gate", "worse").stdout
+    before = {p: p.stat().st_mtime_ns for p in run.path.rglob("*")}
+    assert sora_eval("show", "worse").stdout == table.stdout + judged
+    assert {p: p.stat().st_mtime_ns for p in run.path.rglob("*")} == before
+
+
+def test_show_says_of_a_killed_run_that_it_has_not_ended(made):
+    made["worse"].update_head(status="started")
+    done = sora_eval("show", "worse")
+    assert done.returncode == 0
+    assert f"--resume {made['worse'].path}" in done.stderr
+
+
 def test_a_bug_exits_1_with_a_traceback(made):
     boom = "import sora_eval.gate.judge as judge\ndef gate(*_, **__): raise ZeroDivisionError\njudge.gate = gate\n" + MAIN
     bug = subprocess.run([sys.executable, "-c", boom, "gate", "base"], capture_output=True, text=True, check=False)
