@@ -226,7 +226,7 @@ def test_the_pytest_plugin_has_an_item_for_it(made, pytester, monkeypatch):
     pytester.makeini("[pytest]\n")
     flags = ("-p", "no:cacheprovider", "--sora-eval", "--sora-generator", "python:verbs_metrics:draw", "-v")
     result = pytester.runpytest_inprocess("good.toml", *flags, "--sora-baseline", str(made / "baselines"))
-    result.assert_outcomes(passed=5)
+    result.assert_outcomes(passed=6)
     result.stdout.fnmatch_lines(["*good.toml::verbs_metrics:Brightness PASSED*", "*good.toml::gate:brightness PASSED*"])
     result = pytester.runpytest_inprocess("bad.toml", *flags)
     result.assert_outcomes(passed=1, failed=4)
