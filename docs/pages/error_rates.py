@@ -8,14 +8,13 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from docs.pages.program import between, launch, write_page
+from docs.pages.program import between, check_markers, launch, write_page
 from reports.text.error_rates import SEEN, print_rates, sees, table
 from reports.text.tables import markdown
 from sora_eval.records.verdict import Verdict
 from sora_eval.studies.error_rates import SIGNIFICANT, WHOLE, GateErrors
 from sora_eval.studies.gate_errors import gate_errors
 from sora_eval.suite import load_suite
-from sora_eval.util.errors import RunError
 
 MARK = "error-rates"
 REPEATS = 12  # runs of the baseline's checkpoint in the pool
@@ -28,11 +27,7 @@ def main(
     workers: Annotated[int, typer.Option(min=1, help="Processes that draw and gate; the numbers stay the same.")] = 2,
 ) -> None:
     """Measure how often the gate of the suite `gate` errs, on the reference model, and write it into docs/verdicts.md."""
-    try:
-        text = page.read_text(encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"{page}: {error.strerror}") from error
-    between(text, MARK, "")  # a page without markers is refused before hours of runs
+    check_markers(page, MARK)
     errors = gate_errors(load_suite("gate"), pool=pool, seeds=SEEDS, repeats=REPEATS, workers=workers)
     print_rates(errors)
     write_page(page, between(page.read_text(encoding="utf-8"), MARK, page_block(errors)))

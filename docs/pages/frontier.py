@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from docs.pages.program import between, launch, write_page
+from docs.pages.program import between, check_markers, launch, write_page
 from reports.export.frontier import draw
 from reports.text.frontier import frontier_table, print_frontier
 from reports.text.tables import markdown
@@ -29,10 +29,7 @@ def main(
     out: Annotated[Path, typer.Option(help="Where the benches go.")] = Path("runs"),
 ) -> None:
     """Measure what faster ways of sampling the reference model cost in quality, and write it into docs/ci.md."""
-    try:
-        between(page.read_text(encoding="utf-8"), MARK, "")  # a page without markers is refused before the runs
-    except OSError as error:
-        raise RunError(f"{page}: {error.strerror}") from error
+    check_markers(page, MARK)
     suite = load_suite("gate")
     baseline = find(FOLDER, suite.suite.id)
     if baseline is None:

@@ -25,6 +25,14 @@ def launch(program: Callable[..., Any]) -> None:
         sys.exit(2)
 
 
+def check_markers(page: Path, mark: str) -> None:
+    """Raises RunError for a page that cannot be read or lacks the markers of a block: before hours of runs."""
+    try:
+        between(page.read_text(encoding="utf-8"), mark, "")
+    except OSError as error:
+        raise RunError(f"{page}: {error.strerror}") from error
+
+
 def between(page: str, mark: str, text: str) -> str:
     """The page with `text` between the markers of a block; the rest of it stays. Raises RunError without them.
 

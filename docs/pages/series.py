@@ -10,14 +10,13 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from docs.pages.program import between, launch, write_page
+from docs.pages.program import between, check_markers, launch, write_page
 from reports.text.tables import markdown
 from sora_eval.compare.run_data import RunData, data_of
 from sora_eval.studies.error_rates import by_seed
 from sora_eval.studies.repeats import repeat
 from sora_eval.studies.series_errors import METHODS, SeriesRates, series_rates
 from sora_eval.suite import load_suite
-from sora_eval.util.errors import RunError
 from sora_eval.util.progress import track
 
 MARK = "series"
@@ -35,11 +34,7 @@ def main(
     workers: Annotated[int, typer.Option(min=1, help="Processes that draw and gate; the numbers stay the same.")] = 2,
 ) -> None:
     """Measure a series of gates of the suite `gate` on virtual runs, and write it into docs/ci.md."""
-    try:
-        text = page.read_text(encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"{page}: {error.strerror}") from error
-    between(text, MARK, "")  # a page without markers is refused before hours of runs
+    check_markers(page, MARK)
     suite = load_suite("gate")
     base = by_seed([data_of(run) for run in repeat(suite, "reference:base", repeats, pool)])
     still = (0.0,) * RUNS

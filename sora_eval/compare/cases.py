@@ -106,10 +106,10 @@ def account(
         data, answers = (base, new)[side], by_place[1 - side]
 
         def counts(i: str) -> bool:
-            row, place = data.scores.get(metric, {}).get(i), place_of(i)
-            if _is_undefined(data, metric, i) is not undefined:
+            status, place = _status(data, metric, i), place_of(i)
+            if (status == "undefined") is not undefined:
                 return False
-            failed = data.samples[i].status == "error" or (row is not None and row.status == "error")
+            failed = "error" in (status, data.samples[i].status)
             return place in answers or (side == 1 and failed and place in places[0])
 
         return tuple(sorted(filter(counts, cases[side] - scored[side])))
@@ -118,7 +118,7 @@ def account(
     vanished, appeared = lost(1, True), lost(0, True)
     asked = [_by_place(ids) for ids in cases]
     undefined = [
-        {place: sum(_is_undefined(data, metric, i) for i in ids) / len(ids) for place, ids in side.items()}
+        {place: sum(_status(data, metric, i) == "undefined" for i in ids) / len(ids) for place, ids in side.items()}
         for data, side in zip((base, new), asked, strict=True)
     ]
     losses = {p: undefined[1][p] - undefined[0][p] for p in sorted(undefined[0].keys() & undefined[1].keys())}
@@ -127,9 +127,10 @@ def account(
     return {p: by_place[0][p] for p in both}, {p: by_place[1][p] for p in both}, unpaired
 
 
-def _is_undefined(data: RunData, metric: str, case: str) -> bool:
+def _status(data: RunData, metric: str, case: str) -> str:
+    """The status of a case's score, '' where it has no row."""
     row = data.scores.get(metric, {}).get(case)
-    return row is not None and row.status == "undefined"
+    return "" if row is None else row.status
 
 
 def _by_place(ids: set[str]) -> dict[str, list[str]]:

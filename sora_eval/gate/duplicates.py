@@ -23,7 +23,7 @@ def duplicates_row(new: RunData, base: RunData | None) -> GateRow | None:
     share, example = len(twins) / len(new.samples), min(twins)
     # Of a baseline of more seeds the same seeds alone: the more seeds, the more clips one that is made again repeats.
     seeds = {seed_of(i) for i in new.samples}
-    held = {} if base is None else {i: s for i, s in base.samples.items() if seed_of(i) in seeds} or base.samples
+    held = [] if base is None else [i for i in base.samples if seed_of(i) in seeds] or [*base.samples]
     before = None if base is None or not held else len(_twins(base, held)) / len(held)
     verdict = Verdict.NO_BASELINE if before is None else Verdict.REGRESSED if share > before else Verdict.PASS
     other = twins[example]
@@ -47,17 +47,15 @@ def duplicates_row(new: RunData, base: RunData | None) -> GateRow | None:
 
 def _twins(data: RunData, cases: Collection[str]) -> dict[str, str]:
     """Cases whose frames an earlier case has too, and that case; not those of one text, shape and seed."""
+
+    def asked(case: str) -> tuple[str, str, str]:
+        return data.clusters[case], data.samples[case].shape, seed_of(case)
+
     first: dict[str, str] = {}
     twins = {}
     for case in sorted(cases):
-        row = data.samples[case]
-        if row.sha256 is None:
-            continue
-        earlier = first.setdefault(row.sha256, case)
-        if earlier != case and (data.clusters[earlier], row.shape, seed_of(earlier)) != (
-            data.clusters[case],
-            data.samples[case].shape,
-            seed_of(case),
-        ):
-            twins[case] = earlier
+        if (frames := data.samples[case].sha256) is not None:
+            earlier = first.setdefault(frames, case)
+            if asked(earlier) != asked(case):
+                twins[case] = earlier
     return twins

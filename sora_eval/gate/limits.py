@@ -10,8 +10,6 @@ from collections.abc import Mapping
 
 from sora_eval.suite import Gate
 
-DECIDING = ("max_increase", "max_decrease", "min_change", "window", "slice", "profile", "sessions", "tags")
-
 
 def agreed(own: Mapping[str, Gate], held: Mapping[str, Gate]) -> tuple[dict[str, Gate], dict[str, str]]:
     """The gates to judge a run by, and for each that is the baseline's and not its own, why.

@@ -36,6 +36,7 @@ class SuiteFile(pytest.File):
         self._generator: Any = None
 
     def collect(self) -> Iterator[pytest.Item]:
+        from sora_eval.gate.tradeoff import NAME
         from sora_eval.suite import load_suite
         from sora_eval.util.errors import SoraEvalError
 
@@ -58,7 +59,7 @@ class SuiteFile(pytest.File):
                     suffix = ":window" * (window and bool(ends))
                     yield GateItem.from_parent(self, name=f"gate:{name}{suffix}", metric=metric, window=window)
             if self.suite.tradeoff is not None:
-                yield GateItem.from_parent(self, name="gate:tradeoff", metric="tradeoff", window=False)
+                yield GateItem.from_parent(self, name=f"gate:{NAME}", metric=NAME, window=False)
             if self.suite.gates:
                 yield GateItem.from_parent(self, name="gate:others", metric=None, window=False)
 
@@ -159,6 +160,7 @@ class GateItem(_Item):
         self.metric, self.window = metric, window
 
     def runtest(self) -> None:
+        from sora_eval.gate.tradeoff import NAME
         from sora_eval.records.verdict import Verdict
         from sora_eval.util.errors import SoraEvalError
 
@@ -168,7 +170,7 @@ class GateItem(_Item):
         except SoraEvalError as error:
             raise Failed(str(error)) from None
         if self.metric is None:
-            rows = [r for r in result.rows if r.metric not in (*self.file.suite.gates, "tradeoff")]
+            rows = [r for r in result.rows if r.metric not in (*self.file.suite.gates, NAME)]
         else:
             rows = [r for r in result.rows if r.metric == self.metric and r.window == self.window]
         for row in rows:

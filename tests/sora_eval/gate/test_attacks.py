@@ -160,6 +160,13 @@ def test_clips_that_repeated_before_are_no_regression_and_need_a_baseline_to_be_
     assert gate(new, None, {"m": DOWN}).rows[-1].verdict is Verdict.NO_BASELINE
 
 
+def test_one_clip_for_every_shape_of_a_prompt_repeats(tmp_path):
+    base, new = (reopened(make_run(tmp_path / n, {"m": values(0)})) for n in ("base", "new"))
+    samples = {i: r.model_copy(update={"sha256": r.prompt_id}) for i, r in new.samples.items()}
+    row = gate(replace(new, samples=samples), base, {"m": DOWN}).rows[-1]
+    assert (row.name, row.verdict, row.new) == ("duplicates", Verdict.REGRESSED, 0.5)
+
+
 def test_equal_prompts_under_one_seed_may_have_equal_clips():
     data = side(rates(0, seeds=1))
     samples = {i: r.model_copy(update={"prompt": "a ball", "sha256": "s"}) for i, r in data.samples.items()}
