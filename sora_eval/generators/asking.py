@@ -8,37 +8,63 @@ from itertools import islice
 from typing import Any
 from zlib import crc32
 
+from sora_eval.generators.first_frames import with_first_frames
 from sora_eval.generators.protocol import ClipSource, Generator
 from sora_eval.records.capabilities import same_rate
 from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
 from sora_eval.suite import Suite
-from sora_eval.util.errors import SoraEvalError, Undefined, reason_of
+from sora_eval.util.errors import ClipError, GeneratorError, SoraEvalError, Undefined, reason_of
+from sora_eval.util.redaction import given_again
 from sora_eval.util.user_code import user_code
 
 
 def request_of(case: Case, suite: Suite, seed_offset: int = 0) -> Request:
     """The request of a case.
 
-    Its seed mixes the prompt's id with the case's seed: with one seed all prompts would start from the same noise, and a set of
-    clips would vary less than its n suggests.
+    Raises ClipError for first frames that can no longer be read.
     """
-    seed = (crc32(case.prompt.id.encode()) + case.seed + seed_offset) % 2**31
     assert case.width is not None and case.height is not None  # noqa: PT018
     assert case.num_frames is not None and case.fps is not None  # noqa: PT018
-    return Request(
+    settings, negative = suite.generate, case.prompt.negative_prompt
+    request = Request(
         case.prompt.text,
         case.width,
         case.height,
         case.num_frames,
         case.fps,
-        seed,
-        suite.generate.num_inference_steps,
-        suite.generate.guidance_scale,
+        seed_of(case, seed_offset),
+        settings.num_inference_steps,
+        settings.guidance_scale,
         deepcopy(case.prompt.facts),  # a generator may change its request, and metrics read the facts after it
         case.seed,
+        settings.negative_prompt if negative is None else negative,
+        options=deepcopy(given_again(settings.options, "[generate]", GeneratorError)),
     )
+    return with_first_frames(request, suite, case.prompt)
+
+
+def seed_of(case: Case, seed_offset: int = 0) -> int:
+    """The seed that a generator gets for a case.
+
+    It mixes the prompt's id with the case's seed: with one seed all prompts would start from the same noise, and a set of clips
+    would vary less than its n suggests.
+    """
+    return (crc32(case.prompt.id.encode()) + case.seed + seed_offset) % 2**31
+
+
+def answers_of(generator: Generator, suite: Suite, cases: Sequence[Case], seed_offset: int = 0) -> list[Clip | str]:
+    """One clip per case, or the reason why there is none, in one call of the generator."""
+    requests: dict[str, Request] = {}
+    out: dict[str, Clip | str] = {}
+    for case in cases:
+        try:
+            requests[case.id] = request_of(case, suite, seed_offset)
+        except SoraEvalError as error:
+            out[case.id] = str(error)
+    out |= zip(requests, answers(generator, list(requests.values())), strict=True) if requests else ()
+    return [out[case.id] for case in cases]
 
 
 def answers(generator: Generator, requests: list[Request]) -> list[Clip | str]:
@@ -48,6 +74,8 @@ def answers(generator: Generator, requests: list[Request]) -> list[Clip | str]:
         with user_code():
             clips = list(islice(generator.generate(list(requests)), len(requests) + 1))
         reason = wrong_number(clips, requests)
+    except ClipError as error:
+        reason = Misfit(error)
     except (SoraEvalError, Undefined) as error:
         reason = reason_of(error)
     if not reason:
@@ -75,13 +103,17 @@ def wrong_number(clips: Sequence[Any], requests: Sequence[Request]) -> str:
     return f"the generator returned {count} clips, expected {len(requests)}"
 
 
+class Misfit(str):
+    """The defect of an answer that is no clip, or one of another shape or rate than it was asked for."""
+
+
 def problem_of(clip: Any, request: Request) -> str | None:
     """The defect of an answer, found and expected; None for a clip of the requested shape and rate."""
     if not isinstance(clip, Clip):
-        return f"the generator returned a {type(clip).__name__}, expected a Clip"
+        return Misfit(f"the generator returned a {type(clip).__name__}, expected a Clip")
     expected = (request.num_frames, request.height, request.width, 3)
     if clip.frames.shape != expected:
-        return f"found frames {clip.frames.shape}, expected {expected}"
+        return Misfit(f"found frames {clip.frames.shape}, expected {expected}")
     if not same_rate(clip.fps, request.fps):
-        return f"found {clip.fps:g} frames per second, expected {request.fps:g}"
+        return Misfit(f"found {clip.fps:g} frames per second, expected {request.fps:g}")
     return None

@@ -11,6 +11,7 @@ from sora_eval.formats.layouts import check_layout, list_clips, steps_of
 from sora_eval.formats.tensors import read_tensor
 from sora_eval.formats.tree import TENSOR_SUFFIXES
 from sora_eval.generators.protocol import ClipSource, content_digest
+from sora_eval.records.capabilities import MOST_FRAMES, Capabilities
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import LEAST_FPS, MOST_FPS, Clip
 from sora_eval.records.request import Request
@@ -78,6 +79,7 @@ class FolderGenerator(ClipSource):
     """
 
     name = "folder"
+    capabilities = Capabilities(settings=None, first_frames=(0, MOST_FRAMES))  # its clips were made by whatever asked for them
 
     def __init__(
         self, path: Path, listing: Listing | None = None, *, allow_damaged: bool = False, fps: float | None = None

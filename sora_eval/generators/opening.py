@@ -49,7 +49,7 @@ def read_spec(spec: str) -> Spec:
         raise GeneratorError(f"generator {spec!r} is not known; expected one of: {'; '.join(_usages())}{_hint(kind)}")
     info = _info(kind)
     for key in options:
-        if key not in info.options:
+        if key not in info.options and not info.free:
             raise GeneratorError(f"{head}: option {key!r} is not known; known: {', '.join(info.options) or 'none'}")
     if info.check:
         load_target(info.check)(argument, options)

@@ -29,7 +29,7 @@ class Generator(ABC):
     checkpoint: str = ""
     batch: int = 1
     """Requests per call of `generate`."""
-    capabilities: Capabilities = Capabilities()
+    capabilities: Capabilities = Capabilities(stated=False)
     packings: tuple[str, ...] = (ONE_BY_ONE, AS_A_BATCH)
     """The ways in which `serve` batches requests of mixed shapes."""
 
@@ -82,6 +82,9 @@ class Generator(ABC):
 
     def synchronise(self) -> None:  # noqa: B027  most devices have nothing to wait for
         """Wait until the device is idle; some calls return before that."""
+
+    def close(self) -> None:  # noqa: B027  most hold nothing beyond their own memory
+        """The run has ended: give back what it holds. It may be asked again."""
 
     def damaged(self, request: Request, corruption: str, strength: float, rng: np.random.Generator) -> Clip:
         """The answer under a scene corruption of `video.corruptions`. Raises Undefined where it does not apply."""

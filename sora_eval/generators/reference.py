@@ -17,7 +17,7 @@ from reference_model.world import FPS, Facts, Frames, make_clip
 from sora_eval.generators.protocol import AS_A_BATCH, Generator
 from sora_eval.generators.shapes import check_shape
 from sora_eval.generators.world_corruptions import damaged_frames
-from sora_eval.records.capabilities import Capabilities
+from sora_eval.records.capabilities import MOST_FRAMES, Capabilities
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
 from sora_eval.util.errors import GeneratorError
@@ -127,7 +127,7 @@ class ReferenceGenerator(Generator):
     """A checkpoint of the reference model; ONNX Runtime by default, `backend=torch` for parity."""
 
     batch = BATCH
-    capabilities = Capabilities(side=MULTIPLE, stride=TIME_STRIDE, fps=FPS)
+    capabilities = Capabilities(MULTIPLE, TIME_STRIDE, FPS, first_frames=(0, MOST_FRAMES))
     packings = PACKINGS
 
     def __init__(self, checkpoint: str, pipeline: model.Pipeline, options: dict[str, str]) -> None:
@@ -197,7 +197,7 @@ class ReferenceGenerator(Generator):
             r.num_inference_steps if steps is None else int(steps),
             r.guidance_scale if guidance is None else float(guidance),
             refine=self._options.get("refine", "false") != "false",
-            first_frames=world_frames(r)[:first] if first else None,
+            first_frames=world_frames(r)[:first] if first else r.first_frames,
         )
 
 
@@ -237,7 +237,7 @@ class WorldGenerator(Generator):
     """Renders the facts of a prompt: the output of a perfect generator."""
 
     name, checkpoint = "world", "exact"
-    capabilities = Capabilities(fps=FPS)
+    capabilities = Capabilities(fps=FPS, settings=None, first_frames=(0, MOST_FRAMES))
 
     def fingerprint(self) -> str:
         return "world-2"
@@ -258,7 +258,7 @@ class VAEGenerator(WorldGenerator):
     """The world through the reference VAE and back: an upper bound for generators on its latent."""
 
     name = "vae"
-    capabilities = Capabilities(side=MULTIPLE, stride=TIME_STRIDE, fps=FPS)
+    capabilities = Capabilities(MULTIPLE, TIME_STRIDE, FPS, settings=None, first_frames=(0, MOST_FRAMES))
 
     def __init__(self, checkpoint: str, pipeline: model.Pipeline) -> None:
         self.checkpoint, self._pipeline = checkpoint, pipeline

@@ -1,25 +1,40 @@
-"""Which shapes and rates a generator can make, and the message for the others."""
+"""Which shapes and rates a generator can make, and the message for the others; with `settings` the check of a suite."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from sora_eval.generators.settings import beginning_problems, setting_problems
 from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.request import Request
 from sora_eval.suite import Suite
 from sora_eval.util.errors import GeneratorError, SuiteError
 
 
-def check_suite(suite: Suite, capabilities: Capabilities) -> None:
-    """Raises SuiteError for shapes of a suite that a generator cannot make, one line each, with the nearest valid ones."""
-    problems = []
+def check_suite(suite: Suite, capabilities: Capabilities, name: str) -> None:
+    """Raises SuiteError for what the generator `name` cannot make of a suite, a line each: shapes, with the nearest valid ones,
+    rates, settings that it does not read, and first frames."""
+    problems = [*_form_problems(suite, capabilities)]
+    problems += [*setting_problems(suite, capabilities, name), *beginning_problems(suite, capabilities, name)]
+    _raise(suite, problems)
+
+
+def check_shapes(suite: Suite, capabilities: Capabilities) -> None:
+    """Raises SuiteError for shapes and rates of a suite alone: what renders a reference set reads no settings."""
+    _raise(suite, [*_form_problems(suite, capabilities)])
+
+
+def _form_problems(suite: Suite, capabilities: Capabilities) -> Iterator[str]:
     if suite.axes is not None:
         sizes = [(c.width or 0, c.height or 0, c.num_frames or 0) for c in suite.cases]
-        problems += [f"[axes].{p}" for p in shape_problems(sizes, capabilities)]
-        problems += [f"[axes].{p}" for p in rate_problems(suite.axes.fps, capabilities)]
+        yield from (f"[axes].{p}" for p in shape_problems(sizes, capabilities))
+        yield from (f"[axes].{p}" for p in rate_problems(suite.axes.fps, capabilities))
     if suite.throughput is not None:
-        problems += [f"[throughput].{p}" for p in shape_problems(suite.throughput.sizes, capabilities)]
-        problems += [f"[throughput].{p}" for p in rate_problems(suite.throughput.fps, capabilities)]
+        yield from (f"[throughput].{p}" for p in shape_problems(suite.throughput.sizes, capabilities))
+        yield from (f"[throughput].{p}" for p in rate_problems(suite.throughput.fps, capabilities))
+
+
+def _raise(suite: Suite, problems: Sequence[str]) -> None:
     if problems:
         raise SuiteError("\n".join(f"{suite.path}: {p}" for p in problems))
 
@@ -45,18 +60,25 @@ def shape_problems(sizes: Sequence[tuple[int, int, int]], capabilities: Capabili
 
     >>> list(shape_problems([(32, 32, 16)], Capabilities(side=8, stride=4)))
     ['frames = 16 is not 1 + a multiple of 4; nearest valid: 13, 17']
+    >>> list(shape_problems([(32, 32, 40)], Capabilities(offset=0, most_frames=32)))
+    ['frames = 40 is more than 32, the most that it makes']
     """
     reported: set[tuple[str, int]] = set()
     for width, height, frames in sizes:
         values = (
             ("width", width, capabilities.side, 0),
             ("height", height, capabilities.side, 0),
-            ("frames", frames, capabilities.stride, 1),
+            ("frames", frames, capabilities.stride, capabilities.offset),
         )
         for name, value, step, offset in values:
-            if (value - offset) % step == 0 or (name, value) in reported:
+            most = capabilities.most_frames if name == "frames" else None
+            if (name, value) in reported or ((value - offset) % step == 0 and value <= (most or value)):
                 continue
             reported.add((name, value))
+            if most is not None and value > most:
+                yield f"{name} = {value} is more than {most}, the most that it makes"
+                continue
             low = max((value - offset) // step, 1) * step + offset
             rule = f"{offset} + a multiple of {step}" if offset else f"a multiple of {step}"
-            yield f"{name} = {value} is not {rule}; nearest valid: {low}, {low + step}"
+            valid = [v for v in (low, low + step) if v <= (most or v)]
+            yield f"{name} = {value} is not {rule}; nearest valid: {', '.join(map(str, valid))}"

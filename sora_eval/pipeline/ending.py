@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from sora_eval.generators.protocol import Generator
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.head import now
 from sora_eval.util.errors import RunError, fault_of_machine, reason_of
 
 
 @contextmanager
-def ending(folder: RunFolder) -> Iterator[None]:
-    """Record in run.json how the work inside ends, and give the run's lock back.
+def ending(folder: RunFolder, generator: Generator) -> Iterator[None]:
+    """Record in run.json how the work inside ends, close the generator, and give the run's lock back.
 
     Raises RunError for an OSError, other exceptions unchanged.
     """
@@ -30,6 +31,7 @@ def ending(folder: RunFolder) -> Iterator[None]:
         raise
     finally:
         folder.lock.release()
+        generator.close()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ stored.
 
 from __future__ import annotations
 
-from sora_eval.generators.asking import answers, request_of
+from sora_eval.generators.asking import answers_of
 from sora_eval.generators.opening import open_generator
 from sora_eval.generators.protocol import Generator
 from sora_eval.metrics.create import make_metrics
@@ -56,5 +56,5 @@ def score_oracles(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
 
 
 def _views(generator: Generator, suite: Suite, case: Case) -> Views | str:
-    answer = answers(generator, [request_of(case, suite)])[0]
+    answer = answers_of(generator, suite, [case])[0]
     return answer if isinstance(answer, str) else Views(answer, case, suite)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sora_eval.generators.opening import open_generator, read_spec
 from sora_eval.generators.protocol import ClipSource, Generator
-from sora_eval.generators.shapes import check_suite
+from sora_eval.generators.shapes import check_shapes
 from sora_eval.registry.metrics import metric_info
 from sora_eval.suite import Suite
 from sora_eval.util.errors import SoraEvalError, SuiteError
@@ -26,10 +26,10 @@ def check_reference(suite: Suite, *, light: bool = False) -> None:
     try:
         capabilities = read_spec(suite.reference_spec).info.capabilities
         if light and capabilities is not None:
-            check_suite(suite, capabilities)
+            check_shapes(suite, capabilities)
             return
         generator = open_reference(suite)
-        check_suite(suite, generator.capabilities)
+        check_shapes(suite, generator.capabilities)
         problem = _problem(suite, generator)
     except SoraEvalError as error:
         problem = str(error)

@@ -24,6 +24,7 @@ from sora_eval.runs.folder import RunFolder, stored_suite
 from sora_eval.runs.head import GeneratorId, RunHead, Sequential, new_head
 from sora_eval.runs.rows import OracleRow, SampleRow, ScoreRow, SourceRow, TimingRow
 from sora_eval.suite import Suite
+from sora_eval.util.cache import warn_once
 from sora_eval.util.errors import RunError, SuiteError
 from sora_eval.util.progress import track
 from sora_eval.util.redaction import absent_secrets, given_again, remember
@@ -46,7 +47,7 @@ def run(
     folder cannot be written.
     """
     work = begin(suite, spec, out, limit=limit, reference=reference, seed_offset=seed_offset, workers=workers)
-    with ending(work.folder):
+    with ending(work.folder, work.generator):
         stages(work, cases_of(work.folder.head, work.cases))
     return work.folder
 
@@ -103,6 +104,8 @@ def begin(
     cases = plan(suite, generator)
     check_reference(suite)
     identity = GeneratorId(spec=spec, **asdict(identity_of(generator, spec)))
+    if identity.not_covered:
+        warn_once(f"{spec} names no weights: a change of {identity.not_covered} would go unseen; give it a fingerprint")
     partial = limit is not None and limit < len(cases)
     head = new_head(suite, identity, partial=partial, limit=limit, seed_offset=seed_offset, sequential=sequential)
     folder = RunFolder.create(Path(out), head, suite.to_json(), source_rows(generator))
@@ -112,7 +115,7 @@ def begin(
 def resume(folder: RunFolder, workers: int = 1) -> RunFolder:
     """Resume a run that was killed. Raises RunError if the generator is not the one that started it, or not to be trusted."""
     work = reopen(folder, workers)
-    with ending(folder):
+    with ending(folder, work.generator):
         stages(work, cases_of(folder.head, work.cases))
     return folder
 
@@ -209,6 +212,7 @@ def _scorable(folder: RunFolder) -> Suite:
     environment has to give again.
     """
     suite, absent = stored_suite(folder), dict[str, Any]()
+    absent.update(absent_secrets(suite.generate.options))
     for name, options in suite.metrics.items():
         check_options(name, options)
         absent.update(absent_secrets(options))
@@ -227,7 +231,7 @@ def _other_specs(suite: Suite) -> list[str]:
 
 def remember_secrets(suite: Suite) -> None:
     """Note the secrets of a suite, so that no row repeats them, whichever process meets them first."""
-    for options in (*suite.metrics.values(), *map(parts_of, _other_specs(suite))):
+    for options in (suite.generate.options, *suite.metrics.values(), *map(parts_of, _other_specs(suite))):
         remember(options)
 
 
@@ -253,7 +257,7 @@ def check(suite: Suite, spec: str) -> bool:
     _check_facts(suite, spec)
     if capabilities is None:
         return False
-    check_suite(suite, capabilities)
+    check_suite(suite, capabilities, spec)
     if _has_own_clips(suite):
         raise _without_prompts(suite, spec)
     return True
@@ -287,7 +291,7 @@ def plan(suite: Suite, generator: Generator) -> list[Case]:
     Raises SuiteError for shapes that the generator cannot make, with the nearest that it can, and for a suite without prompts
     and a generator without clips.
     """
-    check_suite(suite, generator.capabilities)
+    check_suite(suite, generator.capabilities, generator.name)
     if not _has_own_clips(suite):
         return suite.cases
     if not isinstance(generator, ClipSource):

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from sora_eval.features.view import Array
-from sora_eval.generators.asking import answers, clip_of, request_of
+from sora_eval.generators.asking import answers_of, clip_of
 from sora_eval.generators.protocol import ClipSource, Generator
 from sora_eval.pipeline.reference import open_reference
 from sora_eval.pipeline.score_clip import Scorer
@@ -121,6 +121,6 @@ def _reference_clips(suite: Suite, generator: Generator) -> tuple[Iterator[tuple
     def make() -> Iterator[tuple[Case, Clip | str]]:
         for case in suite.cases:
             for copy in range(copies):
-                yield case, answers(generator, [request_of(case, suite, offset + copy)])[0]
+                yield case, answers_of(generator, suite, [case], offset + copy)[0]
 
     return make(), len(suite.cases) * copies

@@ -7,13 +7,27 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class FirstFrames:
+    """The file whose first frames a clip begins with, a picture or a video, and the sha256 of its bytes."""
+
+    path: str
+    sha256: str
+    is_video: bool = False
+
+
+@dataclass(frozen=True)
 class Prompt:
-    """One prompt. `id` is a name in any script; `facts` are the true content, where it is known."""
+    """One prompt. `id` is a name in any script; `facts` are the true content, where it is known.
+
+    `negative_prompt` replaces the suite's; `first_frames` are of prompts that bring an image or a video.
+    """
 
     id: str
     text: str
     tags: tuple[str, ...] = ()
     facts: dict[str, Any] | None = None
+    negative_prompt: str | None = None
+    first_frames: FirstFrames | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import inspect
 from dataclasses import dataclass, field
 from typing import Any
 
-from sora_eval.records.capabilities import Capabilities
+from sora_eval.records.capabilities import MOST_FRAMES, Capabilities
 from sora_eval.registry.registry import Registry
 
 
@@ -21,6 +21,7 @@ class GeneratorInfo:
     check: str = field(default="", repr=False)  # function that checks argument and options as text, before `target` is loaded
     capabilities: Capabilities | None = None  # of all generators of this kind that make clips; None: known once one is open
     facts: str = field(default="", repr=False)  # function that checks the facts of a prompt, of a kind that renders them
+    free: bool = False  # whether it takes options beside `options`, and checks them itself
     several: str = field(default="", repr=False)  # function that gives an option per generator that one argument holds
 
 
@@ -31,14 +32,14 @@ _BUILT_IN = {
         "sora_eval.generators.reference:open_reference",
         ("backend", "device", "threads", "refine", "refine_model", "first_frames", "steps", "guidance"),
         "sora_eval.generators.reference:check_reference",
-        Capabilities(side=8, stride=4, fps=8.0),
+        Capabilities(8, 4, 8.0, first_frames=(0, MOST_FRAMES)),
     ),
     "world": GeneratorInfo(
         "world",
         "the world itself: a perfect generator for prompts with facts (tracker floor)",
         "sora_eval.generators.reference:open_world",
         check="sora_eval.generators.reference:check_world",
-        capabilities=Capabilities(fps=8.0),
+        capabilities=Capabilities(fps=8.0, settings=None, first_frames=(0, MOST_FRAMES)),
         facts="sora_eval.generators.reference:check_facts",
     ),
     "vae": GeneratorInfo(
@@ -47,7 +48,7 @@ _BUILT_IN = {
         "sora_eval.generators.reference:open_vae",
         ("backend", "device", "threads"),
         "sora_eval.generators.reference:check_vae",
-        Capabilities(side=8, stride=4, fps=8.0),
+        Capabilities(8, 4, 8.0, settings=None, first_frames=(0, MOST_FRAMES)),
         "sora_eval.generators.reference:check_facts",
     ),
     "folder": GeneratorInfo(
@@ -65,9 +66,10 @@ _BUILT_IN = {
         ("device", "dtype"),
     ),
     "python": GeneratorInfo(
-        "python:MODULE:CALLABLE",
-        "your function: request -> frames (T, H, W, 3) uint8",
+        "python:MODULE:NAME[?checkpoint=step_1000]",
+        "your function, class or object: request -> frames, pictures or a file; options are its keywords",
         "sora_eval.generators.python:open_python",
+        free=True,
     ),
 }
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from sora_eval.util.errors import SoraEvalError
 
 
@@ -21,3 +24,15 @@ def split_spec(spec: str, noun: str, error: type[SoraEvalError]) -> tuple[str, d
             raise error(f"{noun} {spec!r}: {pair!r} is not key=value")
         options[key] = value
     return name, options
+
+
+def value_of(text: str) -> Any:
+    """The value of an option: a number, true, false, null or a list as in JSON; anything else is text.
+
+    >>> [value_of(text) for text in ("4.5", "true", "step_100", "[1, 0.5]", "1e-4")]
+    [4.5, True, 'step_100', [1, 0.5], 0.0001]
+    """
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

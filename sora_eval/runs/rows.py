@@ -55,6 +55,8 @@ class SampleRow(Row):
     """Frames per second."""
     seed: int = 0
     """Seed in the suite, before it is mixed with the prompt's id."""
+    request_seed: int | None = None
+    """Seed that the generator got; None for a clip that existed."""
     status: Literal["ok", "error"] = "ok"
     """`ok` if there is a clip."""
     error: str = ""

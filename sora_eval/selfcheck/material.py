@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 import numpy as np
 
-from sora_eval.generators.asking import answers, request_of
+from sora_eval.generators.asking import answers_of, request_of
 from sora_eval.generators.opening import open_generator
 from sora_eval.generators.protocol import ClipSource
 from sora_eval.records.case import Case, Prompt
@@ -149,7 +149,7 @@ class WorldMaterial(Material):
         return self._render(i, REFERENCE_SEED)
 
     def _render(self, i: int, offset: int) -> Clip:
-        answer = answers(self._generator, [request_of(self.cases[i], self._suite, offset)])[0]
+        answer = answers_of(self._generator, self._suite, [self.cases[i]], offset)[0]
         if isinstance(answer, str):
             raise SelfcheckError(f"--clips {self._suite.suite.id}: {answer}; choose a suite of world prompts, or folder:PATH")
         return answer

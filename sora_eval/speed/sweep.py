@@ -7,11 +7,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from sora_eval.generators.first_frames import with_first_frames
 from sora_eval.generators.protocol import AS_A_BATCH
 from sora_eval.generators.shapes import shape_problems
 from sora_eval.records.capabilities import Capabilities
+from sora_eval.records.case import Prompt
 from sora_eval.records.request import Request
 from sora_eval.suite import Suite, Throughput
+from sora_eval.util.errors import GeneratorError
+from sora_eval.util.redaction import given_again
 
 
 @dataclass(frozen=True)
@@ -84,9 +88,11 @@ def request_for(shape: str, suite: Suite, seed: int = 0) -> Request:
     """The request of the sweep's prompt at one shape `WxHxT`."""
     sweep, settings = suite.throughput, suite.generate
     assert sweep is not None
-    facts = next((p.facts for p in suite.prompt_list if p.text == sweep.prompt), None)
-    steps, scale = settings.num_inference_steps, settings.guidance_scale
-    return Request(sweep.prompt, *size_of(shape), sweep.fps, seed, steps, scale, facts)
+    prompt = next((p for p in suite.prompt_list if p.text == sweep.prompt), Prompt("", sweep.prompt))
+    steps, scale, negative = settings.num_inference_steps, settings.guidance_scale, settings.negative_prompt
+    options = given_again(settings.options, "[generate]", GeneratorError)
+    request = Request(sweep.prompt, *size_of(shape), sweep.fps, seed, steps, scale, prompt.facts, 0, negative, options=options)
+    return with_first_frames(request, suite, prompt) if prompt.facts or prompt.first_frames else request
 
 
 def groups_of(suite: Suite, capabilities: Capabilities, packings: Sequence[str]) -> tuple[list[list[Point]], list[str]]:

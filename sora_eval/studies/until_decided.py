@@ -92,7 +92,7 @@ def _look(work: evaluate.Work, base: RunData) -> tuple[RunFolder, GateResult]:
     folder, names = work.folder, [p.id for p in work.suite.prompt_list]
     sized = sequential_of(folder)
     result: GateResult | None = None
-    with ending(folder):
+    with ending(folder, work.generator):
         for look in looks(sized.pool, sized.batch, sized.spending):
             if look.prompts < len(sized.prompts):
                 continue  # this look ended undecided before the run was killed

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from sora_eval.records.case import Case, Prompt
-from sora_eval.suite.prompts import parsed_prompts, read_prompts
+from sora_eval.suite.prompts import parsed_prompts, read_prompts, row_of
 from sora_eval.suite.tables import (
     Axes,
     Canonical,
@@ -116,12 +116,12 @@ class Suite(Table):
             mode="json", exclude={"suite": {"description"}, "gates": True, "tradeoff": True, "oracles": True}
         )
         declared = redacted(declared, text=by_rule)  # a run's record of its suite, which has no secrets, has the same hash
-        declared["prompt_list"] = [[p.id, p.text, p.facts] for p in self.prompt_list]
+        declared["prompt_list"] = [[p.id, p.text, p.facts, *_conditions(p)] for p in self.prompt_list]
         return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:
         """All declarations, secrets left out, with the prompts: a run resumes from them without the suite's files."""
-        prompts = [{"id": p.id, "text": p.text, "tags": list(p.tags), "facts": p.facts} for p in self.prompt_list]
+        prompts = [row_of(p) for p in self.prompt_list]
         declared = self.model_dump(mode="json")
         if tradeoff := declared.pop("tradeoff"):
             declared["gates"]["tradeoff"] = tradeoff
@@ -135,3 +135,11 @@ class Suite(Table):
         suite._path, suite._folder = path, Path(data.get("folder", ""))  # older runs: where the command runs
         suite.__dict__["prompt_list"] = parsed_prompts(data["prompts"])
         return suite
+
+
+def _conditions(prompt: Prompt) -> list[Any]:
+    """What a prompt asks beside its text, by content; empty for most, whose fingerprints stay those of older versions."""
+    frames = prompt.first_frames
+    if frames is None and prompt.negative_prompt is None:
+        return []
+    return [prompt.negative_prompt, None if frames is None else [frames.sha256, frames.is_video]]

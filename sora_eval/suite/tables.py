@@ -7,7 +7,16 @@ import re
 from collections import Counter
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from sora_eval.records.bucket import AXES, Axis
 from sora_eval.records.names import Name
@@ -103,10 +112,39 @@ class Axes(Table):
 
 
 class Generate(Table):
-    """Settings of generation for the whole suite; None leaves one to the generator."""
+    """Settings of generation for the whole suite; None leaves one to the generator. Keys beside these are `options`, keywords
+    of the generator's own, as those of `[generate.options]` are."""
 
     num_inference_steps: int | None = Field(default=None, ge=1)
     guidance_scale: float | None = None
+    negative_prompt: str | None = None
+    first_frames: int | None = Field(default=None, ge=1)  # of the prompt's video, or of the world's clip for its facts
+    options: Annotated[dict[str, Any], AfterValidator(check_finite)] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _other_keys(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not isinstance(data.get("options", {}), dict):
+            return data
+        others = {key: value for key, value in data.items() if key not in cls.model_fields}
+        options = data.get("options", {})
+        if both := sorted(others.keys() & options.keys()):
+            raise ValueError(f"{both[0]} is in [generate] and in [generate.options]; leave one out")
+        if named := sorted(options.keys() & (cls.model_fields.keys() - {"options"})):
+            raise ValueError(f"{named[0]} is a key of [generate] itself; write it there")
+        return {**{key: value for key, value in data.items() if key not in others}, "options": {**options, **others}}
+
+    @model_serializer(mode="wrap")
+    def _without_unset(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Keys that came later are left out where they are not set: suites without them keep their fingerprint."""
+        later = ("negative_prompt", "first_frames", "options")
+        return {key: value for key, value in serialize(self).items() if key not in later or value not in (None, {})}
+
+    @property
+    def given(self) -> list[str]:
+        """The names of all settings that the suite gives."""
+        named = ("num_inference_steps", "guidance_scale", "negative_prompt")
+        return [*(name for name in named if getattr(self, name) is not None), *self.options]
 
 
 class Reference(Table):

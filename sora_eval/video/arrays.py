@@ -36,7 +36,7 @@ def read_array(path: Path, fps: float | None = None) -> Clip:
         raise ClipError(f"{path}: {error}") from None
 
 
-def clip_of(stored: Any, fps: float | None = None) -> Clip:
+def clip_of(stored: Any, fps: float | None = None, shape: tuple[int, int, int] | None = None) -> Clip:
     """The clip of an array, or of a table with frames and rate. Raises ClipError as `frames_of`, and for no frames.
 
     >>> clip_of({"video": np.zeros((5, 4, 6, 3), np.uint8), "fps": 24}).fps
@@ -50,19 +50,24 @@ def clip_of(stored: Any, fps: float | None = None) -> Clip:
         stored, fps = stored[keys[0]], fps if rate is None else _number(rate)
     if not isinstance(stored, np.ndarray):
         raise ClipError(f"it holds a {type(stored).__name__}; expected frames, or a table with frames and fps")
-    frames, notes = frames_of(stored)
+    frames, notes = frames_of(stored, shape)
     return Clip(frames, fps or ASSUMED_FPS, notes=(*notes, *assumed(fps)))
 
 
-def frames_of(array: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+def frames_of(
+    array: npt.NDArray[Any], expected: tuple[int, int, int] | None = None
+) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
     """Frames (T, H, W, 3) uint8 of an array, and notes on what was assumed.
 
     The axis of channels is the one of length 1 or 3, which is the last, the second or the first one; a leading axis of
-    length 1 before four others is a batch of one clip. Floats are of 0 to 1, or, where some are negative, of -1 to 1.
-    Raises ClipError for a shape that has several readings or none, and for other values.
+    length 1 before four others is a batch of one clip. Of several readings, the one that gives the `expected` (T, H, W) is
+    taken. Floats are of 0 to 1, or, where some are negative, of -1 to 1. Raises ClipError for a shape that has several readings
+    or none, and for other values.
 
     >>> frames_of(np.zeros((3, 5, 8, 6), np.float32))[0].shape
     (5, 8, 6, 3)
+    >>> frames_of(np.zeros((3, 3, 5, 3), np.float32), expected=(3, 3, 5))[0].shape
+    (3, 3, 5, 3)
     >>> frames_of(np.zeros((3, 3, 8, 6), np.uint8))
     Traceback (most recent call last):
     sora_eval.util.errors.ClipError: its shape (3, 3, 8, 6) is (T, C, H, W) or (C, T, H, W); store a video file
@@ -75,8 +80,12 @@ def frames_of(array: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], tuple[str
         raise ClipError(f"its shape is {shape}; expected one of {', '.join(_AXES)}, none of them 0{kind}")
     readings = [axes for axes, at in _CHANNEL.items() if array.shape[at] == 3]
     readings = readings or [axes for axes, at in _CHANNEL.items() if array.shape[at] == 1]
+    if len(readings) > 1 and expected is not None:
+        fitting = [axes for axes in readings if tuple(array.shape[at] for at in _AXES[axes][:3]) == expected]
+        readings = fitting or readings
     if len(readings) != 1:
-        which = f"is {' or '.join(readings)}; store a video file" if readings else "has no axis of 1 or 3 channels"
+        fix = "store a video file" if expected is None else "return a Clip"
+        which = f"is {' or '.join(readings)}; {fix}" if readings else "has no axis of 1 or 3 channels"
         raise ClipError(f"its shape {shape} {which}")
     frames, notes = _as_bytes(array.transpose(_AXES[readings[0]]))
     return np.ascontiguousarray(np.broadcast_to(frames, (*frames.shape[:3], 3))), notes

@@ -103,11 +103,16 @@ def read_webp(path: Path) -> Clip:
     return Clip(frames if shown.index is None else frames[shown.index], shown.fps, notes=tuple(filter(None, [shown.note])))
 
 
-def _pixels(path: Path) -> npt.NDArray[np.uint8]:
+def read_picture(path: Path) -> npt.NDArray[np.uint8]:
+    """A PNG, JPEG or WebP as RGB (H, W, 3), turned as its Exif says. Raises ClipError."""
+    return _pixels(path, ("PNG", "JPEG", "WEBP"))
+
+
+def _pixels(path: Path, formats: tuple[str, ...] = ("PNG", "JPEG")) -> npt.NDArray[np.uint8]:
     from PIL import Image
 
     try:
-        with Image.open(path, formats=["PNG", "JPEG"]) as image:
+        with Image.open(path, formats=formats) as image:
             return _rgb(image)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ClipError(f"{path} cannot be decoded as a picture: {line_of(error)}") from error

@@ -11,6 +11,7 @@ import pytest
 from reference_model.world.prompts import sample_prompts
 
 GENERATOR = """
+from sora_eval.records.capabilities import Capabilities
 import time
 
 import numpy as np
@@ -47,6 +48,9 @@ def broken(request):
     if "green" in request.prompt:
         return generate(request)[:-1]
     return generate(request)
+
+
+broken.capabilities = Capabilities()  # stated: a clip that does not fit is a row, the first one too
 """
 
 SUITE = """

@@ -106,7 +106,7 @@ def test_failed_cases_exit_12(workspace):
         (("run", "small.toml", "-g", "reference?first_frames=4"), "first_frames=4 is not 1 + a multiple of 4"),
         (("run", "small.toml", "-g", "vae?refine=true"), "option 'refine' is not known"),
         (("run", "small.toml", "-g", "reference?device=cuda"), "device 'cuda' was asked for"),
-        (("run", "small.toml", "-g", "python:my_generator"), "is not python:MODULE:CALLABLE"),
+        (("run", "small.toml", "-g", "python:my_generator"), "is not python:MODULE:NAME"),
         (("run", "small.toml", "-g", "python:gone:f"), "module 'gone' cannot be imported"),
         (("run", "small.toml", "-g", "python:my_generator:draw"), "my_generator has no 'draw'; it has:"),
         (("run", "videos", "-g", "folder:empty"), "holds no video"),

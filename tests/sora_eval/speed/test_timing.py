@@ -201,7 +201,12 @@ def test_what_an_adapter_leaves_out_has_a_default():
         None,
         None,
     )
-    assert (plain.checkpoint, plain.batch, plain.capabilities, plain.packings) == ("", 1, Capabilities(), ("single", "batch"))
+    assert (plain.checkpoint, plain.batch, plain.capabilities, plain.packings) == (
+        "",
+        1,
+        Capabilities(stated=False),
+        ("single", "batch"),
+    )
     with pytest.raises(Undefined, match="plain does not know the truth"):
         plain.damaged(REQUEST, "vanish", 1.0, np.random.default_rng(0))
 

@@ -209,6 +209,7 @@ def test_a_rate_that_a_generator_cannot_make_is_refused_before_anything_runs(wor
 
 def test_shapes_that_a_generator_cannot_make_are_refused_before_anything_runs(workspace):
     class Picky:
+        name = "picky"
         capabilities = Capabilities(side=8, stride=4)
 
     path = workspace / "small.toml"
