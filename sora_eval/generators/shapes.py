@@ -64,6 +64,12 @@ def shape_problems(sizes: Sequence[tuple[int, int, int]], capabilities: Capabili
     ['frames = 40 is more than 32, the most that it makes']
     """
     reported: set[tuple[str, int]] = set()
+    if capabilities.sizes:
+        for size in dict.fromkeys((width, height) for width, height, _ in sizes):
+            if size not in capabilities.sizes:
+                nearest = sorted(capabilities.sizes, key=lambda s: abs(s[0] - size[0]) + abs(s[1] - size[1]))[:2]
+                names = ", ".join(f"{width}x{height}" for width, height in nearest)
+                yield f"shape = {size[0]}x{size[1]} is not one that it makes; nearest valid: {names}"
     for width, height, frames in sizes:
         values = (
             ("width", width, capabilities.side, 0),

@@ -14,10 +14,11 @@ MOST_FRAMES = 1_000_000  # of one clip
 class Capabilities:
     """What a generator can make and what it reads.
 
-    Widths and heights (px) are multiples of `side`. Lengths (frames) are `offset` + a multiple of `stride`, at most
-    `most_frames`; `fps` is the one rate (frames per second), None: any. `settings` are the keys of `[generate]` that it reads,
-    None: whatever it is given. A clip begins with `first_frames` (least, most) given frames, `offset` + a multiple of `stride`
-    of them; 0: from none. Where nothing of this is `stated`, the first clip of every shape is checked before others are made.
+    Widths and heights (px) are multiples of `side`, or, where they are listed, one of `sizes`. Lengths (frames) are
+    `offset` + a multiple of `stride`, at most `most_frames`; `fps` is the one rate (frames per second), None: any.
+    `settings` are the keys of `[generate]` that it reads, None: whatever it is given. A clip begins with `first_frames`
+    (least, most) given frames, `offset` + a multiple of `stride` of them; 0: from none. Where nothing of this is
+    `stated`, the first clip of every shape is checked before others are made.
     """
 
     side: int = 1
@@ -25,6 +26,7 @@ class Capabilities:
     fps: float | None = None
     offset: int = 1
     most_frames: int | None = None
+    sizes: tuple[tuple[int, int], ...] = ()
     settings: tuple[str, ...] | None = SETTINGS
     first_frames: tuple[int, int] = (0, 0)
     stated: bool = True

@@ -60,10 +60,11 @@ _BUILT_IN = {
         several="sora_eval.generators.folder:options_of_steps",
     ),
     "diffusers": GeneratorInfo(
-        "diffusers:ID[?device=cuda&dtype=bfloat16]",
-        "a video pipeline of diffusers: a folder, or a name on the hub",
-        "sora_eval.generators.diffusers:open_diffusers",
-        ("device", "dtype"),
+        "diffusers:ID[?device=cuda&dtype=bf16&batch=4&guidance_scale_2=3]",
+        "a video pipeline of diffusers: a folder, or a name on the hub; further options are keywords of its calls",
+        "sora_eval.generators.diffusers.adapter:open_diffusers",
+        check="sora_eval.generators.diffusers.options:check_diffusers",
+        free=True,
     ),
     "python": GeneratorInfo(
         "python:MODULE:NAME[?checkpoint=step_1000]",

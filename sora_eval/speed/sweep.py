@@ -62,14 +62,18 @@ def nearest_shape(area: int, aspect: str, frames: int, capabilities: Capabilitie
         for v in (math.sqrt(area * over / under), math.sqrt(area * under / over))
     ]
 
+    sizes = capabilities.sizes or [(width, height) for width in sides[0] for height in sides[1]]
+
     def distance(size: tuple[int, ...]) -> tuple[float, int]:
         """Equally near shapes are ordered by area, so that the inverse ratio gives the shape with its sides exchanged."""
         width, height = size
         logs = math.log(width * height / area) ** 2 + math.log(width * under / (height * over)) ** 2
         return round(logs, 9), width * height
 
-    width, height = min(itertools.product(*sides), key=distance)
-    return width, height, 1 + round((frames - 1) / capabilities.stride) * capabilities.stride
+    width, height = min(sizes, key=distance)
+    offset, stride = capabilities.offset, capabilities.stride
+    length = offset + max(round((frames - offset) / stride), 0 if offset else 1) * stride
+    return width, height, min(length, capabilities.most_frames or length)
 
 
 def shapes_of(sweep: Throughput, capabilities: Capabilities) -> tuple[list[str], list[str]]:

@@ -1,0 +1,1 @@
+"""Pipelines of diffusers as generators: their options, the rules of their classes, and the calls."""
