@@ -18,8 +18,9 @@ def print_runs(runs: Sequence[RunFolder]) -> None:
             print_comparison(compare(runs[0], other))
         return
     out, data = console(), frames.load(runs)
-    layout = runs[0].head.generator.layout
-    title = f"{runs[0].head.suite.id}: {runs[0].head.generator.label}{f', layout {layout}' if layout else ''}"
+    head = runs[0].head
+    layout = f"layout {head.generator.layout}" if head.generator.layout else ""
+    title = ", ".join(filter(None, [f"{head.suite.id}: {head.generator.label}", layout, *head.changes]))
     quality, speed = tables.quality_table(data), tables.speed_table(data)
     if not quality.empty:
         out.print(tables.terminal(quality, title), "")

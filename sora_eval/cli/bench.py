@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from sora_eval.cli.options import SuiteChanges
 from sora_eval.records.verdict import EXIT_INCOMPLETE
 
 EXAMPLES = (
@@ -26,12 +27,13 @@ def bench(
     ] = None,
     device: Annotated[str | None, typer.Option(help="Where to run, for generators that can choose: cpu or cuda.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where run folders go.")] = Path("runs"),
+    set_: SuiteChanges = None,
 ) -> None:
     """Time a generator over resolutions, aspect ratios, lengths and batches; or several of them in turns."""
     from sora_eval.generators.opening import with_device
     from sora_eval.suite import load_suite
 
-    loaded = load_suite(suite)
+    loaded = load_suite(suite, set_ or ())
     from sora_eval.speed.session import bench as run_bench
 
     started = time.monotonic()

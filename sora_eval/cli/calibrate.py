@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sora_eval.cli.options import SuiteChanges
 from sora_eval.util.visible import say
 
 EXAMPLES = (
@@ -40,11 +41,15 @@ def calibrate(
     seeds: Annotated[int, typer.Option(min=1, help="Seeds per prompt of the run in a pair.")] = 2,
     draws: Annotated[int, typer.Option(min=20, help="Pairs that are drawn from the repeats.")] = 500,
     write: Annotated[bool, typer.Option("--write", help="Write the limits into the suite's \\[gates].")] = False,
+    set_: SuiteChanges = None,
 ) -> None:
     """Measure how far runs of one checkpoint lie apart, and propose limits that the whole gate passes when nothing changed."""
     from sora_eval.suite import load_suite
+    from sora_eval.util.errors import SuiteError
 
-    loaded = load_suite(suite)
+    if write and set_:
+        raise SuiteError("--write writes into the suite file, which --set does not change; leave one of them out")
+    loaded = load_suite(suite, set_ or ())
     from sora_eval.runs.find import resolve_run
     from sora_eval.studies.calibrate import calibrate as measure
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from sora_eval.cli.options import SuiteChanges
+
 EXAMPLES = (
     "Examples: sora-eval error-rates gate --pool runs/pool; "
     "sora-eval error-rates my.toml -g python:mine:new --against python:mine:old --draws 200"
@@ -29,11 +31,12 @@ def error_rates(
     draws: Annotated[int, typer.Option(min=10, help="A/A pairs of virtual runs.")] = 1000,
     power: Annotated[int, typer.Option(min=10, help="Pairs for each other generator.")] = 200,
     workers: Annotated[int, typer.Option(min=1, help="Processes that draw and gate; the numbers stay the same.")] = 2,
+    set_: SuiteChanges = None,
 ) -> None:
     """Measure how often a suite's gate errs, and what it finds, on pairs of runs drawn from a pool of real ones."""
     from sora_eval.suite import load_suite
 
-    loaded = load_suite(suite)
+    loaded = load_suite(suite, set_ or ())
     from sora_eval.studies.gate_errors import WORSE, gate_errors
 
     errors = gate_errors(

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from sora_eval.cli.options import SuiteChanges
+
 EXAMPLES = (
     "Examples: sora-eval plan gate --pool runs/pool --out plan.png; "
     "sora-eval plan my.toml -g python:mine:new --against python:mine:old --baseline-seeds 8 --write"
@@ -35,14 +37,18 @@ def plan(
     write: Annotated[
         bool, typer.Option("--write", help="Write seeds, prompts and limits of the cheapest design into the suite.")
     ] = False,
+    set_: SuiteChanges = None,
 ) -> None:
     """Plan the size of a gate: its chances of PASS and REGRESSED against prompts, seeds and limits, and the cheapest way.
 
     The chances follow from the variance of scores over prompts and seeds, measured on repeats of one checkpoint.
     """
     from sora_eval.suite import load_suite
+    from sora_eval.util.errors import SuiteError
 
-    loaded = load_suite(suite)
+    if write and set_:
+        raise SuiteError("--write writes into the suite file, which --set does not change; leave one of them out")
+    loaded = load_suite(suite, set_ or ())
     from sora_eval.studies.plan import plan as make_plan
     from sora_eval.studies.planning import Goal
     from sora_eval.util.errors import RunError

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sora_eval.cli.options import SuiteChanges
 from sora_eval.records.verdict import EXIT_INCOMPLETE
 from sora_eval.util.errors import SoraEvalError
 
@@ -64,6 +65,7 @@ def run(
             "--strict/--no-strict", help="Of --until-decided: exit 11 for what stays open; the default where CI is set."
         ),
     ] = None,
+    set_: SuiteChanges = None,
 ) -> None:
     """Run a suite against a generator: generate, score, summarise; ends with the table.
 
@@ -82,10 +84,10 @@ def run(
     started = time.monotonic()
     result: GateResult | None = None
     if resume is not None:
-        if generator or limit or seed_offset or reference or device or allow_damaged or until_decided:
+        if generator or limit or seed_offset or reference or device or allow_damaged or until_decided or set_:
             raise SoraEvalError(
-                "--resume takes generator, limit, seed offset, reference, device, --allow-damaged and baseline from the run; "
-                "leave them out"
+                "--resume takes generator, limit, seed offset, reference, device, --allow-damaged, baseline and --set from the "
+                "run; leave them out"
             )
         from sora_eval.runs.find import resolve_run
 
@@ -97,7 +99,7 @@ def run(
         from sora_eval.generators.opening import with_device, with_option
         from sora_eval.suite import load_suite
 
-        loaded = load_suite(str(suite))
+        loaded = load_suite(str(suite), set_ or ())
         specs = [with_device(spec, device) for spec in generator or ["reference"]]
         if allow_damaged:
             specs = [with_option(spec, "damaged=note") for spec in specs]

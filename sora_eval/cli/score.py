@@ -11,12 +11,16 @@ import typer
 from sora_eval.cli.run import is_incomplete, show
 from sora_eval.records.verdict import EXIT_INCOMPLETE
 
-EXAMPLES = "Examples: sora-eval score latest; sora-eval score latest --workers 4"
+EXAMPLES = "Examples: sora-eval score latest; sora-eval score latest --set metrics.clip_score.model=ViT-B-32:openai"
 
 
 def score(
     run: Annotated[Path, typer.Argument(help="A run folder, or 'latest'.")],
     workers: Annotated[int, typer.Option(min=1, help="Processes that score clips; the numbers stay the same.")] = 1,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Other metrics than the run's, as KEY=VALUE: metrics.clip_score.model=ViT-B-32:openai."),
+    ] = None,
     trust: Annotated[bool, typer.Option("--trust", help="Open what the run names: code and files, if others made it.")] = False,
 ) -> None:
     """Score the clips of a run again, from disk, and rebuild its summary."""
@@ -24,7 +28,7 @@ def score(
     from sora_eval.runs.find import resolve_run
 
     started = time.monotonic()
-    folder = rescore(resolve_run(run, trust), workers)
+    folder = rescore(resolve_run(run, trust), workers, set_ or ())
     show([folder], time.monotonic() - started)
     if is_incomplete(folder):
         raise typer.Exit(EXIT_INCOMPLETE)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from sora_eval.cli.options import SuiteChanges
 from sora_eval.util.visible import say
 
 EXAMPLES = "Examples: sora-eval validate my_suite.toml; sora-eval validate my_suite.toml -g python:my_model:generate"
@@ -21,11 +22,12 @@ def validate(
             help="Check the shapes against it; a suite of prompts is checked against the reference model by default.",
         ),
     ] = None,
+    set_: SuiteChanges = None,
 ) -> None:
     """Check a suite without running it: keys, types, metrics, prompts, reference, and shapes that the generator can make."""
     from sora_eval.suite import load_suite
 
-    loaded = load_suite(suite)
+    loaded = load_suite(suite, set_ or ())
     if generator or loaded.axes or loaded.throughput:
         from sora_eval.pipeline.run import validate as check
 

@@ -77,7 +77,9 @@ def unlike(base: RunData, new: RunData) -> str:
         ("suite.version", (one.version, other.version)),
         ("suite.fingerprint", (one.fingerprint, other.fingerprint)),
     ]
-    return next((f"{name}: {a} against {b}" for name, (a, b) in fields if a != b), "") or other_prompts(base, new)
+    sides = [f" (with {', '.join(data.head.changes)})" if data.head.changes else "" for data in (base, new)]
+    differing = (f"{name}: {a}{sides[0]} against {b}{sides[1]}" for name, (a, b) in fields if a != b)
+    return next(differing, "") or other_prompts(base, new)
 
 
 def other_prompts(base: RunData, new: RunData) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,12 @@ from sora_eval.util.errors import WeightsError, line_of
 from sora_eval.util.sealed import read_json
 
 CONFIG = "open_clip_config.json"
-MOST = {"layers": 1 << 10, "depth": 1 << 10, "width": 1 << 15, "vocab_size": 1 << 21}  # larger than in any published CLIP
+MOST = {  # larger than in any published CLIP; the second names are of transformers
+    **dict.fromkeys(("layers", "depth", "num_hidden_layers"), 1 << 10),
+    **dict.fromkeys(("width", "hidden_size"), 1 << 15),
+    "vocab_size": 1 << 21,
+}
+SIZES = (("layers", "num_hidden_layers"), ("width", "hidden_size"))
 MOST_OF_OTHERS = 1 << 20
 MOST_WEIGHTS = 1 << 35  # of a tower's transformer: 12 x layers x width^2
 
@@ -30,16 +36,27 @@ def check_folder(spec: str, folder: Path) -> None:
     model = config.get("model_cfg") if isinstance(config, dict) else None
     if not isinstance(model, dict):
         raise WeightsError(f"{path} is no config of a CLIP: expected a table with the table 'model_cfg'")
+    check_sizes(path, model)
+    if not any(p.suffix in (".safetensors", ".bin", ".pt") for p in folder.iterdir()):
+        raise WeightsError(f"CLIP model {spec!r}: {folder} has no weights (.safetensors, .bin or .pt)")
+
+
+def check_sizes(path: Path, model: dict[str, Any]) -> None:
+    """Raises WeightsError for a config with sizes that no CLIP has: the network is made before its weights are read."""
     for place, value in _numbers(model, ()):
         most = MOST.get(place[-1], MOST_OF_OTHERS)
         if not abs(value) <= most:
             raise WeightsError(f"{path}: {'.'.join(place)} = {value}; expected at most {most}")
     for name, tower in model.items():
-        layers, width = (tower.get(key) for key in ("layers", "width")) if isinstance(tower, dict) else (0, 0)
+        layers, width = (tower.get(a, tower.get(b)) for a, b in SIZES) if isinstance(tower, dict) else (0, 0)
         if isinstance(layers, int) and isinstance(width, int) and 12 * layers * width**2 > MOST_WEIGHTS:
             raise WeightsError(f"{path}: {name} has {layers} layers of width {width}; expected at most {MOST_WEIGHTS} weights")
-    if not any(p.suffix in (".safetensors", ".bin", ".pt") for p in folder.iterdir()):
-        raise WeightsError(f"CLIP model {spec!r}: {folder} has no weights (.safetensors, .bin or .pt)")
+
+
+def settings_hash(folder: Path) -> str:
+    """A hash of a folder's config and tokenizer, 8 hex digits: its numbers change with them too."""
+    files = [folder / name for name in (CONFIG, "tokenizer.json")]
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files if file.is_file())).hexdigest()[:8]
 
 
 def _numbers(value: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], float]]:

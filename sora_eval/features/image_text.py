@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
+import tempfile
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import open_clip
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
-from sora_eval.features.clip_folder import check_folder, encoded, read_tokenizer
+from sora_eval.features.clip_folder import CONFIG, check_folder, encoded, read_tokenizer, settings_hash
+from sora_eval.features.timm_network import TimmModel
+from sora_eval.features.transformers_clip import TransformersClip, is_transformers_folder
 from sora_eval.features.view import Array
+from sora_eval.features.weights_file import best_part, check_shapes, mismatch, state_hash
 from sora_eval.records.clip import Clip
-from sora_eval.util.errors import Undefined, WeightsError, line_of
+from sora_eval.util.errors import Undefined, WeightsError, line_of, near, words_of
+from sora_eval.util.hub import hub_or_cache, hub_problem, quietly
 from sora_eval.util.pickles import weights_only
 from sora_eval.util.visible import say
 from sora_eval.util.weights import sha256_file, world_clip
 
 Floats = npt.NDArray[np.float32]
 
-# One error message states the failure; the hub's log of every retry does not help.
-logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
+
+class ImageText(Protocol):
+    """A network of pictures and texts, on the CPU."""
+
+    signature: str
+    context_length: int
+
+    def check_text(self) -> None:
+        """Raises WeightsError where it cannot read texts."""
+
+    def is_cut(self, text: str) -> bool:
+        """Whether a text has more tokens than the model's context."""
+
+    def embed_images(self, frames: npt.NDArray[np.uint8]) -> Floats:
+        """Unit vectors (n, D) of frames (n, H, W, 3)."""
+
+    def embed_text(self, text: str) -> Floats:
+        """Unit vector (D,) of a text; tokens beyond the context are cut and the end token stays."""
 
 
 class ClipModel:
@@ -39,48 +60,60 @@ class ClipModel:
     def __init__(self, spec: str) -> None:
         folder = world_clip() if spec == "world" else Path(spec)
         try:
-            with weights_only():
+            with weights_only(), quietly():
                 identity = self._open(spec, folder)
         except WeightsError:
             raise
         except Exception as error:  # a damaged file raises whatever its reader raises
-            raise WeightsError(
-                f"CLIP model {spec!r} could not be loaded ({line_of(error)}). Without a network, give a local folder "
-                "or ARCHITECTURE:FILE as the metric's 'model'"
-            ) from error
+            problem = "" if folder.is_dir() else hub_problem()
+            remedy = ". Without a network, give a local folder or ARCHITECTURE:FILE as the metric's 'model'" if problem else ""
+            raise WeightsError(f"CLIP model {spec!r} could not be loaded ({problem or words_of(error)}){remedy}") from error
         self.model.eval()
         self.context_length = int(self.model.context_length)
         tokenizer = folder / "tokenizer.json"
         self._words = read_tokenizer(tokenizer, self.model, self.context_length) if tokenizer.is_file() else None
         self._bpe = None if self._words else self._tokenizer(spec, folder)
-        name = "world" if spec == "world" else Path(spec).name if folder.is_dir() else spec.replace("/", "_")
-        self.signature = f"open_clip:{name}|weights:{identity}"
+        kind = "world" if spec == "world" else "folder" if folder.is_dir() else _kind(spec)
+        self.signature = f"open_clip:{kind}|weights:{identity}"
 
     def _open(self, spec: str, folder: Path) -> str:
-        """Load the model and its transform; returns a hash of the weights."""
+        """Load the model and its transform; returns the hash of its weights, and of a folder's settings."""
         if spec == "world" or folder.is_dir():
             check_folder(spec, folder)
             self.model, self.transform = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
             weights = [p for p in folder.iterdir() if p.suffix in (".safetensors", ".bin", ".pt")]
-            return sha256_file(sorted(weights)[0])[:12]
+            identity = sha256_file(sorted(weights)[0])[:12]
+            return identity if spec == "world" else f"{identity}|settings:{settings_hash(folder)}"
         architecture, _, pretrained = spec.partition(":")
         if architecture not in open_clip.list_models() or not pretrained:
             raise WeightsError(
-                f"CLIP model {spec!r} is neither 'world', a folder in open_clip's format, nor "
+                f"CLIP model {spec!r} is neither 'world', a folder of open_clip or transformers, nor "
                 "ARCHITECTURE:PRETRAINED such as 'ViT-B-32:laion2b_s34b_b79k'"
             )
-        if not Path(pretrained).is_file():
+        if Path(pretrained).is_file():
+            self.model, self.transform = _from_file(architecture, Path(pretrained))
+        elif pretrained not in (tags := open_clip.list_pretrained_tags_by_model(architecture)):
+            raise WeightsError(
+                f"CLIP model {spec!r}: {pretrained!r} is neither a file nor a tag of open_clip{near(pretrained, tags)}"
+            )
+        else:
             say(f"loading CLIP {spec}; it is fetched from the model hub if it is not cached", err=True)
-        self.model, self.transform = open_clip.create_model_from_pretrained(architecture, pretrained)
-        return sha256_file(Path(pretrained))[:12] if Path(pretrained).is_file() else _state_hash(self.model)
+            with hub_or_cache():
+                self.model, self.transform = open_clip.create_model_from_pretrained(architecture, pretrained)
+        return state_hash(self.model)
 
     def _tokenizer(self, spec: str, folder: Path) -> Any:
         """open_clip's own tokenizer of the model, with its context and cleaning. Raises WeightsError."""
         name = f"local-dir:{folder}" if folder.is_dir() else spec.partition(":")[0]
         try:
-            return open_clip.get_tokenizer(name, context_length=self.context_length)
+            with hub_or_cache():
+                return open_clip.get_tokenizer(name, context_length=self.context_length)
         except Exception as error:
-            raise WeightsError(f"CLIP model {spec!r}: its tokenizer could not be loaded ({line_of(error)})") from error
+            why = hub_problem() or line_of(error)
+            raise WeightsError(f"CLIP model {spec!r}: its tokenizer could not be loaded ({why})") from error
+
+    def check_text(self) -> None:
+        """Its tokenizer was loaded with it."""
 
     def is_cut(self, text: str) -> bool:
         """Whether a text has more tokens than the model's context."""
@@ -118,22 +151,20 @@ class ClipModel:
         return vector
 
 
-def _state_hash(model: torch.nn.Module) -> str:
-    digest = hashlib.sha256()
-    for key, value in sorted(model.state_dict().items()):
-        digest.update(key.encode() + value.contiguous().numpy().tobytes())
-    return digest.hexdigest()[:12]
-
-
 @cache
-def _load(spec: str) -> ClipModel | TimmModel | WeightsError:
+def _load(spec: str) -> ImageText | TimmModel | WeightsError:
     try:
-        return TimmModel(spec) if spec.startswith("timm:") else ClipModel(spec)
+        if spec.startswith("timm:"):
+            return TimmModel(spec)
+        is_folder = spec != "world" and Path(spec).is_dir()
+        if is_folder and is_transformers_folder(Path(spec)) and not (Path(spec) / CONFIG).is_file():
+            return TransformersClip(Path(spec))
+        return ClipModel(spec)
     except WeightsError as error:
         return error  # cached too, since an unreachable hub takes long to fail
 
 
-def load(spec: str) -> ClipModel | TimmModel:
+def load(spec: str) -> ImageText | TimmModel:
     """A model by its spec; loaded once per process. Raises WeightsError."""
     model = _load(spec)
     if isinstance(model, WeightsError):
@@ -141,36 +172,31 @@ def load(spec: str) -> ClipModel | TimmModel:
     return model
 
 
-class TimmModel:
-    """An image network of timm with its own transform; `spec` is `timm:NAME` or `timm:NAME:FILE`. Raises WeightsError."""
+def _from_file(architecture: str, path: Path) -> Any:
+    """The model with all of its weights from a file, and its transform. Raises WeightsError.
 
-    def __init__(self, spec: str) -> None:
-        import timm
-        from timm.data.config import resolve_data_config
-        from timm.data.transforms_factory import create_transform
-
-        _, name, *file = spec.split(":", 2)
-        if name not in timm.list_models() and name not in timm.list_pretrained():
-            raise WeightsError(f"image network {spec!r}: timm has no model {name!r}")
+    open_clip interpolates positions of another length, and knows no tables around the weights but `state_dict`.
+    """
+    foreign = "hf_model_name" in (open_clip.get_model_config(architecture) or {}).get("text_cfg", {})
+    with hub_or_cache() if foreign else nullcontext():  # its text tower is described on the hub
+        expected = open_clip.create_model(architecture, load_weights=False, pretrained_text=False).state_dict()
+    part = best_part(path, expected)
+    check_shapes(path, part, expected, architecture)
+    with tempfile.TemporaryDirectory() as folder:
+        source = path
+        if part.prefix or part.keys not in ((), ("state_dict",)):
+            source = Path(folder) / "weights.safetensors"
+            save_file({name: tensor.clone().contiguous() for name, tensor in part.state.items()}, source)
         try:
-            overlay: dict[str, Any] = {"pretrained_cfg_overlay": {"file": file[0]}} if file else {}
-            with weights_only():
-                self.model = timm.create_model(name, pretrained=True, num_classes=0, **overlay).eval()
-        except Exception as error:  # a damaged file raises whatever its reader raises
-            raise WeightsError(
-                f"image network {spec!r} could not be loaded ({line_of(error)}); "
-                + ("the file should hold weights of that model" if file else "without a network, give timm:NAME:FILE")
-            ) from error
-        settings = resolve_data_config({}, model=self.model)  # type: ignore[no-untyped-call]
-        self.transform = create_transform(**settings)
-        identity = sha256_file(Path(file[0]))[:12] if file else _state_hash(self.model)
-        self.signature = f"timm:{name}|weights:{identity}"
+            return open_clip.create_model_from_pretrained(architecture, str(source))
+        except Exception as error:  # conversions of foreign names raise whatever they meet
+            raise mismatch(path, part, expected, architecture) from error
 
-    @torch.inference_mode()
-    def embed_images(self, frames: npt.NDArray[np.uint8]) -> Floats:
-        """Unit vectors (n, D) of frames (n, H, W, 3); one frame at a time, so no batch size can change them."""
-        out = [self.model(self.transform(Image.fromarray(f))[None])[0] for f in frames]
-        return torch.nn.functional.normalize(torch.stack(out).float(), dim=-1).numpy()
+
+def _kind(spec: str) -> str:
+    """A spec as signatures name it: without the path of a file, whose weights they hold."""
+    architecture, _, pretrained = spec.partition(":")
+    return architecture if Path(pretrained).is_file() else spec.replace("/", "_")
 
 
 ALL_FRAMES = 0
@@ -189,7 +215,7 @@ class FrameEmbeddings:
         self.signature = f"{self.model.signature}|frames:{f'{frames}-even' if frames else 'all'}"
 
     @property
-    def model(self) -> ClipModel | TimmModel:
+    def model(self) -> ImageText | TimmModel:
         """The network, by its spec: a pickled metric carries the spec and not the weights."""
         return load(self.spec)
 

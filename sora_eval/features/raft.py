@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.util.errors import WeightsError, line_of
+from sora_eval.features.weights_file import best_part, mismatch
+from sora_eval.util.errors import WeightsError, line_of, words_of
+from sora_eval.util.hub import problem_of, quietly
 from sora_eval.util.weights import sha256_file
 
 SHORT_MIN = 128  # px; RAFT halves an eighth of the frame three times
@@ -41,14 +43,12 @@ def flow(kind: str, weights: str, a: Frame, b: Frame) -> Floats:
 
 @cache
 def _network(kind: str, weights: str) -> Any:
-    import torch
-    from safetensors.torch import load_file
     from torchvision.models import optical_flow
 
     build = getattr(optical_flow, KINDS[kind])
     if not weights:
         try:
-            return build(weights="DEFAULT").eval()
+            return _pinned(kind, build)
         except Exception as error:  # a damaged file raises whatever its reader raises
             raise WeightsError(
                 f"torchvision's weights of {KINDS[kind]} could not be loaded ({line_of(error)}). Without a network, give a "
@@ -58,12 +58,15 @@ def _network(kind: str, weights: str) -> Any:
     if not path.is_file():
         raise WeightsError(f"flow_weights = {weights!r} does not exist; expected a state dict of torchvision's {KINDS[kind]}")
     module = build(weights=None)
+    expected = module.state_dict()
     try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
-        module.load_state_dict(state)
-    except Exception as error:  # damaged files raise whatever their reader raises
+        part = best_part(path, expected)
+        if not part.fits(expected):
+            raise mismatch(path, part, expected, KINDS[kind])
+        module.load_state_dict(part.state)
+    except Exception as error:  # sizes that differ where the numbers of values do not
         raise WeightsError(
-            f"flow_weights = {weights!r} is no state dict of torchvision's {KINDS[kind]}: {line_of(error)}"
+            f"flow_weights = {weights!r} is no state dict of torchvision's {KINDS[kind]}: {words_of(error)}"
         ) from error
     return module.eval()
 
@@ -72,8 +75,24 @@ def _identity(kind: str, weights: str) -> str:
     _network(kind, weights)
     if weights:
         return sha256_file(Path(weights))[:12]
+    # torchvision's file names end in the first eight digits of their sha256, and it checks them.
+    return _url(kind).rsplit("-", 1)[-1].removesuffix(".pth")
+
+
+def _url(kind: str) -> str:
     from torchvision.models import optical_flow
 
-    # torchvision's file names end in the first eight digits of their sha256, and it checks them.
-    pinned = getattr(optical_flow, {"raft": "Raft_Large_Weights", "raft_small": "Raft_Small_Weights"}[kind]).DEFAULT
-    return str(pinned.url).rsplit("-", 1)[-1].removesuffix(".pth")
+    weights = {"raft": "Raft_Large_Weights", "raft_small": "Raft_Small_Weights"}[kind]
+    return str(getattr(optical_flow, weights).DEFAULT.url)
+
+
+def _pinned(kind: str, build: Any) -> Any:
+    """The network with torchvision's weights, from its cache or from its server, if that answers. Raises OSError."""
+    import torch
+
+    url = _url(kind)
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    if not cached.is_file() and (problem := problem_of(url)):
+        raise OSError(problem)
+    with quietly():
+        return build(weights="DEFAULT").eval()

@@ -31,7 +31,7 @@ class NetworkFile:
         self.path = path
         run, self.width = _network(path)
         del run
-        self.signature = f"network:{Path(path).name.replace('|', '_')}|weights:{sha256_file(Path(path))[:12]}|fp32"
+        self.signature = f"network:file|weights:{sha256_file(Path(path))[:12]}|fp32"
 
     def __call__(self, video: Floats) -> npt.NDArray[np.float32]:
         """Vectors (N, D) of videos (N, 3, T, 224, 224). Raises Undefined for a length that the network does not take."""

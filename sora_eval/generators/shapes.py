@@ -49,10 +49,10 @@ def rate_problems(fps: float, capabilities: Capabilities) -> Iterator[str]:
     """Why a rate cannot be generated.
 
     >>> list(rate_problems(24.0, Capabilities(fps=8.0)))
-    ['fps = 24; its clips have 8']
+    ['fps = 24; its clips have 8, so say fps = 8']
     """
     if not capabilities.has_rate(fps):
-        yield f"fps = {fps:g}; its clips have {capabilities.fps:g}"
+        yield f"fps = {fps:g}; its clips have {capabilities.fps:g}, so say fps = {capabilities.fps:g}"
 
 
 def shape_problems(sizes: Sequence[tuple[int, int, int]], capabilities: Capabilities) -> Iterator[str]:

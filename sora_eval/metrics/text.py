@@ -7,7 +7,8 @@ from typing import cast
 
 import numpy as np
 
-from sora_eval.features.image_text import ClipModel, Floats, FrameEmbeddings
+from sora_eval.features.image_text import Floats, FrameEmbeddings, ImageText
+from sora_eval.features.timm_network import TimmModel
 from sora_eval.features.view import ClipView
 from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.records.case import Prompt
@@ -20,14 +21,15 @@ class _PromptMetric(ClipMetric):
     def __init__(self, model: str = "world", frames: int = 8) -> None:
         super().__init__()
         self.extractor = FrameEmbeddings(model, frames)
-        if not isinstance(self.extractor.model, ClipModel):
+        if isinstance(self.extractor.model, TimmModel):
             raise WeightsError(f"{model!r} has no text tower; a text metric needs a CLIP model")
+        self.extractor.model.check_text()
         self.truncation = f"text:{self._model.context_length}-tokens-with-end"
         self._texts: dict[str, Floats] = {}
 
     @property
-    def _model(self) -> ClipModel:
-        return cast(ClipModel, self.extractor.model)
+    def _model(self) -> ImageText:
+        return cast(ImageText, self.extractor.model)
 
     def text(self, prompt: str) -> Floats:
         """The prompt's unit vector (D,). Raises Undefined for an empty prompt and words that a closed vocabulary lacks."""

@@ -24,6 +24,7 @@ from sora_eval.runs.folder import RunFolder, stored_suite
 from sora_eval.runs.head import GeneratorId, RunHead, Sequential, new_head
 from sora_eval.runs.rows import OracleRow, SampleRow, ScoreRow, SourceRow, TimingRow
 from sora_eval.suite import Suite
+from sora_eval.suite.loading import with_metrics_changed
 from sora_eval.util.cache import warn_once
 from sora_eval.util.errors import RunError, SuiteError
 from sora_eval.util.progress import track
@@ -152,25 +153,27 @@ def cases_of(head: RunHead, cases: list[Case]) -> list[Case]:
     return cases[: head.limit]
 
 
-def rescore(folder: RunFolder, workers: int = 1) -> RunFolder:
-    """Score the clips of a run again, from disk, and rebuild its summary. Raises RunError and GeneratorError.
+def rescore(folder: RunFolder, workers: int = 1, changes: Sequence[str] = ()) -> RunFolder:
+    """Score the clips of a run again, from disk, and rebuild its summary.
 
-    A stranger's run is scored by what ships with this project only, unless it is trusted.
+    `changes` (`metrics.NAME.OPTION=VALUE`) make it a run of a suite with other metrics, which is compared with others of that
+    suite only. Raises RunError, GeneratorError, and SuiteError for changes that cannot be made. A stranger's run is scored by
+    what ships with this project only, unless it is trusted.
     """
     _check_kind(folder)
     check_trust(folder)
     with folder.lock.held():
-        _rescore(folder, workers)
+        _rescore(folder, workers, changes)
     return folder
 
 
-def _rescore(folder: RunFolder, workers: int) -> None:
+def _rescore(folder: RunFolder, workers: int, changes: Sequence[str]) -> None:
     from sora_eval.pipeline.oracles import score_oracles
     from sora_eval.pipeline.score import score
     from sora_eval.pipeline.summarise import summarise
 
     folder.check_files([SourceRow, SampleRow, TimingRow])  # what is not made again
-    suite, whole = _scorable(folder), folder.head.status in ("success", "scoring")
+    suite, whole = _scorable(folder, changes), folder.head.status in ("success", "scoring")
     generator = open_generator(folder.head.generator.spec)
     cases = cases_of(folder.head, plan(suite, generator))
     if isinstance(generator, ClipSource) and suite.axes is None:
@@ -179,6 +182,8 @@ def _rescore(folder: RunFolder, workers: int) -> None:
     with writing(folder):
         folder.drop_damaged_features()
         folder.repair("scoring" if whole else None)  # until the end: whatever stops it, scoring again makes the run whole
+        if suite.changes != folder.head.changes:
+            folder.replace_suite(suite)
         folder.replace(ScoreRow, [])
         folder.replace(OracleRow, [])
         score(folder, suite, cases, generator if isinstance(generator, ClipSource) else None, workers)
@@ -205,13 +210,13 @@ def _check_ids(folder: RunFolder, cases: list[Case]) -> None:
         raise RunError(f"{table} is damaged: {foreign[0]!r} is not a case of this run; delete the line and use --resume")
 
 
-def _scorable(folder: RunFolder) -> Suite:
-    """The suite of a run that is to be scored.
+def _scorable(folder: RunFolder, changes: Sequence[str] = ()) -> Suite:
+    """The suite of a run that is to be scored, with `changes` of its metrics.
 
-    Before any change on disk, raises RegistryError for a metric that is gone, and RunError that names all secrets that the
-    environment has to give again.
+    Before any change on disk, raises RegistryError for a metric that is gone, SuiteError for a change that cannot be made, and
+    RunError that names all secrets that the environment has to give again.
     """
-    suite, absent = stored_suite(folder), dict[str, Any]()
+    suite, absent = with_metrics_changed(stored_suite(folder), changes), dict[str, Any]()
     absent.update(absent_secrets(suite.generate.options))
     for name, options in suite.metrics.items():
         check_options(name, options)

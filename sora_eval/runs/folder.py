@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
 from sora_eval.records.names import check_name, file_name
-from sora_eval.runs.head import RunHead, Status, now
+from sora_eval.runs.head import RunHead, Status, now, suite_id
 from sora_eval.runs.lock import RunLock
 from sora_eval.runs.rows import TABLES, Row, SourceRow
 from sora_eval.runs.sums import Sums, file_sum, row_sum
@@ -255,6 +255,14 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"{path} cannot be written: {error.strerror}") from error
         return path
+
+    def replace_suite(self, suite: Suite) -> None:
+        """Replace suite.json of a run that is under way, then what run.json says of it: the latter never knows more."""
+        path = self.path / "suite.json"
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(suite.to_json(), indent=2) + "\n", encoding="utf-8")
+            self._sums.add([file_sum(path.name, partial)])
+        self.update_head(suite=suite_id(suite), changes=suite.changes)
 
     def clip_path(self, case_id: str) -> Path:
         """File of a case's clip, with unsafe characters of the id replaced; the prompt's text is never in a file name.

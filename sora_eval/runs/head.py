@@ -111,6 +111,8 @@ class RunHead(_Record):
     """Made with --limit; such a run cannot be gated."""
     limit: int | None = None
     suite: SuiteId
+    changes: tuple[str, ...] = ()
+    """`KEY=VALUE` of every --set by which the suite differs from its file."""
     generator: GeneratorId
     seed_offset: int = 0
     """Shift of every seed that the generator is asked for."""
@@ -164,11 +166,17 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def suite_id(suite: Suite) -> SuiteId:
+    """The identity of a suite."""
+    return SuiteId(id=suite.suite.id, version=suite.suite.version, fingerprint=suite.fingerprint)
+
+
 def new_head(suite: Suite, generator: GeneratorId, **more: Any) -> RunHead:
     """run.json of a run that starts now: suite, generator, repository, machine and command. `more` are fields of `RunHead`."""
     return RunHead(
         schema_version=SCHEMA_VERSION,
-        suite=SuiteId(id=suite.suite.id, version=suite.suite.version, fingerprint=suite.fingerprint),
+        suite=suite_id(suite),
+        changes=suite.changes,
         generator=generator,
         git=GitState(**git_state()),
         hardware=hardware(),

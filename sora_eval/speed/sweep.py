@@ -129,6 +129,9 @@ def groups_of(suite: Suite, capabilities: Capabilities, packings: Sequence[str])
 
 
 def with_problem(point: Point, capabilities: Capabilities) -> Point:
-    """The point, with its `problem` if the generator cannot make its shapes."""
+    """The point, with its `problem` if the generator cannot make its shapes, or begins from frames that it is not given."""
     sizes = [(r.width, r.height, r.num_frames) for r in point.requests]
-    return replace(point, problem="; ".join(shape_problems(sizes, capabilities)))
+    problems = list(shape_problems(sizes, capabilities))
+    if capabilities.first_frames[0] and any(r.first_frames is None for r in point.requests):
+        problems.append("it begins from a frame; give a prompt with an image the text of [throughput].prompt")
+    return replace(point, problem="; ".join(problems))

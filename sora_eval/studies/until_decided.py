@@ -15,7 +15,7 @@ from sora_eval.pipeline.trust import check_trust
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.records.verdict import FILE, GateResult
 from sora_eval.runs.folder import RunFolder, stored_suite
-from sora_eval.runs.head import LookRecord, Sequential, SuiteId
+from sora_eval.runs.head import LookRecord, Sequential, suite_id
 from sora_eval.runs.lock import PATIENCE
 from sora_eval.suite import Suite
 from sora_eval.util.errors import BaselineError, RunError, SuiteError
@@ -136,9 +136,8 @@ def _baseline(suite: Suite, path: Path, profile: str | None) -> RunData:
         )
     if why := base.incomplete():
         raise BaselineError(f"{base.path} cannot be compared with: {why}")
-    suite_id = SuiteId(id=suite.suite.id, version=suite.suite.version, fingerprint=suite.fingerprint)
-    if base.head.suite != suite_id:
-        raise BaselineError(f"{base.path} is of suite {base.head.suite}, not {suite_id}: make a baseline of this suite")
+    if base.head.suite != (asked := suite_id(suite)):
+        raise BaselineError(f"{base.path} is of suite {base.head.suite}, not {asked}: make a baseline of this suite")
     if offset := base.head.seed_offset:
         raise BaselineError(f"{base.path} has its seeds shifted by {offset}: its cases are not those of the suite")
     if lacking := [c.id for c in suite.cases if c.id not in base.samples]:

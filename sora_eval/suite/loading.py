@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from sora_eval.records.speed_metrics import SPEED_METRICS, is_speed
 from sora_eval.registry.metrics import check_options, check_outputs, outputs_of, quoted
+from sora_eval.suite.changes import Change, changed, parsed_change, records
 from sora_eval.suite.explaining import ending, explained, line_of
 from sora_eval.suite.suite import Suite
 from sora_eval.suite.tables import Axes, Canonical, Gate, Generate, Oracles, Prompts, Reference, SuiteHead, Throughput, Tradeoff
@@ -24,36 +26,66 @@ def shipped() -> list[str]:
     return sorted(p.name.removesuffix(".toml") for p in resources.files("suites").iterdir() if p.name.endswith(".toml"))
 
 
-def load_suite(name: str | Path) -> Suite:
-    """Load a suite by path or by shipped name. Raises SuiteError with one line per problem."""
-    path = _path_of(name)
+def load_suite(name: str | Path, changes: Sequence[str] = ()) -> Suite:
+    """Load a suite by path or by shipped name, changed by `changes` (`KEY=VALUE`, as --set on the command line).
+
+    Raises SuiteError with one line per problem.
+    """
+    path, asked = _path_of(name), [parsed_change(change) for change in changes]
     try:
         text = read_bounded(path)
-        data = tomllib.loads(text)
+        data, made = changed(tomllib.loads(text), asked)
     except OSError as error:
         raise SuiteError(f"{path} cannot be read: {error.strerror}") from error
     except RecursionError:
         raise SuiteError(f"{path}: not valid TOML: nested too deeply") from None
     except ValueError as error:
         raise SuiteError(f"{path}: not valid TOML: {error}") from error
+    source = _Source(path, text, made)
     try:
         suite = Suite.model_validate(data)
     except ValidationError as error:
         problems: list[dict[str, Any]] = [{**p, "loc": _in_file(p["loc"])} for p in error.errors()]
-        raise SuiteError("\n".join(_at(path, text, p["loc"]) + _explain(p) for p in problems)) from None
-    suite._path = path
+        raise SuiteError("\n".join(source.at(p["loc"]) + _explain(p) for p in problems)) from None
+    suite._path, suite._changes = path, records(made)
     if (suite.prompts is None) != (suite.axes is None):
         raise SuiteError(f"{path}: [prompts] and [axes] belong together; leave both out to score the generator's own clips")
     if suite.oracles is not None and suite.axes is None:
         raise SuiteError(f"{path}: [oracles] answer the suite's own prompts; add [prompts] and [axes], or leave them out")
     if not suite.metrics and suite.throughput is None:
         raise SuiteError(f"{path}: neither [metrics.*] nor [throughput]: the suite would measure nothing")
-    _check_metrics(suite, text)
+    _check_metrics(suite, source)
     for metric in suite.gates:
-        _check_gate(suite, metric, text)
-    _check_tradeoff(suite, text)
+        _check_gate(suite, metric, source)
+    _check_tradeoff(suite, source)
     suite.prompt_list  # noqa: B018  (a broken prompt file is an error of the suite)
     return suite
+
+
+def with_metrics_changed(suite: Suite, changes: Sequence[str]) -> Suite:
+    """The suite of a run with `changes` of its metrics, as those of `load_suite`: what was asked cannot change any more.
+
+    Raises SuiteError.
+    """
+    if not changes:
+        return suite
+    asked = [parsed_change(change) for change in changes]
+    if other := [change for change in asked if change.keys[0] != "metrics"]:
+        raise SuiteError(
+            f"--set {other[0].record}: a run is scored again by other [metrics.*] only; its clips are there already"
+        )
+    stored = suite.to_json()
+    tables, made = changed(stored["declared"], asked)
+    source = _Source(suite.path, "", made)
+    try:
+        result = Suite.from_json({**stored, "declared": tables}, suite.path)
+    except ValidationError as error:
+        raise SuiteError("\n".join(source.at(p["loc"]) + _explain(p) for p in error.errors())) from None
+    _check_metrics(result, source)
+    for metric in result.gates:
+        _check_gate(result, metric, source)
+    result._changes = records([*map(parsed_change, suite.changes), *made])
+    return result
 
 
 def _path_of(name: str | Path) -> Path:
@@ -68,10 +100,23 @@ def _path_of(name: str | Path) -> Path:
     raise SuiteError(f"suite {str(name)!r} is {kind} shipped; shipped: {', '.join(shipped())}")
 
 
-def _at(path: Path, text: str, keys: Sequence[int | str]) -> str:
-    """`FILE:LINE: `, the place of a value; without a line where the key is not in the text."""
-    line = line_of(text, keys)
-    return f"{path}: " if line is None else f"{path}:{line}: "
+@dataclass(frozen=True)
+class _Source:
+    """What a suite comes from: a file, its text, and the changes of the command line."""
+
+    path: Path
+    text: str
+    changes: Sequence[Change]
+
+    def at(self, keys: Sequence[int | str]) -> str:
+        """`FILE:LINE: `, the place of a value; without a line where the key is not in the text.
+
+        Where a change concerns the value, `FILE with --set KEY=VALUE: `.
+        """
+        if concerned := [f"--set {change.record}" for change in self.changes if change.concerns(keys)]:
+            return f"{self.path} with {' '.join(concerned)}: "
+        line = line_of(self.text, keys)
+        return f"{self.path}: " if line is None else f"{self.path}:{line}: "
 
 
 def gates_of(suite: Suite, fingerprint: str) -> dict[str, Gate]:
@@ -81,9 +126,9 @@ def gates_of(suite: Suite, fingerprint: str) -> dict[str, Gate]:
     return suite.gates
 
 
-def _check_metrics(suite: Suite, text: str) -> None:
+def _check_metrics(suite: Suite, source: _Source) -> None:
     for metric, options in suite.metrics.items():
-        at = _at(suite.path, text, ["metrics", metric])
+        at = source.at(["metrics", metric])
         try:
             check_options(metric, options)
         except SuiteError as error:
@@ -96,20 +141,20 @@ def _check_metrics(suite: Suite, text: str) -> None:
         raise SuiteError(f"{suite.path}: {error}") from error
 
 
-def _check_gate(suite: Suite, metric: str, text: str) -> None:
+def _check_gate(suite: Suite, metric: str, source: _Source) -> None:
     known = [o for name in suite.metrics for o in outputs_of(name)]
     if suite.throughput is not None:
         known += SPEED_METRICS
     if metric in known or (suite.throughput is not None and metric.startswith("latency.")):
         return
-    at = _at(suite.path, text, ["gates", metric])
+    at = source.at(["gates", metric])
     raise SuiteError(f"{at}[gates.{quoted(metric)}] is not measured by this suite{near(metric, known)}")
 
 
-def _check_tradeoff(suite: Suite, text: str) -> None:
+def _check_tradeoff(suite: Suite, source: _Source) -> None:
     if suite.tradeoff is None:
         return
-    metric, at = suite.tradeoff.metric, _at(suite.path, text, ["gates", "tradeoff"])
+    metric, at = suite.tradeoff.metric, source.at(["gates", "tradeoff"])
     gated = [m for m in suite.gates if is_speed(m)]
     if metric not in gated:
         known = f"speed metrics with a gate: {', '.join(gated) or 'none'}"

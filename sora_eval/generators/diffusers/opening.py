@@ -15,6 +15,7 @@ from sora_eval.generators.diffusers.families import LENGTH_WORDS, NEEDS, family_
 from sora_eval.generators.diffusers.options import PipelineOptions
 from sora_eval.util.cache import warn_once
 from sora_eval.util.errors import GeneratorError, near, reason_of
+from sora_eval.util.hub import hub_or_cache, hub_problem
 from sora_eval.util.pickles import weights_only
 
 
@@ -30,16 +31,19 @@ def open_pipeline(argument: str, options: PipelineOptions) -> Any:
         import diffusers
     except ImportError as error:
         raise GeneratorError(f"{spec} needs diffusers ({error}); install sora_eval[diffusers]") from error
-    with quiet():
-        opener: Any = diffusers.DiffusionPipeline  # untyped where it is installed, unknown where it is not
+    opener: Any = diffusers.DiffusionPipeline  # untyped where it is installed, unknown where it is not
+    if not Path(argument).is_dir() and argument.count("/") != 1:
+        raise GeneratorError(f"{spec} cannot be opened: {argument} is neither a folder nor a name on the hub, OWNER/NAME")
+    problem = "" if Path(argument).is_dir() else hub_problem()
+    with quiet(), hub_or_cache():
         where = {"revision": options.revision} if options.revision else {}
-        name = _class_name(spec, argument, opener, where)
+        name = _class_name(spec, argument, opener, where, problem)
         keywords = {**where, **_keywords(name, options)}
         try:
             with weights_only():
                 pipeline = opener.from_pretrained(argument, torch_dtype=getattr(torch, options.dtype), **keywords)
         except Exception as error:  # diffusers and the hub raise what they like
-            raise GeneratorError(f"{spec} cannot be opened: {reason_of(error)}{_fix(error)}") from error
+            raise GeneratorError(f"{spec} cannot be opened: {problem or _why(error)}") from error
         _check_call(spec, pipeline)
         for step in (_scheduler, _lora, _speed, _place):
             try:
@@ -48,7 +52,7 @@ def open_pipeline(argument: str, options: PipelineOptions) -> Any:
                 raise GeneratorError(f"{spec}: {error}") from error
             except Exception as error:
                 words = step.__name__.removeprefix("_")
-                raise GeneratorError(f"{spec} cannot be opened ({words}): {reason_of(error)}{_fix(error)}") from error
+                raise GeneratorError(f"{spec} cannot be opened ({words}): {_why(error)}") from error
         pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
@@ -82,14 +86,12 @@ def _check_device(spec: str, options: PipelineOptions) -> None:
         raise GeneratorError(f"{spec}: offload={options.offload} moves weights to a GPU and back; say device=cuda")
 
 
-def _class_name(spec: str, argument: str, opener: Any, where: dict[str, str]) -> str:
-    """The class that the pipeline's index names, before any of its weights are loaded."""
-    if not Path(argument).is_dir() and argument.count("/") != 1:
-        raise GeneratorError(f"{spec} cannot be opened: {argument} is neither a folder nor a name on the hub, OWNER/NAME")
+def _class_name(spec: str, argument: str, opener: Any, where: dict[str, str], problem: str) -> str:
+    """The class that the pipeline's index names, before any of its weights are loaded; `problem` is that of the hub."""
     try:
         name = str(opener.load_config(argument, **where).get("_class_name", ""))
     except Exception as error:
-        raise GeneratorError(f"{spec} cannot be opened: {reason_of(error)}{_fix(error)}") from error
+        raise GeneratorError(f"{spec} cannot be opened: {problem or _why(error)}") from error
     if needed := NEEDS.get(name):
         raise GeneratorError(f"{spec}: {name} needs {needed}, which a suite does not give; expected text or image to video")
     return name
@@ -168,10 +170,8 @@ def _place(pipeline: Any, options: PipelineOptions) -> None:
         pipeline.to(options.device)
 
 
-def _fix(error: Exception) -> str:
-    """How to fix a fault of the machine that the library's words only hint at."""
-    text = str(error)
-    for package in ("accelerate", "peft", "sentencepiece", "ftfy"):
-        if package in text:
-            return f"; install it: pip install {package} (sora_eval[diffusers] brings it)"
-    return ""
+def _why(error: Exception) -> str:
+    """The cause of an error, and how to fix it where a package is missing."""
+    text = reason_of(error)
+    missing = next((package for package in ("accelerate", "peft", "sentencepiece", "ftfy") if package in text), "")
+    return f"{text}; install it: pip install {missing}" if missing else text

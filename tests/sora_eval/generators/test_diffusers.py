@@ -54,7 +54,7 @@ def test_several_prompts_are_one_call_and_each_clip_is_of_its_own_prompt_and_see
         request(1),
         request(0, prompt="a circle"),
         request(0, num_frames=5),
-        request(0, options={"sigmas": [1.0]}),
+        request(0, options={"shift": 2.0}),
     ]
     together = frames(generator, *asked)
     assert [np.size(k["prompt"]) for k in calls] == [3, 1, 1]
