@@ -42,6 +42,9 @@ def _reasons(folder: RunFolder) -> Iterator[str]:
             yield f"import the metric {metric!r}"
         else:
             yield from (f"load [metrics.{quoted(metric)}].{key} = {options[key]!r}" for key in _files(metric, options))
+    files = [p.first_frames.path for p in suite.prompt_list if p.first_frames is not None]
+    if files:
+        yield f"begin clips with the frames of {files[0]!r}{f' and {len(files) - 1} more' if len(files) > 1 else ''}"
     if head.sequential is not None:
         yield f"read the baseline {head.sequential.baseline!r}"
 

@@ -91,7 +91,7 @@ def test_a_missing_weight_is_an_error_row_and_the_rest_goes_on(workspace):
     run = run_small(limit=3)
     row = next(r for r in run.rows(MetricRow) if r.metric == "clip_score")
     assert (row.status, row.value, row.n_scored) == ("error", None, 0)
-    assert "neither 'world', a folder in open_clip's format, nor" in row.reason
+    assert "neither 'world', a folder of open_clip or transformers, nor" in row.reason
     assert run.head.failed_metrics == 1
     assert next(r for r in run.rows(MetricRow) if r.metric == "temporal_flickering").n_scored == 3
 
