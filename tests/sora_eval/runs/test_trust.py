@@ -234,6 +234,18 @@ def test_a_strangers_run_opens_nothing_of_others(tmp_path, monkeypatch, elsewher
     assert not (tmp_path / "owned").exists()
 
 
+def test_a_strangers_run_reads_no_file_that_its_prompts_name(tmp_path, elsewhere):
+    run = drawn_run(tmp_path, "r")
+    declared = {"suite": {"id": "made"}, "prompts": {"file": "p.jsonl"}, "axes": {"shapes": ["32x32"], "frames": [9]}}
+    prompts = [{"id": "a", "text": "a ball", "image": "/etc/passwd", "sha256": "0" * 64}]
+    suite = {"declared": {**declared, "metrics": {"temporal_flickering": {}}}, "prompts": prompts}
+    (run.path / "suite.json").write_text(json.dumps(suite))
+    elsewhere()
+    result = invoke("run", "--resume", run.path)
+    assert isinstance(result.exception, RunError)
+    assert "begin clips with the frames of '/etc/passwd'" in str(result.exception)
+
+
 def test_specs_that_need_no_trust():
     assert all(map(is_shipped, ["reference", "reference:early?steps=5&device=cpu", "world", "vae:base"]))
     assert not any(map(is_shipped, ["", "reference?refine", "folder:x", "reference:a/b", "python:a:b", "my-package"]))
