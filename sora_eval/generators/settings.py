@@ -21,8 +21,7 @@ def setting_problems(suite: Suite, capabilities: Capabilities, name: str) -> Ite
         given.append("negative_prompt")
     for key in given:
         if key not in known:
-            reads = f"it reads: {', '.join(known) or 'none'}"
-            yield f"[generate].{key} is not read by {name}{near(key, list(known))}; {reads}"
+            yield f"[generate].{key} is not read by {name}{near(key, list(known))}"
 
 
 def beginning_problems(suite: Suite, capabilities: Capabilities, name: str) -> Iterator[str]:

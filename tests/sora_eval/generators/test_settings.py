@@ -91,7 +91,7 @@ def test_a_suite_without_new_keys_keeps_its_fingerprint(suite):
     [
         ("num_inference_step = 4", ("num_inference_steps",), "did you mean 'num_inference_steps'?"),
         ("flow_shift = 3.0", ("guidance_scale",), "[generate].flow_shift is not read by model"),
-        ("guidance_scale = 3.0", (), "it reads: none"),
+        ("guidance_scale = 3.0", (), "known: none"),
         ('negative_prompt = "blurry"', ("guidance_scale",), "[generate].negative_prompt is not read"),
     ],
 )
