@@ -5,14 +5,14 @@ from collections import Counter
 from importlib import resources
 from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tomlkit
 
 from docs.pages.ltx_peer import save_ltx
 from sora_eval.gate.judge import gate
-from sora_eval.generators.shapes import check_suite
-from sora_eval.pipeline.run import run
+from sora_eval.pipeline.run import plan, run
 from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.verdict import Verdict
 from sora_eval.registry.metrics import outputs_of
@@ -124,9 +124,9 @@ def test_shapes_are_480p_and_720p_in_three_aspects_and_legal_for_most_models():
         assert width * height == pytest.approx(area, rel=0.03)
         assert width / height == pytest.approx(ratio, rel=0.03)
     for side, stride in ((16, 4), (32, 4), (32, 8), (16, 6), (8, 12)):
-        check_suite(SUITE, Capabilities(side, stride))
+        assert plan(SUITE, SimpleNamespace(name="a model", capabilities=Capabilities(side, stride))) == SUITE.cases
     with pytest.raises(SuiteError, match="nearest valid"):
-        check_suite(SUITE, Capabilities(64, 4))
+        plan(SUITE, SimpleNamespace(name="a model", capabilities=Capabilities(64, 4)))
     assert len({c.id for c in SUITE.cases}) == len(SUITE.cases) == 720
 
 
