@@ -1,4 +1,4 @@
-"""Runs in trackers: TensorBoard and MLflow. Both packages are optional."""
+"""Runs in trackers: TensorBoard, MLflow and Weights & Biases. Their packages are optional."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 
 from reports.source import Source
 from sora_eval.runs.head import RunHead
-from sora_eval.util.errors import RunError
+from sora_eval.util.errors import RunError, line_of
+
+PATIENCE = 10.0  # seconds for Weights & Biases to answer
 
 
 def to_tensorboard(source: Source, folder: Path) -> int:
@@ -72,6 +74,58 @@ def to_mlflow(source: Source, uri: str, experiment: str | None = None) -> list[s
     return ids
 
 
+def to_wandb(source: Source, project: str) -> list[str]:
+    """A run of Weights & Biases for each run: its metrics over `training_steps`, its facts as configuration.
+
+    `project` is PROJECT or ENTITY/PROJECT. Key, server and mode are those of `wandb login` and of the environment; nothing
+    about the machine that logs is collected. Returns the address of each, or its folder where WANDB_MODE is offline. Runs
+    without recorded steps stand at 0, 1, ... in the order given. Raises RunError without the package, key or server, and
+    where WANDB_MODE is disabled.
+    """
+    entity, _, name = project.rpartition("/")
+    if not name or "/" in entity or project.startswith("/"):
+        raise RunError(f"--wandb {project!r}: expected PROJECT or ENTITY/PROJECT")
+    try:
+        import wandb
+    except ImportError as error:
+        raise RunError("--wandb needs the package wandb: pip install 'sora_eval[wandb]'") from error
+    places = []
+    try:
+        for place, run in enumerate(source.runs):
+            record = wandb.init(
+                entity=entity or None,
+                project=name,
+                group=run.head.suite.id,
+                name=run.name,
+                job_type="evaluation",
+                tags=["partial"] if run.head.partial else [],
+                config=_groups(run.head),
+                reinit="create_new",
+                settings=wandb.Settings(
+                    host="",
+                    silent=True,
+                    console="off",
+                    init_timeout=PATIENCE,
+                    disable_git=True,
+                    disable_code=True,
+                    x_disable_meta=True,
+                    x_disable_machine_info=True,
+                    x_disable_stats=True,
+                    x_save_requirements=False,
+                ),
+            )
+            if record.disabled:
+                raise RunError(f"--wandb {project}: WANDB_MODE is disabled, so nothing is logged; unset it, or choose offline")
+            steps = run.head.generator.training_steps
+            record.define_metric("*", step_metric="training_steps")
+            record.log({"training_steps": steps if steps is not None else place, **values(source, run.name)})
+            record.finish(exit_code=0 if run.head.status == "success" else 1)
+            places.append(str(record.settings.sync_dir if record.offline else record.url))
+    except (wandb.Error, OSError) as error:
+        raise RunError(f"--wandb {project}: {line_of(error)}; use 'wandb login', or WANDB_MODE=offline") from error
+    return places
+
+
 def values(source: Source, run: str) -> dict[str, float]:
     """Finite values by tag: `family/metric` of the whole suite, `family/metric/slice` of a slice."""
     rows = source.frames.metrics[source.frames.metrics["run"].eq(run)]
@@ -82,9 +136,13 @@ def values(source: Source, run: str) -> dict[str, float]:
     }
 
 
-def _facts(head: RunHead) -> dict[str, Any]:
+def _groups(head: RunHead) -> dict[str, dict[str, Any]]:
     groups = head.model_dump(mode="json", include={"suite", "generator", "git", "hardware", "software"})
-    return {f"{group}.{k}": v for group, facts in groups.items() for k, v in facts.items() if v is not None}
+    return {group: {k: v for k, v in facts.items() if v is not None} for group, facts in groups.items()}
+
+
+def _facts(head: RunHead) -> dict[str, Any]:
+    return {f"{group}.{k}": v for group, facts in _groups(head).items() for k, v in facts.items()}
 
 
 def _safe(tag: str) -> str:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from sora_eval.util.visible import say
+
+if TYPE_CHECKING:
+    from reports.source import Source
 
 EXAMPLES = (
     "Examples: sora-eval report latest --html; sora-eval report RUN_A RUN_B --html --out compared.html; "
     "sora-eval report RUN_A RUN_B --latex > table.tex; sora-eval report RUN --tensorboard logs; "
-    "sora-eval report RUN --mlflow file:mlruns"
+    "sora-eval report RUN --mlflow file:mlruns; sora-eval report RUN --wandb PROJECT"
 )
 
 
@@ -24,6 +29,13 @@ def report(
     latex: Annotated[bool, typer.Option("--latex", help="Only the table of a paper, printed.")] = False,
     tensorboard: Annotated[Path | None, typer.Option(help="Only write event files for TensorBoard into this folder.")] = None,
     mlflow: Annotated[str | None, typer.Option(help="Only log to this MLflow tracking server, database or folder.")] = None,
+    wandb: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PROJECT",
+            help="Only log to this project of Weights & Biases, PROJECT or ENTITY/PROJECT; WANDB_MODE=offline writes files.",
+        ),
+    ] = None,
     clips: Annotated[int, typer.Option(min=0, help="Cases in the page's gallery.")] = 24,
     trust: Annotated[bool, typer.Option("--trust", help="Show clips outside of the folders of runs that others made.")] = False,
     selfcheck: Annotated[Path | None, typer.Option(help="A selfcheck.json for the page; else one that lies in a run.")] = None,
@@ -34,12 +46,11 @@ def report(
     """
     from reports.source import open_source
     from sora_eval.util.errors import RunError
-    from sora_eval.util.visible import say
 
     source = open_source(runs, trust)
     for problem in source.problems:
         say(f"warning: {problem}", err=True)
-    only = [html, latex, tensorboard is not None, mlflow is not None]
+    only = [html, latex, tensorboard is not None, mlflow is not None, wandb is not None]
     if not source.runs and (not html and any(only)):
         raise RunError("no run could be read")
     folder = source.runs[-1].path / "report" if source.runs else Path()
@@ -55,14 +66,7 @@ def report(
             say(table(source).rstrip("\n"))
             for reason in source.refused:
                 say(f"warning: {reason}", err=True)
-        if tensorboard is not None:
-            from reports.export.trackers import to_tensorboard
-
-            say(f"{tensorboard}: {to_tensorboard(source, tensorboard)} scalars")
-        if mlflow is not None:
-            from reports.export.trackers import to_mlflow
-
-            say("\n".join(f"{mlflow}: run {i}" for i in to_mlflow(source, mlflow)))
+        _log(source, tensorboard, mlflow, wandb)
         if html or not any(only):
             from reports.page.page import render
 
@@ -76,3 +80,15 @@ def report(
                 say(path)
     except OSError as error:
         raise RunError(f"the report cannot be written to {out or folder}: {error.strerror}; choose another --out") from error
+
+
+def _log(source: Source, tensorboard: Path | None, mlflow: str | None, wandb: str | None) -> None:
+    """Write the runs into the trackers that are asked for, and print where they are."""
+    from reports.export.trackers import to_mlflow, to_tensorboard, to_wandb
+
+    if tensorboard is not None:
+        say(f"{tensorboard}: {to_tensorboard(source, tensorboard)} scalars")
+    if mlflow is not None:
+        say("\n".join(f"{mlflow}: run {i}" for i in to_mlflow(source, mlflow)))
+    if wandb is not None:
+        say("\n".join(f"{wandb}: {place}" for place in to_wandb(source, wandb)))

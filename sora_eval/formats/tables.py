@@ -10,6 +10,7 @@ from sora_eval.formats.manifest_rows import plain
 from sora_eval.formats.tree import Tree
 from sora_eval.registry.formats import FORMATS
 from sora_eval.util.errors import GeneratorError, RegistryError, line_of
+from sora_eval.video.codec import VIDEO_SUFFIXES
 
 TABLE_SUFFIXES = tuple(f".{name}" for name in FORMATS.built_in)
 
@@ -41,7 +42,8 @@ def table_of(path: Path) -> Any:
     suffix = path.suffix[1:] if path.suffix[1:] in FORMATS else path.suffix[1:].lower()
     if suffix not in FORMATS:
         suffixes = ", ".join(f".{name}" for name in [*FORMATS.built_in, *FORMATS.third_party()])
-        raise GeneratorError(f"folder:{path}: a manifest is a {suffixes} file")
+        fix = f"; for a clip, name its folder: folder:{path.parent}" if path.suffix.lower() in VIDEO_SUFFIXES else ""
+        raise GeneratorError(f"folder:{path}: a manifest is a {suffixes} file{fix}")
     try:
         read = FORMATS.load(suffix)
     except RegistryError as error:

@@ -15,6 +15,7 @@ from sora_eval.generators.opening import facts_problem, open_generator, parts_of
 from sora_eval.generators.protocol import ClipSource, Generator
 from sora_eval.generators.shapes import check_suite
 from sora_eval.pipeline.ending import ending, writing
+from sora_eval.pipeline.existing_clips import check_prompts
 from sora_eval.pipeline.reference import check_reference
 from sora_eval.pipeline.trust import check_trust
 from sora_eval.pipeline.unchanged import check_clips, check_generator, source_rows
@@ -293,11 +294,13 @@ def validate(suite: Suite, spec: str) -> None:
 def plan(suite: Suite, generator: Generator) -> list[Case]:
     """The cases of a run: the suite's, or those of the generator's clips.
 
-    Raises SuiteError for shapes that the generator cannot make, with the nearest that it can, and for a suite without prompts
-    and a generator without clips.
+    Raises SuiteError for shapes that the generator cannot make, with the nearest that it can, for a suite without prompts
+    and a generator without clips, and for clips of which none has a prompt of the suite.
     """
     check_suite(suite, generator.capabilities, generator.name)
     if not _has_own_clips(suite):
+        if isinstance(generator, ClipSource) and suite.axes is not None:
+            check_prompts(suite, generator)
         return suite.cases
     if not isinstance(generator, ClipSource):
         raise _without_prompts(suite, generator.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -96,8 +97,12 @@ def _path_of(name: str | Path) -> Path:
                 return path
         except OSError as error:
             raise SuiteError(f"suite {str(name)[:MOST_CHARACTERS]!r} cannot be read: {error.strerror}") from error
-    kind = "a folder, not" if Path(name).is_dir() else "neither a file nor"
-    raise SuiteError(f"suite {str(name)!r} is {kind} shipped; shipped: {', '.join(shipped())}")
+    if Path(name).is_dir():
+        clips = f"to score the clips in it: sora-eval run videos -g folder:{name}"
+        raise SuiteError(f"suite {str(name)!r} is a folder, not shipped; shipped: {', '.join(shipped())}; {clips}")
+    close = get_close_matches(Path(name).stem, shipped(), 1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    raise SuiteError(f"suite {str(name)!r} is neither a file nor shipped; {hint}shipped: {', '.join(shipped())}")
 
 
 @dataclass(frozen=True)

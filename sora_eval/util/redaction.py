@@ -16,6 +16,7 @@ from typing import Any
 
 MARK = "REDACTED"
 PREFIX = "SORA_EVAL_"
+WORKING_FOLDER = "PWD"  # a shell's name for it, which is one of a password elsewhere
 LEAST_CHARACTERS = 6  # of a value that is looked for in other texts: shorter ones are words
 _ANYWHERE = frozenset({"apikey", "secret", "password", "passwd", "passphrase", "credential", "credentials"})
 _AT_THE_END = _ANYWHERE | {"key", "token", "pwd", "auth", "authorization"}  # a `key_frame` is none
@@ -87,7 +88,8 @@ def _assignment(match: re.Match[str]) -> str:
 
 
 def _without_known(text: str) -> str:
-    environment = (value for name, value in os.environ.items() if is_secret_name(name) and len(value) >= LEAST_CHARACTERS)
+    held = {name: value for name, value in os.environ.items() if name != WORKING_FOLDER and is_secret_name(name)}
+    environment = (value for value in held.values() if len(value) >= LEAST_CHARACTERS)
     values = {*_known, *environment}
     for value in sorted({*values, *(json.dumps(v, ensure_ascii=False)[1:-1] for v in values)}, key=len, reverse=True):
         if value in text:

@@ -1,6 +1,10 @@
-"""What TensorBoard and MLflow hold afterwards is what the run holds."""
+"""What TensorBoard, MLflow and Weights & Biases hold afterwards is what the run holds."""
 
+import json
+import re
+import struct
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -53,11 +57,84 @@ def test_mlflow_keeps_metrics_parameters_and_tags(pair, tmp_path):
     assert [e.name for e in client.search_experiments() if e.name != "Default"] == ["made"]
 
 
+@pytest.fixture
+def wandb(tmp_path, monkeypatch):
+    """The package as a machine without account and network has it; its files go to the temporary folder."""
+    package = pytest.importorskip("wandb")
+    for name, value in {"HOME": "home", "NETRC": "netrc", "WANDB_DIR": ".", "WANDB_CONFIG_DIR": "config"}.items():
+        monkeypatch.setenv(name, str(tmp_path / value))
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    yield package
+    package.teardown()
+
+
+def records(file):
+    """The records of a .wandb file: a head of 7 bytes, then the log format of LevelDB in blocks of 32 KiB."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data, place, parts = file.read_bytes(), 7, b""
+    while place < len(data):
+        if (rest := 32768 - place % 32768) < 7:
+            place += rest
+            continue
+        _, length, kind = struct.unpack("<IHB", data[place : place + 7])
+        parts += data[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            yield Record.FromString(parts)
+            parts = b""
+
+
+def test_wandb_keeps_metrics_over_training_steps_and_the_facts_as_configuration(pair, wandb, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    source = open_source(pair)
+    done = CliRunner().invoke(app, ["report", *map(str, pair), "--wandb", "team/videos"])
+    assert done.exit_code == 0, done.output
+    folders = [Path(line.removeprefix("team/videos: ")) for line in done.output.splitlines()]
+    for folder, name, steps in zip(folders, ("base-run", "new-run"), (500, 2000), strict=True):
+        (file,) = folder.glob("*.wandb")
+        rows = list(records(file))
+        (run,) = [r.run for r in rows if r.HasField("run")]
+        assert (run.entity, run.project, run.display_name, run.host) == ("team", "videos", name, "")
+        config = {item.key: json.loads(item.value_json) for item in run.config.update}
+        assert config["suite"]["fingerprint"] == "5eed"
+        assert config["git"]["commit"] == "c0ffee1234"
+        (history,) = [r.history for r in rows if r.HasField("history")]
+        logged = {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in history.item}
+        assert logged["training_steps"] == steps
+        values = expected(source, name)
+        assert {tag: logged[tag] for tag in values} == pytest.approx(values)
+        assert "speed/latency/32x32x9" in logged
+        assert [r.metric.step_metric for r in rows if r.HasField("metric") and r.metric.glob_name == "*"] == ["training_steps"]
+        assert [r.exit.exit_code for r in rows if r.HasField("exit")] == [0]
+
+
+@pytest.mark.parametrize(
+    ("project", "environment", "message"),
+    [
+        ("videos", {}, "use 'wandb login', or WANDB_MODE=offline"),
+        ("videos", {"WANDB_API_KEY": "0" * 40}, "connection refused; use 'wandb login', or WANDB_MODE=offline"),
+        ("videos", {"WANDB_MODE": "disabled"}, "WANDB_MODE is disabled, so nothing is logged"),
+        ("a/b/c", {}, "'a/b/c': expected PROJECT or ENTITY/PROJECT"),
+        ("", {}, "'': expected PROJECT or ENTITY/PROJECT"),
+    ],
+)
+def test_wandb_without_account_or_server_is_one_message(pair, wandb, monkeypatch, project, environment, message):
+    monkeypatch.setattr(writers, "PATIENCE", 1.0)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RunError, match=re.escape(message)) as error:
+        writers.to_wandb(open_source(pair), project)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("module", "call"),
     [
         ("tensorboard.summary", writers.to_tensorboard),
         ("mlflow.entities", lambda s, p: writers.to_mlflow(s, str(p))),
+        ("wandb", lambda s, p: writers.to_wandb(s, "videos")),
     ],
 )
 def test_without_the_package_the_message_says_what_to_install(pair, tmp_path, monkeypatch, module, call):

@@ -133,6 +133,16 @@ def test_validate_says_what_it_found(workspace):
     done = sora_eval("validate", "small.toml")
     assert done.returncode == 0, done.stderr
     assert "valid; 16 cases, 3 metrics" in done.stdout
+    assert "not checked" not in done.stdout
+
+
+def test_validate_says_that_it_checked_no_shape_of_a_suite_for_another_generator(workspace):
+    text = (workspace / "small.toml").read_text().replace("frames = [9]", "frames = [10]\nfps = 24")
+    (workspace / "small.toml").write_text(text.split("[throughput]")[0])
+    done = sora_eval("validate", "small.toml")
+    assert done.returncode == 0, done.stderr
+    assert "its shapes were not checked: the reference model has another rate than 24 fps" in done.stdout
+    assert sora_eval("validate", "small.toml", "-g", "reference").returncode == 2
 
 
 def test_unknown_options_exit_2():

@@ -69,12 +69,29 @@ def test_a_folder_of_training_outputs_is_a_run_per_step(suite: str) -> None:
         ("folder:clips?layout=webvid", "layout=webvid: expected a table with the columns videoid and name"),
         ("folder:clips?step=5", "no folder of its clips names a step, such as step_1000"),
         ("folder:clips?clips=webp", "holds no clips of the kind webp"),
+        ("folder:clips/a.mp4", "for a clip, name its folder: folder:clips"),
     ],
 )
 def test_a_layout_that_does_not_fit_is_one_message(suite: str, arguments: str, message: str) -> None:
     LAYOUTS["vbench"][0](Path("clips"))
+    Path("clips/a.mp4").touch()
     done = sora_eval("run", suite, "-g", arguments)
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not Path("runs").exists()
+
+
+def test_a_suite_of_other_prompts_than_those_of_the_clips_is_refused_before_anything_is_read(suite: str) -> None:
+    LAYOUTS["vbench"][0](Path("clips"))
+    Path("prompts.jsonl").write_text('{"id": "a", "text": "nobody drew this"}\n{"id": "b", "text": "nor this"}\n')
+    axes = '[prompts]\nfile = "prompts.jsonl"\n[axes]\nshapes = ["32x32"]\nframes = [9]\n'
+    Path("other.toml").write_text(f'[suite]\nid = "other"\n{axes}[metrics.temporal_flickering]\n')
+    for verb in ("run", "validate"):
+        done = sora_eval(verb, "other.toml", "-g", "folder:clips")
+        assert done.returncode == 2
+        expected = f"its 2 prompts, and folder:clips has clips of {len(PROMPTS)} prompts, none of them of the suite"
+        assert expected in done.stderr
+    assert not Path("runs").exists()
+    Path("prompts.jsonl").write_text(f'{{"id": "a", "text": "{PROMPTS[0]}"}}\n{{"id": "b", "text": "nor this"}}\n')
+    assert sora_eval("validate", "other.toml", "-g", "folder:clips").returncode == 0

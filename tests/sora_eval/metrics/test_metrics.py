@@ -1,13 +1,10 @@
 """Metrics equal their published definitions and depend on the clips alone."""
 
-import json
-
 import numpy as np
 import open_clip
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 
 from reference_model.world import Facts, ObjectFacts
 from sora_eval.features.flow import PairMotion, PairWarping
@@ -22,6 +19,7 @@ from sora_eval.registry.metrics import METRICS
 from sora_eval.util.errors import Undefined, WeightsError
 from sora_eval.util.weights import world_clip as world_clip_folder
 from tests.conftest import view_of, world_clip
+from tests.tiny_clip import save_clip
 
 
 @pytest.fixture(scope="module")
@@ -139,23 +137,9 @@ def test_a_prompt_that_is_cut_is_noted():
     assert not create("clip_score").score(view_of(clip, prompt="a red circle falls"))["clip_score"].reason
 
 
-def own_model(folder, **text):
-    """A CLIP with random weights in open_clip's format, without a tokenizer.json."""
-    vision = {"image_size": 32, "layers": 1, "width": 64, "patch_size": 8}
-    sizes = {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 1}
-    sizes |= {k: v for k, v in text.items() if k in sizes}
-    built = open_clip.model.CLIP(embed_dim=32, vision_cfg=vision, text_cfg=sizes)
-    folder.mkdir()
-    save_file({k: v.contiguous() for k, v in built.state_dict().items()}, folder / "open_clip_model.safetensors")
-    config = {"embed_dim": 32, "vision_cfg": vision, "text_cfg": sizes | text}
-    preprocess = {"mean": [0.5] * 3, "std": [0.25] * 3}
-    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}))
-    return ClipModel(str(folder))
-
-
 @pytest.mark.parametrize("text", [{"context_length": 40}, {"tokenizer_kwargs": {"clean": "canonicalize"}}])
 def test_a_folder_without_a_tokenizer_file_has_the_tokenizer_that_open_clip_gives_it(text, tmp_path):
-    model, prompt = own_model(tmp_path / "own", **text), "A red circle, it's FALLING! " * 20
+    model, prompt = ClipModel(str(save_clip(tmp_path / "own", **text))), "A red circle, it's FALLING! " * 20
     ids = open_clip.get_tokenizer(f"local-dir:{tmp_path / 'own'}", context_length=model.context_length)([prompt])
     with torch.inference_mode():
         expected = model.model.encode_text(ids, normalize=True)[0].numpy()

@@ -12,9 +12,8 @@ from sora_eval.suite import Suite, gates_of, load_suite, shipped
 from sora_eval.util.errors import SuiteError
 
 
-@pytest.mark.parametrize("name", ["gate", "quick", "throughput", "videos", "world"])
+@pytest.mark.parametrize("name", shipped())
 def test_shipped_suites_are_valid(name):
-    assert name in shipped()
     suite = load_suite(name)
     assert suite.suite.id == name
     ids = [c.id for c in suite.cases]
@@ -226,7 +225,7 @@ def test_shapes_that_a_generator_cannot_make_are_refused_before_anything_runs(wo
     ("content", "message"),
     [
         (b'[suite]\nid = "caf\xe9"', "byte 17 is 0xe9; expected text in UTF-8"),
-        (None, "is a folder, not shipped"),
+        (None, r"is a folder, not shipped; .*: sora-eval run videos -g folder:.*s\.toml$"),
     ],
 )
 def test_a_file_that_is_no_text_is_one_message(tmp_path, content, message):
@@ -241,6 +240,12 @@ def test_names_that_are_no_paths_are_one_message():
     for name in ("a" * 5000, "a\0b"):
         with pytest.raises(SuiteError, match=r"^suite .*(File name too long|neither a file nor shipped)"):
             load_suite(name)
+
+
+@pytest.mark.parametrize("name", ["text2vido", "text2video.tml", "suites_of_mine/text2video.toml"])
+def test_a_name_that_is_almost_one_is_answered_by_it(name):
+    with pytest.raises(SuiteError, match="did you mean 'text2video'"):
+        load_suite(name)
 
 
 def test_a_prompt_file_has_a_largest_size(workspace):

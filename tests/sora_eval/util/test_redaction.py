@@ -69,6 +69,11 @@ def test_values_of_specs_and_of_the_environment_are_known_wherever_they_occur(mo
     assert redact("explain wordsmith") == "explain wordsmith"
 
 
+def test_the_working_folder_is_no_secret_although_shells_call_it_pwd(monkeypatch):
+    monkeypatch.setenv("PWD", "/home/me/project")
+    assert redact("/home/me/project/my.toml: valid") == "/home/me/project/my.toml: valid"
+
+
 def test_tables_are_redacted_by_key_and_lines_without_secrets_stay_byte_for_byte():
     assert redacted({"m": {"api_key": "a", "model": "b", "n": 3, "l": ["sk-abcdefgh1234"]}}) == {
         "m": {"api_key": "REDACTED", "model": "b", "n": 3, "l": ["REDACTED"]}
