@@ -18,6 +18,7 @@ from sora_eval.cli import (
     frontier,
     gate,
     history,
+    laws,
     listing,
     plan,
     report,
@@ -59,6 +60,7 @@ app.command(name="calibrate", epilog=calibrate.EXAMPLES)(calibrate.calibrate)
 app.command(name="plan", epilog=plan.EXAMPLES)(plan.plan)
 app.command(name="error-rates", epilog=error_rates.EXAMPLES)(error_rates.error_rates)
 app.command(name="frontier", epilog=frontier.EXAMPLES)(frontier.frontier)
+app.command(name="laws", epilog=laws.EXAMPLES)(laws.laws)
 app.command(name="selfcheck", epilog=selfcheck.EXAMPLES)(selfcheck.selfcheck)
 app.command(name="show", epilog=show.EXAMPLES)(show.show)
 app.command(name="report", epilog=report.EXAMPLES)(report.report)
