@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from reports.source import Source
 from sora_eval.runs.head import RunHead
 from sora_eval.util.errors import RunError
+from sora_eval_reports.source import Source
 
 
 def to_tensorboard(source: Source, folder: Path) -> int:

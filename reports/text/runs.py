@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reports import frames
-from reports.text import tables
-from reports.text.console import console
 from sora_eval.compare.comparison import Comparison, compare
 from sora_eval.runs.folder import RunFolder
+from sora_eval_reports import frames
+from sora_eval_reports.text import tables
+from sora_eval_reports.text.console import console
 
 
 def print_runs(runs: Sequence[RunFolder]) -> None:

@@ -32,9 +32,9 @@ def report(
 
     The report names runs that cannot be read, missing timings and deleted clips; it is still built.
     """
-    from reports.source import open_source
     from sora_eval.util.errors import RunError
     from sora_eval.util.visible import say
+    from sora_eval_reports.source import open_source
 
     source = open_source(runs, trust)
     for problem in source.problems:
@@ -50,27 +50,27 @@ def report(
         file = out
     try:
         if latex:
-            from reports.export.latex import table
+            from sora_eval_reports.export.latex import table
 
             say(table(source).rstrip("\n"))
             for reason in source.refused:
                 say(f"warning: {reason}", err=True)
         if tensorboard is not None:
-            from reports.export.trackers import to_tensorboard
+            from sora_eval_reports.export.trackers import to_tensorboard
 
             say(f"{tensorboard}: {to_tensorboard(source, tensorboard)} scalars")
         if mlflow is not None:
-            from reports.export.trackers import to_mlflow
+            from sora_eval_reports.export.trackers import to_mlflow
 
             say("\n".join(f"{mlflow}: run {i}" for i in to_mlflow(source, mlflow)))
         if html or not any(only):
-            from reports.page.page import render
+            from sora_eval_reports.page.page import render
 
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(render(source, clips, selfcheck), encoding="utf-8")
             say(file)
         if not any(only) and source.runs:
-            from reports.export.report import write_report
+            from sora_eval_reports.export.report import write_report
 
             for path in write_report(source, out or folder):
                 say(path)

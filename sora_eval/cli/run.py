@@ -154,8 +154,8 @@ def is_incomplete(run: RunFolder) -> bool:
 
 def show(runs: list[RunFolder], seconds: float | None = None) -> None:
     """Print the tables, the folders of the runs with the `seconds` that they took, and the failures of each."""
-    from reports.text.console import console
-    from reports.text.runs import print_runs
+    from sora_eval_reports.text.console import console
+    from sora_eval_reports.text.runs import print_runs
 
     print_runs(runs)
     out = console()

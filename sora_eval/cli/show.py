@@ -29,7 +29,7 @@ def show(
     for folder in folders:
         if problem := folder.head.unfinished(str(folder.path)):
             say(f"{folder.path}: {problem}", err=True)
-    from reports.text.gate import print_gate
+    from sora_eval_reports.text.gate import print_gate
 
     for result in filter(None, results):
         print_gate(result)
