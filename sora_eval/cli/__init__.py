@@ -15,6 +15,7 @@ from sora_eval.cli import (
     comment,
     compare,
     error_rates,
+    export,
     frontier,
     gate,
     history,
@@ -62,6 +63,7 @@ app.command(name="frontier", epilog=frontier.EXAMPLES)(frontier.frontier)
 app.command(name="selfcheck", epilog=selfcheck.EXAMPLES)(selfcheck.selfcheck)
 app.command(name="show", epilog=show.EXAMPLES)(show.show)
 app.command(name="report", epilog=report.EXAMPLES)(report.report)
+app.command(name="export", epilog=export.EXAMPLES)(export.export)
 app.command(name="comment", epilog=comment.EXAMPLES)(comment.comment)
 app.command(name="history", epilog=history.EXAMPLES)(history.history)
 app.command(name="list", epilog=listing.EXAMPLES)(listing.listing)
