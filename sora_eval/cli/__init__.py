@@ -23,6 +23,7 @@ from sora_eval.cli import (
     plan,
     report,
     run,
+    schema,
     score,
     selfcheck,
     show,
@@ -67,6 +68,7 @@ app.command(name="export", epilog=export.EXAMPLES)(export.export)
 app.command(name="comment", epilog=comment.EXAMPLES)(comment.comment)
 app.command(name="history", epilog=history.EXAMPLES)(history.history)
 app.command(name="list", epilog=listing.EXAMPLES)(listing.listing)
+app.command(name="schema", epilog=schema.EXAMPLES)(schema.schema)
 app.command(name="validate", epilog=validate.EXAMPLES)(validate.validate)
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(weights.app, name="weights")
