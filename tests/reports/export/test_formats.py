@@ -135,3 +135,7 @@ def test_what_cannot_be_exported_is_one_message(run, tmp_path):
     partial = make_run(tmp_path / "partial", {"clip_score": [1.0] * 24}, partial=True, limit=3)
     _, (file,) = exported(RunFolder.open(partial.path), "model-index")
     assert "partial" in file.read_text()
+
+
+def test_the_help_names_every_format():
+    assert all(name in sora_eval("export", "--help", COLUMNS="300").stdout for name in EXPORTS)
