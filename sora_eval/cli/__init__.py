@@ -15,6 +15,7 @@ from sora_eval.cli import (
     comment,
     compare,
     error_rates,
+    export,
     frontier,
     gate,
     history,
@@ -23,6 +24,7 @@ from sora_eval.cli import (
     plan,
     report,
     run,
+    schema,
     score,
     selfcheck,
     show,
@@ -64,9 +66,11 @@ app.command(name="laws", epilog=laws.EXAMPLES)(laws.laws)
 app.command(name="selfcheck", epilog=selfcheck.EXAMPLES)(selfcheck.selfcheck)
 app.command(name="show", epilog=show.EXAMPLES)(show.show)
 app.command(name="report", epilog=report.EXAMPLES)(report.report)
+app.command(name="export", epilog=export.EXAMPLES)(export.export)
 app.command(name="comment", epilog=comment.EXAMPLES)(comment.comment)
 app.command(name="history", epilog=history.EXAMPLES)(history.history)
 app.command(name="list", epilog=listing.EXAMPLES)(listing.listing)
+app.command(name="schema", epilog=schema.EXAMPLES)(schema.schema)
 app.command(name="validate", epilog=validate.EXAMPLES)(validate.validate)
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(weights.app, name="weights")

@@ -27,6 +27,6 @@ def laws(
     from sora_eval.suite import load_suite
 
     preferences = law_preference(load_suite(suite, set_ or ()), generator or ["reference"], limit)
-    from reports.text.laws import print_laws
+    from sora_eval_reports.text.laws import print_laws
 
     print_laws(preferences)

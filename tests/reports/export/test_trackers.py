@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from reports.export import trackers as writers
-from reports.source import open_source
 from sora_eval.cli import app
 from sora_eval.util.errors import RunError
+from sora_eval_reports.export import trackers as writers
+from sora_eval_reports.source import open_source
 
 
 def expected(source, run):

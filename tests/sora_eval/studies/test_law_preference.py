@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from reports.text.laws import laws_table
 from sora_eval.generators.opening import open_generator
 from sora_eval.generators.protocol import Generator
 from sora_eval.studies import law_preference as study
 from sora_eval.studies.law_preference import LAWS, Preference, all_laws, law_preference, p_equal
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import RefusedError
+from sora_eval_reports.text.laws import laws_table
 
 
 class Judge(Generator):
