@@ -55,7 +55,9 @@ def _five(pipeline_class: Any, visual_cond: bool) -> Any:
 
 
 def six() -> Any:
-    transformer = diffusers.Kandinsky6Transformer3DModel(**DENOISER, in_audio_dim=4, out_audio_dim=4)
+    transformer = diffusers.Kandinsky6Transformer3DModel(
+        **DENOISER, in_audio_dim=4, out_audio_dim=4, visual_token_type_num_embeddings=2
+    )
     components = _kandinsky(transformer, pipeline_kandinsky6_ti2va._PROMPT_TEMPLATE)
     sound = diffusers.MMAudioVAE(
         mel_bins=8,

@@ -66,7 +66,7 @@ def _ltx2(keyframes: bool = False) -> dict[str, Any]:
         ),
         "audio_vae": audio,
         "text_encoder": gemma,
-        "tokenizer": parts.chat_tokenizer(),
+        "tokenizer": parts.chat_tokenizer(padding_side="left"),
         "connectors": LTX2TextConnectors(
             caption_channels=parts.TEXT,
             text_proj_in_factor=parts.DECODER["num_hidden_layers"] + 1,

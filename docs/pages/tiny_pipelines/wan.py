@@ -1,4 +1,4 @@
-"""Wan and the pipelines that share its VAE and text encoder: SkyReels V2, AnyFlow, ChronoEdit, Helios."""
+"""Wan and the pipelines that share its VAE and text encoder: SkyReels V2, AnyFlow, Helios."""
 
 from __future__ import annotations
 
@@ -67,11 +67,6 @@ def skyreels_forcing_image() -> Any:
     return diffusers.SkyReelsV2DiffusionForcingImageToVideoPipeline(transformer=transformer, **_text(_unipc()))
 
 
-def chronoedit() -> Any:
-    transformer = diffusers.ChronoEditTransformer3DModel(**BY_IMAGE)
-    return diffusers.ChronoEditPipeline(transformer=transformer, **_text(_unipc()), **_image())
-
-
 def anyflow() -> Any:
     transformer = diffusers.AnyFlowTransformer3DModel(**DENOISER)
     return diffusers.AnyFlowPipeline(transformer=transformer, **_text(diffusers.FlowMapEulerDiscreteScheduler()))
@@ -100,7 +95,6 @@ PIPELINES = {
     "SkyReelsV2ImageToVideoPipeline": skyreels_image,
     "SkyReelsV2DiffusionForcingPipeline": skyreels_forcing,
     "SkyReelsV2DiffusionForcingImageToVideoPipeline": skyreels_forcing_image,
-    "ChronoEditPipeline": chronoedit,
     "AnyFlowPipeline": anyflow,
     "AnyFlowFARPipeline": anyflow_far,
     "HeliosPipeline": helios,
