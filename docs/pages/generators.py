@@ -19,7 +19,6 @@ from PIL import Image
 
 from docs.pages.program import between, check_markers, launch, write_page
 from docs.pages.tiny_pipelines import CLASSES
-from reports.text.tables import markdown
 from sora_eval.generators.diffusers.families import NEEDS
 from sora_eval.generators.diffusers.opening import quiet
 from sora_eval.generators.opening import open_generator
@@ -31,6 +30,7 @@ from sora_eval.runs.rows import SampleRow
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import SoraEvalError
 from sora_eval.util.progress import track
+from sora_eval_reports.text.tables import markdown
 
 MARK = "pipelines"
 LEAST = {"LTXI2VLongMultiPromptPipeline": 128}  # px; it decodes in 4 x 4 tiles that overlap by 3 latents

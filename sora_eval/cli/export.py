@@ -17,7 +17,7 @@ EXAMPLES = (
 
 def export(
     run: Annotated[Path, typer.Argument(help="A finished run: its folder, or 'latest'.")],
-    to: Annotated[str, typer.Option(help="csv, every-eval-ever, hub-results, model-index or vbench-json.")],
+    to: Annotated[str, typer.Option(help="csv, every-eval-ever, hub-results, model-index, vbench-json or wandb.")],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the files; by default 'export' in the run.")
     ] = None,

@@ -40,7 +40,7 @@ def values(run):
     return {r.metric: r.value for r in run.rows(MetricRow) if r.slice == "all" and r.status == "ok"}
 
 
-@pytest.mark.parametrize("to", EXPORTS)
+@pytest.mark.parametrize("to", sorted(set(EXPORTS) - {"wandb"}))  # no files; test_trackers
 def test_every_format_names_what_has_no_value_and_no_folder_of_this_machine(run, to):
     done, files = exported(run, to, "--dataset", "me/benchmark")
     assert files

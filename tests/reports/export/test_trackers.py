@@ -110,6 +110,16 @@ def test_wandb_keeps_metrics_over_training_steps_and_the_facts_as_configuration(
         assert [r.exit.exit_code for r in rows if r.HasField("exit")] == [0]
 
 
+def test_export_logs_in_the_project_that_wandbs_own_variables_name(pair, wandb, monkeypatch):
+    for name, value in {"WANDB_MODE": "offline", "WANDB_ENTITY": "team", "WANDB_PROJECT": "videos"}.items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(app, ["export", str(pair[0]), "--to", "wandb"])
+    assert done.exit_code == 0, done.output
+    (file,) = Path(done.output.strip()).glob("*.wandb")
+    (run,) = [r.run for r in records(file) if r.HasField("run")]
+    assert (run.entity, run.project, run.display_name) == ("team", "videos", "base-run")
+
+
 @pytest.mark.parametrize(
     ("project", "environment", "message"),
     [

@@ -106,6 +106,13 @@ def test_what_a_suite_refuses_the_schema_refuses(workspace, old, new):
     assert not is_valid("suite", tomllib.loads(text.replace(old, new, 1)))
 
 
+def test_options_of_a_generators_own_stand_in_generate_or_in_a_table_of_theirs():
+    suite = {"suite": {"id": "s"}, "metrics": {"temporal_flickering": {}}}
+    valid("suite", {**suite, "generate": {"flow_shift": 3.0, "guidance_scale": 5.0}})
+    valid("suite", {**suite, "generate": {"options": {"sigmas": [1.0, 0.5]}}})
+    assert not is_valid("suite", {**suite, "generate": {"guidance_scale": "5"}})
+
+
 def test_every_file_of_a_real_run_is_valid(workspace):
     text = (
         workspace / "small.toml"
