@@ -207,8 +207,10 @@ class DiffusersGenerator(Generator):
             "generator": generators[0] if alone else generators,
             "output_type": "np",
         }
-        if first.negative_prompt is not None:
-            keywords["negative_prompt"] = first.negative_prompt if alone else [r.negative_prompt for r in requests]
+        unless_given = self._family.always.get("negative_prompt")
+        negative = [unless_given if r.negative_prompt is None else r.negative_prompt for r in requests]
+        if negative[0] is not None:
+            keywords["negative_prompt"] = negative[0] if alone else negative
         if self._rate_word:
             whole = isinstance(self._parameters[self._rate_word].default, int) and first.fps == int(first.fps)
             keywords[self._rate_word] = int(first.fps) if whole else first.fps

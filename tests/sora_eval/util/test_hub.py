@@ -37,7 +37,8 @@ def blocked(monkeypatch):
 
 def test_a_host_that_never_answers_is_given_up(silent, monkeypatch):
     monkeypatch.setenv(hub.TIMEOUT, "0.3")
-    assert hub.problem_of(silent) == "127.0.0.1 cannot be reached: no answer within 0.3 s; HF_HUB_ETAG_TIMEOUT waits longer"
+    gave_up = ("no answer within 0.3 s; HF_HUB_ETAG_TIMEOUT waits longer", "timed out")  # whichever of two limits is met first
+    assert hub.problem_of(silent) in [f"127.0.0.1 cannot be reached: {why}" for why in gave_up]
 
 
 def test_a_name_server_that_never_answers_is_given_up(monkeypatch):
