@@ -2,9 +2,7 @@
 
 import re
 from collections import Counter
-from importlib import resources
 from itertools import combinations
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -144,7 +142,7 @@ def test_gates_are_of_metrics_that_need_neither_our_world_nor_a_reference_set():
 def small(tmp_path_factory):
     """The suite as a user cuts it: its first ten prompts at one shape, with networks from files; and a pipeline."""
     folder = tmp_path_factory.mktemp("text2video")
-    shipped = Path(str(resources.files("suites")))
+    shipped = SUITE.path.parent
     changed = tomlkit.parse((shipped / "text2video.toml").read_text())
     changed["prompts"]["file"], changed["prompts"]["limit"] = str(shipped / "prompts/text2video.jsonl"), 10
     changed["axes"]["shapes"], changed["axes"]["frames"] = ["64x32"], [9]
