@@ -13,7 +13,7 @@ from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
-from sora_eval.util.errors import GeneratorError, Undefined
+from sora_eval.util.errors import GeneratorError, SoraEvalError, Undefined
 from sora_eval.util.sealed import digest_of, file_digest
 
 ONE_BY_ONE, AS_A_BATCH = "single", "batch"  # packings that every generator has
@@ -58,10 +58,13 @@ class Generator(ABC):
         return ""
 
     @abstractmethod
-    def generate(self, requests: Sequence[Request]) -> Sequence[Clip]:
-        """One clip per request, in order, frames (T, H, W, 3) uint8. Equal requests give equal clips in any batch."""
+    def generate(self, requests: Sequence[Request]) -> Sequence[Clip | SoraEvalError]:
+        """One clip per request, in order, frames (T, H, W, 3) uint8. Equal requests give equal clips in any batch.
 
-    def serve(self, requests: Sequence[Request], packing: str) -> Sequence[Clip]:
+        An error in the place of a clip fails that request alone; one that is raised has each request asked for on its own.
+        """
+
+    def serve(self, requests: Sequence[Request], packing: str) -> Sequence[Clip | SoraEvalError]:
         """The clips of `generate`, batched by one of `packings`, or as `generate` does (`AS_A_BATCH`).
 
         Raises GeneratorError for another packing.

@@ -106,7 +106,8 @@ def begin(
     check_reference(suite)
     identity = GeneratorId(spec=spec, **asdict(identity_of(generator, spec)))
     if identity.not_covered:
-        warn_once(f"{spec} names no weights: a change of {identity.not_covered} would go unseen; give it a fingerprint")
+        fix = "; give it a fingerprint" if spec.startswith("python:") else ""
+        warn_once(f"{spec} names no weights: a change of {identity.not_covered} would go unseen{fix}")
     partial = limit is not None and limit < len(cases)
     head = new_head(suite, identity, partial=partial, limit=limit, seed_offset=seed_offset, sequential=sequential)
     folder = RunFolder.create(Path(out), head, suite.to_json(), source_rows(generator))
