@@ -37,7 +37,15 @@ def run(
     ] = 0,
     reference: Annotated[str | None, typer.Option(help="Another reference set, for example folder:REAL.")] = None,
     device: Annotated[str | None, typer.Option(help="Where generators compute: cpu or cuda; an error if it is absent.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Go on with a killed run: its folder, or 'latest'.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with a killed run, and try failed cases again: its folder, or 'latest'.")
+    ] = None,
+    keep_errors: Annotated[
+        bool, typer.Option("--keep-errors", help="Of --resume: leave the failed cases as they are.")
+    ] = False,
+    give_up_after: Annotated[
+        int, typer.Option(min=0, help="Stop where the first N cases fail for one reason; 0 never does.")
+    ] = 8,
     trust: Annotated[
         bool, typer.Option("--trust", help="Of --resume: open what the run names, code and files, if others made it.")
     ] = False,
@@ -77,6 +85,8 @@ def run(
         raise SoraEvalError("give a suite to run, or --resume RUN; shipped suites: 'sora-eval list suites'")
     if trust and resume is None:
         raise SoraEvalError("--trust is of --resume: a new run is your own")
+    if keep_errors and resume is None:
+        raise SoraEvalError("--keep-errors is of --resume: a new run has no failed cases")
     options = {"--baseline": baseline, "--batch": batch, "--spending": spending, "--profile": profile, "--strict": strict}
     _check_options(
         until_decided, [o for o, value in options.items() if value is not None], limit or seed_offset, generator or []
@@ -94,7 +104,7 @@ def run(
         runs = [resolve_run(resume, trust)]
         from sora_eval.studies.until_decided import resume_any
 
-        result = resume_any(runs[0], workers)
+        result = resume_any(runs[0], workers, keep_errors=keep_errors, give_up=give_up_after)
     else:
         from sora_eval.generators.opening import with_device, with_option
         from sora_eval.suite import load_suite
@@ -120,6 +130,7 @@ def run(
                 profile=profile,
                 strict=is_strict(strict),
                 workers=workers,
+                give_up=give_up_after,
             )
             runs = [folder]
         else:
@@ -127,7 +138,16 @@ def run(
             from sora_eval.pipeline.run import run_all
 
             specs = [each for spec in specs for each in specs_of(spec)]
-            runs = run_all(loaded, specs, out, limit=limit, reference=reference, seed_offset=seed_offset, workers=workers)
+            runs = run_all(
+                loaded,
+                specs,
+                out,
+                limit=limit,
+                reference=reference,
+                seed_offset=seed_offset,
+                workers=workers,
+                give_up=give_up_after,
+            )
     show(runs, time.monotonic() - started)
     if result is not None:
         from sora_eval.cli.gate import conclude
@@ -166,7 +186,8 @@ def show(runs: list[RunFolder], seconds: float | None = None) -> None:
         head = run.head
         out.print(
             f"incomplete: {head.failed_cases} of {head.cases} cases and {head.failed_metrics} metrics "
-            f"failed; the reasons are in {run.path}/samples.jsonl, scores.jsonl and metrics.jsonl",
+            f"failed; the reasons are in {run.path}/samples.jsonl, scores.jsonl and metrics.jsonl"
+            + (f"; try them again: sora-eval run --resume {run.path}" if head.failed_cases else ""),
             style="yellow",
             soft_wrap=True,
         )

@@ -29,6 +29,8 @@ class Generator(ABC):
     checkpoint: str = ""
     batch: int = 1
     """Requests per call of `generate`."""
+    independent: bool = False
+    """Whether it answers each request of a call on its own, so that a resumed run asks for those alone that have no clip."""
     capabilities: Capabilities = Capabilities(stated=False)
     packings: tuple[str, ...] = (ONE_BY_ONE, AS_A_BATCH)
     """The ways in which `serve` batches requests of mixed shapes."""

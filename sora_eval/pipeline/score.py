@@ -14,6 +14,7 @@ import numpy as np
 from sora_eval.features.view import Array
 from sora_eval.generators.asking import answers_of, clip_of
 from sora_eval.generators.protocol import ClipSource, Generator
+from sora_eval.pipeline.again import in_plan_order
 from sora_eval.pipeline.reference import open_reference
 from sora_eval.pipeline.score_clip import Scorer
 from sora_eval.pipeline.workers import Workers
@@ -72,6 +73,10 @@ def score(folder: RunFolder, suite: Suite, cases: list[Case], source: ClipSource
                 folder.append(result.rows)
             vectors.add(case, result.vectors)
             broken |= result.missing
+        if source is not None and samples:
+            in_plan_order(folder, SampleRow, cases)
+        if scored:
+            in_plan_order(folder, ScoreRow, cases)
         sets = [name for name in sets if name not in broken]
         for name in sets:
             folder.save_features(outputs_of(name)[0], *vectors.of(name))

@@ -52,6 +52,7 @@ class HttpGenerator(Generator):
     """
 
     name = "http"
+    independent = True
 
     def __init__(self, options: HttpOptions) -> None:
         self._options, self.batch, self.capabilities = options, options.batch, options.capabilities
