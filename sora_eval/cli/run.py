@@ -32,6 +32,9 @@ def run(
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where run folders go.")] = Path("runs"),
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N cases; such a run is marked partial.")] = None,
+    shard: Annotated[
+        str | None, typer.Option(help="Only the part I/N of the cases, on this machine; 'sora-eval merge' makes them one run.")
+    ] = None,
     seed_offset: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, help="Added to every seed: other clips of the same cases, for a baseline.")
     ] = 0,
@@ -89,15 +92,15 @@ def run(
         raise SoraEvalError("--keep-errors is of --resume: a new run has no failed cases")
     options = {"--baseline": baseline, "--batch": batch, "--spending": spending, "--profile": profile, "--strict": strict}
     _check_options(
-        until_decided, [o for o, value in options.items() if value is not None], limit or seed_offset, generator or []
+        until_decided, [o for o, value in options.items() if value is not None], limit or seed_offset or shard, generator or []
     )
     started = time.monotonic()
     result: GateResult | None = None
     if resume is not None:
-        if generator or limit or seed_offset or reference or device or allow_damaged or until_decided or set_:
+        if generator or limit or shard or seed_offset or reference or device or allow_damaged or until_decided or set_:
             raise SoraEvalError(
-                "--resume takes generator, limit, seed offset, reference, device, --allow-damaged, baseline and --set from the "
-                "run; leave them out"
+                "--resume takes generator, limit, shard, seed offset, reference, device, --allow-damaged, baseline and --set "
+                "from the run; leave them out"
             )
         from sora_eval.runs.find import resolve_run
 
@@ -107,8 +110,10 @@ def run(
         result = resume_any(runs[0], workers, keep_errors=keep_errors, give_up=give_up_after)
     else:
         from sora_eval.generators.opening import with_device, with_option
+        from sora_eval.runs.head import Shard
         from sora_eval.suite import load_suite
 
+        part = None if shard is None else Shard.parse(shard)
         loaded = load_suite(str(suite), set_ or ())
         specs = [with_device(spec, device) for spec in generator or ["reference"]]
         if allow_damaged:
@@ -147,6 +152,7 @@ def run(
                 seed_offset=seed_offset,
                 workers=workers,
                 give_up=give_up_after,
+                shard=part,
             )
     show(runs, time.monotonic() - started)
     if result is not None:
@@ -157,13 +163,14 @@ def run(
         raise typer.Exit(EXIT_INCOMPLETE)
 
 
-def _check_options(until_decided: bool, options: list[str], limit: int, generators: list[str]) -> None:
+def _check_options(until_decided: bool, options: list[str], limit: int | str | None, generators: list[str]) -> None:
     """Raises SoraEvalError for options that exclude each other; `options` are those of --until-decided only."""
     if options and not until_decided:
         raise SoraEvalError(f"{', '.join(options)}: of --until-decided; to judge a whole run, use 'sora-eval gate'")
     if until_decided and (limit or len(generators) > 1):
         raise SoraEvalError(
-            "--until-decided takes one generator, and no --limit or --seed-offset: the gate decides how many prompts it needs"
+            "--until-decided takes one generator, and no --limit, --shard or --seed-offset: the gate decides how many prompts "
+            "it needs"
         )
 
 

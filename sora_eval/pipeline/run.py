@@ -22,7 +22,7 @@ from sora_eval.pipeline.trust import check_trust
 from sora_eval.pipeline.unchanged import check_clips, check_generator, source_rows
 from sora_eval.records.case import Case
 from sora_eval.runs.folder import RunFolder
-from sora_eval.runs.head import GeneratorId, RunHead, Sequential, new_head
+from sora_eval.runs.head import GeneratorId, RunHead, Sequential, Shard, new_head
 from sora_eval.runs.rows import OracleRow, SampleRow, ScoreRow, SourceRow, TimingRow
 from sora_eval.suite import Suite
 from sora_eval.util.cache import warn_once
@@ -40,14 +40,26 @@ def run(
     seed_offset: int = 0,
     workers: int = 1,
     give_up: int = GIVE_UP,
+    shard: Shard | None = None,
 ) -> RunFolder:
     """Run a suite against a generator in a new run folder of `out`. Returns the finished run.
 
     `limit` is the largest number of cases, `reference` the spec of another reference set. `seed_offset` shifts every seed that
     the generator is asked for; cases keep their ids. `workers` processes score. Raises as `begin` does, GeneratorError where
-    the first `give_up` cases fail for one reason (0: never), and RunError if the folder cannot be written.
+    the first `give_up` cases fail for one reason (0: never), and RunError if the folder cannot be written. With `shard` it is
+    one part of a run, for `pipeline.shards.merge`; the first one times what [throughput] asks for.
     """
-    work = begin(suite, spec, out, limit=limit, reference=reference, seed_offset=seed_offset, workers=workers, give_up=give_up)
+    work = begin(
+        suite,
+        spec,
+        out,
+        limit=limit,
+        reference=reference,
+        seed_offset=seed_offset,
+        workers=workers,
+        give_up=give_up,
+        shard=shard,
+    )
     with ending(work.folder, work.generator):
         stages(work, cases_of(work.folder.head, work.cases))
     return work.folder
@@ -63,12 +75,13 @@ def run_all(
     seed_offset: int = 0,
     workers: int = 1,
     give_up: int = GIVE_UP,
+    shard: Shard | None = None,
 ) -> list[RunFolder]:
     """Run a suite against several generators in turn; all specs are checked before one is opened. Raises as `run` does."""
     for spec in specs:
         check(suite, spec)
     options: dict[str, Any] = {"limit": limit, "reference": reference, "seed_offset": seed_offset, "workers": workers}
-    return [run(suite, spec, out, **options, give_up=give_up) for spec in specs]
+    return [run(suite, spec, out, **options, give_up=give_up, shard=shard) for spec in specs]
 
 
 @dataclass(frozen=True)
@@ -94,6 +107,7 @@ def begin(
     workers: int = 1,
     sequential: Sequential | None = None,
     give_up: int = GIVE_UP,
+    shard: Shard | None = None,
 ) -> Work:
     """Open the generator, plan, and make the run folder; nothing is generated yet.
 
@@ -111,8 +125,10 @@ def begin(
     if identity.not_covered:
         fix = "; give it a fingerprint" if spec.startswith("python:") else ""
         warn_once(f"{spec} names no weights: a change of {identity.not_covered} would go unseen{fix}")
-    partial = limit is not None and limit < len(cases)
-    head = new_head(suite, identity, partial=partial, limit=limit, seed_offset=seed_offset, sequential=sequential)
+    if shard is not None and shard.count > len(cases[:limit]):
+        raise SuiteError(f"{suite.path} has {len(cases[:limit])} cases, too few for {shard.count} shards")
+    partial = shard is not None or (limit is not None and limit < len(cases))
+    head = new_head(suite, identity, partial=partial, limit=limit, shard=shard, seed_offset=seed_offset, sequential=sequential)
     folder = RunFolder.create(Path(out), head, suite.to_json(), source_rows(generator))
     return Work(folder, suite, generator, cases, workers, give_up)
 
@@ -155,11 +171,11 @@ def reopen(folder: RunFolder, workers: int = 1, *, keep_errors: bool = False, gi
 
 
 def cases_of(head: RunHead, cases: list[Case]) -> list[Case]:
-    """The cases of a plan that a run asks for: all, the first `limit`, or those of the prompts of `--until-decided`."""
+    """The cases of a plan that a run asks for: all, the first `limit`, a shard, or those of `--until-decided`."""
     if head.sequential is not None:
         prompts = set(head.sequential.prompts)
         return [c for c in cases if c.prompt.id in prompts]
-    return cases[: head.limit]
+    return cases[: head.limit] if head.shard is None else head.shard.of(cases[: head.limit])
 
 
 def rescore(folder: RunFolder, workers: int = 1, changes: Sequence[str] = ()) -> RunFolder:
@@ -307,7 +323,8 @@ def stages(work: Work, cases: list[Case]) -> None:
     if suite.metrics:
         score(folder, suite, cases, generator if isinstance(generator, ClipSource) else None, work.workers)
         score_oracles(folder, suite, cases)
-    if suite.throughput is not None and not isinstance(generator, ClipSource):
+    first = folder.head.shard is None or folder.head.shard.index == 1  # timings of two machines are not one table
+    if suite.throughput is not None and first and not isinstance(generator, ClipSource):
         sweep(folder, suite, generator)
     summarise(folder, suite, cases)
 
