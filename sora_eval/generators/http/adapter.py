@@ -7,7 +7,6 @@ https://github.com/sgl-project/sglang (docs/diffusion/openai_api.md).
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import json
@@ -82,8 +81,15 @@ class HttpGenerator(Generator):
             return portal.call(self._all, requests)
 
     async def _all(self, requests: Sequence[Request]) -> list[Clip | SoraEvalError]:
-        async with client_of(self._options) as client:
-            return list(await asyncio.gather(*(self._one(client, request) for request in requests)))
+        found: dict[int, Clip | SoraEvalError] = {}
+
+        async def one(place: int) -> None:
+            found[place] = await self._one(client, requests[place])
+
+        async with client_of(self._options) as client, anyio.create_task_group() as group:
+            for place in range(len(requests)):
+                group.start_soon(one, place)
+        return [found[place] for place in range(len(requests))]
 
     async def _one(self, client: httpx.AsyncClient, request: Request) -> Clip | SoraEvalError:
         o, started = self._options, time.perf_counter()

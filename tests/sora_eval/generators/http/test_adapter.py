@@ -3,6 +3,9 @@
 import base64
 import io
 import json
+import os
+import signal
+import threading
 import time
 
 import av
@@ -229,6 +232,21 @@ def test_a_service_that_hangs_is_given_up_and_its_job_deleted(stub):
     assert "no answer within 0.2 s" in reason(open_generator(f"{stub.url}?route=sync&timeout=0.2&retries=1"))
     assert len([body for body in stub.bodies() if body]) == 3
     assert time.monotonic() - started < 15
+
+
+def test_ctrl_c_ends_the_wait_and_deletes_the_jobs(stub):
+    stub.polls = 10**6
+    generator = open_generator(f"{stub.url}?batch=3")
+
+    def interrupt():
+        while len(stub.jobs) < 3:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        generator.generate([request(seed) for seed in (1, 2, 3)])
+    assert not stub.jobs
 
 
 def test_the_fingerprint_is_the_named_model_with_what_changes_a_clip(stub):
