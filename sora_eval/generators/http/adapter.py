@@ -107,9 +107,10 @@ class HttpGenerator(Generator):
         """Make a job, wait for it and fetch its video. A job that is given up is deleted, so that it holds no device."""
         o, started = self._options, time.perf_counter()
         short = min(EXCHANGE_SECONDS, o.timeout)
-        job = record_of(await exchange(client, o, "POST", o.url, short, **body), "the JSON record of a job, with its id")
+        expected = "the JSON record of a job, with its id (a service that answers with the video: route=plain)"
+        job = record_of(await exchange(client, o, "POST", o.url, short, **body), expected)
         if not isinstance(job.get("id"), str) or not job["id"]:
-            raise GeneratorError(f"POST {o.url}: found no id in {message_of(job)}; expected the JSON record of a job")
+            raise GeneratorError(f"POST {o.url}: found no id in {message_of(job)}; expected {expected}")
         url = f"{o.url}/{quote(job['id'], safe='')}"
         try:
             while (state := job.get("status")) not in (*DONE, *FAILED):

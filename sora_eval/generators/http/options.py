@@ -24,6 +24,10 @@ BEGINNING = ("input_reference", "image", "video")  # fields that the first frame
 TEXTS = ("prompt", "negative_prompt", "size", "seconds")
 FIELDS = (*TEXTS, "width", "height", "num_frames", "fps", "seed", "num_inference_steps", "guidance_scale", *BEGINNING)
 SETTINGS = ("negative_prompt", "num_inference_steps", "guidance_scale")  # those that `[generate]` gives
+ELSEWHERE = {  # what options of the command line add to a spec, which would be sent as fields
+    "device": "a service has its own device",
+    "damaged": "a damaged video of a service is a failed case, and --allow-damaged is of clips that exist",
+}
 PLACE = re.compile(r"\{(\w+)\}")
 UNSTATED = Capabilities(stated=False)
 MOST_BATCH, MOST_RETRIES, MOST_SECONDS = 1024, 100, 86_400
@@ -186,6 +190,8 @@ def places(template: Any) -> list[str]:
 def _check_keywords(url: str, keywords: Mapping[str, Any], known: set[str] | None) -> None:
     """Raises GeneratorError for a key that is a misspelt option, and one that a template of the fields `known` lacks."""
     for key in keywords:
+        if key in ELSEWHERE:
+            raise GeneratorError(f"{url}: {ELSEWHERE[key]}; leave it out")
         if key in FIELDS:
             raise GeneratorError(f"{url}: {key} is of the suite, [axes] and [generate]; leave it out of the spec")
         if close := get_close_matches(key, NAMES, 1, 0.8):

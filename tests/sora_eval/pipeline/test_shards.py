@@ -221,6 +221,15 @@ def test_shards_from_elsewhere_are_merged_only_if_nothing_of_theirs_is_run(place
     assert done.returncode == 0, done.stderr
 
 
+def test_shards_from_elsewhere_that_open_nothing_of_theirs_need_no_trust(workspace):
+    parts = shards_of(2, "world")
+    for part in parts:
+        shutil.copytree(part.path, workspace / "copies" / part.name)
+    (workspace / "cache").mkdir()
+    done = sora_eval("merge", *(workspace / "copies").iterdir(), "-o", "merged", SORA_EVAL_CACHE=str(workspace / "cache"))
+    assert done.returncode == 0, done.stderr
+
+
 def test_from_the_command_line(place):
     for i in (1, 2):
         assert (

@@ -34,6 +34,8 @@ REFUSED = {
     "http://host/v1/videos?seed=5": "seed is of the suite",
     "http://host/v1/videos?fields=prompt,length": "fields=prompt,length; expected names joined by commas, of prompt",
     "http://host/v1/videos?template=none.json": "template=none.json cannot be read as JSON",
+    "http://host/v1/videos?device=cuda": "a service has its own device",
+    "http://host/v1/videos?damaged=note": "--allow-damaged is of clips that exist",
     "http://host/v1/videos?answer=url": "of route=sync or plain",
 }
 
