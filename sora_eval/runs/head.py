@@ -187,11 +187,9 @@ class RunHead(_Record):
 
     @property
     def part(self) -> str:
-        """What of its suite a partial run has, in words; '' for a whole one."""
-        if not self.partial:
-            return ""
-        first = "" if self.limit is None else f"only the first {self.limit} cases (--limit)"
-        return first if self.shard is None else " of ".join(filter(None, [f"only the shard {self.shard} (--shard)", first]))
+        """The options that made a run partial, `--limit 5 --shard 1/2`; '' of a whole one."""
+        given = {"--limit": self.limit, "--shard": self.shard} if self.partial else {}
+        return " ".join(f"{option} {value}" for option, value in given.items() if value is not None)
 
     @property
     def not_whole(self) -> str:

@@ -119,7 +119,7 @@ def test_merged_shards_are_the_run_without_shards(place):
 
 def test_a_shard_alone_is_partial(place):
     part = shards_of(2, "python:my_generator:generate")[1]
-    assert data_of(part).incomplete() == "the run is partial: only the shard 2/2 (--shard)"
+    assert data_of(part).incomplete() == "the run is partial: --shard 2/2"
     assert part.rows(TimingRow) == []
     assert [r.id for r in part.rows(SampleRow)] == [c.id for c in load_suite("small.toml").cases][len(part.rows(SampleRow)) :]
 
@@ -201,7 +201,7 @@ def test_a_limit_holds_for_all_shards_together(place):
     whole = evaluate.run(load_suite("small.toml"), "python:my_generator:generate", "runs", limit=5)
     merged = merge(shards_of(2, "python:my_generator:generate", limit=5), "merged")
     assert_equal(rows_of(merged)["samples"], rows_of(whole)["samples"])
-    assert data_of(merged).incomplete() == "the run is partial: only the first 5 cases (--limit)"
+    assert data_of(merged).incomplete() == "the run is partial: --limit 5"
     with pytest.raises(SuiteError, match="has 5 cases, too few for 6 shards"):
         evaluate.run(load_suite("small.toml"), "python:my_generator:generate", "x", limit=5, shard=Shard(index=1, count=6))
 
