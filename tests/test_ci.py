@@ -48,13 +48,15 @@ def flickers(request):
 """
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs/ci.md").read_text(), re.DOTALL)
+def blocks(language, page="ci"):
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / f"docs/{page}.md").read_text(), re.DOTALL)
 
 
 def command_lines():
     script = (ACTION / "gate.sh").read_text()
-    for text in [*blocks("sh"), script]:
+    matrix = yaml.safe_load(blocks("yaml", "shards")[0])["jobs"]
+    steps = [step.get("run", "") for job in matrix.values() for step in job["steps"]]
+    for text in [*blocks("sh"), *blocks("sh", "shards"), *steps, script]:
         yield from re.findall(r"sora-eval [a-z][^\n)]*", text)
 
 

@@ -25,6 +25,7 @@ from sora_eval.generators.opening import open_generator
 from sora_eval.generators.protocol import Generator
 from sora_eval.pipeline.run import run
 from sora_eval.records.capabilities import MOST_FRAMES, Capabilities
+from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
 from sora_eval.runs.rows import SampleRow
 from sora_eval.suite import load_suite
@@ -138,11 +139,21 @@ def _batch(spec: str, alone: Generator, case: Request, from_image: bool, path: P
     if from_image:
         return "no"  # clips that begin with frames are made one by one
     try:
-        together, each = both.generate(requests), [clip for r in requests for clip in alone.generate([r])]
+        together, each = _made(both, requests), [clip for r in requests for clip in _made(alone, [r])]
     except Exception as error:  # of the library
         return f"fails: {_short(error, path)}"
     most = max(int(np.abs(a.frames.astype(int) - b.frames).max()) for a, b in zip(together, each, strict=True))
     return "yes" if most <= 2 else f"other clips, by up to {most} of 255"
+
+
+def _made(generator: Generator, requests: Sequence[Request]) -> list[Clip]:
+    """The clips of one call. Raises the error in the place of one."""
+    clips = []
+    for answer in generator.generate(requests):
+        if not isinstance(answer, Clip):
+            raise answer
+        clips.append(answer)
+    return clips
 
 
 def _picture(case: Request) -> np.ndarray:

@@ -58,7 +58,7 @@ def _of_run(run: LoadedRun) -> Iterator[str]:
     if head.status != "success":
         yield f"the run's status is {head.status}; finish it with 'sora-eval run --resume {run.name}'"
     if head.partial:
-        yield f"partial: only the first {head.limit} cases (--limit), so it cannot be gated"
+        yield f"partial ({head.part}): it holds some of its suite's cases and cannot be gated"
     yield from _clips(run)
     yield from _values(run)
     yield from _timings(run)

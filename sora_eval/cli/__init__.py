@@ -21,6 +21,7 @@ from sora_eval.cli import (
     history,
     laws,
     listing,
+    merge,
     plan,
     report,
     run,
@@ -56,6 +57,7 @@ app = typer.Typer(
 app.command(name="run", epilog=run.EXAMPLES)(run.run)
 app.command(name="bench", epilog=bench.EXAMPLES)(bench.bench)
 app.command(name="score", epilog=score.EXAMPLES)(score.score)
+app.command(name="merge", epilog=merge.EXAMPLES)(merge.merge)
 app.command(name="compare", epilog=compare.EXAMPLES)(compare.compare)
 app.command(name="gate", epilog=gate.EXAMPLES)(gate.gate)
 app.command(name="calibrate", epilog=calibrate.EXAMPLES)(calibrate.calibrate)

@@ -35,12 +35,23 @@ def run(
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where run folders go.")] = Path("runs"),
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N cases; such a run is marked partial.")] = None,
+    shard: Annotated[
+        str | None, typer.Option(help="Only the part I/N of the cases, on this machine; 'sora-eval merge' makes them one run.")
+    ] = None,
     seed_offset: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, help="Added to every seed: other clips of the same cases, for a baseline.")
     ] = 0,
     reference: Annotated[str | None, typer.Option(help="Another reference set, for example folder:REAL.")] = None,
     device: Annotated[str | None, typer.Option(help="Where generators compute: cpu or cuda; an error if it is absent.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Go on with a killed run: its folder, or 'latest'.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with a killed run, and try failed cases again: its folder, or 'latest'.")
+    ] = None,
+    keep_errors: Annotated[
+        bool, typer.Option("--keep-errors", help="Of --resume: leave the failed cases as they are.")
+    ] = False,
+    give_up_after: Annotated[
+        int, typer.Option(min=0, help="Stop where the first N cases fail for one reason; 0 never does.")
+    ] = 8,
     trust: Annotated[
         bool, typer.Option("--trust", help="Of --resume: open what the run names, code and files, if others made it.")
     ] = False,
@@ -80,28 +91,32 @@ def run(
         raise SoraEvalError("give a suite to run, or --resume RUN; shipped suites: 'sora-eval list suites'")
     if trust and resume is None:
         raise SoraEvalError("--trust is of --resume: a new run is your own")
+    if keep_errors and resume is None:
+        raise SoraEvalError("--keep-errors is of --resume: a new run has no failed cases")
     options = {"--baseline": baseline, "--batch": batch, "--spending": spending, "--profile": profile, "--strict": strict}
     _check_options(
-        until_decided, [o for o, value in options.items() if value is not None], limit or seed_offset, generator or []
+        until_decided, [o for o, value in options.items() if value is not None], limit or seed_offset or shard, generator or []
     )
     started = time.monotonic()
     result: GateResult | None = None
     if resume is not None:
-        if generator or limit or seed_offset or reference or device or allow_damaged or until_decided or set_:
+        if generator or limit or shard or seed_offset or reference or device or allow_damaged or until_decided or set_:
             raise SoraEvalError(
-                "--resume takes generator, limit, seed offset, reference, device, --allow-damaged, baseline and --set from the "
-                "run; leave them out"
+                "--resume takes generator, limit, shard, seed offset, reference, device, --allow-damaged, baseline and --set "
+                "from the run; leave them out"
             )
         from sora_eval.runs.find import resolve_run
 
         runs = [resolve_run(resume, trust)]
         from sora_eval.studies.until_decided import resume_any
 
-        result = resume_any(runs[0], workers)
+        result = resume_any(runs[0], workers, keep_errors=keep_errors, give_up=give_up_after)
     else:
         from sora_eval.generators.opening import with_device, with_option
+        from sora_eval.runs.head import Shard
         from sora_eval.suite import load_suite
 
+        part = None if shard is None else Shard.parse(shard)
         loaded = load_suite(str(suite), set_ or ())
         specs = [with_device(spec, device) for spec in generator or ["reference"]]
         if allow_damaged:
@@ -123,6 +138,7 @@ def run(
                 profile=profile,
                 strict=is_strict(strict),
                 workers=workers,
+                give_up=give_up_after,
             )
             runs = [folder]
         else:
@@ -130,7 +146,17 @@ def run(
             from sora_eval.pipeline.run import run_all
 
             specs = [each for spec in specs for each in specs_of(spec)]
-            runs = run_all(loaded, specs, out, limit=limit, reference=reference, seed_offset=seed_offset, workers=workers)
+            runs = run_all(
+                loaded,
+                specs,
+                out,
+                limit=limit,
+                reference=reference,
+                seed_offset=seed_offset,
+                workers=workers,
+                give_up=give_up_after,
+                shard=part,
+            )
     show(runs, time.monotonic() - started)
     if result is not None:
         from sora_eval.cli.gate import conclude
@@ -140,13 +166,14 @@ def run(
         raise typer.Exit(EXIT_INCOMPLETE)
 
 
-def _check_options(until_decided: bool, options: list[str], limit: int, generators: list[str]) -> None:
+def _check_options(until_decided: bool, options: list[str], limit: int | str | None, generators: list[str]) -> None:
     """Raises SoraEvalError for options that exclude each other; `options` are those of --until-decided only."""
     if options and not until_decided:
         raise SoraEvalError(f"{', '.join(options)}: of --until-decided; to judge a whole run, use 'sora-eval gate'")
     if until_decided and (limit or len(generators) > 1):
         raise SoraEvalError(
-            "--until-decided takes one generator, and no --limit or --seed-offset: the gate decides how many prompts it needs"
+            "--until-decided takes one generator, and no --limit, --shard or --seed-offset: the gate decides how many prompts "
+            "it needs"
         )
 
 
@@ -172,7 +199,8 @@ def show(runs: list[RunFolder], seconds: float | None = None, beside: Sequence[M
         head = run.head
         out.print(
             f"incomplete: {head.failed_cases} of {head.cases} cases and {head.failed_metrics} metrics "
-            f"failed; the reasons are in {run.path}/samples.jsonl, scores.jsonl and metrics.jsonl",
+            f"failed; the reasons are in {run.path}/samples.jsonl, scores.jsonl and metrics.jsonl"
+            + (f"; try them again: sora-eval run --resume {run.path}" if head.failed_cases else ""),
             style="yellow",
             soft_wrap=True,
         )

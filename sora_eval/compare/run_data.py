@@ -66,7 +66,7 @@ class RunData:
     def incomplete(self) -> str:
         """Why this is not a whole run, or ''."""
         if self.head.partial:
-            return f"the run is partial: --limit {self.head.limit}"
+            return f"the run is partial: {self.head.part}"
         if why := self.head.unfinished(self.path):
             return why
         if not self.metrics:

@@ -109,6 +109,8 @@ class Misfit(str):
 
 def problem_of(clip: Any, request: Request) -> str | None:
     """The defect of an answer, found and expected; None for a clip of the requested shape and rate."""
+    if isinstance(clip, SoraEvalError):
+        return Misfit(clip) if isinstance(clip, ClipError) else reason_of(clip)
     if not isinstance(clip, Clip):
         return Misfit(f"the generator returned a {type(clip).__name__}, expected a Clip")
     expected = (request.num_frames, request.height, request.width, 3)

@@ -14,7 +14,7 @@ from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
-from sora_eval.util.errors import GeneratorError, Undefined
+from sora_eval.util.errors import GeneratorError, SoraEvalError, Undefined
 from sora_eval.util.sealed import digest_of, file_digest
 
 ONE_BY_ONE, AS_A_BATCH = "single", "batch"  # packings that every generator has
@@ -30,6 +30,8 @@ class Generator(ABC):
     checkpoint: str = ""
     batch: int = 1
     """Requests per call of `generate`."""
+    independent: bool = False
+    """Whether it answers each request of a call on its own, so that a resumed run asks for those alone that have no clip."""
     capabilities: Capabilities = Capabilities(stated=False)
     packings: tuple[str, ...] = (ONE_BY_ONE, AS_A_BATCH)
     """The ways in which `serve` batches requests of mixed shapes."""
@@ -59,10 +61,13 @@ class Generator(ABC):
         return ""
 
     @abstractmethod
-    def generate(self, requests: Sequence[Request]) -> Sequence[Clip]:
-        """One clip per request, in order, frames (T, H, W, 3) uint8. Equal requests give equal clips in any batch."""
+    def generate(self, requests: Sequence[Request]) -> Sequence[Clip | SoraEvalError]:
+        """One clip per request, in order, frames (T, H, W, 3) uint8. Equal requests give equal clips in any batch.
 
-    def serve(self, requests: Sequence[Request], packing: str) -> Sequence[Clip]:
+        An error in the place of a clip fails that request alone; one that is raised has each request asked for on its own.
+        """
+
+    def serve(self, requests: Sequence[Request], packing: str) -> Sequence[Clip | SoraEvalError]:
         """The clips of `generate`, batched by one of `packings`, or as `generate` does (`AS_A_BATCH`).
 
         Raises GeneratorError for another packing.

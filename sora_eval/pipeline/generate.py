@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sora_eval.generators.asking import Misfit, answers_of, seed_of
 from sora_eval.generators.protocol import Generator
+from sora_eval.pipeline.again import GIVE_UP, Failures, in_plan_order
 from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
 from sora_eval.runs.folder import RunFolder
@@ -15,27 +16,38 @@ from sora_eval.util.progress import track
 from sora_eval.video.codec import write_clip
 
 
-def generate(folder: RunFolder, suite: Suite, generator: Generator, cases: list[Case], seed_offset: int = 0) -> None:
+def generate(
+    folder: RunFolder, suite: Suite, generator: Generator, cases: list[Case], seed_offset: int = 0, give_up: int = GIVE_UP
+) -> None:
     """Generate the missing clips; a failed one gets a row with the reason.
 
-    Chunks depend on the plan alone, so a resumed run asks for the same ones. Raises RunError if a file cannot be written, and
-    GeneratorError where the first clip of a shape is of another one, from a generator that does not say what it can make.
+    Chunks depend on the plan alone, so a resumed run asks for the same ones, less what a generator of `independent` requests
+    has answered. Raises RunError if a file cannot be written, and GeneratorError where the first `give_up` cases fail for one
+    reason, and where the first clip of a shape is of another one, from a generator that does not say what it can make.
     """
-    existing = {row.id for row in folder.rows(SampleRow)}
-    seen = {case.shape for case in cases if case.id in existing}
+    existing = {row.id: row for row in folder.rows(SampleRow)}
+    seen = {case.shape for case in cases if case.id in existing and existing[case.id].status == "ok"}
+    failures, rest = Failures(give_up, list(existing.values())), sum(case.id not in existing for case in cases)
     chunks = [cases[i : i + generator.batch] for i in range(0, len(cases), generator.batch)]
     for chunk in track(chunks, "generate"):
         if all(case.id in existing for case in chunk):
             continue
-        for case, answer in zip(chunk, answers_of(generator, suite, chunk, seed_offset), strict=True):
+        asked = [case for case in chunk if case.id not in existing or not generator.independent]
+        for case, answer in zip(asked, answers_of(generator, suite, asked, seed_offset), strict=True):
             if isinstance(answer, Misfit) and case.shape not in seen and not generator.capabilities.stated:
                 raise GeneratorError(
                     f"{generator.name}: the first clip of {case.shape} does not fit the suite: {answer}; the others were not "
                     "asked for. Change [axes], or let the generator state its capabilities"
                 )
-            seen.add(case.shape)
+            if isinstance(answer, Clip):
+                seen.add(case.shape)
             if case.id not in existing:
-                folder.append([_stored(folder, case, answer, seed_of(case, seed_offset))])
+                row = _stored(folder, case, answer, seed_of(case, seed_offset))
+                folder.append([row])
+                rest -= 1
+                failures.add(row, generator.name, rest)
+    if existing:
+        in_plan_order(folder, SampleRow, cases)
 
 
 def _stored(folder: RunFolder, case: Case, answer: Clip | str, seed: int) -> SampleRow:

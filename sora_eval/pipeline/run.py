@@ -11,25 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from sora_eval.generators.identity import identity_of
-from sora_eval.generators.opening import facts_problem, open_generator, parts_of, read_spec
+from sora_eval.generators.opening import facts_problem, open_generator, read_spec
 from sora_eval.generators.protocol import ClipSource, Generator
 from sora_eval.generators.shapes import check_suite
+from sora_eval.pipeline.again import GIVE_UP, drop_failed
 from sora_eval.pipeline.ending import ending, writing
 from sora_eval.pipeline.existing_clips import check_prompts
 from sora_eval.pipeline.reference import check_reference
+from sora_eval.pipeline.scorable import remember_secrets, scorable_suite
 from sora_eval.pipeline.trust import check_trust
 from sora_eval.pipeline.unchanged import check_clips, check_generator, source_rows
 from sora_eval.records.case import Case
-from sora_eval.registry.metrics import check_options
-from sora_eval.runs.folder import RunFolder, stored_suite
-from sora_eval.runs.head import GeneratorId, RunHead, Sequential, new_head
+from sora_eval.runs.folder import RunFolder
+from sora_eval.runs.head import GeneratorId, RunHead, Sequential, Shard, new_head
 from sora_eval.runs.rows import OracleRow, SampleRow, ScoreRow, SourceRow, TimingRow
 from sora_eval.suite import Suite
-from sora_eval.suite.loading import with_metrics_changed
 from sora_eval.util.cache import warn_once
 from sora_eval.util.errors import RunError, SuiteError
 from sora_eval.util.progress import track
-from sora_eval.util.redaction import absent_secrets, given_again, remember
 
 
 def run(
@@ -41,14 +40,27 @@ def run(
     reference: str | None = None,
     seed_offset: int = 0,
     workers: int = 1,
+    give_up: int = GIVE_UP,
+    shard: Shard | None = None,
 ) -> RunFolder:
     """Run a suite against a generator in a new run folder of `out`. Returns the finished run.
 
     `limit` is the largest number of cases, `reference` the spec of another reference set. `seed_offset` shifts every seed that
-    the generator is asked for; cases keep their ids. `workers` processes score. Raises as `begin` does, and RunError if the
-    folder cannot be written.
+    the generator is asked for; cases keep their ids. `workers` processes score. Raises as `begin` does, GeneratorError where
+    the first `give_up` cases fail for one reason (0: never), and RunError if the folder cannot be written. With `shard` it is
+    one part of a run, for `pipeline.shards.merge`; the first one times what [throughput] asks for.
     """
-    work = begin(suite, spec, out, limit=limit, reference=reference, seed_offset=seed_offset, workers=workers)
+    work = begin(
+        suite,
+        spec,
+        out,
+        limit=limit,
+        reference=reference,
+        seed_offset=seed_offset,
+        workers=workers,
+        give_up=give_up,
+        shard=shard,
+    )
     with ending(work.folder, work.generator):
         stages(work, cases_of(work.folder.head, work.cases))
     return work.folder
@@ -63,12 +75,14 @@ def run_all(
     reference: str | None = None,
     seed_offset: int = 0,
     workers: int = 1,
+    give_up: int = GIVE_UP,
+    shard: Shard | None = None,
 ) -> list[RunFolder]:
     """Run a suite against several generators in turn; all specs are checked before one is opened. Raises as `run` does."""
     for spec in specs:
         check(suite, spec)
     options: dict[str, Any] = {"limit": limit, "reference": reference, "seed_offset": seed_offset, "workers": workers}
-    return [run(suite, spec, out, **options) for spec in specs]
+    return [run(suite, spec, out, **options, give_up=give_up, shard=shard) for spec in specs]
 
 
 @dataclass(frozen=True)
@@ -80,6 +94,7 @@ class Work:
     generator: Generator
     cases: list[Case]
     workers: int
+    give_up: int = GIVE_UP
 
 
 def begin(
@@ -92,6 +107,8 @@ def begin(
     seed_offset: int = 0,
     workers: int = 1,
     sequential: Sequential | None = None,
+    give_up: int = GIVE_UP,
+    shard: Shard | None = None,
 ) -> Work:
     """Open the generator, plan, and make the run folder; nothing is generated yet.
 
@@ -107,23 +124,29 @@ def begin(
     check_reference(suite)
     identity = GeneratorId(spec=spec, **asdict(identity_of(generator, spec)))
     if identity.not_covered:
-        warn_once(f"{spec} names no weights: a change of {identity.not_covered} would go unseen; give it a fingerprint")
-    partial = limit is not None and limit < len(cases)
-    head = new_head(suite, identity, partial=partial, limit=limit, seed_offset=seed_offset, sequential=sequential)
+        fix = "; give it a fingerprint" if spec.startswith("python:") else ""
+        warn_once(f"{spec} names no weights: a change of {identity.not_covered} would go unseen{fix}")
+    if shard is not None and shard.count > len(cases[:limit]):
+        raise SuiteError(f"{suite.path} has {len(cases[:limit])} cases, too few for {shard.count} shards")
+    partial = shard is not None or (limit is not None and limit < len(cases))
+    head = new_head(suite, identity, partial=partial, limit=limit, shard=shard, seed_offset=seed_offset, sequential=sequential)
     folder = RunFolder.create(Path(out), head, suite.to_json(), source_rows(generator))
-    return Work(folder, suite, generator, cases, workers)
+    return Work(folder, suite, generator, cases, workers, give_up)
 
 
-def resume(folder: RunFolder, workers: int = 1) -> RunFolder:
-    """Resume a run that was killed. Raises RunError if the generator is not the one that started it, or not to be trusted."""
-    work = reopen(folder, workers)
+def resume(folder: RunFolder, workers: int = 1, *, keep_errors: bool = False, give_up: int = GIVE_UP) -> RunFolder:
+    """Resume a run that was killed, or in which cases failed: they are tried again, unless `keep_errors`.
+
+    Raises RunError if the generator is not the one that started it, or not to be trusted, and GeneratorError as `run` does.
+    """
+    work = reopen(folder, workers, keep_errors=keep_errors, give_up=give_up)
     with ending(folder, work.generator):
         stages(work, cases_of(folder.head, work.cases))
     return folder
 
 
-def reopen(folder: RunFolder, workers: int = 1) -> Work:
-    """The work of a run that was killed, whose lock is held from now on; `ending` gives it back.
+def reopen(folder: RunFolder, workers: int = 1, *, keep_errors: bool = False, give_up: int = GIVE_UP) -> Work:
+    """The work of a run that is to be resumed, whose lock is held from now on; `ending` gives it back.
 
     Raises RunError if the generator is not the one that started it, and if another process writes the run.
     """
@@ -131,7 +154,7 @@ def reopen(folder: RunFolder, workers: int = 1) -> Work:
     check_trust(folder)
     folder.lock.acquire()
     try:
-        suite = _scorable(folder)
+        suite = scorable_suite(folder)
         generator = open_generator(folder.head.generator.spec)
         folder.check_files()
         check_generator(folder, generator)
@@ -140,18 +163,20 @@ def reopen(folder: RunFolder, workers: int = 1) -> Work:
         with writing(folder):
             folder.drop_damaged_features()
             folder.repair("started")
+            if not keep_errors:
+                drop_failed(folder)
     except BaseException:
         folder.lock.release()
         raise
-    return Work(folder, suite, generator, cases, workers)
+    return Work(folder, suite, generator, cases, workers, give_up)
 
 
 def cases_of(head: RunHead, cases: list[Case]) -> list[Case]:
-    """The cases of a plan that a run asks for: all, the first `limit`, or those of the prompts of `--until-decided`."""
+    """The cases of a plan that a run asks for: all, the first `limit`, a shard, or those of `--until-decided`."""
     if head.sequential is not None:
         prompts = set(head.sequential.prompts)
         return [c for c in cases if c.prompt.id in prompts]
-    return cases[: head.limit]
+    return cases[: head.limit] if head.shard is None else head.shard.of(cases[: head.limit])
 
 
 def rescore(folder: RunFolder, workers: int = 1, changes: Sequence[str] = ()) -> RunFolder:
@@ -174,7 +199,7 @@ def _rescore(folder: RunFolder, workers: int, changes: Sequence[str]) -> None:
     from sora_eval.pipeline.summarise import summarise
 
     folder.check_files([SourceRow, SampleRow, TimingRow])  # what is not made again
-    suite, whole = _scorable(folder, changes), folder.head.status in ("success", "scoring")
+    suite, whole = scorable_suite(folder, changes), folder.head.status in ("success", "scoring")
     generator = open_generator(folder.head.generator.spec)
     cases = cases_of(folder.head, plan(suite, generator))
     if isinstance(generator, ClipSource) and suite.axes is None:
@@ -209,36 +234,6 @@ def _check_ids(folder: RunFolder, cases: list[Case]) -> None:
     if foreign := [row.id for row in folder.rows(SampleRow) if row.id not in ids]:
         table = folder.path / "samples.jsonl"
         raise RunError(f"{table} is damaged: {foreign[0]!r} is not a case of this run; delete the line and use --resume")
-
-
-def _scorable(folder: RunFolder, changes: Sequence[str] = ()) -> Suite:
-    """The suite of a run that is to be scored, with `changes` of its metrics.
-
-    Before any change on disk, raises RegistryError for a metric that is gone, SuiteError for a change that cannot be made, and
-    RunError that names all secrets that the environment has to give again.
-    """
-    suite, absent = with_metrics_changed(stored_suite(folder), changes), dict[str, Any]()
-    absent.update(absent_secrets(suite.generate.options))
-    for name, options in suite.metrics.items():
-        check_options(name, options)
-        absent.update(absent_secrets(options))
-    for spec in (folder.head.generator.spec, *_other_specs(suite)):
-        absent.update(absent_secrets(parts_of(spec)))
-    if absent:
-        given_again(absent, str(folder.path), RunError)
-    return suite
-
-
-def _other_specs(suite: Suite) -> list[str]:
-    """The specs of the reference set and of the oracles."""
-    reference = [suite.reference_spec] if suite.reference is not None else []
-    return [*reference, *(suite.oracles.generators if suite.oracles is not None else ())]
-
-
-def remember_secrets(suite: Suite) -> None:
-    """Note the secrets of a suite, so that no row repeats them, whichever process meets them first."""
-    for options in (suite.generate.options, *suite.metrics.values(), *map(parts_of, _other_specs(suite))):
-        remember(options)
 
 
 def with_reference(suite: Suite, spec: str) -> Suite:
@@ -327,11 +322,12 @@ def stages(work: Work, cases: list[Case]) -> None:
 
     folder, suite, generator = work.folder, work.suite, work.generator
     if not isinstance(generator, ClipSource) or suite.axes is not None:
-        generate(folder, suite, generator, cases, folder.head.seed_offset)
+        generate(folder, suite, generator, cases, folder.head.seed_offset, work.give_up)
     if suite.metrics:
         score(folder, suite, cases, generator if isinstance(generator, ClipSource) else None, work.workers)
         score_oracles(folder, suite, cases)
-    if suite.throughput is not None and not isinstance(generator, ClipSource):
+    first = folder.head.shard is None or folder.head.shard.index == 1  # timings of two machines are not one table
+    if suite.throughput is not None and first and not isinstance(generator, ClipSource):
         sweep(folder, suite, generator)
     summarise(folder, suite, cases)
 

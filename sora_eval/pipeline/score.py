@@ -14,6 +14,7 @@ import numpy as np
 from sora_eval.features.view import Array
 from sora_eval.generators.asking import answers_of, clip_of
 from sora_eval.generators.protocol import ClipSource, Generator
+from sora_eval.pipeline.again import in_plan_order
 from sora_eval.pipeline.reference import open_reference
 from sora_eval.pipeline.score_clip import Scorer
 from sora_eval.pipeline.workers import Workers
@@ -21,6 +22,7 @@ from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
 from sora_eval.registry.metrics import metric_info, outputs_of
 from sora_eval.runs.folder import RunFolder
+from sora_eval.runs.head import Shard
 from sora_eval.runs.rows import SampleRow, ScoreRow
 from sora_eval.suite import Suite
 from sora_eval.util.errors import SuiteError
@@ -58,7 +60,8 @@ def score(folder: RunFolder, suite: Suite, cases: list[Case], source: ClipSource
     number of `workers`, processes that score. Raises SuiteError for a reference generator without clips, RunError if a worker
     dies.
     """
-    prompts = suite.prompt_list or [c.prompt for c in cases]
+    planned = cases if source is None else source.cases()[: folder.head.limit]  # a shard ranks among the prompts of all
+    prompts = suite.prompt_list or [c.prompt for c in planned]
     samples = {row.id: row for row in folder.rows(SampleRow)}
     scored = {row.id for row in folder.rows(ScoreRow)}
     sets = [n for n in suite.metrics if metric_info(n).kind == "set"] if suite.reference is not None else []
@@ -72,6 +75,10 @@ def score(folder: RunFolder, suite: Suite, cases: list[Case], source: ClipSource
                 folder.append(result.rows)
             vectors.add(case, result.vectors)
             broken |= result.missing
+        if source is not None and samples:
+            in_plan_order(folder, SampleRow, cases)
+        if scored:
+            in_plan_order(folder, ScoreRow, cases)
         sets = [name for name in sets if name not in broken]
         for name in sets:
             folder.save_features(outputs_of(name)[0], *vectors.of(name))
@@ -84,7 +91,7 @@ def _reference_features(folder: RunFolder, suite: Suite, sets: list[str], pool: 
     assert suite.reference is not None
     generator = open_reference(suite)
     source = np.array(f"{suite.reference.generator}|{generator.fingerprint()}|seed+{suite.reference.seed_offset}")
-    clips_by_case, number = _reference_clips(suite, generator)
+    clips_by_case, number = _reference_clips(suite, generator, folder.head.shard)
     vectors, failed = _Vectors(), list[str]()
     for case, real in track(pool.map(Scorer.reference, clips_by_case), "reference", number):
         vectors.add(case, real.vectors, real.bucket, real.sha256)
@@ -103,14 +110,17 @@ def _reference_features(folder: RunFolder, suite: Suite, sets: list[str], pool: 
         )
 
 
-def _reference_clips(suite: Suite, generator: Generator) -> tuple[Iterator[tuple[Case, Clip | str]], int]:
-    """The reference clips, or why there is none, with their number: the generator's own, or its answers to the cases."""
+def _reference_clips(suite: Suite, generator: Generator, shard: Shard | None) -> tuple[Iterator[tuple[Case, Clip | str]], int]:
+    """The reference clips, or why there is none, with their number: the generator's own, or its answers to the cases.
+
+    A shard has its share of them: what is merged has all.
+    """
     assert suite.reference is not None
     offset, copies = suite.reference.seed_offset, suite.reference.copies
     if suite.axes is None:
         if not isinstance(generator, ClipSource):
             raise SuiteError(f"{suite.path}: [reference].generator must bring clips, for example 'folder:PATH'")
-        cases = generator.cases()
+        cases = generator.cases() if shard is None else shard.of(generator.cases())
 
         def read() -> Iterator[tuple[Case, Clip | str]]:
             for case in cases:
@@ -118,9 +128,11 @@ def _reference_clips(suite: Suite, generator: Generator) -> tuple[Iterator[tuple
 
         return read(), len(cases)
 
+    asked = suite.cases if shard is None else shard.of(suite.cases)
+
     def make() -> Iterator[tuple[Case, Clip | str]]:
-        for case in suite.cases:
+        for case in asked:
             for copy in range(copies):
                 yield case, answers_of(generator, suite, [case], offset + copy)[0]
 
-    return make(), len(suite.cases) * copies
+    return make(), len(asked) * copies

@@ -66,6 +66,20 @@ _BUILT_IN = {
         check="sora_eval.generators.diffusers.options:check_diffusers",
         free=True,
     ),
+    "http": GeneratorInfo(
+        "http://HOST/v1/videos[?model=NAME&route=sync&body=json&batch=4&key_env=VARIABLE]",
+        "a service that speaks the video API of OpenAI, vLLM-Omni and SGLang, or JSON by a template",
+        "sora_eval.generators.http.opening:open_http",
+        check="sora_eval.generators.http.options:check_http",
+        free=True,
+    ),
+    "https": GeneratorInfo(
+        "https://HOST/v1/videos[?...]",
+        "the same over TLS",
+        "sora_eval.generators.http.opening:open_https",
+        check="sora_eval.generators.http.options:check_https",
+        free=True,
+    ),
     "python": GeneratorInfo(
         "python:MODULE:NAME[?checkpoint=step_1000]",
         "your function, class or object: request -> frames, pictures or a file; options are its keywords",

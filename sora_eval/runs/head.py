@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,9 +15,12 @@ from sora_eval.records.names import Name
 from sora_eval.runs.upgrade import SCHEMA_VERSION
 from sora_eval.suite import Suite
 from sora_eval.util.environment import git_state, hardware, software
+from sora_eval.util.errors import RunError
 from sora_eval.util.redaction import redacted_command
 from sora_eval.util.visible import encodable
 
+T = TypeVar("T")
+_SHARD = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
 Status = Literal["started", "scoring", "success", "error", "cancelled"]
 
 
@@ -100,6 +105,37 @@ class Sequential(_Record):
         return f"{'decided' if self.decided else 'undecided'} after {len(self.prompts)} of {self.pool} prompts"
 
 
+class Shard(_Record):
+    """A part of a run that is made on its own: the block `index` (from 1) of `count` blocks of its cases."""
+
+    index: int = Field(ge=1)
+    count: int = Field(ge=1)
+
+    @staticmethod
+    def parse(text: str) -> Shard:
+        """The shard `I/N`. Raises RunError for anything else.
+
+        >>> print(Shard.parse("2/3"))
+        2/3
+        """
+        match = _SHARD.fullmatch(text)
+        if match is None or not 1 <= int(match[1]) <= int(match[2]):
+            raise RunError(f"--shard {text}: expected I/N with I from 1 to N, for example 1/4")
+        return Shard(index=int(match[1]), count=int(match[2]))
+
+    def of(self, items: Sequence[T]) -> list[T]:
+        """The items of this block: cases of one prompt stay together, and every item is in one block.
+
+        >>> [Shard(index=i, count=3).of("abcdefg") for i in (1, 2, 3)]
+        [['a', 'b'], ['c', 'd'], ['e', 'f', 'g']]
+        """
+        first, last = (len(items) * i // self.count for i in (self.index - 1, self.index))
+        return list(items[first:last])
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+
 class RunHead(_Record):
     """run.json. `bench` describes an interleaved session of timings; times are in UTC."""
 
@@ -108,8 +144,12 @@ class RunHead(_Record):
     """Name of the run folder; only set where the head is stored outside it."""
     status: Status = "started"
     partial: bool = False
-    """Made with --limit; such a run cannot be gated."""
+    """Made with --limit or --shard; such a run cannot be gated."""
     limit: int | None = None
+    shard: Shard | None = None
+    """The part of the cases that it has, made with --shard."""
+    merged: tuple[str, ...] = ()
+    """Names of the shards that it was merged from."""
     suite: SuiteId
     changes: tuple[str, ...] = ()
     """`KEY=VALUE` of every --set by which the suite differs from its file."""
@@ -144,6 +184,12 @@ class RunHead(_Record):
         else:
             remedy = f"sora-eval score {run}" if self.status == "scoring" else f"sora-eval run --resume {run}"
         return f"the run has status {self.status!r}; {remedy}"
+
+    @property
+    def part(self) -> str:
+        """The options that made a run partial, `--limit 5 --shard 1/2`; '' of a whole one."""
+        given = {"--limit": self.limit, "--shard": self.shard} if self.partial else {}
+        return " ".join(f"{option} {value}" for option, value in given.items() if value is not None)
 
     @property
     def not_whole(self) -> str:

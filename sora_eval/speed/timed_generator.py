@@ -22,6 +22,7 @@ from sora_eval.generators.identity import counts_of, identity_of, place_of
 from sora_eval.generators.opening import open_generator
 from sora_eval.generators.protocol import AS_A_BATCH, Generator
 from sora_eval.records.capabilities import Capabilities
+from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
 from sora_eval.util.environment import peak_bytes, reset_peak
 from sora_eval.util.errors import GeneratorError, SoraEvalError, Undefined, reason_of
@@ -93,7 +94,7 @@ def time_call(generator: Generator, requests: Sequence[Request], packing: str = 
     if problem:
         return Call(None, {}, peak_bytes(), problem)
     stages: dict[str, float] = {}
-    for clip in clips:
+    for clip in (c for c in clips if isinstance(c, Clip)):
         for stage, value in clip.seconds.items():
             stages[stage] = stages.get(stage, 0.0) + value
     return Call(seconds, stages, peak_bytes())

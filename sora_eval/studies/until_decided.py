@@ -10,6 +10,7 @@ from sora_eval.gate import baseline as baselines
 from sora_eval.gate.gate_run import judged
 from sora_eval.gate.looks import BATCH, is_decided, looks
 from sora_eval.pipeline import run as evaluate
+from sora_eval.pipeline.again import GIVE_UP
 from sora_eval.pipeline.ending import ending
 from sora_eval.pipeline.trust import check_trust
 from sora_eval.records.speed_metrics import is_speed
@@ -33,6 +34,7 @@ def run_until_decided(
     profile: str | None = None,
     strict: bool = False,
     workers: int = 1,
+    give_up: int = GIVE_UP,
 ) -> tuple[RunFolder, GateResult]:
     """Run a suite in batches of whole prompts, in its order, until the gate is decided or no prompts are left.
 
@@ -54,19 +56,21 @@ def run_until_decided(
         prompts=tuple(p.id for p in suite.prompt_list[: planned[0].prompts]),
         alpha=planned[0].alpha,
     )
-    return _look(evaluate.begin(suite, spec, out, workers=workers, sequential=record), base)
+    return _look(evaluate.begin(suite, spec, out, workers=workers, sequential=record, give_up=give_up), base)
 
 
-def resume_any(folder: RunFolder, workers: int = 1) -> GateResult | None:
-    """Resume any run that was killed; returns the verdicts of a run of `--until-decided`, else None."""
+def resume_any(folder: RunFolder, workers: int = 1, *, keep_errors: bool = False, give_up: int = GIVE_UP) -> GateResult | None:
+    """Resume any run that was killed, or in which cases failed; the verdicts of a run of `--until-decided`, else None."""
     if folder.head.sequential is None:
-        evaluate.resume(folder, workers)
+        evaluate.resume(folder, workers, keep_errors=keep_errors, give_up=give_up)
         return None
-    return resume(folder, workers)[1]
+    return resume(folder, workers, keep_errors=keep_errors, give_up=give_up)[1]
 
 
-def resume(folder: RunFolder, workers: int = 1) -> tuple[RunFolder, GateResult]:
-    """Resume a run of `--until-decided` at the look at which it was killed.
+def resume(
+    folder: RunFolder, workers: int = 1, *, keep_errors: bool = False, give_up: int = GIVE_UP
+) -> tuple[RunFolder, GateResult]:
+    """Resume a run of `--until-decided` at the look at which it was killed; failed cases are tried again, unless `keep_errors`.
 
     Raises BaselineError if the baseline has changed, RunError for a run of another kind or with another generator.
     """
@@ -78,7 +82,7 @@ def resume(folder: RunFolder, workers: int = 1) -> tuple[RunFolder, GateResult]:
         raise BaselineError(
             f"{path} is now of run {base.run_id!r}; this run was begun against {sized.baseline_run!r}: start a new one"
         )
-    return _look(evaluate.reopen(folder, workers), base)
+    return _look(evaluate.reopen(folder, workers, keep_errors=keep_errors, give_up=give_up), base)
 
 
 def sequential_of(folder: RunFolder) -> Sequential:

@@ -60,6 +60,7 @@ WORDS = [  # refused by words alone: nothing is computed
     ("run", "quick", "-g", "world:moon"),
     ("run", "quick", "-g", "world", "--device", "cuda"),
     ("run", "quick", "-g", "diffusers:x?dtype=half"),
+    ("run", "quick", "-g", "http://host/v1/videos?route=fast"),
     ("run", "quick", "-g", "python:x:y?steps=3"),
     ("run", "quick", "--reference", "magic"),
     ("run", "videos", "-g", "world"),
