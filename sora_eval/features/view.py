@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from sora_eval.features.device import CPU, device
 from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
 from sora_eval.util.cache import publishing, warn_once
@@ -31,7 +32,8 @@ class Extractor(Protocol):
 
 
 class FeatureCache:
-    """Features on disk by a hash of frames, rate and signature (protocol and weights). An entry has a checksum (zip's)."""
+    """Features on disk by a hash of frames, rate, signature (protocol and weights) and kind of
+    device. An entry has a checksum (zip's)."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or cache_folder() / "features"
@@ -40,7 +42,9 @@ class FeatureCache:
         """The features of a clip, from disk where they are cached. Raises Undefined like the extractor."""
         if not extractor.cached:
             return extractor(clip)
-        key = hashlib.sha256(f"{clip.sha256}|{clip.fps}|{extractor.signature}".encode()).hexdigest()
+        kind = device().partition(":")[0]  # another kind of device has other last digits
+        parts = [clip.sha256, str(clip.fps), extractor.signature, *([kind] if kind != CPU else [])]
+        key = hashlib.sha256("|".join(parts).encode()).hexdigest()
         return self.keep(key, lambda: extractor(clip))
 
     def keep(self, key: str, make: Callable[[], Array]) -> Array:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from sora_eval.features.device import where
 from sora_eval.generators.identity import identity_of
 from sora_eval.generators.opening import facts_problem, open_generator, parts_of, read_spec
 from sora_eval.generators.protocol import ClipSource, Generator
@@ -109,7 +110,9 @@ def begin(
     if identity.not_covered:
         warn_once(f"{spec} names no weights: a change of {identity.not_covered} would go unseen; give it a fingerprint")
     partial = limit is not None and limit < len(cases)
-    head = new_head(suite, identity, partial=partial, limit=limit, seed_offset=seed_offset, sequential=sequential)
+    head = new_head(
+        suite, identity, partial=partial, limit=limit, seed_offset=seed_offset, sequential=sequential, networks=where()
+    )
     folder = RunFolder.create(Path(out), head, suite.to_json(), source_rows(generator))
     return Work(folder, suite, generator, cases, workers)
 

@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 
+from sora_eval.features.device import where
 from sora_eval.features.view import Array
 from sora_eval.generators.asking import answers_of, clip_of
 from sora_eval.generators.protocol import ClipSource, Generator
@@ -58,6 +59,7 @@ def score(folder: RunFolder, suite: Suite, cases: list[Case], source: ClipSource
     number of `workers`, processes that score. Raises SuiteError for a reference generator without clips, RunError if a worker
     dies.
     """
+    folder.update_head(networks=where())
     prompts = suite.prompt_list or [c.prompt for c in cases]
     samples = {row.id: row for row in folder.rows(SampleRow)}
     scored = {row.id for row in folder.rows(ScoreRow)}
