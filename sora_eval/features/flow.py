@@ -113,6 +113,7 @@ class PairWarping:
 
     def __init__(self, flow: str = "dis", weights: str = "") -> None:
         self.flow = Flow(flow, weights)
+        self.beside_networks = not self.flow.is_network
         self.signature = f"pair-warping|{self.flow.signature}|occlusion:forward-backward"
 
     def __call__(self, clip: Clip) -> Array:
@@ -143,6 +144,7 @@ class MiddleFrames:
 
     def __init__(self, flow: str = "dis", weights: str = "") -> None:
         self.flow = Flow(flow, weights)
+        self.beside_networks = not self.flow.is_network
         self.signature = f"middle-frames|{self.flow.signature}|half-way-warps"
 
     def __call__(self, clip: Clip) -> Array:
@@ -173,6 +175,7 @@ class PairMotion:
 
     def __init__(self, flow: str = "dis", weights: str = "") -> None:
         self.flow = Flow(flow, weights)
+        self.beside_networks = not self.flow.is_network
         self.signature = f"pair-motion|{self.flow.signature}|per:1/{DYNAMIC_FPS:g}s-by-time|top5%"
 
     def __call__(self, clip: Clip) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +22,10 @@ Array = npt.NDArray[Any]
 
 
 class Extractor(Protocol):
-    """A pure function of a clip's frames. `signature` names protocol and weights; equal signatures mean equal values."""
+    """A pure function of a clip's frames. `signature` names protocol and weights; equal signatures mean equal values.
+
+    One with a true `beside_networks` runs none, and is computed in a thread while networks run.
+    """
 
     signature: str
     cached: bool  # worth keeping on disk
@@ -82,7 +86,7 @@ class ClipView:
 
     def __init__(self, clip: Clip, case: Case, cache: FeatureCache | None = None, *, real: bool = False) -> None:
         self.clip, self.case, self.real, self._cache = clip, case, real, cache
-        self._values: dict[str, Array | Undefined] = {}
+        self._values: dict[str, Array | Undefined | Future[Array]] = {}
         self._windows: dict[tuple[int, int], ClipView] = {}
 
     def window(self, start: int, frames: int) -> ClipView:
@@ -99,12 +103,20 @@ class ClipView:
         """The same clip as one of the reference set."""
         return self if self.real else ClipView(self.clip, self.case, self._cache, real=True)
 
+    def begin(self, extractor: Extractor, threads: Executor) -> None:
+        """Compute the value of an extractor in a thread; `features` waits for it. For extractors that run no network."""
+        if extractor.signature not in self._values:
+            self._values[extractor.signature] = threads.submit(self._compute, extractor)
+
+    def _compute(self, extractor: Extractor) -> Array:
+        return extractor(self.clip) if self._cache is None else self._cache.get(self.clip, extractor)
+
     def features(self, extractor: Extractor) -> Array:
         """The value of an extractor on this clip. Raises Undefined like the extractor itself."""
         value = self._values.get(extractor.signature)
-        if value is None:
+        if value is None or isinstance(value, Future):
             try:
-                value = extractor(self.clip) if self._cache is None else self._cache.get(self.clip, extractor)
+                value = self._compute(extractor) if value is None else value.result()
             except Undefined as reason:
                 value = reason
             self._values[extractor.signature] = value

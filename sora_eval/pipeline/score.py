@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import zip_longest
 
 import numpy as np
 
@@ -66,8 +67,11 @@ def score(folder: RunFolder, suite: Suite, cases: list[Case], source: ClipSource
     sets = [n for n in suite.metrics if metric_info(n).kind == "set"] if suite.reference is not None else []
     with Workers(partial(Scorer, folder, suite, prompts, source), workers) as pool:
         jobs = [(case, samples.get(case.id), case.id not in scored) for case in cases]
+        # A single worker knows the clip that follows.
+        following = [job[:2] for job in jobs[1:]] if workers == 1 else []
+        jobs_and_following = ((*job, after) for job, after in zip_longest(jobs, following))
         vectors, broken = _Vectors(), set[str]()
-        for case, result in zip(cases, track(pool.map(Scorer.case, jobs), "score", len(jobs)), strict=True):
+        for case, result in zip(cases, track(pool.map(Scorer.case, jobs_and_following), "score", len(jobs)), strict=True):
             if result.sample is not None:
                 folder.append([result.sample])
             if result.rows:
