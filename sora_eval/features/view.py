@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sora_eval.features.device import CPU, device
+from sora_eval.features.shipped import shipped_features
 from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
 from sora_eval.util.cache import publishing, warn_once
@@ -52,10 +53,12 @@ class FeatureCache:
         return self.keep(key, lambda: extractor(clip))
 
     def keep(self, key: str, make: Callable[[], Array]) -> Array:
-        """The value of a key, a hash of all that the value depends on; `make` computes it where it is not cached.
+        """The value of a key, a hash of all that the value depends on: shipped, cached, or else computed by `make`.
 
         A damaged entry is made again; a folder that cannot be written is said once, and the value is computed without it.
         """
+        if (value := shipped_features().get(key)) is not None:
+            return value
         path = self.folder / key[:2] / f"{key}.npz"
         value = _read(path)
         if value is None:

@@ -13,6 +13,7 @@ from itertools import zip_longest
 import numpy as np
 
 from sora_eval.features.device import where
+from sora_eval.features.shipped import unlike_shipped
 from sora_eval.features.view import Array
 from sora_eval.generators.asking import answers_of, clip_of
 from sora_eval.generators.protocol import ClipSource, Generator
@@ -25,6 +26,7 @@ from sora_eval.registry.metrics import metric_info, outputs_of
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import SampleRow, ScoreRow
 from sora_eval.suite import Suite
+from sora_eval.util.cache import warn_once
 from sora_eval.util.errors import SuiteError
 from sora_eval.util.progress import track
 
@@ -91,10 +93,13 @@ def _reference_features(folder: RunFolder, suite: Suite, sets: list[str], pool: 
     generator = open_reference(suite)
     source = np.array(f"{suite.reference.generator}|{generator.fingerprint()}|seed+{suite.reference.seed_offset}")
     clips_by_case, number = _reference_clips(suite, generator)
-    vectors, failed = _Vectors(), list[str]()
+    vectors, failed, seen = _Vectors(), list[str](), set[str]()
     for case, real in track(pool.map(Scorer.reference, clips_by_case), "reference", number):
         vectors.add(case, real.vectors, real.bucket, real.sha256)
         failed += real.failed
+        seen.add(real.sha256)
+    if other := unlike_shipped(suite.fingerprint, seen - {""}):
+        warn_once(f"this machine renders {other} of {number} reference clips otherwise: their features are not shipped ones")
     for name in sets:
         ids, values = vectors.of(name)
         buckets, clips = (np.array(column.get(name, []), np.str_) for column in (vectors.buckets, vectors.clips))
