@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -185,6 +185,15 @@ def load(paths: Sequence[Path | str | RunFolder]) -> Frames:
             sample = samples.get(a.id)
             rows["attribution"].append(head | _facts(sample) | {"prompt": sample.prompt if sample else ""} | _plain(a))
     return Frames(*(to_frame(rows[name], columns) for name, columns in SCHEMA.items()))
+
+
+def with_rows(frames: Frames, rows: Sequence[MetricRow]) -> Frames:
+    """The frames of one run with further rows of metrics, such as those of other programs."""
+    if not rows:
+        return frames
+    run = {name: frames.runs[name].iloc[0] for name in _RUN}
+    more = to_frame([run | _size(row.slice) | _plain(row) for row in rows], SCHEMA["metrics"])
+    return replace(frames, metrics=pd.concat([frames.metrics, more], ignore_index=True))
 
 
 def _plain(row: Row) -> dict[str, Any]:

@@ -11,8 +11,6 @@ from typing import Any
 
 import pandas as pd
 
-from reports import frames
-from reports.places import without_folders
 from sora_eval.compare.comparison import Comparison, compare
 from sora_eval.compare.difference import other_prompts
 from sora_eval.compare.run_data import RunData, data_of, numbered
@@ -23,6 +21,8 @@ from sora_eval.runs.head import RunHead
 from sora_eval.runs.rows import TABLES, Row, SampleRow
 from sora_eval.util.errors import RunError, SoraEvalError
 from sora_eval.util.visible import encodable
+from sora_eval_reports import frames
+from sora_eval_reports.places import without_folders
 
 
 class LoadedRun(RunFolder):

@@ -13,8 +13,8 @@ import pytest
 import typer
 import yaml
 
-from reports.text.comment import marker
 from sora_eval.cli import app
+from sora_eval_reports.text.comment import marker
 from tests.conftest import ROOT
 
 ACTION = ROOT / ".github/actions/sora-eval"

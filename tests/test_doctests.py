@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SOURCES = [p for room in ("sora_eval", "reference_model", "reports") for p in sorted((ROOT / room).rglob("*.py"))]
+SOURCES = [p for room in ("sora_eval", "reference_model", "sora_eval_reports") for p in sorted((ROOT / room).rglob("*.py"))]
 MODULES = [
     ".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for p in SOURCES

@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from docs.pages.program import launch, write_page
-from reports.text.checkpoints import by_family, print_order, reasons, sentence, steps_of, table, title
-from reports.text.tables import escape, markdown
 from sora_eval.compare.checkpoints import CheckpointOrder, checkpoint_order, names_of
 from sora_eval.compare.run_data import data_of
 from sora_eval.studies.repeats import repeat
 from sora_eval.suite import load_suite
+from sora_eval_reports.text.checkpoints import by_family, print_order, reasons, sentence, steps_of, table, title
+from sora_eval_reports.text.tables import escape, markdown
 
 COMMAND = "python -m docs.pages.checkpoints"
 CHECKPOINTS = ("reference:early", "reference:middle", "reference:base")  # the least trained first

@@ -9,12 +9,12 @@ import pandas as pd
 import typer
 
 from docs.pages.program import between, check_markers, launch, write_page
-from reports.text.error_rates import SEEN, print_rates, sees, table
-from reports.text.tables import markdown
 from sora_eval.records.verdict import Verdict
 from sora_eval.studies.error_rates import SIGNIFICANT, WHOLE, GateErrors
 from sora_eval.studies.gate_errors import gate_errors
 from sora_eval.suite import load_suite
+from sora_eval_reports.text.error_rates import SEEN, print_rates, sees, table
+from sora_eval_reports.text.tables import markdown
 
 MARK = "error-rates"
 REPEATS = 12  # runs of the baseline's checkpoint in the pool

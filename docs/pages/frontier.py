@@ -8,15 +8,15 @@ from typing import Annotated
 import typer
 
 from docs.pages.program import between, check_markers, launch, write_page
-from reports.export.frontier import draw
-from reports.text.frontier import frontier_table, print_frontier
-from reports.text.tables import markdown
 from sora_eval.gate.baseline import FOLDER, find
 from sora_eval.speed.session import bench
 from sora_eval.studies.frontier import frontier
 from sora_eval.studies.repeats import repeat
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import RunError
+from sora_eval_reports.export.frontier import draw
+from sora_eval_reports.text.frontier import frontier_table, print_frontier
+from sora_eval_reports.text.tables import markdown
 
 MARK = "frontier"
 BASE = "reference:base"

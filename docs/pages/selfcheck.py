@@ -9,7 +9,10 @@ import pandas as pd
 import typer
 
 from docs.pages.program import launch, write_page
-from reports.export.selfcheck import (
+from sora_eval.selfcheck.check import selfcheck
+from sora_eval.selfcheck.responses import CORRELATED, NOTICED
+from sora_eval.selfcheck.result import Result
+from sora_eval_reports.export.selfcheck import (
     caught_table,
     claims_table,
     codec_table,
@@ -20,10 +23,7 @@ from reports.export.selfcheck import (
     trivial_table,
     write_files,
 )
-from reports.text.tables import markdown
-from sora_eval.selfcheck.check import selfcheck
-from sora_eval.selfcheck.responses import CORRELATED, NOTICED
-from sora_eval.selfcheck.result import Result
+from sora_eval_reports.text.tables import markdown
 
 COMMAND = "python -m docs.pages.selfcheck"
 

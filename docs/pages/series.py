@@ -11,13 +11,13 @@ import pandas as pd
 import typer
 
 from docs.pages.program import between, check_markers, launch, write_page
-from reports.text.tables import markdown
 from sora_eval.compare.run_data import RunData, data_of
 from sora_eval.studies.error_rates import by_seed
 from sora_eval.studies.repeats import repeat
 from sora_eval.studies.series_errors import METHODS, SeriesRates, series_rates
 from sora_eval.suite import load_suite
 from sora_eval.util.progress import track
+from sora_eval_reports.text.tables import markdown
 
 MARK = "series"
 RUNS, ONSET = 30, 10  # of a series; before the first worse clip

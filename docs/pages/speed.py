@@ -20,7 +20,6 @@ from scipy.stats import quantile_test
 
 from docs.pages.ltx_peer import save_ltx
 from docs.pages.program import launch, write_page
-from reports.text.columns import SPEED_COLUMNS
 from sora_eval.records.request import Request
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import MetricRow, TimingRow
@@ -30,6 +29,7 @@ from sora_eval.speed.timed_generator import Call, IsolatedGenerator
 from sora_eval.suite import Suite, load_suite
 from sora_eval.util.errors import SoraEvalError
 from sora_eval.util.progress import track
+from sora_eval_reports.text.columns import SPEED_COLUMNS
 
 ROUNDS = 11  # from 6 on the median of ratios has a 95 % interval at all; 11 leave one outlier a side
 LOOP = 6  # calls of the bare loop a round

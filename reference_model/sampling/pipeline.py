@@ -251,6 +251,31 @@ class Pipeline:
             for f, share, r in zip(frames, counts / counts.sum(), requests, strict=True)
         ]
 
+    def denoising_losses(
+        self, clips: Sequence[Frames], prompts: Sequence[str], times: Sequence[float], seed: int
+    ) -> npt.NDArray[np.float64]:
+        """Mean squared error (N, len(times)) of the predicted velocity of each clip (T, H, W, 3) at times in (0, 1).
+
+        The noise depends on seed, time and shape alone: clips of one shape share it. An empty prompt is the unconditional
+        branch. Raises ShapeError and PromptError.
+        """
+        requests = [Request(p, c.shape[2], c.shape[1], len(c)) for p, c in zip(prompts, clips, strict=True)]
+        for clip in clips:
+            check_shape(*clip.shape[:3])
+        losses = np.zeros((len(clips), len(times)))
+        sizes = [patchify.tokens_of(r.grid) for r in requests]
+        for batch in batches(sizes, [r.grid for r in requests], "packed"):
+            some = [requests[i] for i in batch]
+            texts = self._texts(self.backend, some, unconditional=False)
+            x = [self._tokens(clips[i]) for i in batch]
+            field = _field(self.backend, some, texts, [1] * len(batch), x, [0] * len(batch), shared=True)
+            for place, t in enumerate(times):
+                noise = [flow.noise_for(seed + 1000 * place, v.shape) for v in x]
+                noisy = [np.float32(1 - t) * v + np.float32(t) * e for v, e in zip(x, noise, strict=True)]
+                for i, out, v, e in zip(batch, field(noisy, t), x, noise, strict=True):
+                    losses[i, place] = float(np.mean((out - (e - v)) ** 2, dtype=np.float64))
+        return losses
+
     def _texts(self, backend: Backend, requests: list[Request], *, unconditional: bool) -> Texts:
         distinct = sorted({r.prompt for r in requests} | ({""} if unconditional else set()))
         ids, lengths = tokenize(distinct, self.config.text.max_tokens)
@@ -261,7 +286,11 @@ class Pipeline:
         """Tokens (n, 4z) of `first_frames`; n is 0 without them."""
         if request.first_frames is None:
             return np.zeros((0, 4 * self.config.dit.channels), np.float32)
-        (latent,) = self.backend.run("vae_encoder", to_video(request.first_frames))
+        return self._tokens(request.first_frames)
+
+    def _tokens(self, frames: Frames) -> flow.Floats:
+        """The latent of a clip (T, H, W, 3) as tokens (n, 4z)."""
+        (latent,) = self.backend.run("vae_encoder", to_video(frames))
         return patchify.patchify(latent[0])
 
     def _decode(self, latents: list[flow.Floats]) -> list[Frames]:

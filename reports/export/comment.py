@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reports.export.contact_sheet import contact_sheet
-from reports.text.comment import comment
-from reports.text.gate import worst_first
 from sora_eval.records.verdict import GateResult
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import AttributionRow, SampleRow, ScoreRow
+from sora_eval_reports.export.contact_sheet import contact_sheet
+from sora_eval_reports.text.comment import comment
+from sora_eval_reports.text.gate import worst_first
 
 SHEET = "worst.png"
 CLIPS = 8

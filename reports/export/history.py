@@ -9,8 +9,8 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from reports.text.tables import interval, number
 from sora_eval.studies.history import History
+from sora_eval_reports.text.tables import interval, number
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reports.page.rows import Row, rows_of
-from reports.source import Source
-from reports.text.tables import number
 from sora_eval.runs.rows import SampleRow
 from sora_eval.util.visible import visible
+from sora_eval_reports.page.rows import Row, rows_of
+from sora_eval_reports.source import Source
+from sora_eval_reports.text.tables import number
 
 _SPECIAL = str.maketrans(
     {c: f"\\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}

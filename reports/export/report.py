@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reports.export import contact_sheet as plots
-from reports.page import notices
-from reports.page.rows import rows_of, verdict_line
-from reports.source import Source
-from reports.text import tables
-from reports.text.runs import comparison_markdown
 from sora_eval.runs.rows import SampleRow
+from sora_eval_reports.export import contact_sheet as plots
+from sora_eval_reports.page import notices
+from sora_eval_reports.page.rows import rows_of, verdict_line
+from sora_eval_reports.source import Source
+from sora_eval_reports.text import tables
+from sora_eval_reports.text.runs import comparison_markdown
 
 
 def write_report(source: Source, folder: Path, clips: int = 12) -> list[Path]:

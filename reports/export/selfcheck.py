@@ -13,11 +13,11 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from reports.text.console import console
-from reports.text.tables import number, terminal
 from sora_eval.selfcheck.responses import NOTICED
 from sora_eval.selfcheck.result import Response, Result
 from sora_eval.video.corruptions import CORRUPTIONS, TRIVIAL, TRIVIAL_PREFIX
+from sora_eval_reports.text.console import console
+from sora_eval_reports.text.tables import number, terminal
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from reports.source import Source
 from sora_eval.runs.head import RunHead
 from sora_eval.util.errors import RunError, line_of
+from sora_eval_reports.source import Source
 
 PATIENCE = 10.0  # seconds for Weights & Biases to answer
 

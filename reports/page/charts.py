@@ -12,7 +12,7 @@ from typing import Any
 
 import altair as alt
 
-from reports.page.speed import ASPECTS
+from sora_eval_reports.page.speed import ASPECTS
 
 ROWS = alt.NamedData("rows")
 RATIO_SHOWN = math.log(2.0)  # the ends of the colour scale: half and twice as fast

@@ -13,12 +13,12 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from reports.source import LoadedRun
 from sora_eval.features.object_tracks import BlobTracks, tracks
 from sora_eval.records.clip import Clip
 from sora_eval.runs.rows import SampleRow
 from sora_eval.util.errors import ClipError, RunError
 from sora_eval.video.codec import read_clip
+from sora_eval_reports.source import LoadedRun
 
 LONGEST_SIDE = 224  # px; larger clips are scaled down
 MOST_FRAMES = 48  # of longer clips, evenly spaced ones

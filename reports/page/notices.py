@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from reports.source import LoadedRun, Source
-from reports.text.tables import clip_notes, number
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow
 from sora_eval.util.errors import RunError
+from sora_eval_reports.source import LoadedRun, Source
+from sora_eval_reports.text.tables import clip_notes, number
 
 # Facts of a run that no number depends on.
 NOT_COMPARED = (

@@ -14,13 +14,13 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from reports.page import charts, gallery, notices, speed
-from reports.page.rows import Row, directions, rows_of, signed, verdict_line
-from reports.source import LoadedRun, Source, paired_scores, read_json, share_of, with_shares
-from reports.text.tables import interval, number
 from sora_eval.records.clusters import clusters_of
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow
 from sora_eval.util.errors import RunError
+from sora_eval_reports.page import charts, gallery, notices, speed
+from sora_eval_reports.page.rows import Row, directions, rows_of, signed, verdict_line
+from sora_eval_reports.source import LoadedRun, Source, paired_scores, read_json, share_of, with_shares
+from sora_eval_reports.text.tables import interval, number
 
 MOST_RUNS = 4  # side by side in the gallery
 TRACKED = "physics_laws"  # its laws are of tracked objects, so their broken frames can be drawn on the tracks
@@ -76,7 +76,11 @@ def context(source: Source, clips: int, responses: list[dict[str, Any]]) -> dict
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("reports.page"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("sora_eval_reports.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     filters: dict[str, Any] = {"number": number, "signed": signed, "data": to_script, "breakable": breakable}
     environment.filters |= filters
@@ -110,7 +114,7 @@ def _finite(value: Any) -> Any:
 
 
 def _file(name: str) -> str:
-    return (resources.files("reports.page") / "templates" / name).read_text(encoding="utf-8")
+    return (resources.files("sora_eval_reports.page") / "templates" / name).read_text(encoding="utf-8")
 
 
 def _run(source: Source, i: int) -> dict[str, str]:

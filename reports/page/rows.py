@@ -11,14 +11,14 @@ from typing import Any
 
 import pandas as pd
 
-from reports.source import LoadedRun, Source
-from reports.text.tables import interval, number
 from sora_eval.compare.comparison import Comparison, better, note_of
 from sora_eval.compare.record import Difference
 from sora_eval.compare.run_data import RunData
 from sora_eval.compare.slices import SliceRow, slice_rows
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.records.verdict import GateRow, Verdict
+from sora_eval_reports.source import LoadedRun, Source
+from sora_eval_reports.text.tables import interval, number
 
 TONE = {
     "PASS": "good",

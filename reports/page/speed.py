@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.text.tables import number
+from sora_eval_reports.text.tables import number
 
 # The usual ratios of videos; a shape on a grid of 8 px gets the nearest.
 ASPECTS = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reports.text.calibration import limit_words
-from reports.text.console import console
-from reports.text.tables import number, terminal
 from sora_eval.compare.run_data import RunData
 from sora_eval.gate.merging import seeds_of
+from sora_eval_reports.text.calibration import limit_words
+from sora_eval_reports.text.console import console
+from sora_eval_reports.text.tables import number, terminal
 
 
 def print_baseline(data: RunData) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reports.text.console import console
-from reports.text.tables import number, terminal
 from sora_eval.studies.calibration import Calibration, passes, smallest_seen
 from sora_eval.suite import Gate
+from sora_eval_reports.text.console import console
+from sora_eval_reports.text.tables import number, terminal
 
 
 def print_calibration(calibration: Calibration) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from reports.text.console import console
-from reports.text.tables import interval, number, terminal
 from sora_eval.compare.checkpoints import CheckpointOrder, Order, Step
+from sora_eval_reports.text.console import console
+from sora_eval_reports.text.tables import interval, number, terminal
 
 TITLES = {"distribution": "Distribution", "text": "Text", "temporal": "Temporal", "physics": "Physics"}
 

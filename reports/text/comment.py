@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from textwrap import shorten
 
-from reports.text import tables
-from reports.text.gate import sides, verdict_notes, verdict_table
 from sora_eval.records.verdict import GateResult
+from sora_eval_reports.text import tables
+from sora_eval_reports.text.gate import sides, verdict_notes, verdict_table
 
 NAME = "sora-eval"
 ROWS = 40  # that are shown, worst first; a comment on GitHub holds 65536 characters

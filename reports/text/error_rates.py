@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from reports.text.console import console
-from reports.text.tables import terminal
 from sora_eval.records.verdict import Verdict
 from sora_eval.studies.error_rates import SIGNIFICANT, WHOLE, GateErrors, Rates
+from sora_eval_reports.text.console import console
+from sora_eval_reports.text.tables import terminal
 
 SEEN = 0.8  # share of draws with REGRESSED from which a metric detects a degradation
 

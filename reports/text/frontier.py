@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from reports.text.console import console
-from reports.text.tables import terminal
 from sora_eval.studies.frontier import Point
+from sora_eval_reports.text.console import console
+from sora_eval_reports.text.tables import terminal
 
 
 def frontier_table(points: Sequence[Point], metric: str) -> pd.DataFrame:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reports.text import tables
-from reports.text.console import console
 from sora_eval.records.verdict import SEVERITY, GateResult, GateRow
 from sora_eval.util.visible import say
+from sora_eval_reports.text import tables
+from sora_eval_reports.text.console import console
 
 
 def worst_first(result: GateResult) -> list[GateRow]:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reports import frames
-from reports.text import tables
-from reports.text.console import console
 from sora_eval.compare.comparison import Comparison, compare
 from sora_eval.runs.folder import RunFolder
+from sora_eval.runs.rows import MetricRow
+from sora_eval_reports import frames
+from sora_eval_reports.text import tables
+from sora_eval_reports.text.console import console
 
 
-def print_runs(runs: Sequence[RunFolder]) -> None:
-    """Print the tables of one run, or every further run against the first."""
+def print_runs(runs: Sequence[RunFolder], beside: Sequence[MetricRow] = ()) -> None:
+    """Print the tables of one run, `beside` it rows of other programs, or every further run against the first."""
     if len(runs) > 1:
         for other in runs[1:]:
             print_comparison(compare(runs[0], other))
         return
-    out, data = console(), frames.load(runs)
+    out, data = console(), frames.with_rows(frames.load(runs), beside)
     head = runs[0].head
     layout = f"layout {head.generator.layout}" if head.generator.layout else ""
     title = ", ".join(filter(None, [f"{head.suite.id}: {head.generator.label}", layout, *head.changes]))

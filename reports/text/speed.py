@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from reports.text.columns import SPEED_COLUMNS
-from reports.text.tables import number, terminal
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import MetricRow, TimingRow
+from sora_eval_reports.text.columns import SPEED_COLUMNS
+from sora_eval_reports.text.tables import number, terminal
 
 
 def speed_table(folder: RunFolder) -> pd.DataFrame:

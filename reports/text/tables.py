@@ -13,10 +13,10 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from reports.frames import SCHEMA, Frames, comparison_frame
-from reports.text.columns import SPEED_COLUMNS, speed_column
 from sora_eval.compare.comparison import Comparison
 from sora_eval.util.visible import visible
+from sora_eval_reports.frames import SCHEMA, Frames, comparison_frame
+from sora_eval_reports.text.columns import SPEED_COLUMNS, speed_column
 
 ORACLE = "oracle:"  # slices of generators that cannot do better
 PROMPT_WIDTH = 72  # characters of a prompt in a table

@@ -15,13 +15,16 @@ from sora_eval.cli import (
     comment,
     compare,
     error_rates,
+    export,
     frontier,
     gate,
     history,
+    laws,
     listing,
     plan,
     report,
     run,
+    schema,
     score,
     selfcheck,
     show,
@@ -59,12 +62,15 @@ app.command(name="calibrate", epilog=calibrate.EXAMPLES)(calibrate.calibrate)
 app.command(name="plan", epilog=plan.EXAMPLES)(plan.plan)
 app.command(name="error-rates", epilog=error_rates.EXAMPLES)(error_rates.error_rates)
 app.command(name="frontier", epilog=frontier.EXAMPLES)(frontier.frontier)
+app.command(name="laws", epilog=laws.EXAMPLES)(laws.laws)
 app.command(name="selfcheck", epilog=selfcheck.EXAMPLES)(selfcheck.selfcheck)
 app.command(name="show", epilog=show.EXAMPLES)(show.show)
 app.command(name="report", epilog=report.EXAMPLES)(report.report)
+app.command(name="export", epilog=export.EXAMPLES)(export.export)
 app.command(name="comment", epilog=comment.EXAMPLES)(comment.comment)
 app.command(name="history", epilog=history.EXAMPLES)(history.history)
 app.command(name="list", epilog=listing.EXAMPLES)(listing.listing)
+app.command(name="schema", epilog=schema.EXAMPLES)(schema.schema)
 app.command(name="validate", epilog=validate.EXAMPLES)(validate.validate)
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(weights.app, name="weights")

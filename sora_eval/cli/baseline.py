@@ -38,8 +38,8 @@ def promote(
     path = to or baseline.default_path(folders[0].head.suite.id, profile)
     if path.exists():
         existing = baseline.read(path)
-        from reports.text.runs import print_comparison
         from sora_eval.compare.comparison import compare
+        from sora_eval_reports.text.runs import print_comparison
 
         for folder in folders:
             print_comparison(compare(existing, folder))
@@ -52,6 +52,6 @@ def show(path: Annotated[Path, typer.Argument(help="A baseline file.")]) -> None
     from sora_eval.gate.baseline import read
 
     data = read(path)
-    from reports.text.baseline import print_baseline
+    from sora_eval_reports.text.baseline import print_baseline
 
     print_baseline(data)

@@ -38,8 +38,8 @@ def bench(
 
     started = time.monotonic()
     folders = run_bench(loaded, [with_device(s, device) for s in (generator, *(against or ()))], out)
-    from reports.text.console import console
-    from reports.text.speed import print_speed
+    from sora_eval_reports.text.console import console
+    from sora_eval_reports.text.speed import print_speed
 
     out_console = console()
     for folder in folders:

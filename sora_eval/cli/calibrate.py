@@ -67,7 +67,7 @@ def calibrate(
         draws=draws,
         write=write,
     )
-    from reports.text.calibration import print_calibration
+    from sora_eval_reports.text.calibration import print_calibration
 
     print_calibration(calibration)
     if write:

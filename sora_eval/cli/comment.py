@@ -24,8 +24,8 @@ def comment(
 
     The first line is a hidden marker, by which a CI job finds its comment again and replaces it.
     """
-    from reports.export.comment import write_comment
     from sora_eval.runs.find import resolve_run
+    from sora_eval_reports.export.comment import write_comment
 
     folder = resolve_run(run)
     try:

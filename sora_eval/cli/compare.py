@@ -32,13 +32,13 @@ def compare(
 
     first, *others = map(open_data, (base, *new))
     if ladder:
-        from reports.text.checkpoints import print_order
         from sora_eval.compare.checkpoints import checkpoint_order, names_of
+        from sora_eval_reports.text.checkpoints import print_order
 
         print_order(checkpoint_order([first, *others]), names_of([first, *others]))
         return
-    from reports.text.runs import comparison_markdown, print_comparison
     from sora_eval.compare.comparison import compare as pair
+    from sora_eval_reports.text.runs import comparison_markdown, print_comparison
 
     for comparison in [pair(first, other, slices) for other in others]:
         if markdown:

@@ -52,6 +52,6 @@ def error_rates(
         power=power,
         workers=workers,
     )
-    from reports.text.error_rates import print_rates
+    from sora_eval_reports.text.error_rates import print_rates
 
     print_rates(errors)

@@ -41,11 +41,11 @@ def frontier(
             f"{baseline} holds no baseline of {folders[0].head.suite.id!r}; make one: sora-eval baseline promote"
         )
     points = measure(base, folders, [resolve_run(b) for b in bench], metric, None if suite is None else load_suite(suite))
-    from reports.text.frontier import print_frontier
+    from sora_eval_reports.text.frontier import print_frontier
 
     print_frontier(points, metric)
     if out is not None:
-        from reports.export.frontier import draw
+        from sora_eval_reports.export.frontier import draw
 
         try:
             draw(points, out, metric)

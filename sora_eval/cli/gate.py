@@ -55,9 +55,9 @@ def gate(
 
 def conclude(result: GateResult, junit: Path | None = None) -> NoReturn:
     """Write JUnit and the job summary, print the table with the verdict as its last line, and exit."""
-    from reports.export import junit as xml
-    from reports.text import gate as verdicts
     from sora_eval.util.errors import SoraEvalError
+    from sora_eval_reports.export import junit as xml
+    from sora_eval_reports.text import gate as verdicts
 
     try:
         if junit is not None:

@@ -45,9 +45,9 @@ def history(
     from sora_eval.util.visible import say
 
     result = histories(folder, metric or (), over=over.value if over else None, suite=suite, baseline=baseline, label=slice_)
-    from reports.export.history import draw, terminal_table
-    from reports.text.console import console
-    from reports.text.tables import terminal
+    from sora_eval_reports.export.history import draw, terminal_table
+    from sora_eval_reports.text.console import console
+    from sora_eval_reports.text.tables import terminal
 
     out, target = console(), png or folder / "history.png"
     for problem in result.problems:

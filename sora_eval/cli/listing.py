@@ -29,7 +29,7 @@ def listing(
     """List suites, metrics, generators, formats of manifests, weights or runs."""
     from rich.table import Table
 
-    from reports.text.console import console
+    from sora_eval_reports.text.console import console
 
     out = console()
     for kind in [what] if what else [w for w in What if w is not What.runs]:

@@ -64,11 +64,11 @@ def plan(
         goal=Goal(passing, found),
         write=write,
     )
-    from reports.text.plan import print_plan
+    from sora_eval_reports.text.plan import print_plan
 
     print_plan(result)
     if out is not None:
-        from reports.export.plan import draw
+        from sora_eval_reports.export.plan import draw
 
         try:
             draw(result, out)

@@ -10,7 +10,7 @@ import typer
 from sora_eval.util.visible import say
 
 if TYPE_CHECKING:
-    from reports.source import Source
+    from sora_eval_reports.source import Source
 
 EXAMPLES = (
     "Examples: sora-eval report latest --html; sora-eval report RUN_A RUN_B --html --out compared.html; "
@@ -44,8 +44,8 @@ def report(
 
     The report names runs that cannot be read, missing timings and deleted clips; it is still built.
     """
-    from reports.source import open_source
     from sora_eval.util.errors import RunError
+    from sora_eval_reports.source import open_source
 
     source = open_source(runs, trust)
     for problem in source.problems:
@@ -61,20 +61,20 @@ def report(
         file = out
     try:
         if latex:
-            from reports.export.latex import table
+            from sora_eval_reports.export.latex import table
 
             say(table(source).rstrip("\n"))
             for reason in source.refused:
                 say(f"warning: {reason}", err=True)
         _log(source, tensorboard, mlflow, wandb)
         if html or not any(only):
-            from reports.page.page import render
+            from sora_eval_reports.page.page import render
 
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(render(source, clips, selfcheck), encoding="utf-8")
             say(file)
         if not any(only) and source.runs:
-            from reports.export.report import write_report
+            from sora_eval_reports.export.report import write_report
 
             for path in write_report(source, out or folder):
                 say(path)
@@ -84,7 +84,7 @@ def report(
 
 def _log(source: Source, tensorboard: Path | None, mlflow: str | None, wandb: str | None) -> None:
     """Write the runs into the trackers that are asked for, and print where they are."""
-    from reports.export.trackers import to_mlflow, to_tensorboard, to_wandb
+    from sora_eval_reports.export.trackers import to_mlflow, to_tensorboard, to_wandb
 
     if tensorboard is not None:
         say(f"{tensorboard}: {to_tensorboard(source, tensorboard)} scalars")

@@ -13,8 +13,11 @@ from sora_eval.records.verdict import EXIT_INCOMPLETE
 from sora_eval.util.errors import SoraEvalError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sora_eval.records.verdict import GateResult
     from sora_eval.runs.folder import RunFolder
+    from sora_eval.runs.rows import MetricRow
 
 EXAMPLES = (
     "Examples: sora-eval run quick; sora-eval run quick -g reference:early -g reference:base (ends with their "
@@ -164,12 +167,15 @@ def is_incomplete(run: RunFolder) -> bool:
     return bool(run.head.failed_cases or run.head.failed_metrics)
 
 
-def show(runs: list[RunFolder], seconds: float | None = None) -> None:
-    """Print the tables, the folders of the runs with the `seconds` that they took, and the failures of each."""
-    from reports.text.console import console
-    from reports.text.runs import print_runs
+def show(runs: list[RunFolder], seconds: float | None = None, beside: Sequence[MetricRow] = ()) -> None:
+    """Print the tables, the folders of the runs with the `seconds` that they took, and the failures of each.
 
-    print_runs(runs)
+    `beside` are rows of other programs in the table of one run.
+    """
+    from sora_eval_reports.text.console import console
+    from sora_eval_reports.text.runs import print_runs
+
+    print_runs(runs, beside)
     out = console()
     for run in runs:
         took = "" if seconds is None else f"  ({seconds:.0f} s)"

@@ -38,7 +38,7 @@ def selfcheck(
     from sora_eval.selfcheck.check import selfcheck as check
 
     result = check(clips, _split(metrics), _split(corruptions), n, seed, out)
-    from reports.export.selfcheck import print_result, write_files
+    from sora_eval_reports.export.selfcheck import print_result, write_files
 
     try:
         files = write_files(result, out)

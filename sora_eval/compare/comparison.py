@@ -20,7 +20,7 @@ from sora_eval.stats.power import ALPHA
 class Comparison:
     """A row per metric and slice, and warnings on all of them. `base` and `new` are the labels of the two runs.
 
-    `reports.frames.comparison_frame` converts it to a pandas frame.
+    `sora_eval_reports.frames.comparison_frame` converts it to a pandas frame.
     """
 
     base: str

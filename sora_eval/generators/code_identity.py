@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 NOT_COVERED = "files that its code reads (checkpoints), installed packages, and objects of other packages that it holds"
-_HARNESS = {"sora_eval", "reports", "reference_model"}  # of this project: a run records their version
+_HARNESS = {"sora_eval", "sora_eval_reports", "reference_model"}  # of this project: a run records their version
 _INSTALLED = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.case import Case
@@ -82,6 +83,13 @@ class Generator(ABC):
 
     def synchronise(self) -> None:  # noqa: B027  most devices have nothing to wait for
         """Wait until the device is idle; some calls return before that."""
+
+    def denoising_losses(
+        self, clips: Sequence[Clip], prompts: Sequence[str], times: Sequence[float], seed: int
+    ) -> npt.NDArray[np.float64]:
+        """How badly its denoiser predicts each clip from a noisy one, (len(clips), len(times)); times are shares of noise in
+        (0, 1), clips of one shape get equal noise, and an empty prompt is none. Raises Undefined where it has no denoiser."""
+        raise Undefined(f"{self.name} has no denoiser that can be asked for the loss of a clip")
 
     def close(self) -> None:  # noqa: B027  most hold nothing beyond their own memory
         """The run has ended: give back what it holds. It may be asked again."""

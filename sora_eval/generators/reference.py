@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from reference_model.errors import ReferenceModelError
 from reference_model.packing.patchify import PACKINGS, grid_of, tokens_of
@@ -182,6 +183,15 @@ class ReferenceGenerator(Generator):
         except ReferenceModelError as error:
             raise GeneratorError(str(error)) from error
         return [Clip(s.frames, FPS, s.seconds) for s in samples]
+
+    def denoising_losses(
+        self, clips: Sequence[Clip], prompts: Sequence[str], times: Sequence[float], seed: int
+    ) -> npt.NDArray[np.float64]:
+        """Of the velocity in latents. Raises GeneratorError for a shape or a word that the checkpoint does not know."""
+        try:
+            return self._pipeline.denoising_losses([c.frames for c in clips], prompts, times, seed)
+        except ReferenceModelError as error:
+            raise GeneratorError(str(error)) from error
 
     def _to_model(self, r: Request) -> model.Request:
         from reference_model.sampling.pipeline import Request as ModelRequest

@@ -43,6 +43,33 @@ def vanish(clip: WorldClip, strength: float, rng: np.random.Generator) -> Positi
     return positions
 
 
+def appear(clip: WorldClip, strength: float, rng: np.random.Generator) -> Positions:
+    """One object, that of `vanish`, is missing from the first share `strength` of the frames."""
+    positions = clip.trajectory.positions.copy()
+    positions[: round(strength * len(positions)), rng.integers(positions.shape[1])] = NOWHERE
+    return positions
+
+
+def energy_gained(clip: WorldClip, strength: float, rng: np.random.Generator) -> Positions:
+    """An object leaves the floor with 1 + `strength` times the energy of the lawful bounce: after it, heights are as many times
+    larger and times their root, as under the same gravity. Raises Undefined without a bounce, and where it would leave the
+    picture."""
+    facts, positions = clip.scene.facts, clip.trajectory.positions.copy()
+    bouncing = {i: f for i, f in _landings(clip.scene, clip.trajectory).items() if facts.objects[i].motion == "bounces"}
+    if not bouncing or any(e.kind == "collision" for e in clip.trajectory.events):
+        raise Undefined("nothing bounces by itself in this scene")
+    gain = 1 + strength
+    for i, frame in bouncing.items():
+        path = clip.trajectory.positions[frame:, i, 1]
+        since = np.arange(len(path), dtype=np.float64)
+        heights = path[0] - np.interp(since / np.sqrt(gain), since, path)
+        positions[frame:, i, 1] = path[0] - gain * heights
+    half = max(extents(o)[0] for o in facts.objects)
+    if positions[:, list(bouncing), 1].min() < half:
+        raise Undefined("with more energy the object leaves the picture")
+    return positions
+
+
 def teleport(clip: WorldClip, strength: float, rng: np.random.Generator) -> Positions:
     """One object jumps sideways, by about half of its room, round(5 `strength`) times."""
     positions = clip.trajectory.positions.copy()
@@ -95,6 +122,8 @@ def _landings(scene: Scene, trajectory: Trajectory) -> dict[int, int]:
 
 _DAMAGES: dict[str, Callable[[WorldClip, float, np.random.Generator], Positions]] = {
     "object_vanish": vanish,
+    "object_appear": appear,
+    "energy_gained": energy_gained,
     "teleport": teleport,
     "gravity_changed": weaker_gravity,
     "pass_through_floor": sink,

@@ -6,7 +6,6 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,16 @@ from sora_eval.util.errors import MOST_CHARACTERS, RegistryError, SuiteError, ne
 from sora_eval.util.files import read_bounded
 
 
+def shipped_folder() -> Path:
+    """Folder of the suites that ship with the package: inside it where it is installed, beside it in the repository."""
+    package = Path(__file__).parents[1]
+    inside = package / "shipped_suites"
+    return inside if inside.is_dir() else package.parent / "suites"
+
+
 def shipped() -> list[str]:
     """Names of the suites that ship with the package, sorted."""
-    return sorted(p.name.removesuffix(".toml") for p in resources.files("suites").iterdir() if p.name.endswith(".toml"))
+    return sorted(path.stem for path in shipped_folder().glob("*.toml"))
 
 
 def load_suite(name: str | Path, changes: Sequence[str] = ()) -> Suite:
@@ -91,7 +97,7 @@ def with_metrics_changed(suite: Suite, changes: Sequence[str]) -> Suite:
 
 def _path_of(name: str | Path) -> Path:
     """The file of a suite: a path, or a shipped name. Raises SuiteError for neither."""
-    for path in (Path(name), Path(str(resources.files("suites"))) / f"{name}.toml"):
+    for path in (Path(name), shipped_folder() / f"{name}.toml"):
         try:
             if path.is_file():
                 return path

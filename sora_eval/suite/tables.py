@@ -115,6 +115,8 @@ class Generate(Table):
     """Settings of generation for the whole suite; None leaves one to the generator. Keys beside these are `options`, keywords
     of the generator's own, as those of `[generate.options]` are."""
 
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": True})
+
     num_inference_steps: int | None = Field(default=None, ge=1)
     guidance_scale: float | None = None
     negative_prompt: str | None = None

@@ -2,8 +2,8 @@
 
 import pytest
 
-from reports.page import page as html
-from reports.source import open_source
+from sora_eval_reports.page import page as html
+from sora_eval_reports.source import open_source
 from tests.runs import drawn_run
 
 

@@ -53,7 +53,7 @@ def reap(pid: int) -> None:
 
 
 if __name__ == "__main__":
-    for package in ("sora_eval", "reports", "reference_model.world", "reference_model.sampling"):
+    for package in ("sora_eval", "sora_eval_reports", "reference_model.world", "reference_model.sampling"):
         module = importlib.import_module(package)
         for found in pkgutil.walk_packages(module.__path__, f"{package}."):
             if not found.name.endswith("__main__"):

@@ -23,6 +23,7 @@ from tests.runs import make_run
 PAGES = {
     "checkpoints": "ladder.md",
     "error_rates": "verdicts.md",
+    "generators": "generators.md",
     "reference_model": "reference_model.md",
     "selfcheck": "selfcheck.md",
     "series": "ci.md",

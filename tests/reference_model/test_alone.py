@@ -5,7 +5,7 @@ from pathlib import Path
 
 import reference_model
 
-OTHERS = {"sora_eval", "reports", "suites", "docs"}
+OTHERS = {"sora_eval", "sora_eval_reports", "docs"}
 
 
 def test_it_imports_nothing_of_the_harness_and_starts_none_of_its_commands():

@@ -11,9 +11,9 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from reports.page import page as html
-from reports.source import open_source
 from sora_eval.runs.find import resolve_run
+from sora_eval_reports.page import page as html
+from sora_eval_reports.source import open_source
 from tests.reports import chromium
 
 COLOURS = 256  # of a palette; the pictures stay below 300 kB

@@ -5,11 +5,11 @@ import json
 import pandas as pd
 import pytest
 
-from reports import frames
-from reports.text import tables
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import ScoreRow
 from sora_eval.util.errors import RunError
+from sora_eval_reports import frames
+from sora_eval_reports.text import tables
 from tests.runs import head_of
 
 KINDS = {"text": "string", "name": "string", "whole": "Int64", "real": "float64", "flag": "boolean", "nested": "object"}

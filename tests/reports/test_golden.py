@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from reports.export import latex, report
-from reports.page import page as html
-from reports.source import open_source
-from reports.text import tables
+from sora_eval_reports.export import latex, report
+from sora_eval_reports.page import page as html
+from sora_eval_reports.source import open_source
+from sora_eval_reports.text import tables
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -10,13 +10,13 @@ import pytest
 from markdown_it import MarkdownIt
 from typer.testing import CliRunner
 
-from reports.export import junit, latex, report
-from reports.source import open_source
-from reports.text import gate as verdicts
-from reports.text.runs import comparison_markdown
 from sora_eval.cli import app
 from sora_eval.compare.comparison import compare
 from sora_eval.runs.folder import RunFolder
+from sora_eval_reports.export import junit, latex, report
+from sora_eval_reports.source import open_source
+from sora_eval_reports.text import gate as verdicts
+from sora_eval_reports.text.runs import comparison_markdown
 from tests.runs import WORSE, drawn_run, made_hostile
 
 TAGS = ("<img", "<a ", "<script", "<b>", "<code>c", "<h1>h")

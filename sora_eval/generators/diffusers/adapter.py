@@ -102,7 +102,8 @@ class DiffusersGenerator(Generator):
     @property
     def _call_keywords(self) -> set[str]:
         """What a call takes, less what the harness gives and what replaces a prompt's text."""
-        return {name for name in self._parameters if name not in OWN and "_embeds" not in name and "_latents" not in name}
+        own = OWN | (set(self._family.always) - {"negative_prompt"})
+        return {name for name in self._parameters if name not in own and "_embeds" not in name and "_latents" not in name}
 
     @property
     def _scheduler_keys(self) -> set[str]:
@@ -197,6 +198,7 @@ class DiffusersGenerator(Generator):
         length = (self._pipeline, first.num_frames, self._options.keywords)
         generators = [torch.Generator().manual_seed(r.seed) for r in requests]
         keywords: dict[str, Any] = {
+            **self._family.always,
             **self._settings(first),
             "prompt": first.prompt if alone else [r.prompt for r in requests],
             "height": first.height,
@@ -204,7 +206,6 @@ class DiffusersGenerator(Generator):
             self._length_word: self._family.asked(*length) if self._family.asked else first.num_frames,
             "generator": generators[0] if alone else generators,
             "output_type": "np",
-            **self._family.always,
         }
         if first.negative_prompt is not None:
             keywords["negative_prompt"] = first.negative_prompt if alone else [r.negative_prompt for r in requests]

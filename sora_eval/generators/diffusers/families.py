@@ -56,9 +56,9 @@ class Family:
 
     `demands` is the multiple that their check of sizes asks for, `rate` that of their clips. `lengths` is asked with the
     pipeline and its keywords, `sizes` with the pipeline. Clips are made `alone` where a call takes one prompt, or draws
-    another clip of it beside others. `always` are keywords of every call, `opened_with` those of `from_pretrained`.
-    `image` is the keyword of first frames; '': none can be given. `asked` is the length to ask for where another one
-    comes out.
+    another clip of it beside others. `always` are keywords of every call that says no other, `opened_with` those of
+    `from_pretrained`. `image` is the keyword of first frames; '': none can be given. `asked` is the length to ask for
+    where another one comes out.
     """
 
     demands: int = 1
@@ -74,11 +74,21 @@ class Family:
 
 
 def _chunks(pipeline: Any, keywords: Mapping[str, Any]) -> Lengths:
-    return 1, (int(keywords.get("num_latent_frames_per_chunk", 9)) - 1) * _temporal(pipeline), None
+    chunk = (int(keywords.get("num_latent_frames_per_chunk", 9)) - 1) * _temporal(pipeline)
+    return 1 + chunk, chunk, 1 + 4 * chunk  # beyond, whole chunks give other lengths
 
 
 def _sections(pipeline: Any, keywords: Mapping[str, Any]) -> Lengths:
-    return 1, int(keywords.get("latent_window_size", 9)) * 4, None
+    section = int(keywords.get("latent_window_size", 9)) * 4
+    return 1 + section, section, None
+
+
+def _at_least_two(pipeline: Any, keywords: Mapping[str, Any]) -> Lengths:
+    return 2, 1, None
+
+
+def _more_than_a_picture(pipeline: Any, keywords: Mapping[str, Any]) -> Lengths:
+    return 1 + _temporal(pipeline), _temporal(pipeline), None
 
 
 def _of_sections(pipeline: Any, frames: int, keywords: Mapping[str, Any]) -> int:
@@ -109,6 +119,10 @@ def _partition(pipeline: Any, keywords: Mapping[str, Any]) -> Lengths:
 def _forced(pipeline: Any, keywords: Mapping[str, Any]) -> Lengths:
     whole = keywords.get("base_num_frames", 97) if keywords.get("overlap_history") is None else None
     return 1, _temporal(pipeline), whole
+
+
+def _forced_from_image(pipeline: Any, keywords: Mapping[str, Any]) -> Lengths:
+    return 1 + _temporal(pipeline), *_forced(pipeline, keywords)[1:]
 
 
 def _motion_module(pipeline: Any, keywords: Mapping[str, Any]) -> Lengths:
@@ -170,7 +184,7 @@ FAMILIES = {
     "Cosmos": Family(16),
     "Cosmos2_5": Family(16, 16.0),
     "Cosmos3": Family(16, alone=True, always={"enable_safety_check": False}, opened_with={"enable_safety_checker": False}),
-    "EasyAnimate": Family(16, 8.0),
+    "EasyAnimate": Family(16, 8.0, always={"negative_prompt": ""}),  # None is one that it iterates over
     "Helios": Family(16, 24.0, _chunks),
     "HeliosPyramid": Family(64, 24.0, _chunks, alone=True),
     "Hunyuan": Family(16, 24.0),
@@ -179,14 +193,14 @@ FAMILIES = {
     "HunyuanVideoFramepack": Family(16, 30.0, _sections, asked=_of_sections),
     "HunyuanVideoImageToVideo": Family(16, 24.0, asked=_with_image),
     "I2VGenXL": Family(8),
-    "Kandinsky5": Family(16, 24.0),
-    "Kandinsky5I2V": Family(16, 24.0, _beyond_the_first),
+    "Kandinsky5": Family(16, 24.0, alone=True),
+    "Kandinsky5I2V": Family(16, 24.0, _beyond_the_first, alone=True),
     "Kandinsky6": Family(16),
     "LTX": Family(32),
     "LTX2": Family(32),
     "LTX2Condition": Family(32, image=""),
     "LTX2InContext": Family(32, image=""),
-    "LTX2DFR": Family(32, image=""),
+    "LTX2DFR": Family(32, lengths=_more_than_a_picture, image=""),
     "LTXI2VLongMultiPrompt": Family(32, alone=True, image=""),
     "Latte": Family(8, 8.0, _embedded, _sample_size, alone=True),
     "Mochi": Family(8, 30.0),
@@ -196,9 +210,10 @@ FAMILIES = {
     "SanaImageToVideo": Family(32, 16.0, always={"use_resolution_binning": False}),
     "SkyReelsV2": Family(16, 24.0),
     "SkyReelsV2DiffusionForcing": Family(16, 24.0, _forced, alone=True),
-    "StableVideoDiffusion": Family(8),
+    "SkyReelsV2DiffusionForcingImageToVideo": Family(16, 24.0, _forced_from_image, alone=True),
+    "StableVideoDiffusion": Family(8, lengths=_at_least_two),
     "TextToVideoSD": Family(8, 8.0),
-    "TextToVideoZero": Family(8, 4.0, lambda pipeline, keywords: (2, 1, None), alone=True),
+    "TextToVideoZero": Family(8, 4.0, _at_least_two, alone=True),
     "Wan": Family(16, 16.0),
     "WanVACE": Family(16, 16.0, alone=True, image=""),
 }
@@ -237,7 +252,8 @@ def first_frames_of(pipeline: Any, parameters: Mapping[str, inspect.Parameter], 
         return 0, 0
     named = family.image == "image" and any(word in name for word in FROM_IMAGES)  # its image may be None, and then is missed
     needed = named or parameters[family.image].default is inspect.Parameter.empty
-    return int(needed), MOST_FRAMES if "video" in parameters else 1
+    several = "video" in parameters and not name.startswith("Helios")  # whose video is a whole chunk at least
+    return int(needed), MOST_FRAMES if several else 1
 
 
 def _spatial(pipeline: Any) -> int:

@@ -20,12 +20,12 @@ class Stages:
         self.seconds: dict[str, float] = {}
 
     def after_step(self, pipeline: Any, step: int, time_of_step: Any, values: dict[str, Any]) -> dict[str, Any]:
-        """The pipeline's `callback_on_step_end`; returns `values` unchanged."""
+        """The pipeline's `callback_on_step_end`; changes nothing."""
         self._steps = step + 1
         if self._steps == pipeline.num_timesteps:
             self._synchronise()
             self._denoised = time.perf_counter()
-        return values
+        return {}
 
     def __enter__(self) -> None:
         encode = getattr(self._pipeline, "encode_prompt", None)

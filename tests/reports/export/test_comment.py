@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from reports.export.comment import worst_clips, write_comment
-from reports.text.comment import ROWS, comment, marker
 from sora_eval.records.verdict import FILE, GateResult, GateRow, Verdict
+from sora_eval_reports.export.comment import worst_clips, write_comment
+from sora_eval_reports.text.comment import ROWS, comment, marker
 from tests.commands import sora_eval
 from tests.runs import WORSE, drawn_run, made_hostile, make_run
 

@@ -1,7 +1,7 @@
 """The history as a picture and as a table."""
 
-from reports.export.history import terminal_table
 from sora_eval.studies.history import history, read_runs
+from sora_eval_reports.export.history import terminal_table
 from tests.commands import sora_eval
 from tests.runs import drawn_run
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from reports.export import trackers as writers
-from reports.source import open_source
 from sora_eval.cli import app
 from sora_eval.util.errors import RunError
+from sora_eval_reports.export import trackers as writers
+from sora_eval_reports.source import open_source
 
 
 def expected(source, run):
@@ -108,6 +108,16 @@ def test_wandb_keeps_metrics_over_training_steps_and_the_facts_as_configuration(
         assert "speed/latency/32x32x9" in logged
         assert [r.metric.step_metric for r in rows if r.HasField("metric") and r.metric.glob_name == "*"] == ["training_steps"]
         assert [r.exit.exit_code for r in rows if r.HasField("exit")] == [0]
+
+
+def test_export_logs_in_the_project_that_wandbs_own_variables_name(pair, wandb, monkeypatch):
+    for name, value in {"WANDB_MODE": "offline", "WANDB_ENTITY": "team", "WANDB_PROJECT": "videos"}.items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(app, ["export", str(pair[0]), "--to", "wandb"])
+    assert done.exit_code == 0, done.output
+    (file,) = Path(done.output.strip()).glob("*.wandb")
+    (run,) = [r.run for r in records(file) if r.HasField("run")]
+    assert (run.entity, run.project, run.display_name) == ("team", "videos", "base-run")
 
 
 @pytest.mark.parametrize(

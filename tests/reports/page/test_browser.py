@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from reports.page import page as html
-from reports.source import open_source
+from sora_eval_reports.page import page as html
+from sora_eval_reports.source import open_source
 from tests.reports import chromium
 from tests.runs import HOSTILE, drawn_run, made_hostile
 

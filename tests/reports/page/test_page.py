@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from reports.page import gallery
-from reports.page import page as html
-from reports.page.rows import rows_of, verdict_line
-from reports.source import Source, open_source
 from sora_eval.cli import app
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import MetricRow, SampleRow
+from sora_eval_reports.page import gallery
+from sora_eval_reports.page import page as html
+from sora_eval_reports.page.rows import rows_of, verdict_line
+from sora_eval_reports.source import Source, open_source
 from tests.runs import HOSTILE, drawn_run, edit
 
 CLIP = re.compile(r"data:image/webp;base64,[A-Za-z0-9+/=]+")
@@ -252,7 +252,7 @@ def test_long_and_large_clips_are_made_small():
 
 
 def test_the_gallery_takes_the_extremes_of_every_metric(pair):
-    from reports.source import paired_scores
+    from sora_eval_reports.source import paired_scores
 
     source = open_source(pair)
     pairs = paired_scores(source.frames, "base-run", "new-run")

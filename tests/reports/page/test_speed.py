@@ -2,7 +2,7 @@
 
 import pytest
 
-from reports.page import speed
+from sora_eval_reports.page import speed
 
 
 @pytest.mark.parametrize(

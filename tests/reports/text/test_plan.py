@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from reports.text.plan import conclusion, present_table, remedies_table
 from sora_eval.compare.run_data import RunData, shifted, started_from
 from sora_eval.studies.gate_plan import plan_of
 from sora_eval.studies.planning import Goal
 from sora_eval.suite import Gate, load_suite
+from sora_eval_reports.text.plan import conclusion, present_table, remedies_table
 from tests.runs import make_data
 
 PROMPTS = [f"p{i:02d}" for i in range(16)]

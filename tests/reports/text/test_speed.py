@@ -3,11 +3,11 @@
 import pytest
 
 from docs.pages.speed import sweep_table
-from reports import frames
-from reports.text import speed, tables
-from reports.text.columns import SPEED_COLUMNS
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.runs.rows import MetricRow, TimingRow
+from sora_eval_reports import frames
+from sora_eval_reports.text import speed, tables
+from sora_eval_reports.text.columns import SPEED_COLUMNS
 from tests.runs import drawn_run
 
 POINT = "32x32x9"

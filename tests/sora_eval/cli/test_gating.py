@@ -9,13 +9,13 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from reports.export import junit
-from reports.text import gate as verdicts
 from sora_eval.gate import baseline, gate_run
 from sora_eval.gate.judge import gate
 from sora_eval.records.verdict import Verdict
 from sora_eval.runs.rows import SampleRow
 from sora_eval.suite import Gate
+from sora_eval_reports.export import junit
+from sora_eval_reports.text import gate as verdicts
 from tests.commands import sora_eval
 from tests.runs import make_run
 

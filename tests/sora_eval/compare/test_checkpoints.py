@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from reports.text import checkpoints as report
 from sora_eval.compare.checkpoints import Order, checkpoint_order
 from sora_eval.compare.run_data import data_of
 from sora_eval.util.errors import RunError
+from sora_eval_reports.text import checkpoints as report
 from tests.commands import sora_eval
 from tests.runs import make_run
 

@@ -9,12 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports import frames, source
-from reports.export import report
-from reports.frames import comparison_frame as frame_of
-from reports.page.page import render
-from reports.text import tables
-from reports.text.console import console
 from sora_eval.compare.comparison import compare
 from sora_eval.compare.difference import difference
 from sora_eval.compare.run_data import data_of
@@ -28,6 +22,12 @@ from sora_eval.runs.rows import SampleRow, ScoreRow
 from sora_eval.stats.distances import frechet_distance
 from sora_eval.suite import Gate, load_suite
 from sora_eval.util.errors import BaselineError, RunError
+from sora_eval_reports import frames, source
+from sora_eval_reports.export import report
+from sora_eval_reports.frames import comparison_frame as frame_of
+from sora_eval_reports.page.page import render
+from sora_eval_reports.text import tables
+from sora_eval_reports.text.console import console
 from tests.runs import edit, make_data, make_run, reopened
 
 

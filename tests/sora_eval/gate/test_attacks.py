@@ -232,7 +232,7 @@ def test_tighter_limits_and_those_that_are_asked_for_by_name_hold(tmp_path, monk
 
 
 def test_a_baseline_says_which_limits_it_holds(tmp_path, capsys):
-    from reports.text.baseline import print_baseline
+    from sora_eval_reports.text.baseline import print_baseline
 
     run = make_run(tmp_path / "base", {"m": values(0)}, gates={"m": DOWN, "n": Gate(window=[0.0, 1.0])})
     print_baseline(baselines.read(baselines.promote([run], tmp_path / "b.json")))

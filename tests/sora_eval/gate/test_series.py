@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.export import junit
 from sora_eval.compare.prompt_changes import prompt_changes
 from sora_eval.compare.run_data import data_of
 from sora_eval.gate.gate_run import earlier_runs
@@ -17,6 +16,7 @@ from sora_eval.records.verdict import FILE, GateResult, Verdict
 from sora_eval.runs.folder import RunFolder
 from sora_eval.suite import Gate
 from sora_eval.util.errors import RunError
+from sora_eval_reports.export import junit
 from tests.commands import sora_eval
 from tests.runs import make_data, make_run
 

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports import frames
-from reports.text import tables
 from sora_eval.pipeline import run as evaluate
 from sora_eval.records.clip import Clip
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import SampleRow, ScoreRow
 from sora_eval.suite import load_suite
 from sora_eval.video.codec import write_clip
+from sora_eval_reports import frames
+from sora_eval_reports.text import tables
 
 IDS = [
     "0",

@@ -2,13 +2,13 @@
 
 import pytest
 
-from reports import frames
-from reports.text import tables
 from sora_eval.pipeline import run as evaluate
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import MetricRow
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import SuiteError
+from sora_eval_reports import frames
+from sora_eval_reports.text import tables
 
 
 @pytest.fixture

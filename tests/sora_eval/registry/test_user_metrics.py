@@ -7,10 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from reports import frames
 from sora_eval.compare.run_data import data_of
 from sora_eval.runs.find import find_runs
 from sora_eval.runs.rows import MetricRow, ScoreRow
+from sora_eval_reports import frames
 from tests.commands import sora_eval
 
 MODULE = """

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from reports.page.page import render
-from reports.source import open_source
 from sora_eval.cli import app
 from sora_eval.pipeline import run as evaluate
 from sora_eval.pipeline.trust import is_shipped
@@ -24,6 +22,8 @@ from sora_eval.util.errors import RunError
 from sora_eval.util.ownership import key_file
 from sora_eval.util.sealed import sealed, unsealed
 from sora_eval.video.codec import write_clip
+from sora_eval_reports.page.page import render
+from sora_eval_reports.source import open_source
 from tests.runs import drawn_run, edit, moving_square
 
 SUITE = '[suite]\nid = "mine"\n[metrics.temporal_flickering]\n'

@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from reports.source import open_source
-from reports.text import tables
 from sora_eval.cli import app
 from sora_eval.compare.run_data import data_of
 from sora_eval.generators.opening import open_generator
@@ -17,6 +15,8 @@ from sora_eval.runs.rows import MetricRow, OracleRow, SampleRow
 from sora_eval.runs.upgrade import SCHEMA_VERSION, upgraded_head
 from sora_eval.stats.set_statistic import SetStatistic
 from sora_eval.video.codec import write_clip
+from sora_eval_reports.source import open_source
+from sora_eval_reports.text import tables
 from tests.runs import moving_square
 
 SPEC = "python:my_generator:noisy"

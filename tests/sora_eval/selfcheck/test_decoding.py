@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reports.export.selfcheck import codec_table, decoding_table
 from sora_eval.metrics.create import make_metrics
 from sora_eval.selfcheck import decoding as module
 from sora_eval.selfcheck.decoding import FORMS, decoding
 from sora_eval.selfcheck.material import open_material
 from sora_eval.selfcheck.measure import open_scores
 from sora_eval.selfcheck.result import Result
+from sora_eval_reports.export.selfcheck import codec_table, decoding_table
 
 
 @pytest.fixture

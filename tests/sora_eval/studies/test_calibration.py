@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reports.text.calibration import spread_table
 from sora_eval import cli
 from sora_eval.compare.checkpoints import checkpoint_order
 from sora_eval.compare.run_data import RunData, part_of, shifted, started_from
@@ -20,6 +19,7 @@ from sora_eval.studies.repeats import STEP, repeat
 from sora_eval.suite import Gate, load_suite
 from sora_eval.suite.editing import write_gates
 from sora_eval.util.errors import RunError, SuiteError
+from sora_eval_reports.text.calibration import spread_table
 from tests.commands import sora_eval
 from tests.runs import make_data, make_run
 

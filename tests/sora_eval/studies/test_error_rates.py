@@ -5,7 +5,6 @@ from functools import reduce
 import numpy as np
 import pytest
 
-from reports.text.error_rates import sees, table
 from sora_eval.compare.cases import place_of, seed_of
 from sora_eval.compare.run_data import RunData, data_of
 from sora_eval.records.verdict import Verdict
@@ -13,6 +12,7 @@ from sora_eval.studies.error_rates import SIGNIFICANT, WHOLE, Arm, Rates, compos
 from sora_eval.studies.gate_errors import gate_errors
 from sora_eval.suite import Gate, load_suite
 from sora_eval.util.errors import GeneratorError, SuiteError
+from sora_eval_reports.text.error_rates import sees, table
 from tests.runs import make_data, make_run
 
 PROMPTS = [f"p{i:02d}" for i in range(16)]

@@ -1,0 +1,35 @@
+"""Law preference as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from sora_eval.studies.law_preference import Preference, all_laws, p_equal
+from sora_eval_reports.text.console import console
+from sora_eval_reports.text.tables import terminal
+
+
+def laws_table(preferences: Sequence[Preference]) -> pd.DataFrame:
+    """One row per generator and law, and per generator over all, as strings; p is of equal error rates with the first one's."""
+    rows = [*preferences, *all_laws(preferences)]
+    first = {p.law: p for p in reversed(rows) if p.spec == rows[0].spec}
+    return pd.DataFrame(
+        [
+            {
+                "generator": p.spec,
+                "law": p.law,
+                "errors %": f"{100 * p.rate:.1f}" if p.margins else "-",
+                "95 % interval": f"{100 * p.interval[0]:.1f} .. {100 * p.interval[1]:.1f}",
+                "pairs": f"{p.errors}/{len(p.margins)}",
+                "p": "" if p is first[p.law] else f"{p_equal(first[p.law], p):.2g}",
+            }
+            for p in rows
+        ]
+    )
+
+
+def print_laws(preferences: Sequence[Preference]) -> None:
+    """Print the table."""
+    console().print(terminal(laws_table(preferences), "law preference: pairs whose unlawful clip is the likelier one"))

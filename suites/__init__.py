@@ -1,1 +1,0 @@
-"""Suites that ship with the harness: TOML files and prompt lists."""
