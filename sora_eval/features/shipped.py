@@ -7,14 +7,15 @@ otherwise is not in it, and is computed. `python -m docs.pages.reference_feature
 from __future__ import annotations
 
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-FILE = Path(str(resources.files("suites"))) / "reference_features.npz"
+from sora_eval.suite.loading import shipped_folder
+
+FILE = shipped_folder() / "reference_features.npz"
 
 Array = npt.NDArray[Any]
 
