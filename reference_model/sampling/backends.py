@@ -61,13 +61,24 @@ def load_backend(checkpoint: str, kind: str, device: str = "cpu", threads: int =
     folder = resolve(checkpoint)
     record, config = read_checkpoint(folder), load_config(folder / CONFIG)
     record.check(CONFIG, folder / CONFIG)
-    if device not in PROVIDERS:
-        raise ReferenceModelError(f"device {device!r} is not known; expected one of: {', '.join(PROVIDERS)}")
+    split_device(device)
     if kind == "onnx":
         return OnnxBackend(record, config, device, threads)
     if kind in ("torch", "compile"):
         return TorchBackend(record, config, device, threads, compiled=kind == "compile")
     raise ReferenceModelError(f"backend {kind!r} is not known; expected 'onnx', 'torch' or 'compile'")
+
+
+def split_device(device: str) -> tuple[str, int]:
+    """Kind and number of a device. Raises ReferenceModelError for an unknown one.
+
+    >>> split_device("cuda"), split_device("cuda:1")
+    (('cuda', 0), ('cuda', 1))
+    """
+    kind, colon, number = device.partition(":")
+    if kind not in PROVIDERS or (colon and (kind == "cpu" or not (number.isascii() and number.isdigit()))):
+        raise ReferenceModelError(f"device {device!r} is not known; expected cpu, cuda or cuda:N")
+    return kind, int(number or 0)
 
 
 class OnnxBackend:
@@ -114,10 +125,11 @@ class OnnxBackend:
         binding, output = session.io_binding(), session.get_outputs()[0].name
         # On the CPU an OrtValue is the array's own memory: moving inputs are copied, so that the caller's array stays.
         buffers = [np.array(a) if i in moving else np.ascontiguousarray(a) for i, a in enumerate(inputs)]
-        values = [OrtValue.ortvalue_from_numpy(a, self.device, 0) for a in buffers]
+        kind, number = split_device(self.device)
+        values = [OrtValue.ortvalue_from_numpy(a, kind, number) for a in buffers]
         for place, value in zip(session.get_inputs(), values, strict=True):
             binding.bind_ortvalue_input(place.name, value)
-        binding.bind_output(output, self.device)
+        binding.bind_output(output, kind, number)
         outputs: list[Any] = []
 
         def step(*changed: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -140,11 +152,12 @@ def open_session(path: Path, device: str, threads: int) -> ort.InferenceSession:
     """A session on one device, with an explicit number of threads (0: one per core). Raises ReferenceModelError."""
     import onnxruntime as ort
 
-    if PROVIDERS[device] not in ort.get_available_providers():
+    kind, number = split_device(device)
+    if PROVIDERS[kind] not in ort.get_available_providers():
         raise ReferenceModelError(
             f"device {device!r} was asked for, but this onnxruntime offers only {', '.join(ort.get_available_providers())}"
         )
-    if device != "cpu" and hasattr(ort, "preload_dlls"):
+    if kind != "cpu" and hasattr(ort, "preload_dlls"):
         ort.preload_dlls()  # CUDA's libraries as torch's packages bring them
     options = ort.SessionOptions()
     options.log_severity_level = 3
@@ -154,10 +167,11 @@ def open_session(path: Path, device: str, threads: int) -> ort.InferenceSession:
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")
     options.add_session_config_entry("session.force_spinning_stop", "1")  # but not after the call
     try:
-        session = ort.InferenceSession(str(path), options, providers=[PROVIDERS[device]])
+        place: dict[str, Any] = {} if kind == "cpu" else {"device_id": number}
+        session = ort.InferenceSession(str(path), options, providers=[(PROVIDERS[kind], place)])
     except Exception as error:  # onnxruntime raises its own classes, not exported
         raise _not_opened(path, error) from error
-    if PROVIDERS[device] not in session.get_providers():
+    if PROVIDERS[kind] not in session.get_providers():
         raise ReferenceModelError(f"device {device!r} was asked for, but {path.name} runs on {session.get_providers()}")
     return session
 
@@ -172,8 +186,11 @@ class TorchBackend:
 
         from reference_model.networks.components import build
 
-        if device == "cuda" and not torch.cuda.is_available():
-            raise ReferenceModelError("device 'cuda' was asked for, but torch finds no GPU")
+        kind, number = split_device(device)
+        if kind == "cuda" and number >= (there := torch.cuda.device_count() if torch.cuda.is_available() else 0):
+            raise ReferenceModelError(
+                f"device {device!r} was asked for, but torch finds {there or 'no'} GPU{'s' * (there > 1)}"
+            )
         if threads:
             torch.set_num_threads(threads)
         if compiled and device == "cpu" and not any(map(shutil.which, ("g++", "clang++", os.environ.get("CXX", "c++")))):

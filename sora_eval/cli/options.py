@@ -6,6 +6,34 @@ from typing import Annotated
 
 import typer
 
+
+def _compute_on(context: typer.Context, device: str | None) -> str | None:
+    """Networks of metrics compute there until the verb ends. Raises DeviceError where it is unknown or absent."""
+    if device is not None:
+        from sora_eval.features.device import networks_on
+
+        context.with_resource(networks_on(device))
+    return device
+
+
+def is_there(device: str | None) -> str | None:
+    """The device of a generator. Raises DeviceError for an absent GPU; what else it knows, the generator knows."""
+    if device is not None and device.startswith("cuda"):
+        from sora_eval.features.device import present
+
+        present(device)
+    return device
+
+
+Device = Annotated[
+    str | None,
+    typer.Option(
+        metavar="cpu|cuda[:N]",
+        callback=_compute_on,
+        help="Where networks compute; an error if it is absent. Default: the CPU.",
+    ),
+]
+
 SuiteChanges = Annotated[
     list[str] | None,
     typer.Option(

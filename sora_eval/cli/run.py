@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sora_eval.cli.options import SuiteChanges
+from sora_eval.cli.options import Device, SuiteChanges, is_there
 from sora_eval.records.verdict import EXIT_INCOMPLETE
 from sora_eval.util.errors import SoraEvalError
 
@@ -42,7 +42,15 @@ def run(
         int, typer.Option(min=0, max=2**31 - 1, help="Added to every seed: other clips of the same cases, for a baseline.")
     ] = 0,
     reference: Annotated[str | None, typer.Option(help="Another reference set, for example folder:REAL.")] = None,
-    device: Annotated[str | None, typer.Option(help="Where generators compute: cpu or cuda; an error if it is absent.")] = None,
+    device: Device = None,
+    generator_device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="cpu|cuda[:N]",
+            callback=is_there,
+            help="Where generators compute. Default: --device, where they can choose.",
+        ),
+    ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with a killed run, and try failed cases again: its folder, or 'latest'.")
     ] = None,
@@ -100,7 +108,8 @@ def run(
     started = time.monotonic()
     result: GateResult | None = None
     if resume is not None:
-        if generator or limit or shard or seed_offset or reference or device or allow_damaged or until_decided or set_:
+        placed = device or generator_device
+        if generator or limit or shard or seed_offset or reference or placed or allow_damaged or until_decided or set_:
             raise SoraEvalError(
                 "--resume takes generator, limit, shard, seed offset, reference, device, --allow-damaged, baseline and --set "
                 "from the run; leave them out"
@@ -108,17 +117,20 @@ def run(
         from sora_eval.runs.find import resolve_run
 
         runs = [resolve_run(resume, trust)]
+        from sora_eval.features.device import networks_on
         from sora_eval.studies.until_decided import resume_any
 
-        result = resume_any(runs[0], workers, keep_errors=keep_errors, give_up=give_up_after)
+        with networks_on(runs[0].head.networks.get("device")):
+            result = resume_any(runs[0], workers, keep_errors=keep_errors, give_up=give_up_after)
     else:
-        from sora_eval.generators.opening import with_device, with_option
+        from sora_eval.generators.opening import on_device, with_device, with_option
         from sora_eval.runs.head import Shard
         from sora_eval.suite import load_suite
 
         part = None if shard is None else Shard.parse(shard)
         loaded = load_suite(str(suite), set_ or ())
-        specs = [with_device(spec, device) for spec in generator or ["reference"]]
+        specs = generator or ["reference"]
+        specs = [with_device(s, generator_device) if generator_device else on_device(s, device) for s in specs]
         if allow_damaged:
             specs = [with_option(spec, "damaged=note") for spec in specs]
             reference = with_option(reference, "damaged=note") if reference else None

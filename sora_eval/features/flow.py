@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +17,13 @@ from sora_eval.util.errors import Undefined, WeightsError
 # Flow runs on a canvas whose short side is between these; DIS needs some 50 px, and large frames cost without gain.
 SHORT_MIN, SHORT_MAX = 96, 256
 DYNAMIC_FPS = 8.0
+CHUNK = 32  # pairs whose flows are in memory at a time
 
 Floats = npt.NDArray[np.float32]
+Frame = npt.NDArray[np.uint8]
 
 
-def canvas(frame: npt.NDArray[np.uint8], short_min: int = SHORT_MIN) -> npt.NDArray[np.uint8]:
+def canvas(frame: Frame, short_min: int = SHORT_MIN) -> Frame:
     """A frame (H, W, 3) resized to a short side within [`short_min`, 256] px; its aspect ratio stays.
 
     >>> canvas(np.zeros((32, 48, 3), np.uint8)).shape
@@ -50,17 +55,30 @@ class Flow:
             self.short_min, name = raft.SHORT_MIN, raft.signature(kind, weights)
         self.signature = f"flow:{name}|canvas:short{self.short_min}-{SHORT_MAX}"
 
-    def canvas(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def canvas(self, frame: Frame) -> Frame:
         """The frame at the size of this flow's input."""
         return canvas(frame, self.short_min)
 
-    def __call__(self, a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Floats:
-        if self.kind != "dis":
-            return raft.flow(self.kind, self.weights, a, b)
-        # Created each time, since OpenCV's objects cannot be pickled; it costs microseconds.
-        dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        gray = [cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in (a, b)]
-        return np.asarray(dis.calc(gray[0], gray[1], None), np.float32)  # type: ignore[call-overload]
+    @property
+    def is_network(self) -> bool:
+        """Whether a network computes it, on the device of the networks."""
+        return self.kind != "dis"
+
+    def __call__(self, a: Frame, b: Frame) -> Floats:
+        return next(self.of_pairs([(a, b)]))
+
+    def of_pairs(self, pairs: Sequence[tuple[Frame, Frame]]) -> Iterator[Floats]:
+        """The flow of each pair of canvas frames, all of one size; a network sees several pairs at a time."""
+        for start in range(0, len(pairs), CHUNK):
+            part = pairs[start : start + CHUNK]
+            yield from raft.flows(self.kind, self.weights, part) if self.is_network else (_dis(a, b) for a, b in part)
+
+
+def _dis(a: Frame, b: Frame) -> Floats:
+    # Created each time, since OpenCV's objects cannot be pickled; it costs microseconds.
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    gray = [cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in (a, b)]
+    return np.asarray(dis.calc(gray[0], gray[1], None), np.float32)  # type: ignore[call-overload]
 
 
 def warp(image: Floats, flow: Floats) -> Floats:
@@ -95,22 +113,23 @@ class PairWarping:
 
     def __init__(self, flow: str = "dis", weights: str = "") -> None:
         self.flow = Flow(flow, weights)
+        self.beside_networks = not self.flow.is_network
         self.signature = f"pair-warping|{self.flow.signature}|occlusion:forward-backward"
 
     def __call__(self, clip: Clip) -> Array:
         if clip.num_frames < 2:
             raise Undefined("1 frame; a temporal metric needs at least 2")
         flow = self.flow
-        out = np.empty((clip.num_frames - 1, 2))
-        last = flow.canvas(clip.frames[0])
-        for i in range(1, clip.num_frames):
-            frame = flow.canvas(clip.frames[i])
-            forward = flow(last, frame)
-            mask = occlusion_free(forward, flow(frame, last))
-            warped = warp(frame.astype(np.float32) / np.float32(255), forward)
-            error = np.square(warped - last.astype(np.float32) / np.float32(255)).mean(-1)
-            out[i - 1] = (error[mask].mean() if mask.any() else np.nan), mask.mean()
-            last = frame
+        frames = [flow.canvas(f) for f in clip.frames]
+        pairs = list(pairwise(frames))
+        flows = flow.of_pairs([each for a, b in pairs for each in ((a, b), (b, a))])
+        out = np.empty((len(pairs), 2))
+        for i, (frame, following) in enumerate(pairs):
+            forward = next(flows)
+            mask = occlusion_free(forward, next(flows))
+            warped = warp(following.astype(np.float32) / np.float32(255), forward)
+            error = np.square(warped - frame.astype(np.float32) / np.float32(255)).mean(-1)
+            out[i] = (error[mask].mean() if mask.any() else np.nan), mask.mean()
         return out
 
 
@@ -125,6 +144,7 @@ class MiddleFrames:
 
     def __init__(self, flow: str = "dis", weights: str = "") -> None:
         self.flow = Flow(flow, weights)
+        self.beside_networks = not self.flow.is_network
         self.signature = f"middle-frames|{self.flow.signature}|half-way-warps"
 
     def __call__(self, clip: Clip) -> Array:
@@ -132,10 +152,12 @@ class MiddleFrames:
             raise Undefined(f"{clip.num_frames} frames; interpolation needs at least 3")
         flow = self.flow
         out = np.empty((clip.num_frames - 1) // 2)
-        for i in range(len(out)):
-            before, middle, after = (flow.canvas(f) for f in clip.frames[2 * i : 2 * i + 3])
+        frames = [flow.canvas(f) for f in clip.frames]
+        triples = [frames[2 * i : 2 * i + 3] for i in range(len(out))]
+        flows = flow.of_pairs([each for a, _, b in triples for each in ((a, b), (b, a))])
+        for i, (before, middle, after) in enumerate(triples):
             # At the place x of the middle frame, what moves by f came from x - f/2 and goes to x + f/2.
-            there, back = flow(before, after), flow(after, before)
+            there, back = next(flows), next(flows)
             halves = [warp(f.astype(np.float32), w * np.float32(0.5)) for f, w in ((before, back), (after, there))]
             out[i] = np.abs((halves[0] + halves[1]) / 2 - middle).mean()
         return out
@@ -153,6 +175,7 @@ class PairMotion:
 
     def __init__(self, flow: str = "dis", weights: str = "") -> None:
         self.flow = Flow(flow, weights)
+        self.beside_networks = not self.flow.is_network
         self.signature = f"pair-motion|{self.flow.signature}|per:1/{DYNAMIC_FPS:g}s-by-time|top5%"
 
     def __call__(self, clip: Clip) -> Array:
@@ -160,13 +183,14 @@ class PairMotion:
         if len(index) < 2:
             raise Undefined(f"{clip.num_frames} frames at {clip.fps:g} fps; motion needs at least two at about 8 fps")
         flow = self.flow
+        frames = [flow.canvas(f) for f in clip.frames[index]]
+        short = min(frames[0].shape[:2])
         out = np.empty(len(index) - 1)
-        last = flow.canvas(clip.frames[index[0]])
-        for i, (step, frame) in enumerate(zip(np.diff(index), map(flow.canvas, clip.frames[index[1:]]), strict=True)):
-            magnitude = np.hypot(*np.moveaxis(flow(last, frame), -1, 0)).ravel()
-            top = np.sort(magnitude)[-max(int(0.05 * magnitude.size), 1) :]
-            out[i] = top.mean() / min(frame.shape[:2]) * (clip.fps / (DYNAMIC_FPS * step))
-            last = frame
+        for i, (step, moved) in enumerate(zip(np.diff(index), flow.of_pairs(list(pairwise(frames))), strict=True)):
+            magnitude = np.hypot(*np.moveaxis(moved, -1, 0)).ravel()
+            number = max(int(0.05 * magnitude.size), 1)
+            top = np.partition(magnitude, -number)[-number:]
+            out[i] = top.mean(dtype=np.float64) / short * (clip.fps / (DYNAMIC_FPS * step))
         return out
 
 

@@ -15,14 +15,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
+from sora_eval.features.device import device, evaluation, open_session, run_session
 from sora_eval.features.fvd_protocols import BATCH_NORM_EPS, CLIP_FRAMES, FVD_PROTOCOLS, SIDE, FVDProtocol
 from sora_eval.features.video_network import NetworkFile
 from sora_eval.features.view import Array
 from sora_eval.records.clip import Clip
 from sora_eval.util.cache import derived_file
 from sora_eval.util.errors import RefusedError, Undefined
-from sora_eval.util.processes import session_threads
 from sora_eval.util.weights import I3D_SHA256, cache_folder, load_i3d
 
 Floats = npt.NDArray[np.float32]
@@ -36,9 +39,6 @@ def build_i3d(arrays: Mapping[str, npt.NDArray[np.float32]], eps: float = BATCH_
 
     `arrays` are the weights, `eps` is added to the variances of batch norm.
     """
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor, nn
 
     def same(x: Tensor, kernel: tuple[int, int, int], stride: tuple[int, int, int]) -> Tensor:
         """TensorFlow's SAME padding, the extra one at the end. Zeros serve the max-pools too: inputs are >= 0 there."""
@@ -127,8 +127,6 @@ def onnx_path(eps: float = BATCH_NORM_EPS) -> Path:
 
 
 def _export(path: Path, eps: float) -> None:
-    import torch
-
     module = build_i3d(load_i3d(), eps)
     dims = {"video": {0: torch.export.Dim("clips"), 2: torch.export.Dim("frames", min=MIN_FRAMES, max=4096)}}
     # Traced with 30 frames: 10 to 17 leave a single step after the average pool, which would be specialised.
@@ -148,38 +146,36 @@ def _export(path: Path, eps: float) -> None:
         )
 
 
-@cache
 def session(eps: float = BATCH_NORM_EPS) -> ort.InferenceSession:
-    """I3D in ONNX Runtime on the CPU."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = session_threads()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # torch shares the process
-    return ort.InferenceSession(str(onnx_path(eps)), options, providers=["CPUExecutionProvider"])
-
-
-def logits(video: Floats, eps: float = BATCH_NORM_EPS) -> Floats:
-    """Averaged logits (N, 400) of videos (N, 3, T >= 10, 224, 224) in [-1, 1]."""
-    return np.asarray(session(eps).run(None, {"video": video})[0])
+    """I3D in ONNX Runtime on the device of the networks; opened once per process. Raises DeviceError."""
+    return _session(eps, device())
 
 
 @cache
-def _bf16_module(eps: float) -> Any:
-    import torch
-
-    return build_i3d(load_i3d(), eps).to(memory_format=torch.channels_last_3d)
+def _session(eps: float, _device: str) -> ort.InferenceSession:
+    return open_session(onnx_path(eps))
 
 
-def logits_bf16(video: Floats, eps: float = BATCH_NORM_EPS) -> Floats:
+def logits(video: Tensor | Floats, eps: float = BATCH_NORM_EPS) -> Floats:
+    """Averaged logits (N, 400) of videos (N, 3, T >= 10, 224, 224) in [-1, 1]."""
+    with evaluation() as where:
+        return run_session(session(eps), torch.as_tensor(video).to(where))
+
+
+@cache
+def _bf16_module(eps: float, device: str) -> Any:
+    return build_i3d(load_i3d(), eps).to(device, memory_format=torch.channels_last_3d)
+
+
+def logits_bf16(video: Tensor | Floats, eps: float = BATCH_NORM_EPS) -> Floats:
     """`logits` under torch's bf16 autocast: faster, with errors of about 0.2 on logits of 8, so another metric."""
-    import torch
-
-    tensor = torch.from_numpy(video).to(memory_format=torch.channels_last_3d)
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        out = _bf16_module(eps)(tensor)
-    return np.asarray(out.float().numpy())
+    with evaluation() as where, torch.autocast(where.type, torch.bfloat16):
+        tensor = torch.as_tensor(video).to(where, memory_format=torch.channels_last_3d)
+        out = _bf16_module(eps, device())(tensor)
+    return np.asarray(out.float().cpu().numpy())
 
 
-PRECISIONS: dict[str, Callable[[Floats, float], Floats]] = {"fp32": logits, "bf16": logits_bf16}
+PRECISIONS: dict[str, Callable[[Tensor, float], Floats]] = {"fp32": logits, "bf16": logits_bf16}
 
 
 class VideoFeatures:
@@ -214,11 +210,11 @@ class VideoFeatures:
             raise Undefined(f"{clip.num_frames} frames; a video network is given at most {FRAME_LIMIT}")
         if self._network is None and clip.num_frames < MIN_FRAMES:
             raise Undefined(f"{clip.num_frames} frames; I3D takes {MIN_FRAMES} to {FRAME_LIMIT}")
-        video = self.protocol.prepare(clip.frames)
-        batch = np.ascontiguousarray(video.transpose(3, 0, 1, 2)[None], np.float32)
+        with evaluation() as where:
+            video = self.protocol.video(clip.frames, where)
         vector: Array
         if self._network is not None:
-            vector = self._network(batch)[0]
+            vector = self._network(video)[0]
         else:
-            vector = PRECISIONS[self._precision](batch, self.protocol.batch_norm_eps)[0]
+            vector = PRECISIONS[self._precision](video, self.protocol.batch_norm_eps)[0]
         return vector

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import nullcontext
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import open_clip
 import torch
-from PIL import Image
 from safetensors.torch import save_file
 
 from sora_eval.features.clip_folder import CONFIG, check_folder, encoded, read_tokenizer, settings_hash
+from sora_eval.features.device import device, evaluation
+from sora_eval.features.image_batches import embedded
 from sora_eval.features.timm_network import TimmModel
 from sora_eval.features.transformers_clip import TransformersClip, is_transformers_folder
 from sora_eval.features.view import Array
@@ -31,7 +32,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class ImageText(Protocol):
-    """A network of pictures and texts, on the CPU."""
+    """A network of pictures and texts, on the device of the networks."""
 
     signature: str
     context_length: int
@@ -50,7 +51,7 @@ class ImageText(Protocol):
 
 
 class ClipModel:
-    """One open_clip model with its own image transform and tokenizer, on the CPU, in evaluation mode.
+    """One open_clip model with its own image transform and tokenizer, in evaluation mode.
 
     `spec` is `world`, `ARCHITECTURE:PRETRAINED` (a tag of open_clip or a weights file), or a folder in open_clip's
     format (`open_clip_config.json` and weights; a `tokenizer.json` in it takes the place of the BPE tokenizer).
@@ -68,7 +69,7 @@ class ClipModel:
             problem = "" if folder.is_dir() else hub_problem()
             remedy = ". Without a network, give a local folder or ARCHITECTURE:FILE as the metric's 'model'" if problem else ""
             raise WeightsError(f"CLIP model {spec!r} could not be loaded ({problem or words_of(error)}){remedy}") from error
-        self.model.eval()
+        self.model.eval().to(device())
         self.context_length = int(self.model.context_length)
         tokenizer = folder / "tokenizer.json"
         self._words = read_tokenizer(tokenizer, self.model, self.context_length) if tokenizer.is_file() else None
@@ -124,13 +125,10 @@ class ClipModel:
         padding = self._bpe([""], context_length=double)[0, -1]
         return bool((self._bpe([text], context_length=double)[0, self.context_length :] != padding).any())
 
-    @torch.inference_mode()
     def embed_images(self, frames: npt.NDArray[np.uint8]) -> Floats:
-        """Unit vectors (n, D) of frames (n, H, W, 3); one frame at a time, so no batch size can change them."""
-        out = [self.model.encode_image(self.transform(Image.fromarray(f))[None], normalize=True)[0] for f in frames]
-        return torch.stack(out).float().numpy()
+        """Unit vectors (n, D) of frames (n, H, W, 3)."""
+        return embedded(partial(self.model.encode_image, normalize=True), self.transform, frames)
 
-    @torch.inference_mode()
     def embed_text(self, text: str) -> Floats:
         """Unit vector (D,) of a prompt; tokens beyond the context are cut and the end token stays, as in open_clip.
 
@@ -147,12 +145,13 @@ class ClipModel:
                 words = ", ".join(dict.fromkeys(unknown))
                 raise Undefined(f"the model's closed vocabulary lacks: {words}; choose another CLIP model")
             ids = torch.tensor([encoding.ids + [0] * (length - len(encoding.ids))])
-        vector: Floats = self.model.encode_text(ids, normalize=True)[0].float().numpy()
+        with evaluation() as where:
+            vector: Floats = self.model.encode_text(ids.to(where), normalize=True)[0].float().cpu().numpy()
         return vector
 
 
 @cache
-def _load(spec: str) -> ImageText | TimmModel | WeightsError:
+def _load(spec: str, _device: str) -> ImageText | TimmModel | WeightsError:
     try:
         if spec.startswith("timm:"):
             return TimmModel(spec)
@@ -165,8 +164,8 @@ def _load(spec: str) -> ImageText | TimmModel | WeightsError:
 
 
 def load(spec: str) -> ImageText | TimmModel:
-    """A model by its spec; loaded once per process. Raises WeightsError."""
-    model = _load(spec)
+    """A model by its spec; loaded once per process and device. Raises WeightsError."""
+    model = _load(spec, device())
     if isinstance(model, WeightsError):
         raise model
     return model

@@ -7,13 +7,16 @@ be read back. Objects are distinguished by hue, one of six, as the reference wor
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.features.view import Array
 from sora_eval.records.clip import Clip
+
+if TYPE_CHECKING:
+    from sora_eval.features.view import Array
 
 COLOURS = ("red", "yellow", "green", "cyan", "blue", "magenta")  # 0, 60, ... 300 degrees
 FULL_CHROMA = 200.0  # grey levels; of the world's colours

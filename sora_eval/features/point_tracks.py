@@ -29,6 +29,7 @@ class PointTracks:
     """
 
     cached = True
+    beside_networks = True
     signature = (
         f"point-tracks|canvas:short{SHORT_MIN}-{SHORT_MAX}|corners:{POINTS}-{QUALITY:g}-{APART}|lk:{WINDOW}-{LEVELS}"
         f"|loop:{LOOP:g}px|segments:{SEGMENT}"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+import torch.nn.functional as F
 
+from sora_eval.features.device import device, evaluation, in_batches
 from sora_eval.features.weights_file import best_part, mismatch
 from sora_eval.util.errors import WeightsError, line_of, words_of
 from sora_eval.util.hub import problem_of, quietly
@@ -16,6 +20,8 @@ from sora_eval.util.weights import sha256_file
 
 SHORT_MIN = 128  # px; RAFT halves an eighth of the frame three times
 MULTIPLE = 8
+# Pairs at a time, at most. On a CPU several are no faster, and masks have thresholds that the last digit can pass.
+PAIRS = {"cpu": 1, "cuda": 8}
 KINDS = {"raft": "raft_large", "raft_small": "raft_small"}
 
 Floats = npt.NDArray[np.float32]
@@ -27,28 +33,32 @@ def signature(kind: str, weights: str = "") -> str:
     return f"{KINDS[kind]}|weights:{_identity(kind, weights)}"
 
 
-def flow(kind: str, weights: str, a: Frame, b: Frame) -> Floats:
-    """Flow (H, W, 2) in px from frame `a` to `b`, (H, W, 3) uint8; sides of at least 128 px. Raises WeightsError."""
-    import torch
+def flows(kind: str, weights: str, pairs: Sequence[tuple[Frame, Frame]]) -> Floats:
+    """Flows (n, H, W, 2) in px from the first to the second frame of each pair, (H, W, 3) uint8 of one size; sides of at least
+    128 px. Raises WeightsError."""
+    return in_batches(partial(_flows, kind, weights), pairs, PAIRS.get(device().partition(":")[0], 1))
 
-    height, width = a.shape[:2]
+
+def _flows(kind: str, weights: str, pairs: Sequence[tuple[Frame, Frame]]) -> Floats:
+    height, width = pairs[0][0].shape[:2]
     down, right = -height % MULTIPLE, -width % MULTIPLE
-    # The last rows and columns repeat, as RAFT's own padding does.
-    pair = np.stack([np.pad(f, ((0, down), (0, right), (0, 0)), mode="edge") for f in (a, b)])
-    video = torch.from_numpy(pair).permute(0, 3, 1, 2).float() / 127.5 - 1.0  # (2, 3, H, W)
-    with torch.inference_mode():
-        last = _network(kind, weights)(video[:1], video[1:])[-1]  # (1, 2, H, W), after 12 iterations
-    return np.ascontiguousarray(last[0, :, :height, :width].permute(1, 2, 0).float().numpy())
+    with evaluation() as where:
+        frames = torch.from_numpy(np.array(pairs)).to(where)  # (n, 2, H, W, 3)
+        video = frames.flatten(0, 1).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+        # The last rows and columns repeat, as RAFT's own padding does.
+        video = F.pad(video, (0, right, 0, down), mode="replicate")  # (2n, 3, H, W)
+        last = _network(kind, weights, device())(video[::2], video[1::2])[-1]  # (n, 2, H, W), after 12 iterations
+    return np.ascontiguousarray(last[:, :, :height, :width].permute(0, 2, 3, 1).float().cpu().numpy())
 
 
 @cache
-def _network(kind: str, weights: str) -> Any:
+def _network(kind: str, weights: str, device: str) -> Any:
     from torchvision.models import optical_flow
 
     build = getattr(optical_flow, KINDS[kind])
     if not weights:
         try:
-            return _pinned(kind, build)
+            return _pinned(kind, build).to(device)
         except Exception as error:  # a damaged file raises whatever its reader raises
             raise WeightsError(
                 f"torchvision's weights of {KINDS[kind]} could not be loaded ({line_of(error)}). Without a network, give a "
@@ -68,11 +78,11 @@ def _network(kind: str, weights: str) -> Any:
         raise WeightsError(
             f"flow_weights = {weights!r} is no state dict of torchvision's {KINDS[kind]}: {words_of(error)}"
         ) from error
-    return module.eval()
+    return module.eval().to(device)
 
 
 def _identity(kind: str, weights: str) -> str:
-    _network(kind, weights)
+    _network(kind, weights, device())
     if weights:
         return sha256_file(Path(weights))[:12]
     # torchvision's file names end in the first eight digits of their sha256, and it checks them.
@@ -88,8 +98,6 @@ def _url(kind: str) -> str:
 
 def _pinned(kind: str, build: Any) -> Any:
     """The network with torchvision's weights, from its cache or from its server, if that answers. Raises OSError."""
-    import torch
-
     url = _url(kind)
     cached = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
     if not cached.is_file() and (problem := problem_of(url)):

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from PIL import Image
+import torch.nn.functional as F
 
+from sora_eval.features.device import device
+from sora_eval.features.image_batches import embedded
 from sora_eval.features.weights_file import Part, best_part, check_shapes, mismatch, state_hash
 from sora_eval.util.errors import WeightsError, line_of
 from sora_eval.util.hub import hub_or_cache, hub_problem
@@ -45,12 +46,11 @@ class TimmModel:
         settings = resolve_data_config({}, model=self.model)  # type: ignore[no-untyped-call]
         self.transform = create_transform(**settings)
         self.signature = f"timm:{name}|weights:{state_hash(self.model)}"
+        self.model.to(device())
 
-    @torch.inference_mode()
     def embed_images(self, frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Unit vectors (n, D) of frames (n, H, W, 3); one frame at a time, so no batch size can change them."""
-        out = [self.model(self.transform(Image.fromarray(f))[None])[0] for f in frames]
-        return torch.nn.functional.normalize(torch.stack(out).float(), dim=-1).numpy()
+        """Unit vectors (n, D) of frames (n, H, W, 3)."""
+        return embedded(lambda pixels: F.normalize(self.model(pixels).float(), dim=-1), self.transform, frames)
 
 
 def _from_file(name: str, path: Path) -> Any:

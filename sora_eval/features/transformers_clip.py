@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 
 from sora_eval.features.clip_folder import check_sizes
+from sora_eval.features.device import device, evaluation
+from sora_eval.features.image_batches import embedded
 from sora_eval.features.weights_file import state_hash
 from sora_eval.util.errors import WeightsError, line_of
 from sora_eval.util.hub import quietly
@@ -28,7 +29,7 @@ def is_transformers_folder(folder: Path) -> bool:
 
 
 class TransformersClip:
-    """A CLIP of transformers with its own image preprocessor and tokenizer, on the CPU, in evaluation mode.
+    """A CLIP of transformers with its own image preprocessor and tokenizer, in evaluation mode.
 
     Raises WeightsError for a folder of another model, without weights, or whose weights do not fit; ImportError never: without
     transformers the message says how to install it.
@@ -58,6 +59,7 @@ class TransformersClip:
         preprocessing = "" if (folder / PREPROCESSOR).is_file() else "|preprocessing:assumed"
         settings = digest_of({"preprocessing": self._images.to_dict(), "tokenizer": self._tokenizer_files()})[:8]
         self.signature = f"transformers:clip|weights:{state_hash(self.model)}|settings:{settings}{preprocessing}"
+        self.model.to(device())
 
     def _config(self) -> dict[str, Any]:
         path = self._folder / CONFIG
@@ -115,21 +117,22 @@ class TransformersClip:
         """Whether a text has more tokens than the model's context."""
         return len(self._tokenizer(text, verbose=False)["input_ids"]) > self.context_length
 
-    @torch.inference_mode()
     def embed_images(self, frames: npt.NDArray[np.uint8]) -> Floats:
-        """Unit vectors (n, D) of frames (n, H, W, 3); one frame at a time, so no batch size can change them."""
-        out = []
-        for frame in frames:
-            pixels = self._images(images=Image.fromarray(frame), return_tensors="pt")["pixel_values"]  # (1, 3, side, side)
-            out.append(self.model.visual_projection(self.model.vision_model(pixel_values=pixels).pooler_output)[0])
-        return torch.nn.functional.normalize(torch.stack(out).float(), dim=-1).numpy()
+        """Unit vectors (n, D) of frames (n, H, W, 3)."""
+        return embedded(self._encode, lambda image: self._images(images=image, return_tensors="pt")["pixel_values"][0], frames)
 
-    @torch.inference_mode()
+    def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        return _unit(self.model.visual_projection(self.model.vision_model(pixel_values=pixels).pooler_output))
+
     def embed_text(self, text: str) -> Floats:
         """Unit vector (D,) of a prompt; tokens beyond the context are cut and the end token stays."""
         tokens = self._tokenizer(text, truncation=True, max_length=self.context_length, return_tensors="pt")
-        hidden = self.model.text_model(input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"])
-        vector: Floats = torch.nn.functional.normalize(
-            self.model.text_projection(hidden.pooler_output)[0].float(), dim=-1
-        ).numpy()
+        with evaluation() as where:
+            ids, mask = tokens["input_ids"].to(where), tokens["attention_mask"].to(where)
+            hidden = self.model.text_model(input_ids=ids, attention_mask=mask)
+            vector: Floats = _unit(self.model.text_projection(hidden.pooler_output))[0].cpu().numpy()
         return vector
+
+
+def _unit(vectors: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.normalize(vectors.float(), dim=-1)

@@ -5,21 +5,23 @@ Contract: input (N, 3, T, 224, 224) float32 in [-1, 1], as a protocol of `featur
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
+from sora_eval.features.device import device, evaluation, open_session, run_session
 from sora_eval.features.fvd_protocols import CLIP_FRAMES, SIDE
-from sora_eval.util.errors import Undefined, WeightsError, line_of
-from sora_eval.util.processes import session_threads
+from sora_eval.util.errors import DeviceError, Undefined, WeightsError, line_of
 from sora_eval.util.weights import sha256_file
 
-Floats = npt.NDArray[np.float32]
-Run = Callable[[Floats], npt.NDArray[Any]]
+Run = Callable[[Tensor], npt.NDArray[Any]]
 
 CONTRACT = f"expected a network from (N, 3, T, {SIDE}, {SIDE}) float32 to (N, D)"
 
@@ -33,7 +35,7 @@ class NetworkFile:
         del run
         self.signature = f"network:file|weights:{sha256_file(Path(path))[:12]}|fp32"
 
-    def __call__(self, video: Floats) -> npt.NDArray[np.float32]:
+    def __call__(self, video: Tensor) -> npt.NDArray[np.float32]:
         """Vectors (N, D) of videos (N, 3, T, 224, 224). Raises Undefined for a length that the network does not take."""
         run, width = _network(self.path)
         try:
@@ -50,7 +52,7 @@ class NetworkFile:
 
 
 @cache
-def _open_result(path: str) -> tuple[Run, int] | WeightsError:
+def _open_result(path: str, _device: str) -> tuple[Run, int] | WeightsError:
     try:
         return _open(Path(path))
     except WeightsError as error:
@@ -58,7 +60,7 @@ def _open_result(path: str) -> tuple[Run, int] | WeightsError:
 
 
 def _network(path: str) -> tuple[Run, int]:
-    result = _open_result(path)
+    result = _open_result(path, device())
     if isinstance(result, WeightsError):
         raise result
     return result
@@ -70,15 +72,15 @@ def _open(path: Path) -> tuple[Run, int]:
         raise WeightsError(f"network {str(path)!r} does not exist; {CONTRACT}, in an ONNX or a TorchScript file")
     try:
         run, frames = _open_onnx(path) if path.suffix == ".onnx" else _open_torchscript(path)
-    except WeightsError:
+    except (DeviceError, WeightsError):
         raise
     except Exception as error:  # damaged files raise whatever their reader raises
         kind = "ONNX" if path.suffix == ".onnx" else "TorchScript (files that end in .onnx are read as ONNX)"
         raise WeightsError(f"network {str(path)!r} cannot be read as {kind}: {line_of(error, -1)}; {CONTRACT}") from error
     # Two unlike clips reveal a network that takes no batch or pools over it.
-    probe = np.stack([np.full((3, frames, SIDE, SIDE), v, np.float32) for v in (-1.0, 1.0)])
+    probe = [torch.full((1, 3, frames, SIDE, SIDE), v, device=device()) for v in (-1.0, 1.0)]
     try:
-        out = np.concatenate([run(p[None]) for p in probe])
+        out = np.concatenate([run(p) for p in probe])
     except Exception as error:
         raise WeightsError(
             f"network {str(path)!r} fails on a clip of (1, 3, {frames}, {SIDE}, {SIDE}): {line_of(error, -1)}; {CONTRACT}"
@@ -91,36 +93,25 @@ def _open(path: Path) -> tuple[Run, int]:
 
 
 def _open_onnx(path: Path) -> tuple[Run, int]:
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = session_threads()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # torch and other workers share the machine
-    options.log_severity_level = 4  # an invalid file is reported once, by the error below
-    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    inputs, outputs = session.get_inputs(), session.get_outputs()
+    session = open_session(path)
+    inputs = session.get_inputs()
     shape = inputs[0].shape if inputs else []
     if len(inputs) != 1 or len(shape) != 5 or inputs[0].type != "tensor(float)":
         signature = ", ".join(f"{i.name}: {i.type}{i.shape}" for i in inputs) or "no input"
         raise WeightsError(f"network {str(path)!r} takes {signature}; {CONTRACT}")
-    name, frames = inputs[0].name, shape[2] if isinstance(shape[2], int) else CLIP_FRAMES
-    return lambda video: np.asarray(session.run([outputs[0].name], {name: video})[0]), frames
+    return partial(run_session, session), shape[2] if isinstance(shape[2], int) else CLIP_FRAMES
 
 
 def _open_torchscript(path: Path) -> tuple[Run, int]:
-    import warnings
-
-    import torch
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript's end is announced; its files stay
-        module = torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
+        module = torch.jit.load(str(path), map_location=device()).eval()  # type: ignore[no-untyped-call]
 
-    def run(video: Floats) -> npt.NDArray[Any]:
-        with torch.inference_mode():
-            out = module(torch.from_numpy(video))
-        if not isinstance(out, torch.Tensor):
+    def run(video: Tensor) -> npt.NDArray[Any]:
+        with evaluation():
+            out = module(video)
+        if not isinstance(out, Tensor):
             raise TypeError(f"its output is {type(out).__name__}, not one tensor")
-        return out.float().numpy()
+        return np.asarray(out.float().cpu().numpy())
 
     return run, CLIP_FRAMES

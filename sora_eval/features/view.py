@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from sora_eval.features.device import CPU, device
+from sora_eval.features.shipped import shipped_features
 from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
 from sora_eval.util.cache import publishing, warn_once
@@ -20,7 +23,10 @@ Array = npt.NDArray[Any]
 
 
 class Extractor(Protocol):
-    """A pure function of a clip's frames. `signature` names protocol and weights; equal signatures mean equal values."""
+    """A pure function of a clip's frames. `signature` names protocol and weights; equal signatures mean equal values.
+
+    One with a true `beside_networks` runs none, and is computed in a thread while networks run.
+    """
 
     signature: str
     cached: bool  # worth keeping on disk
@@ -31,7 +37,8 @@ class Extractor(Protocol):
 
 
 class FeatureCache:
-    """Features on disk by a hash of frames, rate and signature (protocol and weights). An entry has a checksum (zip's)."""
+    """Features on disk by a hash of frames, rate, signature (protocol and weights) and kind of
+    device. An entry has a checksum (zip's)."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or cache_folder() / "features"
@@ -40,14 +47,18 @@ class FeatureCache:
         """The features of a clip, from disk where they are cached. Raises Undefined like the extractor."""
         if not extractor.cached:
             return extractor(clip)
-        key = hashlib.sha256(f"{clip.sha256}|{clip.fps}|{extractor.signature}".encode()).hexdigest()
+        kind = device().partition(":")[0]  # another kind of device has other last digits
+        parts = [clip.sha256, str(clip.fps), extractor.signature, *([kind] if kind != CPU else [])]
+        key = hashlib.sha256("|".join(parts).encode()).hexdigest()
         return self.keep(key, lambda: extractor(clip))
 
     def keep(self, key: str, make: Callable[[], Array]) -> Array:
-        """The value of a key, a hash of all that the value depends on; `make` computes it where it is not cached.
+        """The value of a key, a hash of all that the value depends on: shipped, cached, or else computed by `make`.
 
         A damaged entry is made again; a folder that cannot be written is said once, and the value is computed without it.
         """
+        if (value := shipped_features().get(key)) is not None:
+            return value
         path = self.folder / key[:2] / f"{key}.npz"
         value = _read(path)
         if value is None:
@@ -78,7 +89,7 @@ class ClipView:
 
     def __init__(self, clip: Clip, case: Case, cache: FeatureCache | None = None, *, real: bool = False) -> None:
         self.clip, self.case, self.real, self._cache = clip, case, real, cache
-        self._values: dict[str, Array | Undefined] = {}
+        self._values: dict[str, Array | Undefined | Future[Array]] = {}
         self._windows: dict[tuple[int, int], ClipView] = {}
 
     def window(self, start: int, frames: int) -> ClipView:
@@ -95,12 +106,20 @@ class ClipView:
         """The same clip as one of the reference set."""
         return self if self.real else ClipView(self.clip, self.case, self._cache, real=True)
 
+    def begin(self, extractor: Extractor, threads: Executor) -> None:
+        """Compute the value of an extractor in a thread; `features` waits for it. For extractors that run no network."""
+        if extractor.signature not in self._values:
+            self._values[extractor.signature] = threads.submit(self._compute, extractor)
+
+    def _compute(self, extractor: Extractor) -> Array:
+        return extractor(self.clip) if self._cache is None else self._cache.get(self.clip, extractor)
+
     def features(self, extractor: Extractor) -> Array:
         """The value of an extractor on this clip. Raises Undefined like the extractor itself."""
         value = self._values.get(extractor.signature)
-        if value is None:
+        if value is None or isinstance(value, Future):
             try:
-                value = extractor(self.clip) if self._cache is None else self._cache.get(self.clip, extractor)
+                value = self._compute(extractor) if value is None else value.result()
             except Undefined as reason:
                 value = reason
             self._values[extractor.signature] = value

@@ -135,5 +135,5 @@ def state_hash(model: torch.nn.Module) -> str:
     """sha256 of the names and values of a network's tensors, 12 hex digits: equal wherever the weights came from."""
     digest = hashlib.sha256()
     for key, value in sorted(model.state_dict().items()):
-        digest.update(key.encode() + value.contiguous().numpy().tobytes())
+        digest.update(key.encode() + value.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]

@@ -146,3 +146,14 @@ def with_device(spec: str, device: str | None) -> str:
     'reference:base?steps=10&device=cuda'
     """
     return spec if device is None else with_option(spec, f"device={device}")
+
+
+def on_device(spec: str, device: str | None) -> str:
+    """The same for a generator that can choose its device and whose spec leaves it open; others stay as they are.
+
+    >>> on_device("reference", "cuda"), on_device("reference?device=cpu", "cuda"), on_device("folder:clips", "cuda")
+    ('reference?device=cuda', 'reference?device=cpu', 'folder:clips')
+    """
+    parts = parts_of(spec)
+    info = GENERATORS.built_in.get(parts[KIND])
+    return with_device(spec, device) if info and "device" in info.options and "device" not in parts else spec

@@ -15,6 +15,7 @@ from reference_model.packing.shapes import MULTIPLE, TIME_STRIDE
 from reference_model.sampling.checkpoint import CheckpointError, component_files, resolve
 from reference_model.sampling.pipeline import Pipeline
 from reference_model.world import Description, Facts, describe, parse
+from sora_eval.features.device import device
 from sora_eval.features.view import Array, ClipView
 from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.records.clip import Clip
@@ -23,10 +24,14 @@ from sora_eval.util.processes import session_threads
 from sora_eval.util.weights import sha256_file
 
 
-@cache
 def _pipeline(checkpoint: str) -> Pipeline:
+    return _open(checkpoint, device())
+
+
+@cache
+def _open(checkpoint: str, device: str) -> Pipeline:
     try:
-        return Pipeline.load(checkpoint, threads=session_threads())
+        return Pipeline.load(checkpoint, device=device, threads=session_threads())
     except ReferenceModelError as error:
         raise WeightsError(f"caption_facts: {error}") from error
 

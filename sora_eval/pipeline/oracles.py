@@ -6,8 +6,9 @@ stored.
 
 from __future__ import annotations
 
+from sora_eval.features.device import CPU, device
 from sora_eval.generators.asking import answers_of
-from sora_eval.generators.opening import open_generator
+from sora_eval.generators.opening import on_device, open_generator
 from sora_eval.generators.protocol import Generator
 from sora_eval.metrics.create import make_metrics
 from sora_eval.pipeline.score_clip import Views, score_rows, signature_of
@@ -46,7 +47,7 @@ def score_oracles(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
         if not remaining or (label, "") in existing:
             continue
         try:
-            generator = open_generator(spec)
+            generator = open_generator(on_device(spec, None if device() == CPU else device()))
         except SoraEvalError as error:
             folder.append([OracleRow(oracle=label, id="", metric="", value=None, status="error", reason=str(error))])
             continue

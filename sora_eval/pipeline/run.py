@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from sora_eval.features.device import where
 from sora_eval.generators.identity import identity_of
 from sora_eval.generators.opening import facts_problem, open_generator, read_spec
 from sora_eval.generators.protocol import ClipSource, Generator
@@ -129,7 +130,16 @@ def begin(
     if shard is not None and shard.count > len(cases[:limit]):
         raise SuiteError(f"{suite.path} has {len(cases[:limit])} cases, too few for {shard.count} shards")
     partial = shard is not None or (limit is not None and limit < len(cases))
-    head = new_head(suite, identity, partial=partial, limit=limit, shard=shard, seed_offset=seed_offset, sequential=sequential)
+    head = new_head(
+        suite,
+        identity,
+        partial=partial,
+        limit=limit,
+        shard=shard,
+        seed_offset=seed_offset,
+        sequential=sequential,
+        networks=where(),
+    )
     folder = RunFolder.create(Path(out), head, suite.to_json(), source_rows(generator))
     return Work(folder, suite, generator, cases, workers, give_up)
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import zip_longest
 
 import numpy as np
 
+from sora_eval.features.device import where
+from sora_eval.features.shipped import unlike_shipped
 from sora_eval.features.view import Array
 from sora_eval.generators.asking import answers_of, clip_of
 from sora_eval.generators.protocol import ClipSource, Generator
@@ -25,6 +28,7 @@ from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.head import Shard
 from sora_eval.runs.rows import SampleRow, ScoreRow
 from sora_eval.suite import Suite
+from sora_eval.util.cache import warn_once
 from sora_eval.util.errors import SuiteError
 from sora_eval.util.progress import track
 
@@ -60,6 +64,7 @@ def score(folder: RunFolder, suite: Suite, cases: list[Case], source: ClipSource
     number of `workers`, processes that score. Raises SuiteError for a reference generator without clips, RunError if a worker
     dies.
     """
+    folder.update_head(networks=where())
     planned = cases if source is None else source.cases()[: folder.head.limit]  # a shard ranks among the prompts of all
     prompts = suite.prompt_list or [c.prompt for c in planned]
     samples = {row.id: row for row in folder.rows(SampleRow)}
@@ -67,8 +72,11 @@ def score(folder: RunFolder, suite: Suite, cases: list[Case], source: ClipSource
     sets = [n for n in suite.metrics if metric_info(n).kind == "set"] if suite.reference is not None else []
     with Workers(partial(Scorer, folder, suite, prompts, source), workers) as pool:
         jobs = [(case, samples.get(case.id), case.id not in scored) for case in cases]
+        # A single worker knows the clip that follows.
+        following = [job[:2] for job in jobs[1:]] if workers == 1 else []
+        jobs_and_following = ((*job, after) for job, after in zip_longest(jobs, following))
         vectors, broken = _Vectors(), set[str]()
-        for case, result in zip(cases, track(pool.map(Scorer.case, jobs), "score", len(jobs)), strict=True):
+        for case, result in zip(cases, track(pool.map(Scorer.case, jobs_and_following), "score", len(jobs)), strict=True):
             if result.sample is not None:
                 folder.append([result.sample])
             if result.rows:
@@ -92,10 +100,13 @@ def _reference_features(folder: RunFolder, suite: Suite, sets: list[str], pool: 
     generator = open_reference(suite)
     source = np.array(f"{suite.reference.generator}|{generator.fingerprint()}|seed+{suite.reference.seed_offset}")
     clips_by_case, number = _reference_clips(suite, generator, folder.head.shard)
-    vectors, failed = _Vectors(), list[str]()
+    vectors, failed, seen = _Vectors(), list[str](), set[str]()
     for case, real in track(pool.map(Scorer.reference, clips_by_case), "reference", number):
         vectors.add(case, real.vectors, real.bucket, real.sha256)
         failed += real.failed
+        seen.add(real.sha256)
+    if other := unlike_shipped(suite.fingerprint, seen - {""}):
+        warn_once(f"this machine renders {other} of {number} reference clips otherwise: their features are not shipped ones")
     for name in sets:
         ids, values = vectors.of(name)
         buckets, clips = (np.array(column.get(name, []), np.str_) for column in (vectors.buckets, vectors.clips))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +27,8 @@ from sora_eval.runs.rows import SampleRow, ScoreRow, Status
 from sora_eval.suite import Suite
 from sora_eval.util.errors import ClipError, MetricError, RunError, Undefined
 from sora_eval.video.codec import read_clip
+
+THREADS = 4  # of a scorer: clips that are read, flows and tracks; they wait for each other's cores at times
 
 
 def signature_of(name: str, metric: ClipMetric | SetMetric, suite: Suite) -> str:
@@ -59,21 +63,29 @@ class Scorer:
     def __init__(self, folder: RunFolder, suite: Suite, prompts: list[Prompt], source: ClipSource | None) -> None:
         self.folder, self.suite, self.source = folder, suite, source
         self.metrics = make_metrics(suite.metrics, prompts)
+        self._threads = ThreadPoolExecutor(THREADS, "scoring")
+        self._reading: dict[str, Future[tuple[Clip | str, SampleRow | None]]] = {}
         self.cache = FeatureCache()
         # A distance needs a reference set.
         self.sets = self.metrics.sets if suite.reference is not None else {}
         metrics_by_name: dict[str, ClipMetric | SetMetric] = {**self.metrics.per_clip, **self.sets}
         self.signatures = {name: signature_of(name, metric, suite) for name, metric in metrics_by_name.items()}
 
-    def case(self, case: Case, sample: SampleRow | None, with_scores: bool) -> ClipResult:
-        """Score a clip of the run; `sample` is its row, None before it exists. Rows of scores only `with_scores`."""
-        read: SampleRow | None = None
-        if self.source is not None and self.suite.axes is None:
-            clip, read = _read_native(case, self.source, sample)
-        else:
-            clip = _read_made(self.folder, case, sample)
+    def case(
+        self, case: Case, sample: SampleRow | None, with_scores: bool, following: tuple[Case, SampleRow | None] | None = None
+    ) -> ClipResult:
+        """Score a clip of the run; `sample` is its row, None before it exists. Rows of scores only `with_scores`.
+
+        The clip that is `following` is read in a thread meanwhile.
+        """
+        begun = self._reading.pop(case.id, None)
+        clip, read = begun.result() if begun is not None else self._read(case, sample)
+        if following is not None:
+            self._reading = {following[0].id: self._threads.submit(self._read, *following)}
         views = clip if isinstance(clip, str) else Views(clip, case, self.suite, self.cache)
-        rows, vectors = score_rows(case, views, self.metrics.per_clip, self.signatures) if with_scores else [], {}
+        if with_scores and isinstance(views, Views):
+            self._begin(views)
+        rows, vectors = list[ScoreRow](), dict[str, Array]()
         for name, metric in self.sets.items():
             try:
                 vectors[name] = self._features(name, views)
@@ -81,7 +93,23 @@ class Scorer:
                 status: Status = "undefined" if isinstance(reason, Undefined) and not isinstance(views, str) else "error"
                 if with_scores:
                     rows.append(_score_row(case, metric.outputs[0].name, None, status, str(reason), {}, self.signatures[name]))
+        if with_scores:  # after the networks of sets, beside which the threads have computed
+            rows = score_rows(case, views, self.metrics.per_clip, self.signatures) + rows
         return ClipResult(None if sample else read, rows, vectors, frozenset(self.metrics.missing))
+
+    def _read(self, case: Case, sample: SampleRow | None) -> tuple[Clip | str, SampleRow | None]:
+        """The clip of a case, or why there is none, and its row where it comes from a folder."""
+        if self.source is not None and self.suite.axes is None:
+            return _read_native(case, self.source, sample)
+        return _read_made(self.folder, case, sample), None
+
+    def _begin(self, views: Views) -> None:
+        """Start in threads what the per-clip metrics need and what no network computes."""
+        for name, metric in self.metrics.per_clip.items():
+            extractor: Any = getattr(metric, "extractor", None)
+            if getattr(extractor, "beside_networks", False):
+                with suppress(Undefined):
+                    views.of(name).begin(extractor, self._threads)
 
     def reference(self, case: Case, clip: Clip | str) -> tuple[Case, ReferenceResult]:
         """The results of a reference clip; `clip` may be the reason why there is none."""

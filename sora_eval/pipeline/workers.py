@@ -12,6 +12,7 @@ from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
+from sora_eval.features.device import device, use
 from sora_eval.util.errors import RunError
 from sora_eval.util.processes import begin_worker, how_it_ended, session_threads
 
@@ -39,7 +40,9 @@ class Workers(Generic[S]):
             context = multiprocessing.get_context("spawn")  # forking a process with threads can hang it
             self._others = set(multiprocessing.active_children())
             self._processes = set[BaseProcess]()
-            self._pool = ProcessPoolExecutor(number, context, _start, (make, max(threads // number, 1), session_threads()))
+            self._pool = ProcessPoolExecutor(
+                number, context, _start, (make, max(threads // number, 1), session_threads(), device())
+            )
 
     def map(self, function: Callable[..., R], jobs: Iterable[tuple[Any, ...]]) -> Iterator[R]:
         """`function(state, *job)` of every job, in the order of the jobs, at most 2 x `number` pending at a time.
@@ -84,13 +87,14 @@ class Workers(Generic[S]):
             self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start(make: Callable[[], Any], threads: int, of_sessions: int) -> None:
+def _start(make: Callable[[], Any], threads: int, of_sessions: int, where: str) -> None:
     import cv2
     import torch
 
     begin_worker(of_sessions)  # the parent stops the run and reports it once
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
+    use(where)
     global _state  # noqa: PLW0603
     _state = make()
 

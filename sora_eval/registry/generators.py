@@ -63,6 +63,7 @@ _BUILT_IN = {
         "diffusers:ID[?device=cuda&dtype=bf16&batch=4&guidance_scale_2=3]",
         "a video pipeline of diffusers: a folder, or a name on the hub; further options are keywords of its calls",
         "sora_eval.generators.diffusers.adapter:open_diffusers",
+        ("device",),
         check="sora_eval.generators.diffusers.options:check_diffusers",
         free=True,
     ),

@@ -159,6 +159,8 @@ class RunHead(_Record):
     git: GitState = Field(default_factory=GitState)
     hardware: dict[str, Any] = Field(default_factory=dict)
     software: dict[str, str] = Field(default_factory=dict)
+    networks: dict[str, str] = Field(default_factory=dict)
+    """Where the networks of the metrics ran: device, provider of ONNX Runtime, name of a GPU; empty before they did."""
     started: str = ""
     finished: str | None = None
     command: str = ""

@@ -117,6 +117,10 @@ class GeneratorError(SoraEvalError):
     """A generator that is unknown, cannot be opened, or violates its protocol."""
 
 
+class DeviceError(SoraEvalError):
+    """A device that is unknown, or that was asked for and is absent."""
+
+
 class ClipError(SoraEvalError):
     """A clip file that cannot be read, or frames of another shape or type."""
 

@@ -147,3 +147,13 @@ def test_validate_says_that_it_checked_no_shape_of_a_suite_for_another_generator
 
 def test_unknown_options_exit_2():
     assert sora_eval("run", "--fast").returncode == 2
+
+
+@pytest.mark.parametrize("options", [("--device", "cuda"), ("--generator-device", "cuda:7"), ("--device", "gpu")])
+def test_a_device_that_is_absent_is_one_message_before_anything_is_made(options, tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    done = sora_eval("run", "quick", "--out", tmp_path / "runs", *options)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert f"device {options[1]!r}" in done.stderr
+    assert not (tmp_path / "runs").exists()

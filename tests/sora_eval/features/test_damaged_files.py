@@ -127,7 +127,7 @@ def test_weights_of_torchvision_that_are_damaged_are_a_message(monkeypatch):
     monkeypatch.setattr(optical_flow, "raft_small", damaged)
     monkeypatch.setattr(raft, "problem_of", lambda _: "")
     with pytest.raises(WeightsError, match=r"weights of raft_small could not be loaded .invalid load key"):
-        raft._network.__wrapped__("raft_small", "")
+        raft._network.__wrapped__("raft_small", "", "cpu")
 
 
 def flip(path):

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sora_eval.features import fvd_protocols
 from sora_eval.features.fvd_protocols import FVD_PROTOCOLS, resize_tf1
 from sora_eval.features.i3d import VideoFeatures
 from sora_eval.features.view import ClipView
@@ -59,6 +60,11 @@ def tf1(frames):
         share = (place - low).reshape([-1 if i == axis else 1 for i in range(4)]).astype(np.float32)
         out = out.take(low, axis) * (1 - share) + out.take(high, axis) * share
     return out / 127.5 - 1
+
+
+def prepared(name, frames):
+    """What the code of every device makes of frames, on the CPU."""
+    return FVD_PROTOCOLS[name].video(frames, torch.device("cpu"))[0].permute(1, 2, 3, 0).numpy()
 
 
 # What each peer does: frames to network input, whether it takes 16 frames and from where, divisor and ridge of covariances.
@@ -165,14 +171,28 @@ def test_features_of_a_clip_that_was_not_cut_are_refused():
 @pytest.mark.parametrize("name", PEERS)
 def test_frames_are_prepared_as_the_peer_does(name, shape, rng):
     frames = clip(rng, shape)
-    difference = np.abs(FVD_PROTOCOLS[name].prepare(frames) - PEERS[name][0](frames))
+    difference = np.abs(prepared(name, frames) - PEERS[name][0](frames))
     # cd-fvd cuts to bytes: what lies on a whole number may be cut to either side.
     assert (difference <= 1e-4).mean() >= (0.999 if name == "cdfvd" else 1.0)
 
 
+@pytest.mark.parametrize("name", sorted(set(FVD_PROTOCOLS) - {"cdfvd"}))  # which cuts to bytes on the CPU
+def test_frames_are_prepared_where_they_are(name, rng):
+    """torch's meta device has no values, and refuses what is computed with tensors elsewhere."""
+    video = FVD_PROTOCOLS[name].video(clip(rng, (17, 24, 40)), torch.device("meta"))
+    assert (video.device.type, video.dtype, video.shape) == ("meta", torch.float32, (1, 3, 17, 224, 224))
+
+
+def test_long_clips_are_prepared_in_parts(rng, monkeypatch):
+    frames = clip(rng, (11, 24, 40))
+    whole = prepared("fastvideo", frames)
+    monkeypatch.setattr(fvd_protocols, "CHUNK_BYTES", 3 * frames[0].nbytes)
+    assert np.array_equal(prepared("fastvideo", frames), whole)
+
+
 def test_original_is_the_tf1_squash(rng):
     frames = clip(rng, (11, 24, 40))
-    assert np.allclose(FVD_PROTOCOLS["original"].prepare(frames), resize_tf1(frames) / 127.5 - 1, atol=1e-6)
+    assert np.allclose(prepared("original", frames), resize_tf1(torch.from_numpy(frames)) / 127.5 - 1, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -43,14 +43,16 @@ def test_batch_size_changes_nothing_and_onnx_equals_torch(rng):
 
 def test_tf1_resize_by_its_definition(rng):
     frames = rng.integers(0, 256, (1, 5, 7, 3), dtype=np.uint8)
-    out = resize_tf1(frames, 10)
+    out = resize_tf1(torch.from_numpy(frames), 10).numpy()
     assert np.array_equal(out[0, 0, 0], frames[0, 0, 0])
     y, x = 3 * 0.5, 4 * 0.7  # source place = index * size / side, no half-pixel shift
     (a, b), (c, d) = frames[0, 1:3, 2:4].astype(float)
     fy, fx = y - 1, x - 2
     expected = (a * (1 - fx) + b * fx) * (1 - fy) + (c * (1 - fx) + d * fx) * fy
     assert np.allclose(out[0, 3, 4], expected, atol=1e-4)
-    assert np.array_equal(resize_tf1(frames, 14)[0, -1, -1], frames[0, -1, -1])  # the last row repeats
+    assert np.array_equal(
+        resize_tf1(torch.from_numpy(frames), 14).numpy()[0, -1, -1], frames[0, -1, -1]
+    )  # the last row repeats
 
 
 def test_short_clips_have_no_feature():

@@ -35,11 +35,11 @@ def test_a_metric_takes_its_flow_from_raft(weights, rng):
 
 def test_flow_is_torchvisions_own_on_frames_it_takes_and_padding_is_cut_off(weights, rng):
     a, b = rng.integers(0, 256, (2, 130, 140, 3), dtype=np.uint8)
-    out = raft.flow("raft_small", weights, a, b)
+    out = raft.flows("raft_small", weights, [(a, b)])[0]
     assert out.shape == (130, 140, 2)
     # 136 x 144 with repeated edges, in torchvision's own words.
     model = raft_small(weights=None)
-    model.load_state_dict(raft._network("raft_small", weights).state_dict())
+    model.load_state_dict(raft._network("raft_small", weights, "cpu").state_dict())
     video = [torch.from_numpy(f).permute(2, 0, 1)[None].float() / 127.5 - 1 for f in (a, b)]
     padded = [torch.nn.functional.pad(v, (0, 4, 0, 6), mode="replicate") for v in video]
     with torch.inference_mode():

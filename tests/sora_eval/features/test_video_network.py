@@ -22,7 +22,7 @@ SETS = [n for n, i in METRICS.built_in.items() if i.kind == "set"]
 
 def means(frames, protocol="original"):
     """What the network of the fixture computes, in numpy."""
-    video = FVD_PROTOCOLS[protocol].prepare(frames).transpose(3, 0, 1, 2)  # (3, T, 224, 224)
+    video = FVD_PROTOCOLS[protocol].video(frames, torch.device("cpu"))[0].numpy()  # (3, T, 224, 224)
     return video.mean(1).reshape(3, 4, 56, 4, 56).mean((2, 4)).ravel()
 
 

@@ -140,10 +140,10 @@ def test_flow_weights_are_taken_out_of_a_trainers_file_and_refused_with_what_was
     state = optical_flow.raft_small(weights=None).state_dict()
     torch.save({"model": prefixed(state, "module.")}, tmp_path / "wrapped.pth")
     torch.save(without(state, "flow_head"), tmp_path / "part.pth")
-    network = raft._network("raft_small", str(tmp_path / "wrapped.pth"))
+    network = raft._network("raft_small", str(tmp_path / "wrapped.pth"), "cpu")
     assert all(torch.equal(value, state[key]) for key, value in network.state_dict().items())
     with pytest.raises(WeightsError, match=r"part\.pth.*missing \(update_block\.flow_head"):
-        raft._network("raft_small", str(tmp_path / "part.pth"))
+        raft._network("raft_small", str(tmp_path / "part.pth"), "cpu")
 
 
 def test_the_part_is_found_by_most_tensors_in_common(tmp_path):
