@@ -33,7 +33,7 @@ def validate(
     loaded = load_suite(suite, set_ or ())
     checked = generator or _reference_model(loaded)
     if checked:
-        from sora_eval.pipeline.run import validate as check
+        from sora_eval.pipeline.plan import validate as check
 
         check(loaded, checked)
     elif loaded.reference:

@@ -10,7 +10,8 @@ import tomlkit
 
 from docs.pages.ltx_peer import save_ltx
 from sora_eval.gate.judge import gate
-from sora_eval.pipeline.run import plan, run
+from sora_eval.pipeline.plan import plan
+from sora_eval.pipeline.run import run
 from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.verdict import Verdict
 from sora_eval.registry.metrics import outputs_of

@@ -9,7 +9,7 @@ from PIL import Image
 from sora_eval.generators.asking import request_of
 from sora_eval.generators.protocol import Generator
 from sora_eval.generators.reference import world_frames
-from sora_eval.pipeline.run import plan
+from sora_eval.pipeline.plan import plan
 from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.clip import Clip
 from sora_eval.suite import Suite, load_suite

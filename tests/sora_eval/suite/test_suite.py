@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from sora_eval.pipeline.run import check, plan
+from sora_eval.pipeline.plan import check, plan
 from sora_eval.records.capabilities import Capabilities
 from sora_eval.registry.metrics import METRICS
 from sora_eval.suite import Suite, gates_of, load_suite, shipped
