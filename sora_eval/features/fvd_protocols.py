@@ -75,10 +75,19 @@ def resize_tf1(frames: Tensor, side: int = SIDE) -> Tensor:
     """TensorFlow 1's `resize_bilinear`, (T, H, W, 3) to (T, side, side, 3), 0..255: no antialias, source = i * size / side."""
     y0, y1, fy = _grid(frames.shape[1], side, frames.device)
     x0, x1, fx = _grid(frames.shape[2], side, frames.device)
-    upper, lower = (frames.index_select(1, y).float() for y in (y0, y1))  # (T, side, W, 3)
-    rows = upper + (lower - upper) * fy[:, None, None]
-    left, right = (rows.index_select(2, x) for x in (x0, x1))  # (T, side, side, 3)
+    upper, lower = frames.index_select(1, y0), frames.index_select(1, y1)  # (T, side, W, 3)
+    if frames.shape[2] > side:  # columns first: fewer pixels to interpolate, and the same bits
+        left, right = (_between(upper.index_select(2, x), lower.index_select(2, x), fy) for x in (x0, x1))  # (T, side, side, 3)
+    else:
+        whole = _between(upper, lower, fy)
+        left, right = (whole.index_select(2, x) for x in (x0, x1))
     return left + (right - left) * fx[:, None]
+
+
+def _between(upper: Tensor, lower: Tensor, share: Tensor) -> Tensor:
+    """Rows (T, side, W, 3) between two of bytes, the lower of which has this `share` (side,)."""
+    upper, lower = upper.float(), lower.float()
+    return upper + (lower - upper) * share[:, None, None]
 
 
 def _grid(size: int, side: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

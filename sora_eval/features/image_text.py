@@ -177,8 +177,10 @@ def _from_file(architecture: str, path: Path) -> Any:
     open_clip interpolates positions of another length, and knows no tables around the weights but `state_dict`.
     """
     foreign = "hf_model_name" in (open_clip.get_model_config(architecture) or {}).get("text_cfg", {})
-    with hub_or_cache() if foreign else nullcontext():  # its text tower is described on the hub
-        expected = open_clip.create_model(architecture, load_weights=False, pretrained_text=False).state_dict()
+    # The text tower of a foreign one is described on the hub; of the meta device are names and shapes alone.
+    with hub_or_cache() if foreign else nullcontext(), torch.device("meta"):
+        empty = open_clip.create_model(architecture, load_weights=False, pretrained_text=False, device="meta")
+    expected = empty.state_dict()
     part = best_part(path, expected)
     check_shapes(path, part, expected, architecture)
     with tempfile.TemporaryDirectory() as folder:

@@ -54,6 +54,7 @@ def test_every_case_has_its_rows_and_every_number_its_signature(workspace):
     assert stages == {("first", 0), ("whole", 0), ("whole", 1)}
     head = run.head
     assert (head.status, head.partial, head.failed_cases) == ("success", False, 0)
+    assert head.networks == {"device": "cpu", "provider": "CPUExecutionProvider"}
     assert head.suite.fingerprint == suite.fingerprint
 
 
