@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sora_eval.registry.generators import GENERATORS, GeneratorInfo
@@ -116,6 +117,8 @@ def _usages() -> list[str]:
 
 
 def _hint(kind: str) -> str:
+    if Path(kind).exists():
+        return f"; it is a file or folder: say folder:{kind} for its clips, or diffusers:{kind} for a pipeline"
     close = get_close_matches(kind, [*GENERATORS.built_in, *GENERATORS.third_party()], 1, 0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
 

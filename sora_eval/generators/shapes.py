@@ -14,24 +14,24 @@ from sora_eval.util.errors import GeneratorError, SuiteError
 def check_suite(suite: Suite, capabilities: Capabilities, name: str) -> None:
     """Raises SuiteError for what the generator `name` cannot make of a suite, a line each: shapes, with the nearest valid ones,
     rates, settings that it does not read, and first frames."""
-    problems = [*_form_problems(suite, capabilities)]
+    problems = [*_form_problems(suite, capabilities, name)]
     problems += [*setting_problems(suite, capabilities, name), *beginning_problems(suite, capabilities, name)]
     _raise(suite, problems)
 
 
-def check_shapes(suite: Suite, capabilities: Capabilities) -> None:
+def check_shapes(suite: Suite, capabilities: Capabilities, name: str) -> None:
     """Raises SuiteError for shapes and rates of a suite alone: what renders a reference set reads no settings."""
-    _raise(suite, [*_form_problems(suite, capabilities)])
+    _raise(suite, [*_form_problems(suite, capabilities, name)])
 
 
-def _form_problems(suite: Suite, capabilities: Capabilities) -> Iterator[str]:
+def _form_problems(suite: Suite, capabilities: Capabilities, name: str) -> Iterator[str]:
     if suite.axes is not None:
         sizes = [(c.width or 0, c.height or 0, c.num_frames or 0) for c in suite.cases]
         yield from (f"[axes].{p}" for p in shape_problems(sizes, capabilities))
-        yield from (f"[axes].{p}" for p in rate_problems(suite.axes.fps, capabilities))
+        yield from (f"[axes].{p}" for p in rate_problems(suite.axes.fps, capabilities, name))
     if suite.throughput is not None:
         yield from (f"[throughput].{p}" for p in shape_problems(suite.throughput.sizes, capabilities))
-        yield from (f"[throughput].{p}" for p in rate_problems(suite.throughput.fps, capabilities))
+        yield from (f"[throughput].{p}" for p in rate_problems(suite.throughput.fps, capabilities, name))
 
 
 def _raise(suite: Suite, problems: Sequence[str]) -> None:
@@ -45,14 +45,14 @@ def check_shape(request: Request, capabilities: Capabilities, name: str) -> None
         raise GeneratorError(f"{name}: {problem}")
 
 
-def rate_problems(fps: float, capabilities: Capabilities) -> Iterator[str]:
+def rate_problems(fps: float, capabilities: Capabilities, name: str) -> Iterator[str]:
     """Why a rate cannot be generated.
 
-    >>> list(rate_problems(24.0, Capabilities(fps=8.0)))
-    ['fps = 24; its clips have 8, so say fps = 8']
+    >>> list(rate_problems(24.0, Capabilities(fps=8.0), "world"))
+    ['fps = 24; clips of world have 8, so say fps = 8']
     """
     if not capabilities.has_rate(fps):
-        yield f"fps = {fps:g}; its clips have {capabilities.fps:g}, so say fps = {capabilities.fps:g}"
+        yield f"fps = {fps:g}; clips of {name} have {capabilities.fps:g}, so say fps = {capabilities.fps:g}"
 
 
 def shape_problems(sizes: Sequence[tuple[int, int, int]], capabilities: Capabilities) -> Iterator[str]:

@@ -26,10 +26,10 @@ def check_reference(suite: Suite, *, light: bool = False) -> None:
     try:
         capabilities = read_spec(suite.reference_spec).info.capabilities
         if light and capabilities is not None:
-            check_shapes(suite, capabilities)
+            check_shapes(suite, capabilities, suite.reference_spec)
             return
         generator = open_reference(suite)
-        check_shapes(suite, generator.capabilities)
+        check_shapes(suite, generator.capabilities, suite.reference_spec)
         problem = _problem(suite, generator)
     except SoraEvalError as error:
         problem = str(error)

@@ -98,6 +98,7 @@ def test_failed_cases_exit_12(workspace):
         (("run",), "give a suite to run"),
         (("run", "nothing"), "suite 'nothing' is neither a file nor shipped; shipped: gate, gate-speed, held_out, physics_iq"),
         (("run", "small.toml", "-g", "magic"), "generator 'magic' is not known; expected one of: reference"),
+        (("run", "small.toml", "-g", "prompts.jsonl"), "it is a file or folder: say folder:prompts.jsonl for its clips"),
         (("run", "small.toml", "-g", "reference:lost"), "'lost' is neither shipped nor a folder"),
         (("run", "small.toml", "-g", "reference?bakend=torch"), "option 'bakend' is not known"),
         (("run", "small.toml", "-g", "reference?refine=maybe"), "neither true, false nor the address of an endpoint"),
