@@ -32,19 +32,8 @@ from sora_eval.util.cache import warn_once
 from sora_eval.util.errors import GeneratorError, near
 
 OWN = {  # keywords that the harness gives itself, or that would change the number or the form of the clips
-    *(
-        "self",
-        "prompt",
-        "image",
-        "video",
-        "cond_image",
-        "height",
-        "width",
-        "generator",
-        "output_type",
-        "return_dict",
-        "latents",
-    ),
+    *("self", "prompt", "image", "video", "cond_image", "height", "width"),
+    *("generator", "output_type", "return_dict", "latents"),
     *("num_videos_per_prompt", "num_images_per_prompt", "callback", "callback_steps", "callback_on_step_end", "kwargs", "seed"),
     *("callback_on_step_end_tensor_inputs", *LENGTH_WORDS, *RATE_WORDS),
 }
@@ -74,11 +63,10 @@ class DiffusersGenerator(Generator):
         self._check_keywords()
         offset, stride, most = lengths_of(pipeline, family, options.keywords)
         first = first_frames_of(pipeline, self._parameters, family)
-        rate = family.rate if options.fps is None else options.fps
         self.capabilities = Capabilities(
             multiple_of(pipeline, family),
             stride,
-            None if self._rate_word and options.fps is None and not kind.startswith("SkyReels") else rate,
+            family.rate if options.fps is None else options.fps,
             offset,
             most,
             family.sizes(pipeline) if family.sizes else (),

@@ -149,10 +149,11 @@ def _lora(pipeline: Any, options: PipelineOptions) -> None:
 
 
 def _speed(pipeline: Any, options: PipelineOptions) -> None:
+    vae: Any = getattr(pipeline, "vae", None)
     if options.vae_dtype:
-        pipeline.vae.to(getattr(torch, options.vae_dtype))
-    if options.tiling or hasattr(pipeline.vae, "kernel"):  # Allegro's VAE knows no other way
-        pipeline.vae.enable_tiling()
+        vae.to(getattr(torch, options.vae_dtype))
+    if options.tiling or hasattr(vae, "kernel"):  # Allegro's VAE knows no other way
+        vae.enable_tiling()
     for name in ("transformer", "transformer_2", "unet"):
         denoiser = getattr(pipeline, name, None)
         if denoiser is not None and options.attention:
