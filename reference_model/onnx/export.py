@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from reference_model.config import ModelConfig
 from reference_model.errors import ReferenceModelError
-from reference_model.networks.captioner import TUBELET
 from reference_model.networks.components import VAEEncoder, build
-from reference_model.networks.text import VOCABULARY
-from reference_model.onnx import graph
-from reference_model.packing import patchify
+from reference_model.onnx import graph, int8
+from reference_model.onnx.specs import CHECKS, Spec, specs
 from reference_model.sampling.backends import TorchBackend, load_backend
 from reference_model.sampling.checkpoint import COMPONENTS, CONFIG, read_checkpoint, resolve, write_record
 from reference_model.training import world_clip as clip
@@ -29,133 +25,7 @@ from reference_model.training.loop import load_tensors, load_weights
 
 OPSET = 20
 TOLERANCE = 1e-4  # largest difference from torch, on outputs of order one
-CHECKS = 7  # shapes
 OWN = ("text_encoder", "dit")  # what checkpoints of one training do not share
-
-
-@dataclass(frozen=True)
-class Spec:
-    """The signature of a graph: outputs, inputs with their dynamic axes, and `example(i)`, inputs to trace (0) and to check."""
-
-    outputs: tuple[str, ...]
-    dynamic: dict[str, dict[int, Any]]
-    example: Callable[[int], tuple[Tensor, ...]]
-
-
-def _dim(name: str) -> Any:
-    return torch.export.Dim(name, min=1, max=1 << 20)
-
-
-def dit_inputs(config: ModelConfig, which: int) -> tuple[Tensor, ...]:
-    """Random inputs of the DiT, number `which` of `CHECKS`; sizes differ, since the tracer specialises 0, 1 and equal ones."""
-    rng = np.random.default_rng(which)
-    grids = [
-        [(2, 3, 4), (3, 2, 5), (2, 4, 3)],
-        [(1, 4, 4), (5, 4, 4)],
-        [(5, 6, 6)],
-        [(4, 3, 5), (5, 5, 3), (1, 3, 3)],
-        [(2, 4, 4)] * 4,
-        [(1, 1, 1), (3, 2, 7)],
-        [(2, 8, 8), (5, 4, 4)],
-    ][which]
-    lengths = [int(n) for n in rng.integers(3, 9, len(grids))]
-    width = max(lengths) + 1
-    groups = [[0], list(range(1, len(grids)))] if len(grids) > 1 else [[0]]
-    places, sizes = [patchify.positions(g) for g in grids], [g[1] * g[2] for g in grids]
-    known = [size if g[0] > 1 and i % 2 == 0 else 0 for i, (g, size) in enumerate(zip(grids, sizes, strict=True))]
-    packs = patchify.pack(places, lengths, width, groups, 75 if which == 0 else 0, known)
-    n, text = len(grids), config.text.width
-    arrays = (
-        rng.standard_normal((*packs.clip.shape, 4 * config.dit.channels), np.float32),
-        packs.clip,
-        packs.state,
-        packs.position,
-        packs.times(rng.random(n, np.float32)),
-        np.array(grids, np.int64)[packs.state_clip],
-        rng.standard_normal((n, text), np.float32)[packs.state_clip],
-        rng.standard_normal((n, width, text), np.float32),
-        packs.text_index,
-        packs.text_clip,
-    )
-    return tuple(torch.from_numpy(np.ascontiguousarray(a)) for a in arrays)
-
-
-def specs(config: ModelConfig) -> dict[str, Spec]:
-    """The signature of each graph of a checkpoint."""
-    sizes = [(2, 3, 4, 5), (1, 1, 4, 4), (3, 5, 8, 8), (1, 5, 6, 10), (2, 4, 10, 6), (1, 2, 12, 12), (1, 7, 16, 8)]
-    lengths = [(3, 7), (1, 3), (5, 47), (2, 20), (8, 11), (1, 48), (4, 5)]  # texts, words
-    tubelet_counts = [9, 1, 64, 30, 17, 40, 5]  # tubelets of the recaptioner
-    z = config.vae.latent_channels
-
-    def noise(which: int, *shape: int) -> Tensor:
-        return torch.from_numpy(np.random.default_rng([which, len(shape)]).standard_normal(shape, np.float32))
-
-    def ids(which: int) -> Tensor:
-        n, m = lengths[which]
-        out = np.random.default_rng(which).integers(1, len(VOCABULARY), (n, m))
-        out[0, max(m - 2, 3) :] = 0
-        return torch.from_numpy(out)
-
-    def video(which: int) -> Tensor:
-        n, g, h, w = sizes[which]
-        return noise(which, n, 3, 4 * g - 3, 4 * h, 4 * w).clamp(-1, 1)
-
-    def tubelets(which: int) -> tuple[Tensor, ...]:
-        n, s = lengths[which][0], tubelet_counts[which]
-        rng = np.random.default_rng(which)
-        run = rng.integers(1, patchify.MAX_RUN + 1, (n, s))
-        run[0, max(s - 3, 1) :] = 0
-        position, extent = rng.integers(0, 5, (n, s, 3)), rng.integers(5, 9, (n, 3))
-        return noise(which, n, s, TUBELET).clamp(-1, 1), *map(torch.from_numpy, (position, run, extent))
-
-    def read(which: int, width: int) -> Tensor:
-        return noise(which, lengths[which][0], tubelet_counts[which], width)
-
-    clips, width, packs, length, texts, states = map(_dim, ("clips", "text_width", "packs", "length", "texts", "states"))
-    batch, groups, rows, columns, tubes = map(_dim, ("batch", "groups", "rows", "columns", "tubes"))
-    words, prompt = (torch.export.Dim(name, min=1, max=config.text.max_tokens) for name in ("words", "prompt"))
-    packed, of_state = {0: packs, 1: length}, {0: states}
-    dit_dims = {
-        "tokens": packed,
-        "clip": packed,
-        "state": packed,
-        "position": packed,
-        "time": of_state,
-        "extent": of_state,
-        "pooled": of_state,
-        "text": {0: clips, 1: width},
-        "text_index": {0: packs, 1: texts},
-        "text_clip": {0: packs, 1: texts},
-    }
-    text_dims = {"ids": {0: batch, 1: words}}
-    tubelet_dims = {"tokens": {0: batch, 1: tubes}, "position": {0: batch, 1: tubes}, "run": {0: batch, 1: tubes}}
-
-    def refiner_inputs(which: int) -> tuple[Tensor, ...]:
-        prompt = ids((which + 2) % 7)[:1].repeat(lengths[which][0], 1)
-        return ids(which), noise(which, *prompt.shape, config.refiner.width), prompt
-
-    return {
-        "text_encoder": Spec(("states", "pooled"), text_dims, lambda k: (ids(k),)),
-        "dit": Spec(("velocity",), dit_dims, lambda k: dit_inputs(config, k)),
-        "vae_encoder": Spec(
-            ("latent",), {"video": {0: batch, 2: 4 * groups - 3, 3: 4 * rows, 4: 4 * columns}}, lambda k: (video(k),)
-        ),
-        "vae_decoder": Spec(
-            ("video",),
-            {"latent": {0: batch, 2: groups, 3: rows, 4: columns}},
-            lambda k: (noise(k, sizes[k][0], z, *sizes[k][1:]),),
-        ),
-        "caption_encoder": Spec(("states",), {**tubelet_dims, "extent": {0: batch}}, tubelets),
-        "caption_decoder": Spec(
-            ("logits",),
-            {**text_dims, "states": {0: batch, 1: tubes}, "run": {0: batch, 1: tubes}},
-            lambda k: (ids(k), read(k, config.captioner.width), tubelets(k)[2]),
-        ),
-        "refine_encoder": Spec(("states",), text_dims, lambda k: (ids(k),)),
-        "refine_decoder": Spec(
-            ("logits",), {**text_dims, "states": {0: batch, 1: prompt}, "prompt": {0: batch, 1: prompt}}, refiner_inputs
-        ),
-    }
 
 
 def largest_difference(path: Path, module: nn.Module, spec: Spec) -> float:
@@ -167,8 +37,7 @@ def largest_difference(path: Path, module: nn.Module, spec: Spec) -> float:
         with torch.inference_mode():
             expected = module(*inputs)
         expected = expected if isinstance(expected, tuple) else (expected,)
-        feed = {i.name: x.numpy() for i, x in zip(session.get_inputs(), inputs, strict=True)}
-        for a, b in zip(session.run(None, feed), expected, strict=True):
+        for a, b in zip(session.run(None, spec.feed(which)), expected, strict=True):
             worst = max(worst, float(np.abs(a - b.numpy()).max()))
     return worst
 
@@ -265,7 +134,7 @@ def export_all(config: ModelConfig, folder: Path, out: Path) -> dict[str, dict[s
             else:
                 record |= {"all_but_the_dit_from": origin}
         write_checkpoint(config, out / name, files, how_made(folder) | record)
-    write_int8(config, out / "base", files, modules["dit"], how_made(folder))
+    write_int8(config, out / "base", files, how_made(folder))
     if (folder / "clip.pt").exists():
         clip.export(folder, out / "clip")
     return worst
@@ -288,11 +157,11 @@ def export_snapshot(config: ModelConfig, folder: Path, out: Path) -> int:
     return step
 
 
-def export_again(checkpoint: str, out: Path, int8: bool = False) -> dict[str, float]:
+def export_again(checkpoint: str, out: Path, with_int8: bool = False) -> dict[str, float]:
     """Export a checkpoint's own weights once more, with the graphs of the code as it is now, into `out/NAME`.
 
-    Files that it shares with other checkpoints keep their place beside it (`out/shared`). With `int8` also `out/NAME-int8`.
-    Returns the largest difference from torch of each graph.
+    Files that it shares with other checkpoints keep their place beside it (`out/shared`). With `with_int8` also
+    `out/NAME-int8`. Returns the largest difference from torch of each graph.
     """
     source = resolve(checkpoint)
     backend = load_backend(checkpoint, "torch")
@@ -303,25 +172,31 @@ def export_again(checkpoint: str, out: Path, int8: bool = False) -> dict[str, fl
     worst = {part: export_component(backend.modules[part], networks[part], target / files[part]) for part in COMPONENTS}
     now = {"torch": torch.__version__, "onnx_opset": OPSET, "largest_difference_from_torch": worst}
     write_checkpoint(config, target, files, made | now)
-    if int8:
+    if with_int8:
         provenance = {k: v for k, v in made.items() if k != "largest_difference_from_torch"}
-        write_int8(config, target, files, backend.modules["dit"], provenance | {"torch": torch.__version__})
+        write_int8(config, target, files, provenance | {"torch": torch.__version__})
     return worst
 
 
-def write_int8(config: ModelConfig, exact: Path, files: dict[str, str], dit: nn.Module, made: dict[str, Any]) -> None:
-    """A checkpoint beside `exact` whose DiT computes its products in int8; the other networks are the same files."""
-    target = exact.with_name(f"{exact.name}-int8")
-    small = target / "dit/model.onnx"
-    graph.quantize(exact / files["dit"], small)
-    difference = largest_difference(small, dit, specs(config)["dit"])  # not small
+def write_int8(config: ModelConfig, exact: Path, files: dict[str, str], made: dict[str, Any]) -> None:
+    """A checkpoint beside `exact` whose networks of `int8.NEAR` compute in int8; the other networks are the same files."""
+    target, networks = exact.with_name(f"{exact.name}-int8"), specs(config)
+    feeds = {
+        part: [
+            dict(zip(networks[part].dynamic, (x.numpy() for x in networks[part].example(k)), strict=True))
+            for k in range(CHECKS)
+        ]
+        for part in OWN
+    }
+    errors = int8.write_networks({part: exact / file for part, file in files.items()}, target, config, feeds)
+    near = [part for part, error in errors.items() if error <= int8.NEAR[part]]
     same = {part: file if file.startswith("../") else f"../{exact.name}/{file}" for part, file in files.items()}
     record = {
-        "quantized": "dynamic int8, products of the DiT with weights",
+        "quantized": f"int8: {', '.join(near)}; products by the range at run time, convolutions by that of world clips",
         "quantized_from": read_checkpoint(exact).content_hash,
-        "dit_difference_from_torch": difference,
+        "relative_error": errors,  # of one that is beyond its limit too: that one is exact
     }
-    write_checkpoint(config, target, same | {"dit": "dit/model.onnx"}, made | record)
+    write_checkpoint(config, target, same | {part: f"{part}/model.onnx" for part in near}, made | record)
 
 
 def how_made(folder: Path) -> dict[str, Any]:

@@ -98,18 +98,3 @@ def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
         del named.metadata_props[:]
     del model.metadata_props[:]
     return model
-
-
-def quantize(source: Path, target: Path) -> None:
-    """A copy of a graph whose products with weights are int8: weights per channel, activations by their range at run time."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-    from onnxruntime.quantization.quant_utils import add_pre_process_metadata
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    model = onnx.load(source)
-    # Only plain initialisers are quantized: no cast and no slice of a weight may remain.
-    folded = optimizer.optimize(model, input_size_limit=EVERYTHING, output_size_limit=EVERYTHING, onnx_shape_inference=False)
-    del folded.graph.value_info[:]  # shapes from before the folding
-    add_pre_process_metadata(folded)  # the quantizer warns without it
-    quantize_dynamic(folded, target, op_types_to_quantize=["MatMul"], weight_type=QuantType.QInt8, per_channel=True)
-    onnx.save(without_traces(onnx.load(target)), target)

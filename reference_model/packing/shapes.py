@@ -27,3 +27,9 @@ def check_shape(num_frames: int, height: int, width: int) -> None:
         if side < MULTIPLE or side % MULTIPLE:
             low = max(side // MULTIPLE, 1) * MULTIPLE
             raise ShapeError(f"{name} = {side} is not a multiple of {MULTIPLE}; nearest valid: {low}, {low + MULTIPLE}")
+
+
+def check_window(frames: int) -> None:
+    """Raises ShapeError for a window that is not 1 + 4k frames, or too short to hold known and new ones."""
+    if frames < 1 + TIME_STRIDE or frames % TIME_STRIDE != 1:
+        raise ShapeError(f"a window of {frames} frames; expected 1 + a multiple of {TIME_STRIDE}, at least {1 + TIME_STRIDE}")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from reference_model.errors import ReferenceModelError
 from reference_model.packing.patchify import PACKINGS, grid_of, tokens_of
-from reference_model.packing.shapes import MULTIPLE, TIME_STRIDE
+from reference_model.packing.shapes import MULTIPLE, TIME_STRIDE, check_window
 from reference_model.sampling.checkpoint import read_checkpoint, resolve
 from reference_model.world import FPS, Facts, Frames, make_clip
 from sora_eval.generators.protocol import AS_A_BATCH, Generator
@@ -59,7 +59,8 @@ def _check_pipeline(checkpoint: str, options: dict[str, str], spec: str) -> None
 def open_reference(checkpoint: str, options: dict[str, str]) -> ReferenceGenerator:
     """`refine` is true, false or the address of an OpenAI-compatible endpoint (ends in /v1; needs `refine_model`).
 
-    With `first_frames=N` the clip continues the first N frames of the world's clip for the same prompt and seed.
+    With `first_frames=N` the clip continues the first N frames of the world's clip for the same prompt and seed. With
+    `window=N` clips longer than N frames are made N at a time, each going on from the last frames of the one before.
     `steps` and `guidance` replace the suite's, so that two settings can be compared on one suite. Raises GeneratorError.
     """
     spec, refiner = f"reference:{checkpoint or 'base'}", None
@@ -84,12 +85,23 @@ def check_reference(checkpoint: str, options: dict[str, str]) -> None:
     first = options.get("first_frames", "0")
     if not _is_whole(first) or (int(first) and int(first) % TIME_STRIDE != 1):
         raise GeneratorError(f"{spec}: first_frames={first} is not 1 + a multiple of {TIME_STRIDE}")
+    if "window" in options:
+        _check_window(options["window"], spec)
     steps = options.get("steps", "1")
     if not _is_whole(steps) or int(steps) < 1:
         raise GeneratorError(f"{spec}: steps={steps} is not a whole number of at least 1")
     if not _finite(options.get("guidance", "1")):
         raise GeneratorError(f"{spec}: guidance={options['guidance']} is not a finite number; 1 is no guidance")
     _check_pipeline(checkpoint, options, spec)
+
+
+def _check_window(window: str, spec: str) -> None:
+    if not _is_whole(window):
+        raise GeneratorError(f"{spec}: window={window} is not a whole number of frames")
+    try:
+        check_window(int(window))
+    except ReferenceModelError as error:
+        raise GeneratorError(f"{spec}: {error}") from error
 
 
 def _is_whole(text: str, most: int = 10**9) -> bool:
@@ -168,9 +180,12 @@ class ReferenceGenerator(Generator):
         self._pipeline.backend.synchronise()
 
     def flops(self, requests: Sequence[Request], packing: str) -> dict[str, int] | None:
-        """Floating-point operations of the networks in one call; of a quantised checkpoint as if it were in fp32."""
+        """Floating-point operations of the networks in one call; of a quantised checkpoint as if it were in fp32. None for
+        clips that are made in several windows."""
         from reference_model.sampling.pipeline import flops
 
+        if "window" in self._options and any(r.num_frames > int(self._options["window"]) for r in requests):
+            return None
         return flops(self._pipeline, [self._to_model(r) for r in requests], _packing_of(packing))
 
     def generate(self, requests: Sequence[Request]) -> list[Clip]:
@@ -178,8 +193,14 @@ class ReferenceGenerator(Generator):
 
     def serve(self, requests: Sequence[Request], packing: str) -> list[Clip]:
         """The clips under one of `PACKINGS`, equal up to rounding. Raises GeneratorError."""
+        from reference_model.sampling.continuation import generate_in_windows
+
+        models, way = [self._to_model(r) for r in requests], _packing_of(packing)
         try:
-            samples = self._pipeline.generate([self._to_model(r) for r in requests], _packing_of(packing))
+            if "window" in self._options:
+                samples = generate_in_windows(self._pipeline, models, int(self._options["window"]), way)
+            else:
+                samples = self._pipeline.generate(models, way)
         except ReferenceModelError as error:
             raise GeneratorError(str(error)) from error
         return [Clip(s.frames, FPS, s.seconds) for s in samples]

@@ -27,10 +27,10 @@ class GeneratorInfo:
 
 _BUILT_IN = {
     "reference": GeneratorInfo(
-        "reference[:CHECKPOINT][?backend=torch&steps=10&guidance=2&refine=true&first_frames=1]",
+        "reference[:CHECKPOINT][?backend=torch&steps=10&guidance=2&refine=true&first_frames=1&window=17]",
         "the reference model; shipped: base, base-int8, middle, early",
         "sora_eval.generators.reference:open_reference",
-        ("backend", "device", "threads", "refine", "refine_model", "first_frames", "steps", "guidance"),
+        ("backend", "device", "threads", "refine", "refine_model", "first_frames", "window", "steps", "guidance"),
         "sora_eval.generators.reference:check_reference",
         Capabilities(8, 4, 8.0, first_frames=(0, MOST_FRAMES)),
     ),

@@ -12,7 +12,7 @@ from reference_model.networks import flow
 from reference_model.networks.layers import Attention, rope_angles, rotate
 from reference_model.networks.text import TextEncoder, tokenize
 from reference_model.networks.vae import VAE
-from reference_model.onnx.export import dit_inputs
+from reference_model.onnx.specs import dit_inputs
 from reference_model.packing.patchify import pack, positions
 from reference_model.training.denoising import Denoiser
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -15,6 +16,7 @@ from reference_model.config import PRESETS, override
 from reference_model.errors import ReferenceModelError
 from reference_model.networks.components import build
 from reference_model.onnx.export import export_again
+from reference_model.onnx.int8 import NEAR
 from reference_model.recipe import STAGES, start_from, train
 from reference_model.sampling.backends import weights_of
 from reference_model.sampling.checkpoint import COMPONENTS, component_files, read_checkpoint
@@ -121,8 +123,35 @@ def test_graphs_hold_no_paths_and_no_sequences_and_int8_reaches_every_block(trai
     assert not {n.op_type for n in exact.graph.node} & {"SplitToSequence", "SequenceAt", "Expand"}
 
 
+def test_int8_networks_are_near_the_exact_ones_and_what_is_not_stays_exact(trained, tmp_path, monkeypatch):
+    made = read_checkpoint(trained / "checkpoints/base-int8").made
+    assert all(error <= NEAR[part] for part, error in made["relative_error"].items())
+    assert {"DynamicQuantizeLinear", "MatMulInteger"} <= operators(graph(trained, "base-int8", "text_encoder"))
+    assert {"QuantizeLinear", "DequantizeLinear"} <= operators(graph(trained, "base-int8", "vae_decoder"))
+    monkeypatch.setitem(NEAR, "vae_decoder", 0.0)
+    export_again(str(trained / "checkpoints/base"), tmp_path, with_int8=True)
+    record = read_checkpoint(tmp_path / "base-int8")
+    assert record.files["vae_decoder"].resolve() == (tmp_path / "shared/vae_decoder/model.onnx").resolve()
+    assert record.made["relative_error"]["vae_decoder"] > 0
+    assert "vae_decoder" not in record.made["quantized"]
+    assert not (tmp_path / "base-int8/vae_decoder").exists()
+
+
+def operators(path):
+    return {node.op_type for node in onnx.load(path).graph.node}
+
+
+def test_an_int8_decoder_decodes_each_clip_as_if_it_were_alone(trained):
+    decoder = ort.InferenceSession(str(graph(trained, "base-int8", "vae_decoder")), providers=["CPUExecutionProvider"])
+    latent = np.random.default_rng(0).standard_normal((3, TINY.vae.latent_channels, 2, 6, 6)).astype(np.float32)
+    latent[2] *= 4  # the range of one clip is not that of the others
+    (together,) = decoder.run(None, {"latent": latent})
+    for i in range(3):
+        assert np.allclose(decoder.run(None, {"latent": latent[i : i + 1]})[0][0], together[i], atol=1e-5)
+
+
 def test_a_checkpoint_exported_again_holds_the_same_weights_under_the_same_names(trained, tmp_path):
-    export_again(str(trained / "checkpoints/early"), tmp_path, int8=True)
+    export_again(str(trained / "checkpoints/early"), tmp_path, with_int8=True)
     assert sorted(p.parent.name for p in tmp_path.glob("*/checkpoint.json")) == ["early", "early-int8"]
     for part in COMPONENTS:
         old, new = weights_of(graph(trained, "early", part)), weights_of(component_files(tmp_path / "early")[part])
