@@ -9,12 +9,13 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
-from docs.pages.reference_model import ROWS, judged
+from docs.pages.reference_model import judged
+from docs.pages.reference_page import ROWS
 from reference_model.config import load_config
 from reference_model.onnx.export import export_snapshot
+from reference_model.training.log import tokens_until
 
 LIMIT = 60  # clips: a look, not a measurement
 
@@ -29,12 +30,6 @@ def add_point(folder: Path, limit: int = LIMIT) -> dict[str, Any]:
     with (folder / "curve.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
     return row
-
-
-def tokens_until(folder: Path, step: int) -> int:
-    """Tokens that the DiT was trained on in its first `step` steps, from its log."""
-    rows = [json.loads(line) for line in (folder / "dit.jsonl").read_text(encoding="utf-8").split("\n") if line]
-    return round(float(np.mean([r["tokens"] for r in rows if r["step"] <= step] or [0.0])) * step)
 
 
 def main(

@@ -21,6 +21,7 @@ from reference_model.sampling.backends import TorchBackend, load_backend
 from reference_model.sampling.checkpoint import COMPONENTS, CONFIG, read_checkpoint, resolve, write_record
 from reference_model.training import world_clip as clip
 from reference_model.training.folder import ORIGIN, START, machine
+from reference_model.training.log import tokens_until, train_seconds
 from reference_model.training.loop import load_tensors, load_weights
 
 OPSET = 20
@@ -126,7 +127,8 @@ def export_all(config: ModelConfig, folder: Path, out: Path) -> dict[str, dict[s
                 common[part] = export_component(modules[part], networks[part], out / name / files[part])
         worst[name] = {p: export_component(modules[p], networks[p], out / name / files[p]) for p in OWN} | common
         steps = max(int(t.dit_steps * share), 1)
-        record = {"dit_steps_done": steps, "largest_difference_from_torch": worst[name]}
+        record: dict[str, Any] = {"dit_steps_done": steps, "dit_tokens": tokens_until(folder, steps)}
+        record["largest_difference_from_torch"] = worst[name]
         if (folder / ORIGIN).exists():
             origin = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
             if (folder / START).exists():
@@ -206,6 +208,8 @@ def how_made(folder: Path) -> dict[str, Any]:
     seconds: dict[str, float] = {}
     for row in stages:
         seconds[row["stage"]] = round(seconds.get(row["stage"], 0.0) + row["seconds"], 1)
+    if "train" in seconds:  # the stage's own row counts from its last start
+        seconds["train"] = round(train_seconds(folder), 1)
     return {
         "command": "python -m reference_model train",
         "stage_seconds": seconds,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from docs.pages.reference_model import page
+from docs.pages.reference_page import page
 from reference_model.errors import ReferenceModelError
 from reference_model.onnx.export import TOLERANCE
 from reference_model.onnx.int8 import NEAR
