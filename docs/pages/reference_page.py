@@ -132,7 +132,7 @@ def _laws(found: Values) -> str:
 def _curve(found: Values) -> str:
     if not found["curve"]:
         return "Not measured: the training's folder was not at hand."
-    names = [m for m in ROWS if m in found["curve"][0]]
+    names = [m for m in ROWS if any(m in row for row in found["curve"])]
     rows = [[r["step"], f"{r['tokens'] / 1e6:.1f} M", *(r.get(m) for m in names)] for r in found["curve"]]
     return table(["steps", "tokens", *(ROWS[m] for m in names)], rows)
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from reference_model.config import ModelConfig
 from reference_model.networks.components import build
-
-if TYPE_CHECKING:
-    from reference_model.sampling.backends import Backend
+from reference_model.networks.flow import euler_times
+from reference_model.sampling.backends import Backend
+from reference_model.sampling.pipeline import Pipeline, Request
 
 STAGES = {"text_encoder": "text", "dit": "denoise", "vae_decoder": "decode"}
 Signature = tuple[tuple[tuple[int, ...], str], ...]  # shape and type of every input
@@ -50,15 +50,13 @@ class Recorder:
     def synchronise(self) -> None:
         self.backend.synchronise()
 
-    def flops(self, steps: int) -> dict[str, int]:
-        """FLOPs by stage for `steps` denoising steps, of which one is recorded; `whole` is the sum of the stages."""
+    def flops(self) -> dict[str, int]:
+        """FLOPs by stage of what was recorded."""
         out = dict.fromkeys(STAGES.values(), 0)
         for (component, signature), count in self.calls.items():
             if component in STAGES:
                 out[STAGES[component]] += count * component_flops(self.config, component, signature)
-        out["denoise_step"] = out["denoise"]
-        out["denoise"] *= steps
-        return out | {"whole": out["text"] + out["denoise"] + out["decode"]}
+        return out
 
 
 def _signature(inputs: Sequence[npt.NDArray[Any]]) -> Signature:
@@ -80,7 +78,28 @@ def component_flops(config: ModelConfig, component: str, signature: Signature) -
     return int(counter.get_total_flops())
 
 
-def one_step(requests: Sequence[Any]) -> tuple[list[Any], int] | None:
-    """Requests cut to one denoising step, and their number of steps; None where these differ between requests."""
-    steps = {r.num_inference_steps for r in requests}
-    return ([replace(r, num_inference_steps=1) for r in requests], steps.pop()) if len(steps) == 1 else None
+def flops(pipeline: Pipeline, requests: Sequence[Request], packing: str) -> dict[str, int] | None:
+    """FLOPs of `generate` by stage, `whole` and the mean `denoise_step`, from one denoising step of each kind that is run.
+
+    None where numbers of steps differ between requests.
+    """
+    sampling = pipeline.config.sampling
+    jobs = [r.with_defaults(sampling) for r in requests]
+    numbers = {r.num_inference_steps or 1 for r in jobs}
+    if len(numbers) != 1:
+        return None
+    steps, cut = numbers.pop(), [replace(r, num_inference_steps=1) for r in jobs]
+    acts_from, acts_until = sampling.guidance_times
+    guided = sum(acts_from <= t <= acts_until for t in euler_times(steps, sampling.time_shift)[:-1])
+
+    def one_step(guidance_times: tuple[float, float]) -> dict[str, int]:
+        recorder = Recorder(pipeline.backend)
+        recorder.config = replace(recorder.config, sampling=replace(sampling, guidance_times=guidance_times))
+        Pipeline(recorder, pipeline.refiner).generate(cut, packing)
+        return recorder.flops()
+
+    out = one_step((0.0, 1.0))
+    out["denoise"] *= guided
+    if guided < steps:
+        out["denoise"] += (steps - guided) * one_step((0.0, 0.0))["denoise"]  # the one step is at t = 1
+    return out | {"denoise_step": out["denoise"] // steps, "whole": sum(out.values())}

@@ -19,7 +19,6 @@ from reference_model.packing import patchify
 from reference_model.packing.patchify import PACKINGS
 from reference_model.packing.shapes import ShapeError, check_shape
 from reference_model.sampling.backends import Backend, load_backend
-from reference_model.sampling.flops import Recorder, one_step
 
 DECODE_BATCH = 8
 CLIPS_AT_ONCE = 8
@@ -346,16 +345,6 @@ def _field(
     tokens, times = lay_out(start, 1.0)
     step = backend.bind("dit", (tokens, packs.clip, packs.state, packs.position, times, *fixed), moving=(0, 4))
     return lambda now, t: packs.scatter(step(*lay_out(now, t)))
-
-
-def flops(pipeline: Pipeline, requests: Sequence[Request], packing: str) -> dict[str, int] | None:
-    """FLOPs of `generate` by stage, from one denoising step that is run; None where numbers of steps differ."""
-    short = one_step([r.with_defaults(pipeline.config.sampling) for r in requests])
-    if short is None:
-        return None
-    recorder = Recorder(pipeline.backend)
-    Pipeline(recorder, pipeline.refiner).generate(short[0], packing)
-    return recorder.flops(short[1])
 
 
 def _same_shape(arrays: Sequence[npt.NDArray[np.float32]]) -> Iterator[list[int]]:

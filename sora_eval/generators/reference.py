@@ -182,7 +182,7 @@ class ReferenceGenerator(Generator):
     def flops(self, requests: Sequence[Request], packing: str) -> dict[str, int] | None:
         """Floating-point operations of the networks in one call; of a quantised checkpoint as if it were in fp32. None for
         clips that are made in several windows."""
-        from reference_model.sampling.pipeline import flops
+        from reference_model.sampling.flops import flops
 
         if "window" in self._options and any(r.num_frames > int(self._options["window"]) for r in requests):
             return None
