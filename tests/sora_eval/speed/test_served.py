@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sora_eval.compare.comparison import compare
+from sora_eval.gate import baseline
 from sora_eval.gate.judge import gate
 from sora_eval.records.speed_metrics import SERVED_METRICS
 from sora_eval.records.verdict import Verdict
@@ -12,6 +13,7 @@ from sora_eval.runs.rows import MetricRow, Served, TimingRow
 from sora_eval.speed.served import SERVE, point_of, served_repeats, served_rows, value_of
 from sora_eval.speed.summary import repeats_of, summarise
 from sora_eval.suite import Gate
+from sora_eval.suite.tables import Sessions
 from sora_eval.util.errors import Undefined
 from tests.runs import make_run, reopened, values
 
@@ -163,3 +165,15 @@ def test_what_has_no_value_is_an_error_with_its_reason_and_never_green(tmp_path)
     row = gate(few, few, {"latency.p99": UP}).rows[0]
     assert row.verdict is Verdict.ERROR
     assert "100 or more per repeat" in row.reason
+
+
+def test_a_baseline_keeps_the_requests_and_two_sessions_of_a_share_of_0_decide_nothing(tmp_path):
+    run = served_run(tmp_path / "a", [0.2] * 100)
+    kept = baseline.read(baseline.promote([run], tmp_path / "b.json", profile="desk"))
+    assert list(kept.timings) == run.rows(TimingRow)
+    assert gate(run, kept, {"latency.p99": UP, "goodput": DOWN}).verdict is Verdict.PASS
+    later = served_run(tmp_path / "c", [0.2] * 100)
+    later.update_head(bench={"session": "s2"})
+    spec = {"failures": Gate(max_increase=0.0, min_change=1.0, profile="desk", sessions=Sessions(runs=5, percent=2.0))}
+    row = gate(reopened(later), kept, spec, profile="desk").rows[0]
+    assert (row.verdict, row.reason) == (Verdict.INCONCLUSIVE, "two sessions, one with a value of 0: they have no ratio")
