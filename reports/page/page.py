@@ -63,6 +63,7 @@ def context(source: Source, clips: int, responses: list[dict[str, Any]]) -> dict
         "paired": bool(source.compared) or any(r.change is not None for r in rows),
         "cards": cards,
         "stages": speed.stage_rows(source.frames.timings, source.labels) if source.runs else [],
+        "served": speed.served_rows(source.frames, source.labels) if source.runs else [],
         "environment": notices.environment(source),
         "signatures": notices.signatures(source),
         "missing": notices.missing(source),

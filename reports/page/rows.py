@@ -15,7 +15,7 @@ from sora_eval.compare.comparison import Comparison, better, note_of
 from sora_eval.compare.record import Difference
 from sora_eval.compare.run_data import RunData
 from sora_eval.compare.slices import SliceRow, slice_rows
-from sora_eval.records.speed_metrics import is_speed
+from sora_eval.records.speed_metrics import IN_SHORT, is_speed
 from sora_eval.records.verdict import GateRow, Verdict
 from sora_eval_reports.source import LoadedRun, Source
 from sora_eval_reports.text.tables import interval, number
@@ -36,7 +36,6 @@ TONE = {
     "not comparable": "open",
 }
 WORST_FIRST = ("REGRESSED", "ERROR", "MISSING", "error", "worse", "NOT_COMPARABLE", "NO_BASELINE", "INCONCLUSIVE")
-SPEED_SHOWN = ("latency",)  # of the speed rows, the others are in the section on speed
 
 
 @dataclass(frozen=True)
@@ -174,7 +173,7 @@ def directions(source: Source) -> dict[str, bool | None]:
 
 def _shown(metric: str, family: str, label: str) -> bool:
     """Whole metrics and speed by shape; other slices are made by `slice_rows`, all in one way."""
-    return metric in SPEED_SHOWN if family == "speed" else label == "all"
+    return metric in IN_SHORT if family == "speed" else label == "all"
 
 
 def _percent(change: float | None, base: float | None) -> float | None:

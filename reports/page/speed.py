@@ -7,7 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from sora_eval_reports.text.tables import number
+from sora_eval.speed.served import SERVE
+from sora_eval_reports.frames import Frames
+from sora_eval_reports.text.columns import SERVED_COLUMNS
+from sora_eval_reports.text.tables import interval, number
 
 # The usual ratios of videos; a shape on a grid of 8 px gets the nearest.
 ASPECTS = {
@@ -102,7 +105,7 @@ def token_rows(timings: pd.DataFrame, labels: dict[str, str]) -> list[dict[str, 
 
 def stage_rows(timings: pd.DataFrame, labels: dict[str, str]) -> list[dict[str, str]]:
     """One row per (run, shape): median seconds of every stage, as text."""
-    timed = timings[timings["seconds"].notna()]
+    timed = timings[timings["seconds"].notna() & ~_is_served(timings)]
     if timed.empty:
         return []
     medians = timed.pivot_table(index=["run", "id"], columns="stage", values="seconds", aggfunc="median", sort=False)
@@ -112,3 +115,28 @@ def stage_rows(timings: pd.DataFrame, labels: dict[str, str]) -> list[dict[str, 
         {"run": labels[str(run)], "shape": str(shape), **{s: number(row[s]) for s in stages}}
         for (run, shape), row in zip(medians.index, medians.to_dict("records"), strict=True)
     ]
+
+
+def served_rows(frames: Frames, labels: dict[str, str]) -> list[dict[str, str]]:
+    """One row per (run, rate) of an open loop: medians of the repeats with their intervals, or why there is none, as text."""
+    rates = set(frames.timings["id"][_is_served(frames.timings)])
+    metrics = frames.metrics[frames.metrics["slice"].isin(rates) & frames.metrics["status"].ne("error")]
+    rows = []
+    for (run, rate), own in metrics.groupby(["run", "slice"], sort=False):
+        by_metric = {r["metric"]: r for r in own.to_dict("records")}
+        row = {"run": labels[str(run)], "rate": str(rate)}
+        for column in SERVED_COLUMNS:
+            if (r := by_metric.get(column.metric)) is None:
+                row[column.title] = "-"
+            elif r["status"] == "ok":
+                ends = interval(r["low"], r["high"])
+                row[column.title] = number(r["value"]) + (f" ({ends})" if ends != "-" else "")
+            else:
+                row[column.title] = f"{r['status']}: {r['reason']}"
+        rows.append(row)
+    return rows
+
+
+def _is_served(timings: pd.DataFrame) -> pd.Series[bool]:
+    """Whether a row is a request of an open loop."""
+    return timings["scenario"].eq(SERVE) if "scenario" in timings else timings["id"].isna()

@@ -6,6 +6,7 @@ import pandas as pd
 
 from sora_eval.compare.run_data import RunData
 from sora_eval.gate.merging import seeds_of
+from sora_eval.records.speed_metrics import IN_SHORT
 from sora_eval_reports.text.calibration import limit_words
 from sora_eval_reports.text.console import console
 from sora_eval_reports.text.tables import number, terminal
@@ -32,7 +33,7 @@ def print_baseline(data: RunData) -> None:
             "unit": r.unit,
         }
         for r in data.metrics.values()
-        if r.slice == "all" or r.metric == "latency"
+        if r.slice == "all" or r.metric in IN_SHORT
     ]
     out.print(terminal(pd.DataFrame(facts.items(), columns=["what", "it is"]), data.path), "")
     out.print(terminal(pd.DataFrame(rows, columns=["metric", "value", "n", "unit"]), "values"))

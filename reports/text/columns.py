@@ -31,10 +31,23 @@ SPEED_COLUMNS = (
 )
 
 
+SERVED_COLUMNS = (
+    SpeedColumn("latency.p50", "p50 s"),
+    SpeedColumn("latency.p90", "p90 s"),
+    SpeedColumn("latency.p99", "p99 s"),
+    SpeedColumn("latency.queue", "queue s"),
+    SpeedColumn("clips_per_second", "clips/s"),
+    SpeedColumn("failures", "failed %"),
+    SpeedColumn("on_time", "on time %"),
+    SpeedColumn("goodput", "goodput /s"),
+)
+
+
 def speed_column(metric: str) -> SpeedColumn:
     """The column of a metric; other stages of a generator have their name as title, in seconds.
 
     >>> speed_column("latency.refine").title
     'refine s'
     """
-    return next((c for c in SPEED_COLUMNS if c.metric == metric), SpeedColumn(metric, f"{metric.removeprefix('latency.')} s"))
+    known = (*SPEED_COLUMNS, *SERVED_COLUMNS)
+    return next((c for c in known if c.metric == metric), SpeedColumn(metric, f"{metric.removeprefix('latency.')} s"))

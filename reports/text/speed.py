@@ -9,18 +9,19 @@ from rich.console import Console
 
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import MetricRow, TimingRow
-from sora_eval_reports.text.columns import SPEED_COLUMNS
+from sora_eval.speed.served import SERVE
+from sora_eval_reports.text.columns import SERVED_COLUMNS, SPEED_COLUMNS
 from sora_eval_reports.text.tables import number, terminal
 
 
 def speed_table(folder: RunFolder) -> pd.DataFrame:
-    """One row per timed point, as strings."""
+    """One row per timed point of a sweep, as strings."""
     rows = folder.rows(MetricRow)
     points = {r.id: r for r in folder.rows(TimingRow)}
     out = []
     for name in dict.fromkeys(r.slice for r in rows if r.slice in points):
         metrics = {r.metric: r for r in rows if r.slice == name}
-        if metrics["latency"].status == "error":
+        if points[name].scenario == SERVE or metrics["latency"].status == "error":
             continue
         row = {"run": name, "batch": str(points[name].batch), "tokens": number(points[name].tokens)}
         for column in (c for c in SPEED_COLUMNS if c.brief):
@@ -28,6 +29,43 @@ def speed_table(folder: RunFolder) -> pd.DataFrame:
             row[column.title] = number(None if value is None else value * column.scale)
         out.append(row)
     return pd.DataFrame(out).rename(columns={"run": "shape"})
+
+
+def served_table(folder: RunFolder) -> pd.DataFrame:
+    """One row per rate of an open loop, as strings; empty for a sweep."""
+    rates = _served(folder)
+    shown = [c for c in SERVED_COLUMNS if any(c.metric in metrics for metrics in rates.values())]
+    rows = [
+        {"rate": rate, **{c.title: number(metrics[c.metric].value if c.metric in metrics else None) for c in shown}}
+        for rate, metrics in rates.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def served_notes(folder: RunFolder) -> list[str]:
+    """What a table of an open loop rests on, and why it has no value somewhere, one line each."""
+    loop = (folder.head.bench or {})["serve"]
+    offered = f"medians of {loop['repeats']} repeats of {loop['requests']} requests"
+    alone = ", ".join(f"{spec} {number(seconds)} s" for spec, seconds in loop["service_seconds"].items())
+    lines = [f"{offered}; a request that waits for no other takes: {alone}"]
+    if loop["objective"] is not None:
+        limits = " and ".join([f"answered within {number(loop['objective'])} s", *loop["quality"]])
+        lines.append(f"good: {limits}")
+    reasons: dict[str, list[str]] = {}
+    for rate, metrics in _served(folder).items():
+        for metric, row in metrics.items():
+            if row.reason:
+                reasons.setdefault(f"{metric}: {row.reason}", []).append(rate)
+    return [*lines, *(f"{', '.join(rates)} {reason}" for reason, rates in reasons.items())]
+
+
+def _served(folder: RunFolder) -> dict[str, dict[str, MetricRow]]:
+    """The rows of each rate that was served, by metric."""
+    rates: dict[str, dict[str, MetricRow]] = {r.id: {} for r in folder.rows(TimingRow) if r.scenario == SERVE and r.served}
+    for row in folder.rows(MetricRow):
+        if row.slice in rates:
+            rates[row.slice][row.metric] = row
+    return rates
 
 
 def failures(folder: RunFolder) -> list[str]:
@@ -45,14 +83,17 @@ def cost_sentence(cost: dict[str, Any] | None) -> str:
 
 
 def print_speed(folder: RunFolder, console: Console) -> None:
-    """Print the table of a benchmark, its failures, the growth of cost, and the snapped shapes."""
+    """Print the table of a benchmark and its failures; of a sweep the growth of cost and the snapped shapes, of an open loop
+    what was offered and promised."""
     head = folder.head
     bench = head.bench or {}
-    console.print(terminal(speed_table(folder), f"{head.generator.spec} on {bench['device']}, {bench['provider']}"))
+    is_served = "serve" in bench
+    table = served_table(folder) if is_served else speed_table(folder)
+    console.print(terminal(table, f"{head.generator.spec} on {bench['device']}, {bench['provider']}"))
     peak = number(bench["matrix_peak_flops"] / 1e9)
     lines = [
         *failures(folder),
-        cost_sentence(bench["cost"]),
+        *(served_notes(folder) if is_served else [cost_sentence(bench["cost"])]),
         f"matrix peak {peak} GFLOP/s; opened in {number(bench['open_seconds'])} s",
     ]
     if bench["snapped"]:

@@ -14,9 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from sora_eval.compare.comparison import Comparison
+from sora_eval.records.speed_metrics import IN_SHORT
 from sora_eval.util.visible import visible
 from sora_eval_reports.frames import SCHEMA, Frames, comparison_frame
-from sora_eval_reports.text.columns import SPEED_COLUMNS, speed_column
+from sora_eval_reports.text.columns import SERVED_COLUMNS, SPEED_COLUMNS, speed_column
 
 ORACLE = "oracle:"  # slices of generators that cannot do better
 PROMPT_WIDTH = 72  # characters of a prompt in a table
@@ -148,10 +149,10 @@ def costly_table(frames: Frames, count: int = 5) -> pd.DataFrame:
 
 
 def speed_table(frames: Frames) -> pd.DataFrame:
-    """One row per (run, shape), as strings: medians of the repeats."""
+    """One row per (run, shape or rate), as strings: medians of the repeats."""
     metrics = frames.metrics[_is_speed(frames.metrics)]
     several = frames.runs["run"].nunique() > 1
-    shown = dict.fromkeys([*(c.metric for c in SPEED_COLUMNS), *metrics["metric"]])
+    shown = dict.fromkeys([*(c.metric for c in (*SPEED_COLUMNS, *SERVED_COLUMNS)), *metrics["metric"]])
     rows = []
     for (label, shape), points in metrics.groupby(["label", "slice"], sort=False):
         by_metric = {r["metric"]: r for r in points.to_dict("records")}
@@ -163,9 +164,9 @@ def speed_table(frames: Frames) -> pd.DataFrame:
 
 
 def comparison_table(comparison: Comparison, slices: bool = False) -> pd.DataFrame:
-    """The rows of a comparison as strings, without `slices` those of all cases and of latency."""
+    """The rows of a comparison as strings, without `slices` those of all cases and the main ones of speed."""
     table = comparison_frame(comparison)
-    shown = table if slices else table[table["slice"].eq("all") | table["metric"].eq("latency")]
+    shown = table if slices else table[table["slice"].eq("all") | table["metric"].isin(IN_SHORT)]
     same = comparison.base == comparison.new
     base, new = ("base", "new") if same else (comparison.base, comparison.new)
     rows = [

@@ -24,6 +24,7 @@ from sora_eval.speed.summary import repeats_of
 from sora_eval.stats.intervals import (
     RESAMPLES,
     Interval,
+    difference_of_medians,
     least_mann_whitney_p,
     mann_whitney_p,
     ratio_of_medians,
@@ -165,24 +166,20 @@ def _speed_problem(base: RunData, new: RunData, profile: str | None) -> tuple[Ve
 
 def _speed(out: Difference, base: RunData, new: RunData, alpha: float) -> Difference:
     a, b = (_repeats(data, out.metric, out.slice) for data in (base, new))
-    if not a or not b or not np.median(a):
-        return replace(out, status=Verdict.ERROR, reason="timings.jsonl has no repeats of it, or a median of 0")
-    ratio, interval = ratio_of_medians(a, b, confidence=1 - alpha)
-    _, bound = ratio_of_medians(a, b, confidence=1 - 2 * alpha)
+    if not a or not b:
+        return replace(out, status=Verdict.ERROR, reason="timings.jsonl has no repeats of it")
     value = float(np.median(a))
-    low, high = (None if end is None else value * (end - 1) for end in (interval.low, interval.high))
+    change, interval = _change_of_medians(a, b, 1 - alpha)
+    _, bounds = _change_of_medians(a, b, 1 - 2 * alpha)
+    low, high = interval.low, interval.high
     error = None if low is None or high is None else (high - low) / (2 * float(stats.norm.ppf(1 - alpha / 2)))
     return replace(
         out,
         base=value,
-        new=value * ratio,
-        change=value * (ratio - 1),
-        interval=Interval(low, high, interval.method),
-        bounds=Interval(
-            None if bound.low is None else value * (bound.low - 1),
-            None if bound.high is None else value * (bound.high - 1),
-            bound.method,
-        ),
+        new=value + change,
+        change=change,
+        interval=interval,
+        bounds=bounds,
         p=mann_whitney_p(a, b),
         least_p=least_mann_whitney_p(len(a), len(b)),
         error=error,
@@ -191,6 +188,16 @@ def _speed(out: Difference, base: RunData, new: RunData, alpha: float) -> Differ
         units=min(len(a), len(b)),
         counted="repeats",
     )
+
+
+def _change_of_medians(a: list[float], b: list[float], confidence: float) -> tuple[float, Interval]:
+    """The change of the median, by its ratio; where none of a kind is the rule, as of failures, by its difference."""
+    value = float(np.median(a))
+    if not value:
+        return difference_of_medians(a, b, confidence=confidence)
+    ratio, interval = ratio_of_medians(a, b, confidence=confidence)
+    low, high = (None if end is None else value * (end - 1) for end in (interval.low, interval.high))
+    return value * (ratio - 1), Interval(low, high, interval.method)
 
 
 def _repeats(data: RunData, metric: str, label: str) -> list[float]:

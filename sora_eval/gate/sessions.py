@@ -28,7 +28,7 @@ def across_sessions(d: Difference, base: RunData, new: RunData, sessions: Sessio
     """
     if d.status is not None or not is_speed(d.metric) or d.metric in COUNTED or same_session(base, new):
         return d
-    if d.base is None or d.new is None or d.base <= 0 or d.new <= 0:
+    if d.base is None or d.new is None:
         return d
     if sessions is None:
         reason = (
@@ -36,6 +36,8 @@ def across_sessions(d: Difference, base: RunData, new: RunData, sessions: Sessio
             "runs on this machine and set `sessions` in the gate, or time both in one with 'sora-eval bench --against'"
         )
         return replace(d, status=Verdict.INCONCLUSIVE, reason=reason)
+    if d.base <= 0 or d.new <= 0:
+        return replace(d, status=Verdict.INCONCLUSIVE, reason="two sessions, one with a value of 0: they have no ratio")
     log, freedom = math.log(d.new / d.base), sessions.runs - 1
     error = max(math.sqrt(2) * sessions.percent / 100, (d.error or 0.0) / d.new)
     method = f"Student's t of a ratio of two sessions, {sessions.runs} sessions"

@@ -18,6 +18,8 @@ from sora_eval.util.errors import GeneratorError, SoraEvalError, Undefined
 from sora_eval.util.sealed import digest_of, file_digest
 
 ONE_BY_ONE, AS_A_BATCH = "single", "batch"  # packings that every generator has
+# Stages of a clip of a service: the wait there until it was begun; the reading of its video here, no part of its latency.
+QUEUE, READ = "queue", "read"
 
 
 class Generator(ABC):
@@ -32,6 +34,8 @@ class Generator(ABC):
     """Requests per call of `generate`."""
     independent: bool = False
     """Whether it answers each request of a call on its own, so that a resumed run asks for those alone that have no clip."""
+    concurrent: bool = False
+    """Whether `generate` may be called by several threads at once, because what answers has a queue of its own."""
     capabilities: Capabilities = Capabilities(stated=False)
     packings: tuple[str, ...] = (ONE_BY_ONE, AS_A_BATCH)
     """The ways in which `serve` batches requests of mixed shapes."""

@@ -1,4 +1,4 @@
-"""The metrics of a throughput sweep by name; their unit is the repeat."""
+"""The metrics of speed by name, of a throughput sweep and of an open loop; their unit is the repeat."""
 
 from __future__ import annotations
 
@@ -13,11 +13,27 @@ SPEED_METRICS: dict[str, tuple[str, bool | None]] = {
 }
 """Metrics of [throughput] beside `latency.<stage>`: unit, and whether higher is better (None: neither)."""
 
+SERVED_METRICS: dict[str, tuple[str, bool]] = {
+    "latency.p50": ("s", False),
+    "latency.p90": ("s", False),
+    "latency.p99": ("s", False),
+    "latency.queue": ("s", False),
+    "clips_per_second": ("1/s", True),
+    "frames_per_second": ("1/s", True),
+    "failures": ("%", False),
+    "on_time": ("%", True),
+    "goodput": ("1/s", True),
+}
+"""Metrics of [serve], in the same form."""
+
+PROMISED = ("on_time", "goodput")  # they need a latency objective
+IN_SHORT = ("latency", "latency.p99", "goodput")  # those of tables that do not show all
+
 
 def is_speed(metric: str) -> bool:
-    """Whether a metric is of the throughput sweep, whose unit is the repeat.
+    """Whether a metric is one of speed, whose unit is the repeat.
 
-    >>> is_speed("latency.denoise"), is_speed("flops"), is_speed("fvd")
+    >>> is_speed("latency.denoise"), is_speed("goodput"), is_speed("fvd")
     (True, True, False)
     """
-    return metric in SPEED_METRICS or metric.startswith("latency.")
+    return metric in SPEED_METRICS or metric in SERVED_METRICS or metric.startswith("latency.")

@@ -186,26 +186,45 @@ class MetricRow(Row):
     """Number of clips in each half."""
 
 
+class Served(BaseModel):
+    """A request of an open loop, which was sent whether those before it were answered or not."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+
+    rate: float
+    """Requests per second that were offered."""
+    arrival: float
+    """Scheduled time of its arrival, in seconds from the start of the count; below 0 in the warm-up."""
+    queue: float | None = None
+    """Seconds from its arrival to the beginning of its answer; None where that is not known."""
+    on_time: bool | None = None
+    """Whether it was answered within the latency objective; None without one."""
+    good: bool | None = None
+    """Whether it was on time and its clip holds the limits of quality, where there are any; None without an objective."""
+    scores: dict[str, float | None] = Field(default_factory=dict)
+    """Scores of its clip by the metrics that have a limit; empty without limits, and of a clip that came late."""
+
+
 class TimingRow(Row):
-    """One repeat of one stage of one timed point."""
+    """One repeat of one stage of one timed point; of an open loop, one request of one repeat."""
 
     table = "timings"
     id: str
-    """`WxHxT`, `batch4:WxHxT`, `offline:WxHxT`, `mixed:PACKING`."""
+    """`WxHxT`, `batch4:WxHxT`, `offline:WxHxT`, `mixed:PACKING`, `serve:RATE/s`."""
     scenario: str = "latency"
-    """latency, batch, offline or mixed."""
+    """latency, batch, offline, mixed or serve."""
     batch: int = 1
     """Clips per call."""
     frames: int | None = None
     """Number of frames of all clips of a call."""
     stage: str
-    """first, whole, a stage of the generator, or failed."""
+    """first, whole, a stage of the generator, warmup (of an open loop), or failed."""
     repeat: int
     """Number of the repeat, from 0."""
     round: int = 0
     """Number of the interleaved round."""
     seconds: float | None
-    """Wall time; None for a failed point."""
+    """Wall time, of an open loop from the scheduled arrival; None for a failed point or request."""
     bytes: int = 0
     """Peak memory of the process in the call."""
     tokens: int | None = None
@@ -213,7 +232,9 @@ class TimingRow(Row):
     flops: int | None = None
     """Operations of the stage, if the generator counts them."""
     reason: str = ""
-    """Reason why the point failed."""
+    """Reason why the point, or the request, failed."""
+    served: Served | None = None
+    """Of an open loop: when the request arrived, and what was promised of its answer."""
 
 
 class AttributionRow(Row):

@@ -33,25 +33,32 @@ def bench(suite: Suite, specs: Sequence[str], out: Path) -> list[RunFolder]:
         read_spec(spec)
     with open_isolated(specs) as generators:
         facts = session_facts(suite, generators)
-        folders = [RunFolder.create(out, _head(suite, g, facts), suite.to_json()) for g in generators]
-        try:
+        with new_runs(suite, [head_of(suite, g, facts) for g in generators], out) as folders:
             groups, notes = plan(suite, generators)
             for group in track(groups, "throughput"):
                 for folder, rows in zip(folders, time_group(suite, generators, group), strict=True):
                     folder.append(rows)
             for folder in folders:
                 finish(folder, notes)
-        except KeyboardInterrupt:
-            for folder in folders:
-                folder.update_head(status="cancelled", finished=now())
-            raise
-        except OSError as error:
-            fault = fault_of_machine(error) or str(error)
-            raise RunError(f"the runs in {out} cannot be written: {fault}; then start again") from error
-        finally:
-            for folder in folders:
-                folder.lock.release()
     return folders
+
+
+@contextmanager
+def new_runs(suite: Suite, heads: Sequence[RunHead], out: Path) -> Iterator[list[RunFolder]]:
+    """New run folders in `out`, cancelled where the context is interrupted. Raises RunError for an OSError in it."""
+    folders = [RunFolder.create(out, head, suite.to_json()) for head in heads]
+    try:
+        yield folders
+    except KeyboardInterrupt:
+        for folder in folders:
+            folder.update_head(status="cancelled", finished=now())
+        raise
+    except OSError as error:
+        fault = fault_of_machine(error) or str(error)
+        raise RunError(f"the runs in {out} cannot be written: {fault}; then start again") from error
+    finally:
+        for folder in folders:
+            folder.lock.release()
 
 
 @contextmanager
@@ -84,7 +91,8 @@ def _settings(suite: Suite) -> dict[str, Any]:
     return {k: v for k, v in settings.items() if v is not None}
 
 
-def _head(suite: Suite, generator: TimedGenerator, session: dict[str, Any]) -> RunHead:
+def head_of(suite: Suite, generator: TimedGenerator, session: dict[str, Any]) -> RunHead:
+    """The head of a run of a session. Raises GeneratorError for a generator whose clips exist."""
     facts = generator.facts
     if facts.name == "folder":
         raise GeneratorError(f"{facts.spec}: its clips exist already; there is nothing to time")
@@ -99,11 +107,14 @@ def _head(suite: Suite, generator: TimedGenerator, session: dict[str, Any]) -> R
     return new_head(suite, made_by, bench={**session, **where, "open_seconds": facts.open_seconds})
 
 
-def finish(folder: RunFolder, notes: Sequence[str]) -> None:
-    """Write metrics.jsonl and the fit of cost over tokens, from the timings on disk, and close the run."""
+def finish(folder: RunFolder, notes: Sequence[str], promise: str = "") -> None:
+    """Write metrics.jsonl and the fit of cost over tokens, from the timings on disk, and close the run.
+
+    `promise` is that of `speed.served.served_rows`.
+    """
     head, rows = folder.head, folder.rows(TimingRow)
     session = head.bench or {}
-    metrics = summarise(rows, signature_of(head), session["matrix_peak_flops"])
+    metrics = summarise(rows, signature_of(head), session["matrix_peak_flops"], promise)
     folder.replace(MetricRow, metrics)
     failed = sum(r.stage == "failed" for r in rows)
     bench = {**session, "cost": cost_fit(rows), "snapped": list(notes)}

@@ -10,6 +10,7 @@ from sora_eval.records.speed_metrics import SPEED_METRICS
 from sora_eval.runs.head import RunHead
 from sora_eval.runs.rows import MetricRow, TimingRow
 from sora_eval.speed.scaling import cost_of, lead_of_attention
+from sora_eval.speed.served import SERVE, served_repeats, served_rows
 
 WHOLE = "whole"  # the stage of a whole call
 
@@ -18,8 +19,10 @@ def repeats_of(rows: Sequence[TimingRow], metric: str, peak_flops: float | None 
     """The repeats of one point (its rows) in a speed metric's unit; empty where the metric is not defined.
 
     `latency.STAGE` is of a stage of the generator, every other metric of whole calls. Tokens and FLOPs need a generator that
-    counts them, a share `peak_flops`, the machine's matrix peak in FLOP/s.
+    counts them, a share `peak_flops`, the machine's matrix peak in FLOP/s. Those of an open loop are of `speed.served`.
     """
+    if any(r.served for r in rows):
+        return served_repeats(rows, metric)
     stage = metric.removeprefix("latency.") if metric.startswith("latency.") else WHOLE
     timed = [(r, r.seconds) for r in rows if r.stage == stage and r.seconds]
     if metric.startswith("latency"):
@@ -30,8 +33,9 @@ def repeats_of(rows: Sequence[TimingRow], metric: str, peak_flops: float | None 
         return [float(r.flops) for r, _ in timed if r.flops]
     if metric == "share_of_peak":
         return [100 * r.flops / seconds / peak_flops for r, seconds in timed if r.flops and peak_flops]
-    amount = {"clips_per_second": _clips_of, "frames_per_second": frames_of, "tokens_per_second": _tokens_of}[metric]
-    return [number / seconds for r, seconds in timed if (number := amount(r)) is not None]
+    amounts = {"clips_per_second": _clips_of, "frames_per_second": frames_of, "tokens_per_second": _tokens_of}
+    amount = amounts.get(metric)  # none: a metric of an open loop
+    return [number / seconds for r, seconds in timed if (number := amount(r)) is not None] if amount else []
 
 
 def _clips_of(row: TimingRow) -> int:
@@ -47,9 +51,9 @@ def frames_of(row: TimingRow) -> int:
     return row.frames if row.frames is not None else int(row.id.split("x")[2]) * row.batch
 
 
-def summarise(rows: Sequence[TimingRow], signature: str, peak_flops: float | None = None) -> list[MetricRow]:
+def summarise(rows: Sequence[TimingRow], signature: str, peak_flops: float | None = None, promise: str = "") -> list[MetricRow]:
     """Rows of metrics.jsonl, one slice per point: latency and its stages (median, 10 % and 90 %), clips, frames and tokens/s,
-    peak memory, FLOPs of a call and their share of `peak_flops`."""
+    peak memory, FLOPs of a call and their share of `peak_flops`; of an open loop, those of `served_rows`."""
     out = []
     for name in dict.fromkeys(r.id for r in rows):
         point = [r for r in rows if r.id == name]
@@ -57,6 +61,9 @@ def summarise(rows: Sequence[TimingRow], signature: str, peak_flops: float | Non
         full = f"{signature}|scenario:{head.scenario}|batch:{head.batch}"
         if head.stage == "failed":
             out.append(_metric("latency", name, [], full, head.reason))
+            continue
+        if head.scenario == SERVE:
+            out += served_rows(point, signature, promise)
             continue
         stages = dict.fromkeys("latency" if r.stage == WHOLE else f"latency.{r.stage}" for r in point)
         for metric in [*stages, *(m for m in SPEED_METRICS if m != "latency")]:

@@ -92,11 +92,18 @@ def request_for(shape: str, suite: Suite, seed: int = 0) -> Request:
     """The request of the sweep's prompt at one shape `WxHxT`."""
     sweep, settings = suite.throughput, suite.generate
     assert sweep is not None
-    prompt = next((p for p in suite.prompt_list if p.text == sweep.prompt), Prompt("", sweep.prompt))
+    prompt = prompt_of(suite)
     steps, scale, negative = settings.num_inference_steps, settings.guidance_scale, settings.negative_prompt
     options = given_again(settings.options, "[generate]", GeneratorError)
     request = Request(sweep.prompt, *size_of(shape), sweep.fps, seed, steps, scale, prompt.facts, 0, negative, options=options)
     return with_first_frames(request, suite, prompt) if prompt.facts or prompt.first_frames else request
+
+
+def prompt_of(suite: Suite) -> Prompt:
+    """The sweep's prompt: the suite's own of the same text, whose facts and first frames are known, if there is one."""
+    assert suite.throughput is not None
+    text = suite.throughput.prompt
+    return next((p for p in suite.prompt_list if p.text == text), Prompt("", text))
 
 
 def groups_of(suite: Suite, capabilities: Capabilities, packings: Sequence[str]) -> tuple[list[list[Point]], list[str]]:

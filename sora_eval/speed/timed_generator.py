@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, Protocol
 
 from sora_eval.generators.asking import problem_of, wrong_number
@@ -24,6 +25,7 @@ from sora_eval.generators.protocol import AS_A_BATCH, Generator
 from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
+from sora_eval.speed.load import Load, Outcome, serve
 from sora_eval.util.environment import peak_bytes, reset_peak
 from sora_eval.util.errors import GeneratorError, SoraEvalError, Undefined, reason_of
 from sora_eval.util.processes import begin_worker, how_it_ended
@@ -56,6 +58,7 @@ class GeneratorFacts:
     where: dict[str, Any]
     open_seconds: float
     not_covered: str = ""
+    at_once: int = 1  # answers under way at once: of a service, as many as its spec says that it is asked for
 
 
 class TimedGenerator(Protocol):
@@ -73,6 +76,10 @@ class TimedGenerator(Protocol):
 
     def flops(self, requests: Sequence[Request], packing: str) -> dict[str, int] | None:
         """Floating-point operations of one call by stage; None where the generator does not count them."""
+        ...
+
+    def serve(self, load: Load, folder: Path | None) -> list[Outcome]:
+        """The outcomes of an open loop, as `speed.load.serve`. Raises GeneratorError where the process dies or cannot write."""
         ...
 
 
@@ -116,6 +123,7 @@ class LocalGenerator:
             place_of(generator, spec or "the generator"),
             open_seconds,
             identity.not_covered,
+            generator.batch if generator.concurrent else 1,
         )
 
     @staticmethod
@@ -137,6 +145,10 @@ class LocalGenerator:
         with _errors_of(f"{self.facts.spec}: FLOPs"):
             by_stage = self.generator.flops(requests, packing)
             return None if by_stage is None else counts_of(by_stage)
+
+    def serve(self, load: Load, folder: Path | None) -> list[Outcome]:
+        with _errors_of(f"{self.facts.spec}: under load"):
+            return serve(self.generator, load, folder)
 
     def bare_loop(self, requests: Sequence[Request], count: int) -> float:
         """Seconds of `count` calls of `generate` in a plain loop, the baseline of the harness's own cost."""
@@ -207,6 +219,10 @@ class IsolatedGenerator:
     def flops(self, requests: Sequence[Request], packing: str = AS_A_BATCH) -> dict[str, int] | None:
         by_stage: dict[str, int] | None = self._ask("flops", requests, packing)
         return by_stage
+
+    def serve(self, load: Load, folder: Path | None) -> list[Outcome]:
+        outcomes: list[Outcome] = self._ask("serve", load, folder)
+        return outcomes
 
     def bare_loop(self, requests: Sequence[Request], count: int) -> float:
         """As `LocalGenerator.bare_loop`."""

@@ -82,11 +82,48 @@ def ratio_of_medians(
     ratio = float(np.median(b) / np.median(a))
     if min(len(a), len(b)) < 4:
         return ratio, Interval(None, None, "none: fewer than 4 repeats")
-    rng = np.random.default_rng(seed)
-    resampled = [np.median(rng.choice(x, (resamples_for(confidence), len(x))), axis=1) for x in (a, b)]
+    medians = _resampled_medians(a, b, seed, confidence)
     tail = (1 - confidence) / 2
-    low, high = np.quantile(resampled[1] / resampled[0], [tail, 1 - tail])
+    low, high = np.quantile(medians[1] / medians[0], [tail, 1 - tail])
     return ratio, Interval(float(low), float(high), f"bootstrap of the ratio of medians, {len(a)} and {len(b)} repeats")
+
+
+def difference_of_medians(
+    base: npt.ArrayLike, new: npt.ArrayLike, seed: int = 0, confidence: float = CONFIDENCE
+) -> tuple[float, Interval]:
+    """As `ratio_of_medians`, of the difference: for a base whose median is 0."""
+    a, b = np.asarray(base, np.float64), np.asarray(new, np.float64)
+    difference = float(np.median(b) - np.median(a))
+    if min(len(a), len(b)) < 4:
+        return difference, Interval(None, None, "none: fewer than 4 repeats")
+    medians = _resampled_medians(a, b, seed, confidence)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(medians[1] - medians[0], [tail, 1 - tail])
+    return difference, Interval(
+        float(low), float(high), f"bootstrap of the difference of medians, {len(a)} and {len(b)} repeats"
+    )
+
+
+def _resampled_medians(a: Array, b: Array, seed: int, confidence: float) -> list[Array]:
+    """Medians (resamples,) of bootstrap samples of two sets of repeats."""
+    rng = np.random.default_rng(seed)
+    return [np.median(rng.choice(x, (resamples_for(confidence), len(x))), axis=1) for x in (a, b)]
+
+
+def median_interval(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Interval:
+    """Interval of the median behind `values` (n,) by two of them in order (the sign test's binomial), for any distribution.
+
+    None where both extremes together do not reach the confidence: at 95 %, with fewer than six values.
+
+    >>> median_interval([3, 1, 2, 6, 5, 4]).low, median_interval([3, 1, 2, 6, 5, 4]).high, median_interval([3, 1, 2]).low
+    (1.0, 6.0, None)
+    """
+    array = np.asarray(values, np.float64)
+    if not len(array) or 1 - 2.0 ** (1 - len(array)) < confidence:
+        needed = 1 + math.ceil(-math.log2(1 - confidence))
+        return Interval(None, None, f"none: fewer than {needed} repeats")
+    ends: Any = stats.quantile_test(array, q=float(np.median(array)), p=0.5).confidence_interval(confidence)
+    return Interval(float(ends.low), float(ends.high), f"order statistics, {len(array)} repeats")
 
 
 def jackknife_error(leave_one_out: npt.ArrayLike) -> float | None:

@@ -11,10 +11,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from sora_eval.records.speed_metrics import SPEED_METRICS, is_speed
-from sora_eval.registry.metrics import check_options, check_outputs, outputs_of, quoted
+from sora_eval.records.speed_metrics import PROMISED, SERVED_METRICS, SPEED_METRICS, is_speed
+from sora_eval.registry.metrics import METRICS, check_options, check_outputs, metric_info, outputs_of, quoted
 from sora_eval.suite.changes import Change, changed, parsed_change, records
 from sora_eval.suite.explaining import ending, explained, line_of
+from sora_eval.suite.serve import Serve
 from sora_eval.suite.suite import Suite
 from sora_eval.suite.tables import Axes, Canonical, Gate, Generate, Oracles, Prompts, Reference, SuiteHead, Throughput, Tradeoff
 from sora_eval.util.errors import MOST_CHARACTERS, RegistryError, SuiteError, near
@@ -59,9 +60,10 @@ def load_suite(name: str | Path, changes: Sequence[str] = ()) -> Suite:
         raise SuiteError(f"{path}: [prompts] and [axes] belong together; leave both out to score the generator's own clips")
     if suite.oracles is not None and suite.axes is None:
         raise SuiteError(f"{path}: [oracles] answer the suite's own prompts; add [prompts] and [axes], or leave them out")
-    if not suite.metrics and suite.throughput is None:
-        raise SuiteError(f"{path}: neither [metrics.*] nor [throughput]: the suite would measure nothing")
+    if not suite.metrics and suite.throughput is None and suite.serve is None:
+        raise SuiteError(f"{path}: neither [metrics.*] nor [throughput] nor [serve]: the suite would measure nothing")
     _check_metrics(suite, source)
+    _check_quality(suite, source)
     for metric in suite.gates:
         _check_gate(suite, metric, source)
     _check_tradeoff(suite, source)
@@ -154,12 +156,35 @@ def _check_metrics(suite: Suite, source: _Source) -> None:
 
 def _check_gate(suite: Suite, metric: str, source: _Source) -> None:
     known = [o for name in suite.metrics for o in outputs_of(name)]
+    at = source.at(["gates", metric])
     if suite.throughput is not None:
         known += SPEED_METRICS
+    if suite.serve is not None:
+        known += SERVED_METRICS
+        if metric in PROMISED and suite.serve.objective is None:
+            what = "the latency in seconds that is promised"
+            raise SuiteError(f"{at}[gates.{metric}] needs [serve].objective, {what}; add it, or --objective SECONDS")
     if metric in known or (suite.throughput is not None and metric.startswith("latency.")):
         return
-    at = source.at(["gates", metric])
-    raise SuiteError(f"{at}[gates.{quoted(metric)}] is not measured by this suite{near(metric, known)}")
+    table = " without [serve]" if metric in SERVED_METRICS else ""
+    raise SuiteError(f"{at}[gates.{quoted(metric)}] is not measured by this suite{table}{near(metric, known)}")
+
+
+def _check_quality(suite: Suite, source: _Source) -> None:
+    """Raises SuiteError for a limit of quality on what is no score of single clips in this suite."""
+    single = [o for name in suite.metrics if metric_info(name).kind == "per-clip" for o in outputs_of(name)]
+    for limit in suite.serve.limits if suite.serve is not None else ():
+        if limit.metric in single:
+            continue
+        at = f"{source.at(['serve', 'quality'])}[serve].quality: {limit.metric!r}"
+        owner = next((name for name in (*suite.metrics, *METRICS.built_in) if limit.metric in outputs_of(name)), "")
+        if owner and metric_info(owner).kind == "set":
+            raise SuiteError(
+                f"{at} is a value of a whole set, which no single clip has; per clip: {', '.join(single) or 'none'}"
+            )
+        if owner:
+            raise SuiteError(f"{at} is not measured by this suite; add [metrics.{owner}], or --set metrics.{owner}={{}}")
+        raise SuiteError(f"{at} is not measured by this suite{near(limit.metric, single)}")
 
 
 def _check_tradeoff(suite: Suite, source: _Source) -> None:
@@ -188,6 +213,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "oracles": Oracles,
     "canonical": Canonical,
     "throughput": Throughput,
+    "serve": Serve,
     "gates": Gate,
 }
 

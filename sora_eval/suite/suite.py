@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from sora_eval.records.case import Case, Prompt
 from sora_eval.suite.prompts import parsed_prompts, read_prompts, row_of
+from sora_eval.suite.serve import Serve
 from sora_eval.suite.tables import (
     Axes,
     Canonical,
@@ -43,6 +44,7 @@ class Suite(Table):
     metrics: dict[str, Annotated[dict[str, Any], AfterValidator(check_finite)]] = Field(default_factory=dict)
     oracles: Oracles | None = None
     throughput: Throughput | None = None
+    serve: Serve | None = None
     gates: dict[str, Gate] = Field(default_factory=dict)
     tradeoff: Tradeoff | None = None  # [gates.tradeoff] of the file
     _path: Path = PrivateAttr(Path("suite.toml"))
@@ -121,6 +123,8 @@ class Suite(Table):
         declared = self.model_dump(
             mode="json", exclude={"suite": {"description"}, "gates": True, "tradeoff": True, "oracles": True}
         )
+        if self.serve is None:  # a table that came later: suites without it keep their fingerprint
+            del declared["serve"]
         declared = redacted(declared, text=by_rule)  # a run's record of its suite, which has no secrets, has the same hash
         declared["prompt_list"] = [[p.id, p.text, p.facts, *_conditions(p)] for p in self.prompt_list]
         return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:16]

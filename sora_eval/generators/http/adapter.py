@@ -27,7 +27,7 @@ from sora_eval.generators.http.body import body_of
 from sora_eval.generators.http.exchange import client_of, exchange, message_of, record_of
 from sora_eval.generators.http.models import named_model
 from sora_eval.generators.http.options import HttpOptions
-from sora_eval.generators.protocol import Generator
+from sora_eval.generators.protocol import QUEUE, READ, Generator
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
 from sora_eval.util.errors import ClipError, GeneratorError, SoraEvalError
@@ -41,6 +41,7 @@ SUFFIXES = {  # what the reader goes by; any other type is read as it begins
     "image/gif": ".gif",
     "image/webp": ".webp",
 }
+WAITING = ("queued", "pending")
 DONE, FAILED = ("completed", "succeeded"), ("failed", "cancelled", "canceled", "expired", "error")
 
 
@@ -51,7 +52,7 @@ class HttpGenerator(Generator):
     """
 
     name = "http"
-    independent = True
+    independent = concurrent = True
 
     def __init__(self, options: HttpOptions) -> None:
         self._options, self.batch, self.capabilities = options, options.batch, options.capabilities
@@ -111,13 +112,15 @@ class HttpGenerator(Generator):
         job = record_of(await exchange(client, o, "POST", o.url, short, **body), expected)
         if not isinstance(job.get("id"), str) or not job["id"]:
             raise GeneratorError(f"POST {o.url}: found no id in {message_of(job)}; expected {expected}")
-        url = f"{o.url}/{quote(job['id'], safe='')}"
+        url, begun = f"{o.url}/{quote(job['id'], safe='')}", dict[str, float]()
         try:
             while (state := job.get("status")) not in (*DONE, *FAILED):
                 waited = time.perf_counter() - started
                 if not isinstance(state, str):
                     known = "queued, in_progress, completed or failed"
                     raise GeneratorError(f"{url}: found status {state!r:.60}; expected {known}")
+                if state not in WAITING:
+                    begun.setdefault(QUEUE, waited)
                 if waited > o.timeout:
                     raise GeneratorError(f"{url} is still {state} after {o.timeout:g} s; give it longer with timeout=SECONDS")
                 await anyio.sleep(min(max(waited / 20, 0.05), 5.0))  # times are true to 5 %
@@ -130,7 +133,7 @@ class HttpGenerator(Generator):
             raise GeneratorError(f"{url}: {state}: {message_of(job)}")
         waited = time.perf_counter() - started
         response = await exchange(client, o, "GET", f"{url}/content")
-        times = {"wait": waited, "download": time.perf_counter() - started - waited}
+        times = {**begun, "wait": waited, "download": time.perf_counter() - started - waited}
         return await _clip(response.content, _kind(response), f"{url}/content", times)
 
     async def _video(self, client: httpx.AsyncClient, response: httpx.Response) -> tuple[bytes, str]:
@@ -172,15 +175,16 @@ async def _clip(content: bytes, kind: str, url: str, seconds: dict[str, float]) 
     if not content or kind.startswith("text/") or kind == "application/json":
         shown = " ".join(content[:160].decode("utf-8", "replace").split())
         raise GeneratorError(f"{url}: found {kind or 'no type'}, {len(content)} bytes: {shown!r}; expected a video")
-    return await anyio.to_thread.run_sync(_read, content, kind, url, seconds)
+    started = time.perf_counter()
+    clip = await anyio.to_thread.run_sync(_read, content, kind, url)
+    return Clip(clip.frames, clip.fps, {**seconds, READ: time.perf_counter() - started}, clip.notes)
 
 
-def _read(content: bytes, kind: str, url: str, seconds: dict[str, float]) -> Clip:
+def _read(content: bytes, kind: str, url: str) -> Clip:
     with tempfile.TemporaryDirectory(prefix="sora-eval-") as folder:
         path = Path(folder) / f"answer{SUFFIXES.get(kind, '.mp4')}"
         path.write_bytes(content)
         try:
-            clip = read_clip(path)
+            return read_clip(path)
         except ClipError as error:  # it says nothing of the shapes that the service makes
             raise GeneratorError(str(error).replace(str(path), f"the video of {url}")) from error
-    return Clip(clip.frames, clip.fps, seconds, clip.notes)

@@ -52,6 +52,7 @@ def test_every_route_and_body_gives_the_clip_that_was_asked_for(stub, options):
     assert clip.fps == 8
     assert (clip.frames == 7).all()
     assert clip.seconds["wait"] > 0
+    assert clip.seconds["read"] > 0
 
 
 def test_all_of_a_request_is_sent_and_nothing_that_it_leaves_open(stub):
@@ -299,3 +300,13 @@ def test_a_choice_of_models_has_to_be_made(stub):
 def test_where_nothing_listens_is_one_message(route):
     with pytest.raises(GeneratorError, match="is the service running there"):
         open_generator(f"http://127.0.0.1:9/v1/videos?route={route}")
+
+
+def test_the_queue_ends_when_a_service_says_that_it_began_and_is_unknown_where_it_never_does(stub):
+    stub.polls = 1
+    (clip,) = open_generator(stub.url).generate([request()])
+    assert 0 < clip.seconds["queue"] <= clip.seconds["wait"]
+    stub.polls = 0
+    (clip,) = open_generator(stub.url).generate([request()])
+    assert "wait" in clip.seconds
+    assert "queue" not in clip.seconds
