@@ -17,6 +17,7 @@ from sora_eval.stats.intervals import CONFIDENCE, RESAMPLES, Array, Interval
 
 LEAST_CLUSTERS = 3  # with two, an interval that holds is as wide as the range
 LEAST_OUTSIDE = 10  # means of subsets beyond a bound
+AT_A_TIME = 1 << 20  # signs: flips of many clusters, all at once, would fill the memory (10^4 x 10^4 are several GB)
 MOST_FLIPPED = 5000  # clusters; with more, Student's t is exact enough, and flips would fill the memory
 
 
@@ -145,6 +146,7 @@ def sign_flip_p(
         permutation_type="samples",
         vectorized=True,
         n_resamples=permutations,
+        batch=max(1, AT_A_TIME // len(sums)),
         alternative="two-sided",
         rng=np.random.default_rng(seed),
     )
