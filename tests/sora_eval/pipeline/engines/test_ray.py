@@ -51,7 +51,7 @@ def test_actors_that_die_change_no_row(cluster, whole, place):
 
 def test_a_node_that_is_lost_in_the_middle_changes_no_row(cluster, whole, place):
     """Killed when the first clip has a row, with the actors on it."""
-    node = cluster.worker_nodes and next(iter(cluster.worker_nodes)) or cluster.add_node(num_cpus=2)
+    node = (cluster.worker_nodes and next(iter(cluster.worker_nodes))) or cluster.add_node(num_cpus=2)
     removed = []
 
     def remove():
