@@ -76,9 +76,6 @@ class Flow:
                 pass
             if self._answers is not None:
                 in_plan_order(self._folder, SampleRow, self._cases)
-            if generators is not None:
-                crews.remove(generators)
-                generators.close(now=False)
             if self._scoring is not None and scorers is not None:
                 self._folder.update_head(networks={key: ", ".join(sorted(v)) for key, v in self._networks.items()})
                 self._scoring.end(partial(self._reference, scorers))
@@ -143,6 +140,11 @@ class Flow:
                 generators.begin(chunks.popleft())
             while scorers is not None and scorers.free > 0 and (made or before):
                 scorers.begin((made or before).popleft())
+            if generators is not None and not chunks and not generators.busy:
+                crews.remove(generators)
+                generators.close(now=False)  # scoring may need the memory that they hold
+                generators = None
+                continue
             for crew, task, result in finished(crews):
                 if crew is scorers:
                     self._add_score(task.subject[0], task.subject[1], result)

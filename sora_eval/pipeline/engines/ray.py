@@ -8,6 +8,8 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from sora_eval.features.device import CPU, device
@@ -17,6 +19,8 @@ from sora_eval.pipeline.engines.worker import Holder, Place, Setup, State
 from sora_eval.util.errors import RunError, line_of
 
 MOST_SECONDS_TO_CONNECT = 5.0
+SETTINGS = b"\x04"  # type of the frame that a server of HTTP/2, and so of gRPC, begins with (RFC 9113, 3.4)
+HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + SETTINGS + b"\0" * 5  # what a client begins with
 
 
 class RayEngine:
@@ -102,22 +106,35 @@ class RayWorker:
 
 def _connect(ray: Any, address: str | None) -> None:
     """Raises RunError for a cluster that does not answer."""
-    place = address if address not in (None, "auto") else os.environ.get("RAY_ADDRESS")
-    if place and place not in ("auto", "local"):
+    if place := _place_of(address):
         _check_reachable(place)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", include_dashboard=None)
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         where = f"--address {address}" if address else "a Ray cluster of this machine"
         raise RunError(f"{where} cannot be reached: {line_of(error)}; start one: ray start --head") from error
 
 
+def _place_of(address: str | None) -> str | None:
+    """The address that Ray will take: its variable before all, and without one that `ray start` has left; None for none."""
+    given = os.environ.get("RAY_ADDRESS") or address
+    if given not in (None, "auto"):
+        return None if given == "local" else given
+    latest = Path(os.environ.get("RAY_TMPDIR") or gettempdir()) / "ray" / "ray_current_cluster"
+    return latest.read_text().strip() if latest.is_file() else None
+
+
 def _check_reachable(address: str) -> None:
-    """Ray itself would wait for a minute."""
+    """Raises RunError where no server of gRPC answers, for which Ray itself would wait for minutes."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if not host or not port.isdigit():
-        raise RunError(f"--address {address}: expected auto, or HOST:PORT of the head of a Ray cluster")
+        raise RunError(f"{address!r} is no address of a Ray cluster; expected auto, or HOST:PORT of its head")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), MOST_SECONDS_TO_CONNECT).close()
+        with socket.create_connection((host.strip("[]"), int(port)), MOST_SECONDS_TO_CONNECT) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") != "0":
+                return
+            connection.sendall(HTTP2)
+            if connection.recv(9)[3:4] != SETTINGS:
+                raise ConnectionError("what answers is no server of Ray")
     except (OSError, OverflowError) as error:
-        raise RunError(f"--address {address}: no Ray cluster answers there: {line_of(error)}; see 'ray status'") from error
+        raise RunError(f"no Ray cluster answers at {address}: {line_of(error)}; see 'ray status', or --address") from error

@@ -1,6 +1,7 @@
 """The flow of an engine by workers that are threads of this process: rows, order, transport and resuming."""
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -77,6 +78,25 @@ def test_clips_are_scored_before_the_last_one_is_generated(place, threads, monke
     run("python:noise:slow", generators=1, scorers=1)
     kinds = [type(rows[0]) for rows in tables if rows]
     assert kinds.index(ScoreRow) < len(kinds) - 1 - kinds[::-1].index(SampleRow)
+
+
+def test_generating_pauses_while_clips_wait_for_a_scorer(place, threads, monkeypatch):
+    def case(self, *arguments, _case=worker.ScorerState.case):
+        time.sleep(0.3)
+        return _case(self, *arguments)
+
+    waiting, most = set(), []
+
+    def append(self, rows, _append=RunFolder.append):
+        for row in rows:
+            (waiting.add if isinstance(row, SampleRow) else waiting.discard)(row.id)
+        most.append(len(waiting))
+        _append(self, rows)
+
+    monkeypatch.setattr(worker.ScorerState, "case", case)
+    monkeypatch.setattr(RunFolder, "append", append)
+    run(generators=1, scorers=1)
+    assert 2 <= max(most) <= 3  # two that wait, one that is scored
 
 
 @pytest.mark.parametrize("last", [0, 2, 5])

@@ -10,6 +10,7 @@ import pytest
 
 from sora_eval.pipeline import run as evaluate
 from sora_eval.pipeline.engines.options import EngineOptions
+from sora_eval.pipeline.engines.ray import RayEngine
 from sora_eval.runs.rows import SampleRow
 from sora_eval.suite import load_suite
 from tests.commands import sora_eval
@@ -49,7 +50,7 @@ def test_actors_that_die_change_no_row(cluster, whole, place):
     assert not ray.is_initialized()
 
 
-def test_a_node_that_is_lost_in_the_middle_changes_no_row(cluster, whole, place):
+def test_a_node_that_is_lost_in_the_middle_changes_no_row(cluster, whole, place, monkeypatch):
     """Killed when the first clip has a row, with the actors on it."""
     node = (cluster.worker_nodes and next(iter(cluster.worker_nodes))) or cluster.add_node(num_cpus=2)
     removed = []
@@ -57,14 +58,18 @@ def test_a_node_that_is_lost_in_the_middle_changes_no_row(cluster, whole, place)
     def remove():
         while not any(p.stat().st_size for p in place.glob("engines/*/samples.jsonl")):
             time.sleep(0.05)
-        removed.append(sum(line.count("\n") for p in place.glob("engines/*/samples.jsonl") for line in [p.read_text()]))
+        removed.append(sum(p.read_text().count("\n") for p in place.glob("engines/*/samples.jsonl")))
         cluster.remove_node(node, allow_graceful=False)
 
+    starts = []
+    start = RayEngine.start
+    monkeypatch.setattr(RayEngine, "start", lambda *args, **more: starts.append(1) or start(*args, **more))
     thread = threading.Thread(target=remove)
     thread.start()
     made = run(cluster, "python:noise:slow", generators=2, scorers=2)
     thread.join()
     assert removed[0] < len(made.rows(SampleRow))
+    assert len(starts) > 4  # actors were lost, and others took their place
     assert_equal(rows_of(made), rows_of(whole))
 
 
@@ -78,14 +83,28 @@ def test_more_gpus_than_there_are_is_one_message(cluster, place):
     assert not (place / "runs").exists()
 
 
-def test_a_cluster_that_cannot_be_reached_is_one_message(place):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-        for asked, words in {address: "no Ray cluster answers there", "nowhere": "expected auto, or HOST:PORT"}.items():
+def test_a_cluster_that_cannot_be_reached_is_one_message(place, monkeypatch):
+    """Nothing listens there; what listens says nothing; what does answers in another protocol; `ray start` has left a file."""
+    monkeypatch.setattr("sora_eval.pipeline.engines.ray.MOST_SECONDS_TO_CONNECT", 0.3)
+    monkeypatch.setenv("RAY_TMPDIR", str(place))
+    with socket.socket() as free, socket.socket() as mute, socket.socket() as other:
+        addresses = []
+        for server in (free, mute, other):
+            server.bind(("127.0.0.1", 0))
+            addresses.append(f"127.0.0.1:{server.getsockname()[1]}")
+        mute.listen()
+        other.listen()
+        thread = threading.Thread(target=lambda: other.accept()[0].sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
+        thread.start()
+        (place / "ray").mkdir()
+        (place / "ray" / "ray_current_cluster").write_text(addresses[0])
+        words = [(address, f"no Ray cluster answers at {address}: ") for address in addresses]
+        words += [("auto", words[0][1]), ("nowhere", "'nowhere' is no address of a Ray cluster; expected auto, or HOST:PORT")]
+        for asked, message in words:
             result = sora_eval("run", "noise.toml", "-g", "python:noise:clip", "--engine", "ray", "--address", asked)
             assert result.returncode == 2
-            assert f"--address {asked}: {words}" in result.stderr
+            assert message in result.stderr
+        thread.join()
 
 
 def test_without_ray_its_engine_says_what_to_install(place, monkeypatch):
