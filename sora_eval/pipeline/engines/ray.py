@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import socket
@@ -109,7 +110,7 @@ def _connect(ray: Any, address: str | None) -> None:
     if place := _place_of(address):
         _check_reachable(place)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         where = f"--address {address}" if address else "a Ray cluster of this machine"
         raise RunError(f"{where} cannot be reached: {line_of(error)}; start one: ray start --head") from error
