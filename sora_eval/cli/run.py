@@ -15,6 +15,7 @@ from sora_eval.util.errors import SoraEvalError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sora_eval.pipeline.engines.options import EngineOptions
     from sora_eval.records.verdict import GateResult
     from sora_eval.runs.folder import RunFolder
     from sora_eval.runs.rows import MetricRow
@@ -68,6 +69,29 @@ def run(
         typer.Option("--allow-damaged", help="Score what can be decoded of damaged or cut files of a folder, with a note."),
     ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes that score clips; the numbers stay the same.")] = 1,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="local|ray",
+            help="Generate and score at once, in processes or in actors of a Ray cluster; the numbers stay the same.",
+        ),
+    ] = None,
+    generators: Annotated[int | None, typer.Option(min=1, help="Of --engine: workers that generate. Default: 1.")] = None,
+    scorers: Annotated[int | None, typer.Option(min=1, help="Of --engine: workers that score. Default: 1.")] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Of --engine ray: auto, or HOST:PORT of its head. Default: a cluster that runs here, or a new one."),
+    ] = None,
+    gpus_per_generator: Annotated[
+        float | None, typer.Option(help="Of --engine ray: GPUs of each generator, such as 0.5 or 4.")
+    ] = None,
+    case_timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Of --engine: end a worker that needs more for one case.")
+    ] = None,
+    retries: Annotated[
+        int | None,
+        typer.Option(min=0, help="Of --engine: tries more for a case whose worker was lost or too slow. Default: 2."),
+    ] = None,
     until_decided: Annotated[
         bool, typer.Option("--until-decided", help="Add prompts until the gate is decided or the suite has no more.")
     ] = False,
@@ -105,6 +129,16 @@ def run(
     _check_options(
         until_decided, [o for o, value in options.items() if value is not None], limit or seed_offset or shard, generator or []
     )
+    carried = _engine(
+        engine,
+        {"--workers": workers > 1, "--until-decided": until_decided},
+        generators=generators,
+        scorers=scorers,
+        address=address,
+        gpus_per_generator=gpus_per_generator,
+        case_timeout=case_timeout,
+        retries=retries,
+    )
     started = time.monotonic()
     result: GateResult | None = None
     if resume is not None:
@@ -121,7 +155,7 @@ def run(
         from sora_eval.studies.until_decided import resume_any
 
         with networks_on(runs[0].head.networks.get("device")):
-            result = resume_any(runs[0], workers, keep_errors=keep_errors, give_up=give_up_after)
+            result = resume_any(runs[0], workers, keep_errors=keep_errors, give_up=give_up_after, engine=carried)
     else:
         from sora_eval.generators.opening import on_device, with_device, with_option
         from sora_eval.runs.head import Shard
@@ -168,6 +202,7 @@ def run(
                 workers=workers,
                 give_up=give_up_after,
                 shard=part,
+                engine=carried,
             )
     show(runs, time.monotonic() - started)
     if result is not None:
@@ -187,6 +222,23 @@ def _check_options(until_decided: bool, options: list[str], limit: int | str | N
             "--until-decided takes one generator, and no --limit, --shard or --seed-offset: the gate decides how many prompts "
             "it needs"
         )
+
+
+def _engine(name: str | None, excluded: dict[str, bool], **options: float | str | None) -> EngineOptions | None:
+    """The engine that is asked for. Raises SoraEvalError for its options without one, and those that one excludes."""
+    given = {key: value for key, value in options.items() if value is not None}
+    if name is None:
+        if given:
+            raise SoraEvalError(
+                f"{', '.join('--' + key.replace('_', '-') for key in given)}: of --engine local or --engine ray"
+            )
+        return None
+    for option, is_given in excluded.items():
+        if is_given:
+            raise SoraEvalError(f"{option} does not go with --engine, whose workers are --generators and --scorers")
+    from sora_eval.pipeline.engines.options import EngineOptions
+
+    return EngineOptions(name, **given)  # type: ignore[arg-type]
 
 
 def is_incomplete(run: RunFolder) -> bool:

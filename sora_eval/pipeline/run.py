@@ -16,6 +16,8 @@ from sora_eval.generators.opening import open_generator, read_spec
 from sora_eval.generators.protocol import ClipSource, Generator
 from sora_eval.pipeline.again import GIVE_UP, drop_failed
 from sora_eval.pipeline.ending import ending, writing
+from sora_eval.pipeline.engines.opening import Engine, engine_of
+from sora_eval.pipeline.engines.options import EngineOptions
 from sora_eval.pipeline.plan import check, plan
 from sora_eval.pipeline.reference import check_reference
 from sora_eval.pipeline.scorable import remember_secrets, scorable_suite
@@ -42,27 +44,30 @@ def run(
     workers: int = 1,
     give_up: int = GIVE_UP,
     shard: Shard | None = None,
+    engine: EngineOptions | None = None,
 ) -> RunFolder:
     """Run a suite against a generator in a new run folder of `out`. Returns the finished run.
 
     `limit` is the largest number of cases, `reference` the spec of another reference set. `seed_offset` shifts every seed that
     the generator is asked for; cases keep their ids. `workers` processes score. Raises as `begin` does, GeneratorError where
     the first `give_up` cases fail for one reason (0: never), and RunError if the folder cannot be written. With `shard` it is
-    one part of a run, for `pipeline.shards.merge`; the first one times what [throughput] asks for.
+    one part of a run, for `pipeline.shards.merge`; the first one times what [throughput] asks for. With an `engine` its workers
+    generate and score at once, in place of `workers`; RunError says where they cannot be had.
     """
-    work = begin(
-        suite,
-        spec,
-        out,
-        limit=limit,
-        reference=reference,
-        seed_offset=seed_offset,
-        workers=workers,
-        give_up=give_up,
-        shard=shard,
-    )
-    with ending(work.folder, work.generator):
-        stages(work, cases_of(work.folder.head, work.cases))
+    with engine_of(engine) as workforce:
+        work = begin(
+            suite,
+            spec,
+            out,
+            limit=limit,
+            reference=reference,
+            seed_offset=seed_offset,
+            workers=workers,
+            give_up=give_up,
+            shard=shard,
+        )
+        with ending(work.folder, work.generator):
+            stages(work, cases_of(work.folder.head, work.cases), workforce)
     return work.folder
 
 
@@ -77,12 +82,13 @@ def run_all(
     workers: int = 1,
     give_up: int = GIVE_UP,
     shard: Shard | None = None,
+    engine: EngineOptions | None = None,
 ) -> list[RunFolder]:
     """Run a suite against several generators in turn; all specs are checked before one is opened. Raises as `run` does."""
     for spec in specs:
         check(suite, spec)
     options: dict[str, Any] = {"limit": limit, "reference": reference, "seed_offset": seed_offset, "workers": workers}
-    return [run(suite, spec, out, **options, give_up=give_up, shard=shard) for spec in specs]
+    return [run(suite, spec, out, **options, give_up=give_up, shard=shard, engine=engine) for spec in specs]
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,7 @@ class Work:
 
     folder: RunFolder
     suite: Suite
+    spec: str
     generator: Generator
     cases: list[Case]
     workers: int
@@ -140,17 +147,25 @@ def begin(
         networks=where(),
     )
     folder = RunFolder.create(Path(out), head, suite.to_json(), source_rows(generator))
-    return Work(folder, suite, generator, cases, workers, give_up)
+    return Work(folder, suite, spec, generator, cases, workers, give_up)
 
 
-def resume(folder: RunFolder, workers: int = 1, *, keep_errors: bool = False, give_up: int = GIVE_UP) -> RunFolder:
+def resume(
+    folder: RunFolder,
+    workers: int = 1,
+    *,
+    keep_errors: bool = False,
+    give_up: int = GIVE_UP,
+    engine: EngineOptions | None = None,
+) -> RunFolder:
     """Resume a run that was killed, or in which cases failed: they are tried again, unless `keep_errors`.
 
     Raises RunError if the generator is not the one that started it, or not to be trusted, and GeneratorError as `run` does.
     """
-    work = reopen(folder, workers, keep_errors=keep_errors, give_up=give_up)
-    with ending(folder, work.generator):
-        stages(work, cases_of(folder.head, work.cases))
+    with engine_of(engine) as workforce:
+        work = reopen(folder, workers, keep_errors=keep_errors, give_up=give_up)
+        with ending(folder, work.generator):
+            stages(work, cases_of(folder.head, work.cases), workforce)
     return folder
 
 
@@ -164,7 +179,8 @@ def reopen(folder: RunFolder, workers: int = 1, *, keep_errors: bool = False, gi
     folder.lock.acquire()
     try:
         suite = scorable_suite(folder)
-        generator = open_generator(folder.head.generator.spec)
+        spec = folder.head.generator.spec
+        generator = open_generator(spec)
         folder.check_files()
         check_generator(folder, generator)
         cases = plan(suite, generator)
@@ -177,7 +193,7 @@ def reopen(folder: RunFolder, workers: int = 1, *, keep_errors: bool = False, gi
     except BaseException:
         folder.lock.release()
         raise
-    return Work(folder, suite, generator, cases, workers, give_up)
+    return Work(folder, suite, spec, generator, cases, workers, give_up)
 
 
 def cases_of(head: RunHead, cases: list[Case]) -> list[Case]:
@@ -257,18 +273,24 @@ def with_reference(suite: Suite, spec: str) -> Suite:
     return Suite.from_json(data, suite.path)
 
 
-def stages(work: Work, cases: list[Case]) -> None:
-    """Generate, score and summarise these cases of a run; clips and scores on disk stay unchanged."""
+def stages(work: Work, cases: list[Case], engine: Engine | None = None) -> None:
+    """Generate, score and summarise these cases of a run, by an engine's workers where there is one; clips and scores on disk
+    stay unchanged."""
+    from sora_eval.pipeline.engines.flow import Flow
     from sora_eval.pipeline.generate import generate
     from sora_eval.pipeline.oracles import score_oracles
     from sora_eval.pipeline.score import score
     from sora_eval.pipeline.summarise import summarise
 
     folder, suite, generator = work.folder, work.suite, work.generator
-    if not isinstance(generator, ClipSource) or suite.axes is not None:
+    if engine is not None:
+        folder.update_head(engine=engine.options.used)
+        Flow(engine, folder, suite, generator, work.spec, cases, work.give_up).run()
+    elif not isinstance(generator, ClipSource) or suite.axes is not None:
         generate(folder, suite, generator, cases, folder.head.seed_offset, work.give_up)
     if suite.metrics:
-        score(folder, suite, cases, generator if isinstance(generator, ClipSource) else None, work.workers)
+        if engine is None:
+            score(folder, suite, cases, generator if isinstance(generator, ClipSource) else None, work.workers)
         score_oracles(folder, suite, cases)
     first = folder.head.shard is None or folder.head.shard.index == 1  # timings of two machines are not one table
     if suite.throughput is not None and first and not isinstance(generator, ClipSource):

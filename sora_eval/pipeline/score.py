@@ -1,12 +1,12 @@
 """Scoring: every clip is decoded once for all metrics; the reference set is read clip by clip.
 
-Only this module writes rows, in the order of the plan, whichever process scored a clip. Of a clip only rows and vectors stay
-in memory.
+Only this module writes the rows of scores, and they end in the order of the plan, whichever process scored a clip. Of a clip
+only rows and vectors stay in memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import zip_longest
 
@@ -19,7 +19,7 @@ from sora_eval.generators.asking import answers_of, clip_of
 from sora_eval.generators.protocol import ClipSource, Generator
 from sora_eval.pipeline.again import in_plan_order
 from sora_eval.pipeline.reference import open_reference
-from sora_eval.pipeline.score_clip import Scorer
+from sora_eval.pipeline.score_clip import ClipResult, ReferenceResult, Scorer
 from sora_eval.pipeline.workers import Workers
 from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
@@ -33,6 +33,7 @@ from sora_eval.util.errors import SuiteError
 from sora_eval.util.progress import track
 
 REFERENCE = "reference-"  # prefix of the feature files of the reference set
+ScoreReference = Callable[[Iterable[tuple[Case, Clip | str]]], Iterable[tuple[Case, ReferenceResult]]]
 
 
 class _Vectors:
@@ -60,48 +61,86 @@ class _Vectors:
 def score(folder: RunFolder, suite: Suite, cases: list[Case], source: ClipSource | None = None, workers: int = 1) -> None:
     """Score each clip with every metric, and write rows and vectors. Clips of a folder are read directly from `source`.
 
-    The rows of a case are appended in one write, so a killed run never holds half a case. The numbers do not depend on the
-    number of `workers`, processes that score. Raises SuiteError for a reference generator without clips, RunError if a worker
-    dies.
+    The numbers do not depend on the number of `workers`, processes that score. Raises SuiteError for a reference generator
+    without clips, RunError if a worker dies.
     """
     folder.update_head(networks=where())
-    planned = cases if source is None else source.cases()[: folder.head.limit]  # a shard ranks among the prompts of all
-    prompts = suite.prompt_list or [c.prompt for c in planned]
-    samples = {row.id: row for row in folder.rows(SampleRow)}
-    scored = {row.id for row in folder.rows(ScoreRow)}
-    sets = [n for n in suite.metrics if metric_info(n).kind == "set"] if suite.reference is not None else []
-    with Workers(partial(Scorer, folder, suite, prompts, source), workers) as pool:
-        jobs = [(case, samples.get(case.id), case.id not in scored) for case in cases]
+    scoring = Scoring(folder, suite, cases, source)
+    with Workers(scoring.scorer, workers) as pool:
+        jobs = [scoring.job(case) for case in cases]
         # A single worker knows the clip that follows.
         following = [job[:2] for job in jobs[1:]] if workers == 1 else []
         jobs_and_following = ((*job, after) for job, after in zip_longest(jobs, following))
-        vectors, broken = _Vectors(), set[str]()
         for case, result in zip(cases, track(pool.map(Scorer.case, jobs_and_following), "score", len(jobs)), strict=True):
-            if result.sample is not None:
-                folder.append([result.sample])
-            if result.rows:
-                folder.append(result.rows)
-            vectors.add(case, result.vectors)
-            broken |= result.missing
-        if source is not None and samples:
-            in_plan_order(folder, SampleRow, cases)
-        if scored:
-            in_plan_order(folder, ScoreRow, cases)
-        sets = [name for name in sets if name not in broken]
+            scoring.add(case, result)
+        scoring.end(lambda clips: pool.map(Scorer.reference, clips))
+
+
+class Scoring:
+    """Writes the results of scoring: the rows of a case at once, in one write, so a killed run never holds half a case; the
+    vectors at the end."""
+
+    def __init__(self, folder: RunFolder, suite: Suite, cases: list[Case], source: ClipSource | None) -> None:
+        self._folder, self._suite, self._cases = folder, suite, cases
+        planned = cases if source is None else source.cases()[: folder.head.limit]  # a shard ranks among the prompts of all
+        self.prompts = suite.prompt_list or [c.prompt for c in planned]
+        """All prompts of the suite, among which retrieval ranks."""
+        self.scorer = partial(Scorer, folder, suite, self.prompts, source)
+        """Makes the state of a process that scores."""
+        self.samples = {row.id: row for row in folder.rows(SampleRow)}
+        """The rows of samples that the run had."""
+        self.scored = {row.id for row in folder.rows(ScoreRow)}
+        """The cases whose scores the run had."""
+        self._disordered = bool(self.scored) or (source is not None and bool(self.samples))
+        self._results: dict[str, dict[str, Array]] = {}
+        self._broken: set[str] = set()
+
+    def job(self, case: Case, sample: SampleRow | None = None) -> tuple[Case, SampleRow | None, bool]:
+        """The arguments of `Scorer.case`; `sample` is the row of a clip that was made since."""
+        return case, sample or self.samples.get(case.id), case.id not in self.scored
+
+    def add(self, case: Case, result: ClipResult) -> None:
+        """Write the rows of a case, and keep its vectors."""
+        if result.sample is not None:
+            self._folder.append([result.sample])
+        if result.rows:
+            self._folder.append(result.rows)
+        if not self._disordered and len(self._results) < len(self._cases):
+            self._disordered = case.id != self._cases[len(self._results)].id
+        self._results[case.id] = result.vectors
+        self._broken |= result.missing
+
+    def end(self, score_reference: ScoreReference) -> None:
+        """Bring the tables into the order of the plan, and write the vectors of the clips and of the reference set, whose clips
+        `score_reference` is given. Raises SuiteError for a reference generator without clips."""
+        folder, suite = self._folder, self._suite
+        if self._disordered:
+            in_plan_order(folder, SampleRow, self._cases)
+            in_plan_order(folder, ScoreRow, self._cases)
+        sets = [n for n in suite.metrics if metric_info(n).kind == "set"] if suite.reference is not None else []
+        sets = [name for name in sets if name not in self._broken]
+        vectors = _Vectors()
+        for case in self._cases:
+            vectors.add(case, self._results[case.id])
         for name in sets:
             folder.save_features(outputs_of(name)[0], *vectors.of(name))
         if sets and not all("clips" in folder.load_features(REFERENCE + outputs_of(name)[0]) for name in sets):
-            _reference_features(folder, suite, sets, pool)
+            _reference_features(folder, suite, sets, score_reference)
 
 
-def _reference_features(folder: RunFolder, suite: Suite, sets: list[str], pool: Workers[Scorer]) -> None:
+def _reference_features(
+    folder: RunFolder,
+    suite: Suite,
+    sets: list[str],
+    score_reference: ScoreReference,
+) -> None:
     """The reference set's vectors, clip by clip; the clips themselves are not stored."""
     assert suite.reference is not None
     generator = open_reference(suite)
     source = np.array(f"{suite.reference.generator}|{generator.fingerprint()}|seed+{suite.reference.seed_offset}")
     clips_by_case, number = _reference_clips(suite, generator, folder.head.shard)
     vectors, failed, seen = _Vectors(), list[str](), set[str]()
-    for case, real in track(pool.map(Scorer.reference, clips_by_case), "reference", number):
+    for case, real in track(score_reference(clips_by_case), "reference", number):
         vectors.add(case, real.vectors, real.bucket, real.sha256)
         failed += real.failed
         seen.add(real.sha256)

@@ -97,6 +97,17 @@ class Scorer:
             rows = score_rows(case, views, self.metrics.per_clip, self.signatures) + rows
         return ClipResult(None if sample else read, rows, vectors, frozenset(self.metrics.missing))
 
+    def lost(self, case: Case, sample: SampleRow | None, reason: str) -> ClipResult:
+        """The result of a clip that no process could score: an error of every metric."""
+        if sample is None and self.source is not None:
+            sample_made = sample_row(case, None, str(self.source.path(case).resolve()), reason)
+        else:
+            sample_made = None
+        outputs = [(o.name, name) for name, metric in self.metrics.per_clip.items() for o in metric.outputs]
+        outputs += [(metric.outputs[0].name, name) for name, metric in self.sets.items()]
+        rows = [_score_row(case, output, None, "error", reason, {}, self.signatures[name]) for output, name in outputs]
+        return ClipResult(sample_made, rows, {}, frozenset(self.metrics.missing))
+
     def _read(self, case: Case, sample: SampleRow | None) -> tuple[Clip | str, SampleRow | None]:
         """The clip of a case, or why there is none, and its row where it comes from a folder."""
         if self.source is not None and self.suite.axes is None:

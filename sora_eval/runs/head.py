@@ -136,6 +136,15 @@ class Shard(_Record):
         return f"{self.index}/{self.count}"
 
 
+class EngineUsed(_Record):
+    """What carried a run: numbers of workers, and the GPUs of a cluster that each generator took."""
+
+    name: Literal["local", "ray"]
+    generators: int
+    scorers: int
+    gpus_per_generator: float | None = None
+
+
 class RunHead(_Record):
     """run.json. `bench` describes an interleaved session of timings; times are in UTC."""
 
@@ -161,6 +170,8 @@ class RunHead(_Record):
     software: dict[str, str] = Field(default_factory=dict)
     networks: dict[str, str] = Field(default_factory=dict)
     """Where the networks of the metrics ran: device, provider of ONNX Runtime, name of a GPU; empty before they did."""
+    engine: EngineUsed | None = None
+    """What carried the run; None: one process, which generates and then scores."""
     started: str = ""
     finished: str | None = None
     command: str = ""

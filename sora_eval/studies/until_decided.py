@@ -12,6 +12,7 @@ from sora_eval.gate.looks import BATCH, is_decided, looks
 from sora_eval.pipeline import run as evaluate
 from sora_eval.pipeline.again import GIVE_UP
 from sora_eval.pipeline.ending import ending
+from sora_eval.pipeline.engines.options import EngineOptions
 from sora_eval.pipeline.trust import check_trust
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.records.verdict import FILE, GateResult
@@ -59,11 +60,23 @@ def run_until_decided(
     return _look(evaluate.begin(suite, spec, out, workers=workers, sequential=record, give_up=give_up), base)
 
 
-def resume_any(folder: RunFolder, workers: int = 1, *, keep_errors: bool = False, give_up: int = GIVE_UP) -> GateResult | None:
-    """Resume any run that was killed, or in which cases failed; the verdicts of a run of `--until-decided`, else None."""
+def resume_any(
+    folder: RunFolder,
+    workers: int = 1,
+    *,
+    keep_errors: bool = False,
+    give_up: int = GIVE_UP,
+    engine: EngineOptions | None = None,
+) -> GateResult | None:
+    """Resume any run that was killed, or in which cases failed; the verdicts of a run of `--until-decided`, else None.
+
+    Raises RunError for an `engine` for a run of `--until-decided`.
+    """
     if folder.head.sequential is None:
-        evaluate.resume(folder, workers, keep_errors=keep_errors, give_up=give_up)
+        evaluate.resume(folder, workers, keep_errors=keep_errors, give_up=give_up, engine=engine)
         return None
+    if engine is not None:
+        raise RunError(f"{folder.path} was made with --until-decided, which does not go with --engine; use --workers")
     return resume(folder, workers, keep_errors=keep_errors, give_up=give_up)[1]
 
 

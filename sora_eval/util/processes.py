@@ -15,10 +15,15 @@ def begin_worker(session_threads: int | None = None) -> None:
 
     `session_threads` is what `session_threads()` answers in it.
     """
-    global _session_threads  # noqa: PLW0603
-    _session_threads = session_threads
+    use_session_threads(session_threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def use_session_threads(number: int | None) -> None:
+    """What `session_threads()` answers in this process from now on; None: as many threads as Torch has."""
+    global _session_threads  # noqa: PLW0603
+    _session_threads = number
 
 
 def _end_with_parent() -> None:

@@ -1,7 +1,6 @@
 """Shards of a run, merged: the rows of a run without shards, or one message that names what does not fit."""
 
 import json
-import math
 import shutil
 import sys
 
@@ -13,10 +12,11 @@ from sora_eval.pipeline import run as evaluate
 from sora_eval.pipeline.shards import merge
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.head import Shard
-from sora_eval.runs.rows import AttributionRow, MetricRow, OracleRow, SampleRow, ScoreRow, TimingRow
+from sora_eval.runs.rows import SampleRow, ScoreRow, TimingRow
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import RunError, SuiteError
 from tests.commands import sora_eval
+from tests.equal_rows import assert_equal, rows_of
 
 COLOURS = """
 import torch
@@ -54,7 +54,6 @@ seed_offset = 1000
 [oracles]
 generators = ["world"]
 """
-TABLES = (SampleRow, ScoreRow, OracleRow, MetricRow, AttributionRow)
 
 
 @pytest.fixture
@@ -65,31 +64,6 @@ def place(workspace, monkeypatch):
     monkeypatch.setattr(sys, "path", [str(workspace), *sys.path])
     yield workspace
     sys.modules.pop("colours", None)
-
-
-def rows_of(run):
-    """All rows without what differs between any two runs: times, memory, and speed."""
-    out = {}
-    for table in TABLES:
-        rows = [row.model_dump(exclude={"seconds", "peak_bytes"}) for row in run.rows(table)]
-        out[table.table] = [row for row in rows if row.get("family") != "speed"]
-    return out
-
-
-def assert_equal(a, b):
-    """Equal data, numbers to 1e-6."""
-    if isinstance(a, float) and isinstance(b, float):
-        assert math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9) or (math.isnan(a) and math.isnan(b))
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys()
-        for key in a:
-            assert_equal(a[key], b[key])
-    elif isinstance(a, list | tuple):
-        assert len(a) == len(b)
-        for one, other in zip(a, b, strict=True):
-            assert_equal(one, other)
-    else:
-        assert a == b
 
 
 def shards_of(count, generator="python:my_generator:broken", out="shards", **options):
