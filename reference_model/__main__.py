@@ -22,7 +22,7 @@ app = typer.Typer(
 def train(
     preset: Annotated[
         str,
-        typer.Option(help="tiny (seconds), base (shipped; about an hour of 2 cores), long (four times the tokens) or large."),
+        typer.Option(help="tiny (seconds), base (about an hour of 2 cores), long (shipped; four times the tokens) or large."),
     ] = "base",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Working folder; started again, it resumes where it was.")
@@ -103,7 +103,7 @@ def sample(
 
 
 @app.command(
-    epilog="Example: python -m reference_model export --source work/base --out reference_model/checkpoints\n\n"
+    epilog="Example: python -m reference_model export --source work/long --out reference_model/checkpoints\n\n"
     "Example: python -m reference_model export --checkpoint base --int8 --out work/checkpoints"
 )
 def export(

@@ -1,6 +1,6 @@
 """The figures of `reference_model.md` over a training that is still running: one row per call, from the averaged weights.
 
-`python -m docs.pages.reference_curve --training work/base` judges the last state on disk and appends a row to curve.jsonl.
+`python -m docs.pages.reference_curve --training work/long` judges the last state on disk and appends a row to curve.jsonl.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def add_point(folder: Path, limit: int = LIMIT) -> dict[str, Any]:
 
 
 def main(
-    training: Annotated[Path, typer.Option(help="Working folder of a training that is going on.")] = Path("work/base"),
+    training: Annotated[Path, typer.Option(help="Working folder of a training that is going on.")] = Path("work/long"),
     limit: Annotated[int, typer.Option(min=1, help="Clips of the suite `world` to make and judge.")] = LIMIT,
 ) -> None:
     """Judge the last state on disk of a training and add a row to its curve.jsonl."""

@@ -52,7 +52,7 @@ RUNS: dict[str, tuple[str, str, int | None]] = {  # suite, generator, only the f
 
 def main(
     training: Annotated[Path, typer.Option(help="Working folder of the training; without it there are no ablations.")] = Path(
-        "work/base"
+        "work/long"
     ),
     work: Annotated[Path, typer.Option(help="Gets the run folders and the short trainings.")] = Path("work/report"),
     out: Annotated[
@@ -123,10 +123,12 @@ def _parts(training: Path, work: Path, ablation_steps: int, limit: int | None) -
     return parts
 
 
-def judged(suite: str, generator: str, folder: Path, limit: int | None, changes: tuple[str, ...] = ()) -> dict[str, Any]:
+def judged(
+    suite: str, generator: str, folder: Path, limit: int | None, changes: tuple[str, ...] = (), seed_offset: int = 0
+) -> dict[str, Any]:
     """Metric values over all clips of one run of the harness, on a suite with `changes` to its keys."""
     shutil.rmtree(folder, ignore_errors=True)
-    rows = run(load_suite(suite, changes), generator, folder, limit=limit).rows(MetricRow)
+    rows = run(load_suite(suite, changes), generator, folder, limit=limit, seed_offset=seed_offset).rows(MetricRow)
     values: dict[str, Any] = {r.metric: r.value for r in rows if r.slice == "all"}
     return values | {"clips": max(r.n_scored for r in rows)}
 
