@@ -1,4 +1,4 @@
-"""The figures of `reference_model.md` over a training that is still running: one row per call, from the averaged weights.
+"""The figures of `reference_model.md` over a training: one row per call, from the averaged weights.
 
 `python -m docs.pages.reference_curve --training work/long` judges the last state on disk and appends a row to curve.jsonl.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ import typer
 
 from docs.pages.reference_model import judged
 from docs.pages.reference_page import ROWS
-from reference_model.config import load_config
+from reference_model.config import SamplingConfig, load_config
 from reference_model.onnx.export import export_snapshot
 from reference_model.training.log import tokens_until
 
@@ -21,9 +22,13 @@ LIMIT = 60  # clips: a look, not a measurement
 
 
 def add_point(folder: Path, limit: int = LIMIT) -> dict[str, Any]:
-    """Judge the last state on disk of the training in `folder` and append a row to its `curve.jsonl`."""
+    """Judge the last state on disk of the training in `folder` and append a row to its `curve.jsonl`.
+
+    All points are sampled in one way, guided at all times, whatever way was chosen at the end.
+    """
     work = folder / "snapshots"
-    step = export_snapshot(load_config(folder / "config.json"), folder, work)
+    config = replace(load_config(folder / "config.json"), sampling=SamplingConfig())
+    step = export_snapshot(config, folder, work)
     values = judged("world", f"reference:{work / 'now'}", work / "run", limit)
     row: dict[str, Any] = {"step": step, "tokens": tokens_until(folder, step), "clips": values["clips"]}
     row |= {name: round(values[name], 4) for name in ROWS if values.get(name) is not None}
@@ -33,7 +38,7 @@ def add_point(folder: Path, limit: int = LIMIT) -> dict[str, Any]:
 
 
 def main(
-    training: Annotated[Path, typer.Option(help="Working folder of a training that is going on.")] = Path("work/long"),
+    training: Annotated[Path, typer.Option(help="Working folder of a training.")] = Path("work/long"),
     limit: Annotated[int, typer.Option(min=1, help="Clips of the suite `world` to make and judge.")] = LIMIT,
 ) -> None:
     """Judge the last state on disk of a training and add a row to its curve.jsonl."""

@@ -63,6 +63,7 @@ def sampled_by(checkpoint: str, folder: Path, scale: float, times: tuple[float, 
     """A checkpoint in `folder` of the same networks, which is sampled in another way."""
     source = resolve(checkpoint)
     config, record = load_config(source / CONFIG), read_checkpoint(source)
+    folder.mkdir(parents=True, exist_ok=True)
     sampling: SamplingConfig = replace(config.sampling, guidance_scale=scale, guidance_times=times)
     replace(config, sampling=sampling).save(folder / CONFIG)
     names = {part: os.path.relpath(file.resolve(), folder.resolve()) for part, file in record.files.items()}

@@ -136,20 +136,22 @@ def export_all(config: ModelConfig, folder: Path, out: Path) -> dict[str, dict[s
             else:
                 record |= {"all_but_the_dit_from": origin}
         write_checkpoint(config, out / name, files, how_made(folder) | record)
-    write_int8(config, out / "base", files, how_made(folder))
+    del record["largest_difference_from_torch"]
+    write_int8(config, out / "base", files, how_made(folder) | record)
     if (folder / "clip.pt").exists():
         clip.export(folder, out / "clip")
     return worst
 
 
 def export_snapshot(config: ModelConfig, folder: Path, out: Path) -> int:
-    """Export the averaged weights of a training that is still going on into `out/now`; returns its step.
+    """Export the averaged weights of a training, finished or still going on, into `out/now`; returns its step.
 
     The other networks are finished: they are exported into `out/shared` the first time only.
     """
-    state_file = "dit.train.pt"
+    done = (folder / "dit.pt").exists()
+    state_file = "dit.pt" if done else "dit.train.pt"
     modules, networks = trained_networks(config, folder, state_file), specs(config)
-    step = int(load_tensors(folder / state_file)["step"])
+    step = config.train.dit_steps if done else int(load_tensors(folder / state_file)["step"])
     files = {part: f"{part}/model.onnx" if part in OWN else f"../shared/{part}/model.onnx" for part in COMPONENTS}
     for part in COMPONENTS:
         target = out / "now" / files[part]
