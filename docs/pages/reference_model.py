@@ -35,6 +35,7 @@ from sora_eval.suite import load_suite
 VARIANT_CLIPS, LARGER_CLIPS = 120, 60
 RUNS: dict[str, tuple[str, str, int | None]] = {  # suite, generator, only the first clips
     "quick world": ("quick", "world", None),
+    "quick vae": ("quick", "vae", None),
     "quick": ("quick", "reference:base", None),
     "world": ("world", "world", None),
     "vae": ("world", "vae", None),

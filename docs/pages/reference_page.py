@@ -179,9 +179,9 @@ def page(found: Values) -> str:
         ),
         "order": order({n: runs.get(n, empty) for n in LADDER}),
         "quick": table(
-            ["`quick`", "oracle `world`", "`base`"],
+            ["`quick`", "oracle `world`", "oracle `vae`", "`base`"],
             [
-                [label, *(runs.get(r, empty).get(m) for r in ("quick world", "quick"))]
+                [label, *(runs.get(r, empty).get(m) for r in ("quick world", "quick vae", "quick"))]
                 for m, label in {"fvd": "FVD", "physics_laws.collision": "law of collision"}.items()
             ],
         ),
