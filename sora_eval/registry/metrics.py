@@ -106,6 +106,15 @@ _BUILT_IN = {
         {"model": "world"},
         invariant_to=frozenset({"resolution"}),
     ),
+    "feature_drift": MetricInfo(
+        "temporal",
+        "per-clip",
+        "sora_eval.metrics.feature_paths:FeatureDrift",
+        "frames against the first one and against earlier ones, by distance in time: curve, slope and end",
+        {"model": "world"},
+        outputs=tuple(f"feature_drift.{name}" for name in ("end", "slope", "eighth", "quarter", "half")),
+        invariant_to=frozenset({"resolution"}),
+    ),
     "motion_smoothness": MetricInfo(
         "temporal",
         "per-clip",
@@ -162,6 +171,14 @@ _BUILT_IN = {
         ),
         choices={"protocol": ("published", "direct")},
         pixels=True,
+    ),
+    "feature_geometry": MetricInfo(
+        "physics",
+        "per-clip",
+        "sora_eval.metrics.feature_paths:FeatureGeometry",
+        "GeoPhys's: how evenly and how straight a clip moves through a frozen network's features",
+        {"model": "world"},
+        outputs=tuple(f"feature_geometry.{name}" for name in ("speed_variation", "curvature", "acceleration", "residual")),
     ),
     "point_laws": MetricInfo(
         "physics",
