@@ -110,7 +110,7 @@ def claims_table(result: Result, *, blind: bool) -> pd.DataFrame:
             "claims": r.claimed,
             "found": r.direction,
             "rank correlation": number(r.rank_correlation),
-            "effect, sd": number(r.least_effect_sd if r.claimed == "blind to little" else r.effect_sd),
+            "effect, sd": number(r.least_effect_sd if r.claimed.endswith("to little") else r.effect_sd),
             "holds": _mark(r.ok),
             "why": r.note,
         }

@@ -223,4 +223,5 @@ class FrameEmbeddings:
     def __call__(self, clip: Clip) -> Array:
         count = min(self.frames or clip.num_frames, clip.num_frames)
         places = np.unique(np.linspace(0, clip.num_frames - 1, count).round().astype(int))
-        return self.model.embed_images(clip.frames[places])
+        # Of all frames no copy is made: beside the clip itself, one of minutes takes the memory of one batch.
+        return self.model.embed_images(clip.frames if len(places) == clip.num_frames else clip.frames[places])

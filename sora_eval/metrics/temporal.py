@@ -15,6 +15,9 @@ from sora_eval.features.view import ClipView
 from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.util.errors import Undefined
 
+# Signatures begin with VBench's name alone where the network is VBench's too; else with NAME-not-NETWORK, since the formula
+# on another network gives another number.
+
 # VBench: a pair moves when its largest 5 % of flow exceeds 6 px at a short side of 256.
 MOVING = 6.0 / 256.0
 
@@ -52,10 +55,13 @@ class _Consistency(ClipMetric):
     clips: VBench's own result mixes the two and so depends on the number of GPUs.
     """
 
+    published: tuple[str, ...]  # VBench's network, as specs begin
+    otherwise: str
+
     def __init__(self, model: str = "world") -> None:
         super().__init__()
         self.extractor = FrameEmbeddings(model, ALL_FRAMES)
-        name = self.outputs[0].name
+        name = self.outputs[0].name + ("" if model.startswith(self.published) else self.otherwise)
         self.signature = f"{name}|vbench-formula|{self.extractor.signature}"
 
     def score(self, view: ClipView) -> Mapping[str, Score]:
@@ -69,6 +75,7 @@ class SubjectConsistency(_Consistency):
     """
 
     outputs = (Output("subject_consistency", "cos", True, "0 to 1", (0.0, 1.0)),)
+    published, otherwise = ("timm:vit_base_patch16_224.dino",), "-not-dino"
 
 
 class BackgroundConsistency(_Consistency):
@@ -78,6 +85,7 @@ class BackgroundConsistency(_Consistency):
     """
 
     outputs = (Output("background_consistency", "cos", True, "0 to 1", (0.0, 1.0)),)
+    published, otherwise = ("ViT-B-32:openai",), "-not-clip-b32"
 
 
 def consistency(features: npt.NDArray[np.float32]) -> float:
@@ -108,7 +116,7 @@ class MotionSmoothness(ClipMetric):
     def __init__(self, flow: str = "dis", flow_weights: str = "") -> None:
         super().__init__()
         self.extractor = MiddleFrames(flow, flow_weights)
-        self.signature = f"motion_smoothness|vbench-formula|{self.extractor.signature}"
+        self.signature = f"motion_smoothness-not-amt|vbench-formula|{self.extractor.signature}"
 
     def score(self, view: ClipView) -> Mapping[str, Score]:
         errors = view.features(self.extractor)
@@ -155,7 +163,8 @@ class DynamicDegree(ClipMetric):
     def __init__(self, flow: str = "dis", flow_weights: str = "") -> None:
         super().__init__()
         self.extractor = PairMotion(flow, flow_weights)
-        self.signature = f"dynamic_degree|vbench-rule|{self.extractor.signature}"
+        name = "dynamic_degree" if flow == "raft" else "dynamic_degree-not-raft"
+        self.signature = f"{name}|vbench-rule|{self.extractor.signature}"
 
     def score(self, view: ClipView) -> Mapping[str, Score]:
         pairs = view.features(self.extractor)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 # worse, up, down: a graded response. better, blind, "worse at full": the response at full strength, graded or not.
-# "blind to little": no response at the least strength.
-Expectation = Literal["worse", "worse at full", "better", "up", "down", "blind", "blind to little"]
+# "worse to little", "blind to little": the response, or none, at the least strength.
+Expectation = Literal["worse", "worse at full", "worse to little", "better", "up", "down", "blind", "blind to little"]
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,21 @@ _claim("dynamic_degree.magnitude", "down", "freeze speed_change", "less moves")
 _claim("dynamic_degree.magnitude", "up", "frame_drop frame_shuffle", "steps are longer")
 _claim("dynamic_degree", "blind", "reversal", "how far, not where to")
 
+# Drift: how far frames lie from each other in a network's features, whatever they show.
+_LAGS = "feature_drift.eighth feature_drift.quarter feature_drift.half"
+_claim(f"feature_drift.end {_LAGS}", "worse", "noise", "frames look different")
+_claim("feature_drift.end feature_drift.slope", "worse", "pass_through_floor", "what is seen leaves for good")
+_claim(
+    f"feature_drift.end feature_drift.slope {_LAGS}",
+    "worse to little",
+    "object_vanish",
+    "the last frames show another scene than the first; where the object is never there, all show the same",
+)
+_claim("feature_drift.eighth", "better", "freeze", _STILL)
+_claim(_LAGS, "better", "gravity_changed", "what hovers moves less, and no facts say that it should fall")
+_claim(f"feature_drift.end {_LAGS}", "blind", "reversal", "how far apart, not in which order")
+_claim(f"feature_drift.end feature_drift.slope {_LAGS}", "blind", "caption_swap", "the prompt is not looked at")
+
 # Physics: what is tracked against what the prompt's facts say.
 _claim("physics_laws.permanence", "worse", "object_vanish caption_swap", "an expected object is not there")
 _claim(
@@ -128,3 +143,30 @@ _claim(
 )
 _claim(_POINTS, "blind", "reversal", "the way back is as steady")
 _claim(_POINTS, "blind", "caption_swap", "the prompt is not looked at")
+
+# Geometry: how evenly and how straight the features move. A frozen network knows no law.
+_EVEN = "feature_geometry.speed_variation feature_geometry.acceleration feature_geometry.residual"
+_STRAIGHT = "feature_geometry.curvature"
+_claim(_EVEN, "worse", "noise", "the path trembles")
+_claim(
+    f"{_STRAIGHT} feature_geometry.acceleration feature_geometry.residual", "worse", "flicker local_warp", "the path trembles"
+)
+_claim(_STRAIGHT, "worse", "frame_drop frame_shuffle", "the path turns")
+_claim(
+    _EVEN,
+    "worse to little",
+    "object_vanish",
+    "the frame in which the object goes is one long step; where it is never there, none is",
+)
+_claim(
+    f"{_STRAIGHT} feature_geometry.speed_variation feature_geometry.residual",
+    "worse at full",
+    "teleport",
+    "a jump is a long step out of the way; more of them are no longer uneven",
+)
+_claim(_STRAIGHT, "blind", "object_vanish", "one turn among many, and none where the object is never there")
+_claim(f"{_STRAIGHT} feature_geometry.speed_variation feature_geometry.acceleration", "blind", "reversal", "the same path")
+_claim(_EVEN, "better", "gravity_changed", "what hovers has the smoother path, and no facts say that it should fall")
+_claim("feature_geometry.speed_variation feature_geometry.residual", "better", "freeze", _STILL)
+_claim(f"{_STRAIGHT} feature_geometry.residual", "better", "blur", "less of the picture moves the features")
+_claim(f"{_STRAIGHT} {_EVEN}", "blind", "caption_swap", "the prompt is not looked at")

@@ -124,6 +124,8 @@ def _holds(claim: Claim | None, response: str, rows: list[Row], *, exact: bool) 
     least, effect = rows[0].effect_sd, rows[-1].effect_sd
     if claim.expects == "blind to little":
         return least is not None and abs(least) < NOTICED
+    if claim.expects == "worse to little":
+        return least is not None and (least if rows[0].higher_is_better is False else -least) >= NOTICED
     if claim.expects in ("better", "worse at full"):  # the damaged clip wins or loses, graded or not
         sign = 1.0 if rows[-1].higher_is_better == (claim.expects == "better") else -1.0
         return effect is not None and sign * effect >= NOTICED

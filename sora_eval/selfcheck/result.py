@@ -96,7 +96,7 @@ class Result:
         broken = [
             f"{r.metric} on {r.corruption}: claims {r.claimed!r}, found {r.direction!r}"
             f" (rank correlation {_text(r.rank_correlation)}, effect {_text(r.effect_sd)} sd"
-            + (f", at the least strength {_text(r.least_effect_sd)} sd)" if r.claimed == "blind to little" else ")")
+            + (f", at the least strength {_text(r.least_effect_sd)} sd)" if r.claimed.endswith("to little") else ")")
             for r in self.summary
             if r.ok is False
         ]

@@ -1,5 +1,7 @@
 """Metrics equal their published definitions and depend on the clips alone."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import open_clip
 import pytest
@@ -10,6 +12,7 @@ from reference_model.world import Facts, ObjectFacts
 from sora_eval.features.flow import PairMotion, PairWarping
 from sora_eval.features.image_text import ClipModel, FrameEmbeddings, load
 from sora_eval.features.view import FeatureCache
+from sora_eval.metrics import temporal
 from sora_eval.metrics.base import ClipMetric, SetMetric
 from sora_eval.metrics.create import create
 from sora_eval.metrics.temporal import consistency, temporal_flickering
@@ -242,3 +245,32 @@ def test_the_recaptioner_reads_facts_back():
     assert "blue" in score.detail["caption"]
     with pytest.raises(Undefined, match="no facts to read back"):
         metric.score(view_of(right.frames))
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("motion_smoothness", "motion_smoothness-not-amt"),
+        ("dynamic_degree", "dynamic_degree-not-raft"),
+        ("subject_consistency", "subject_consistency-not-dino"),
+        ("background_consistency", "background_consistency-not-clip-b32"),
+        ("temporal_flickering", "temporal_flickering"),  # it has no network
+    ],
+)
+def test_a_name_of_vbench_without_its_network_says_so_first(name, first):
+    assert create(name).signature.partition("|")[0] == first
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("dynamic_degree", {"flow": "raft"}),
+        ("subject_consistency", {"model": "timm:vit_base_patch16_224.dino"}),
+        ("subject_consistency", {"model": "timm:vit_base_patch16_224.dino:dino.safetensors"}),
+        ("background_consistency", {"model": "ViT-B-32:openai"}),
+    ],
+)
+def test_a_name_of_vbench_with_its_network_stands_alone(name, options, monkeypatch):
+    for extractor in ("FrameEmbeddings", "PairMotion"):  # the weights are large, and their hash is in another word
+        monkeypatch.setattr(temporal, extractor, lambda *_: SimpleNamespace(signature="network"))
+    assert create(name, options).signature.split("|")[0] == name

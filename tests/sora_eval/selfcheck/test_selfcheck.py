@@ -185,6 +185,9 @@ def test_a_blind_spot_that_is_none_fails_too(monkeypatch, tmp_path):
         ("worse at full", (-0.2, 0.3, -0.1, -0.6, -3.0), True),  # not by degrees
         ("worse at full", (-0.2, -0.3, -0.4, -0.5, -0.4), False),  # within noise
         ("worse at full", (0.2, 0.3, 0.4, 0.5, 3.0), False),  # the other way
+        ("worse to little", (-3.0, -2.0, -1.0, -0.5, 0.5), True),  # seen at once, and gone at full strength
+        ("worse to little", (-0.4, -2.0, -3.0, -4.0, -5.0), False),  # within noise
+        ("worse to little", (3.0, 2.0, 1.0, -1.0, -2.0), False),  # the other way
         ("better", (0.2, -0.3, 0.4, 0.5, 3.0), True),
         ("worse", (-0.2, 0.3, -0.1, -0.6, -3.0), False),  # has to grow
     ],
