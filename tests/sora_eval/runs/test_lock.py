@@ -53,12 +53,12 @@ def test_a_lock_names_its_process_and_ends_with_it(tmp_path):
 def test_a_run_under_way_is_neither_resumed_nor_scored(workspace, monkeypatch):
     stages, refusals = evaluate.stages, []
 
-    def disturbed(work, cases):
+    def disturbed(work, cases, *engine):
         for other in (evaluate.resume, evaluate.rescore):
             with pytest.raises(RunError, match=r"is being written by process \d+") as refusal:
                 other(RunFolder.open(work.folder.path))
             refusals.append(str(refusal.value))
-        stages(work, cases)
+        stages(work, cases, *engine)
 
     monkeypatch.setattr(evaluate, "stages", disturbed)
     run = evaluate.run(load_suite("small.toml"), "python:my_generator:generate", "runs")
