@@ -55,8 +55,9 @@ def read_clip(path: Path, *, allow_damaged: bool = False, fps: float | None = No
     notes: list[str] = []
     try:
         with av.open(str(path), metadata_errors="replace") as container:
-            if not container.streams.video:
-                raise ClipError(f"{path} has no video stream")
+            if not container.streams.video:  # a container that ends in its index may have lost it
+                cut = missing_end(path)
+                raise ClipError(f"{path} is damaged or cut: {cut}; make it again" if cut else f"{path} has no video stream")
             stored = Decoder(container).decode()
             if fault := missing_end(path) or stored.fault:
                 if not allow_damaged:
