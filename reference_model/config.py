@@ -84,7 +84,7 @@ class RefinerConfig(TextConfig):
 
 @dataclass(frozen=True, config=STRICT)
 class SamplingConfig:
-    """Defaults of generation, chosen on clips of other seeds than those that are reported."""
+    """Defaults of generation; docs/reference_training.md says how those of the shipped checkpoints were chosen."""
 
     num_inference_steps: Tokens = 20
     guidance_scale: float = 3.0

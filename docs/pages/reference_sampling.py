@@ -1,7 +1,7 @@
 """The measured block of `docs/reference_training.md` on ways of sampling: one set of weights, guided in several ways.
 
 `python -m docs.pages.reference_sampling --checkpoint FOLDER`. The seeds are others than those of the suite, whose figures are
-on the page of the reference model: a way that is chosen here is judged there on clips that it was not chosen by.
+on the page of the reference model; the prompts are the same.
 """
 
 from __future__ import annotations

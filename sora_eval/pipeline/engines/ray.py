@@ -122,7 +122,7 @@ def _place_of(address: str | None) -> str | None:
     if given not in (None, "auto"):
         return None if given == "local" else given
     latest = Path(os.environ.get("RAY_TMPDIR") or gettempdir()) / "ray" / "ray_current_cluster"
-    return latest.read_text().strip() if latest.is_file() else None
+    return latest.read_text(encoding="utf-8").strip() if latest.is_file() else None
 
 
 def _check_reachable(address: str) -> None:
