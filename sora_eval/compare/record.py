@@ -44,6 +44,7 @@ class Difference:
     seeds: str = ""
     unlike_reference: str = ""  # as in MetricRow, of either run
     unpaired: Unpaired = field(default_factory=Unpaired)
+    paired: bool = False  # of a paired metric: `base` is its value for a clip and itself
 
     @property
     def change_percent(self) -> float | None:
