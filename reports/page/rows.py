@@ -11,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from sora_eval.compare.comparison import Comparison, better, note_of
+from sora_eval.compare.comparison import Comparison, better, note_of, outcome
+from sora_eval.compare.pair_scores import FAMILY
 from sora_eval.compare.record import Difference
 from sora_eval.compare.run_data import RunData
 from sora_eval.compare.slices import SliceRow, slice_rows
@@ -136,12 +137,14 @@ def verdict_line(source: Source, rows: list[Row]) -> dict[str, str]:
         return {"tone": TONE.get(word, "open"), "word": word.replace("_", " "), "text": text}
     if not source.compared:
         return {"tone": "none", "word": "No gate was run", "text": f"the values of {label} stand alone, with their intervals"}
-    whole = [r for r in rows if r.kind == "all" and r.run == label]
+    whole = [r for r in rows if r.kind == "all" and r.run == label and r.family != FAMILY]
     counts = Counter(r.verdict for r in whole)
     text = f"{label} against {source.labels[source.runs[0].name]}: " + ", ".join(
         f"{counts[v]} {v}" for v in ("better", "worse", "unclear") if counts[v]
     )
-    return {"tone": "none", "word": "No gate was run", "text": f"{text} of {len(whole)} metrics, beyond noise at 95 %"}
+    text += f" of {len(whole)} metrics, beyond noise at 95 %"
+    headline = source.compared[-1][1].headline
+    return {"tone": "none", "word": "No gate was run", "text": "; ".join(filter(None, [text, headline]))}
 
 
 def _baseline(base: dict[str, Any]) -> str:
@@ -184,6 +187,8 @@ def _word(d: Difference) -> str:
     """The verdict of a difference, in a word."""
     if d.status is not None:
         return {Verdict.NOT_COMPARABLE: "not comparable", Verdict.INCONCLUSIVE: "no test"}.get(d.status, "no value")
+    if d.paired:
+        return outcome(d)
     if word := {"new": "better", "base": "worse"}.get(better(d) or ""):
         return word
     if d.interval.low is None:

@@ -32,18 +32,21 @@ def print_runs(runs: Sequence[RunFolder], beside: Sequence[MetricRow] = ()) -> N
 
 
 def print_comparison(comparison: Comparison, slices: bool = False) -> None:
-    """Print a comparison and its notes; with `slices` also one row per slice."""
+    """Print a comparison, its notes and, where clips were compared, its headline; with `slices` also one row per slice."""
     out = console()
     title = f"{comparison.base} against {comparison.new} (change = new - base)"
     out.print(tables.terminal(tables.comparison_table(comparison, slices), title), "")
     for note in tables.comparison_notes(comparison):
         out.print(note, style="yellow", soft_wrap=True)
+    if comparison.headline:
+        out.print(comparison.headline, style="bold", soft_wrap=True)
 
 
 def comparison_markdown(comparison: Comparison, slices: bool = False) -> str:
     """A comparison and its notes as Markdown."""
     parts = [
         f"## {tables.escape(comparison.base)} against {tables.escape(comparison.new)}",
+        f"**{tables.escape(comparison.headline)}**" if comparison.headline else "",
         tables.markdown(tables.comparison_table(comparison, slices)),
         "\n".join(f"- {tables.escape(n)}" for n in tables.comparison_notes(comparison)),
     ]

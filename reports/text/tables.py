@@ -178,11 +178,19 @@ def comparison_table(comparison: Comparison, slices: bool = False) -> pd.DataFra
             "95 % of change": interval(r["low"], r["high"]),
             "p": number(r["p"]),
             "n": number(r["n"]),
-            "better": {"base": base, "new": new}.get(str(r["better"]), "unclear" if r["status"] == "ok" else r["status"]),
+            "better": _better(r, base, new),
         }
         for r in shown.to_dict("records")
     ]
     return pd.DataFrame(rows)
+
+
+def _better(row: dict[Any, Any], base: str, new: str) -> str:
+    """The better run, whether clips differ, `unclear`, or the status in the place of a change."""
+    if row["status"] != "ok":
+        return str(row["status"])
+    word = row["better"]
+    return {"base": base, "new": new}.get(str(word), "unclear" if word is None or pd.isna(word) else str(word))
 
 
 def comparison_notes(comparison: Comparison) -> list[str]:

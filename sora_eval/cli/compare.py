@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from sora_eval.cli.fidelity import DriftFile, FidelityMetrics, with_fidelity
 from sora_eval.util.errors import SoraEvalError
 from sora_eval.util.visible import say
 
 EXAMPLES = (
     "Examples: sora-eval compare runs/20260101-120000-aaaaaa runs/20260102-120000-bbbbbb --markdown; "
-    "sora-eval compare EARLY MIDDLE BASE --ladder"
+    "sora-eval compare EARLY MIDDLE BASE --ladder; sora-eval compare ONNX TORCH --fidelity all"
 )
 
 
@@ -24,8 +25,14 @@ def compare(
     ladder: Annotated[
         bool, typer.Option("--ladder", help="Each run against the one before it: does every metric order them, worst first?")
     ] = False,
+    fidelity: FidelityMetrics = None,
+    drift: DriftFile = None,
 ) -> None:
-    """Compare runs of one suite case by case, with intervals of the differences (new minus base)."""
+    """Compare runs of one suite case by case, with intervals of the differences (new minus base).
+
+    Clips of equal cases are compared frame by frame where both runs keep them; the last line says how many drifted, and
+    whether a metric is worse.
+    """
     if ladder and (slices or markdown):
         raise SoraEvalError("--slices and --markdown do not go with --ladder")
     from sora_eval.gate.baseline import open_data
@@ -40,7 +47,8 @@ def compare(
     from sora_eval.compare.comparison import compare as pair
     from sora_eval_reports.text.runs import comparison_markdown, print_comparison
 
-    for comparison in [pair(first, other, slices) for other in others]:
+    pairs = [(first, with_fidelity(first, other, fidelity or (), drift)) for other in others]
+    for comparison in [pair(base_run, other, slices) for base_run, other in pairs]:
         if markdown:
             say(comparison_markdown(comparison, slices))
         else:

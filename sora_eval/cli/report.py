@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sora_eval.cli.fidelity import DriftFile, FidelityMetrics, measure
 from sora_eval.util.visible import say
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def report(
     clips: Annotated[int, typer.Option(min=0, help="Cases in the page's gallery.")] = 24,
     trust: Annotated[bool, typer.Option("--trust", help="Show clips outside of the folders of runs that others made.")] = False,
     selfcheck: Annotated[Path | None, typer.Option(help="A selfcheck.json for the page; else one that lies in a run.")] = None,
+    fidelity: FidelityMetrics = None,
+    drift: DriftFile = None,
 ) -> None:
     """Write report.html, report.md, a contact sheet of clips, and every table as CSV and parquet.
 
@@ -47,7 +50,7 @@ def report(
     from sora_eval.util.errors import RunError
     from sora_eval_reports.source import open_source
 
-    source = open_source(runs, trust)
+    source = open_source(runs, trust, measure(fidelity or (), drift))
     for problem in source.problems:
         say(f"warning: {problem}", err=True)
     only = [html, latex, tensorboard is not None, mlflow is not None, wandb is not None]

@@ -110,6 +110,13 @@ def note_of(row: Difference) -> str:
     return row.note if row.status is None else f"{WORDS[row.status]}: {row.reason}"
 
 
+def outcome(row: Difference) -> str:
+    """`differs` or `identical` of a paired metric with a value; of other rows `base`, `new` or ''."""
+    if row.paired and row.status is None:
+        return "differs" if row.change else "identical"
+    return better(row) or ""
+
+
 def better(row: Difference) -> str | None:
     """`base` or `new` where the change is beyond noise: its interval excludes 0 and p is at most ALPHA; else None.
 
