@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sora_eval.cli.fidelity import DriftFile, FidelityMetrics, with_fidelity
+from sora_eval.cli.fidelity import DriftFile, FidelityMetrics
 from sora_eval.util.errors import SoraEvalError
 from sora_eval.util.visible import say
 
@@ -45,6 +45,7 @@ def compare(
         print_order(checkpoint_order([first, *others]), names_of([first, *others]))
         return
     from sora_eval.compare.comparison import compare as pair
+    from sora_eval.fidelity.asked import with_fidelity
     from sora_eval_reports.text.runs import comparison_markdown, print_comparison
 
     pairs = [(first, with_fidelity(first, other, fidelity or (), drift)) for other in others]

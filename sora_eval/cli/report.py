@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sora_eval.cli.fidelity import DriftFile, FidelityMetrics, measure
+from sora_eval.cli.fidelity import DriftFile, FidelityMetrics
 from sora_eval.util.visible import say
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def report(
 
     The report names runs that cannot be read, missing timings and deleted clips; it is still built.
     """
+    from sora_eval.fidelity.asked import measure
     from sora_eval.util.errors import RunError
     from sora_eval_reports.source import open_source
 

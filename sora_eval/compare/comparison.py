@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sora_eval.compare.difference import difference
+from sora_eval.compare.fidelity import drift_of
 from sora_eval.compare.record import Difference
 from sora_eval.compare.run_data import RunData, data_of
 from sora_eval.records.speed_metrics import is_speed
@@ -60,8 +61,7 @@ def compare(base: RunFolder | RunData, new: RunFolder | RunData, slices: bool = 
     for metric in dict.fromkeys(m for data in (a, b) for m, _ in data.metrics):
         points = dict.fromkeys(label for data in (a, b) for m, label in data.metrics if m == metric)
         rows += [difference(a, b, metric, label) for label in (points if is_speed(metric) else labels)]
-    drift = b.fidelity.words() if b.fidelity is not None else ""
-    return Comparison(a.label, b.label, tuple(rows), tuple(_warnings(a, b)), drift)
+    return Comparison(a.label, b.label, tuple(rows), tuple(_warnings(a, b)), drift_of(b, a))
 
 
 def _warnings(base: RunData, new: RunData) -> list[str]:

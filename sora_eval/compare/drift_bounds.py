@@ -29,12 +29,12 @@ class Bound:
 
 @dataclass(frozen=True)
 class DriftBounds:
-    """Bounds by output. `pairs` is the number of pairs of clips behind each: a case in which nothing changed is past a bound
-    with a chance of 1 in `pairs` + 1 at most. `runs` are the repeats by spec, `suite` the id of their suite."""
+    """Bounds by output. `cases` is the number of cases behind each: a case in which nothing changed is past a bound
+    with a chance of 1 in `cases` + 1 at most. `runs` are the repeats by spec, `suite` the id of their suite."""
 
     suite: str
     bounds: dict[str, Bound]
-    pairs: int
+    cases: int
     runs: tuple[str, ...]
     made: str = ""
 

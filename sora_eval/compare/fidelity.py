@@ -68,6 +68,11 @@ def paired_difference(out: Difference, base: RunData, new: RunData, unlike: str,
     )
 
 
+def drift_of(new: RunData, base: RunData | None) -> str:
+    """How many cases drifted, in words; '' where the clips of these two were not compared."""
+    return new.fidelity.words() if base is not None and new.fidelity is not None and new.fidelity.against == base.runs else ""
+
+
 def _shifted(interval: Interval, scores: PairScores) -> Interval:
     low, high = (None if end is None else end - scores.identical for end in (interval.low, interval.high))
     return Interval(low, high, interval.method)

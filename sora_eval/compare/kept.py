@@ -3,6 +3,8 @@ features of them, in the file. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from sora_eval.compare.run_data import Features, RunData
@@ -20,6 +22,17 @@ def clips_folder(baseline: Path) -> Path:
     return baseline.with_suffix(SUFFIX)
 
 
+def keeps_clips(data: RunData) -> bool:
+    """Whether a run has a folder of clips with something in it, or a baseline one beside its file, or features of its clips."""
+    folder = clips_folder(Path(data.path)) if data.kind == "baseline" else Path(data.path) / "clips"
+    return bool(kept_features(data)) or (folder.is_dir() and any(folder.iterdir()))
+
+
 def kept_features(data: RunData) -> dict[str, Features]:
-    """The features that are kept for paired metrics, by the signatures of their extractors."""
+    """The features that are kept for paired metrics, by the signatures of their extractors and, after a space, their size."""
     return {key.removeprefix(PREFIX): features for key, features in data.features.items() if key.startswith(PREFIX)}
+
+
+def with_kept(data: RunData, features: Mapping[str, Features]) -> RunData:
+    """The data with features of its clips, as `kept_features` gives them."""
+    return replace(data, features={**data.features, **{f"{PREFIX}{key}": value for key, value in features.items()}})

@@ -9,7 +9,7 @@ from typing import NoReturn
 import numpy as np
 
 from sora_eval.compare.kept import clips_folder, kept_features
-from sora_eval.compare.run_data import Features, RunData
+from sora_eval.compare.run_data import RunData
 from sora_eval.features.view import Array, ClipView, Extractor, FeatureCache
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.names import file_name
@@ -44,7 +44,9 @@ class Side:
         self.name, self._data, self._cache = name, data, cache
         self._folder = clips_folder(Path(data.path)) if data.kind == "baseline" else Path(data.path)
         self._run = RunFolder(self._folder) if data.kind == "run" else None
-        self._rows = {key: _by_case(features) for key, features in kept_features(data).items()}
+        self._rows: dict[str, dict[str, Array]] = {}
+        for key, (ids, values) in kept_features(data).items():
+            self._rows.setdefault(key.rpartition(" ")[0], {}).update(zip(ids, np.asarray(values), strict=True))
 
     def view(self, case: str) -> ClipView | str:
         """The clip of a case, or its features, or why there is neither."""
@@ -71,10 +73,6 @@ class Side:
             return self._run.clip_file(row.clip) if row.clip else None
         path = self._folder / f"{file_name(case)}.mkv"
         return path if is_inside(self._folder, path) else None
-
-
-def _by_case(features: Features) -> dict[str, Array]:
-    return dict(zip(features[0], np.asarray(features[1]), strict=True))
 
 
 def _case(row: SampleRow) -> Case:
