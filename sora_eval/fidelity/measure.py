@@ -98,7 +98,7 @@ def _pair(metrics: Sequence[_Metric], sides: tuple[Side, Side], a: SampleRow, b:
         return {name: (m.identical[name], "ok", "", {"frames": "equal"}) for m, name in outputs}
     reason = ""
     if a.status == b.status == "ok" and (a.shape, a.fps) != (b.shape, b.fps):
-        reason = f"base is {a.shape} at {a.fps} fps, new {b.shape} at {b.fps}"
+        reason = f"base is {a.shape} at {a.fps} fps, new {b.shape} at {b.fps} fps"
     views = [] if reason else [side.view(case) for side in sides]
     reason = reason or "; ".join(view for view in views if isinstance(view, str))
     if reason:
