@@ -67,12 +67,12 @@ def _run(suite: Suite, spec: str, folder: Path) -> RunData:
 
 def block(arms: Sequence[Arm], bounds: DriftBounds, cases: int, seconds: float) -> str:
     """The block in Markdown."""
+    repeats = " and ".join(f"`{spec}`" for spec in REPEATS)
     about = (
         f"Written by `{COMMAND}`: the suite `{bounds.suite}` with one seed ({cases} cases), each run against `{BASE}` of the "
-        f"same seeds. Bounds from {bounds.cases} cases of the base, {' and '.join(f'`{spec}`' for spec in REPEATS)}: every pair of "
-        "them, so these rows drift by construction in none. Means over pairs. All five paired metrics of "
-        f"{cases} pairs, with the networks' features in the cache as after a run with `fvd` and `clip_score`, took "
-        f"{seconds:.1f} s on two cores."
+        f"same seeds. The bounds are from {bounds.cases} cases of the base, {repeats}: every pair of these three, so the first "
+        f"two rows cannot drift. Means over pairs. All five paired metrics of {cases} pairs, with the networks' features in "
+        f"the cache as after a run with `fvd` and `clip_score`, took {seconds:.1f} s on two cores."
     )
     rows = [{"against the base": f"`{arm.spec}`", **_values(arm.comparison)} for arm in arms]
     limits = [{"output": f"`{name}`", "farthest of repeats": number(bound.value)} for name, bound in bounds.bounds.items()]

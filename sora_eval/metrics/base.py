@@ -18,6 +18,7 @@ from sora_eval.records.bucket import Axis
 from sora_eval.records.case import Prompt
 from sora_eval.stats.distances import ordered
 from sora_eval.stats.set_statistic import SetStatistic
+from sora_eval.util.errors import Undefined
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,15 @@ class PairMetric(_MeanOfScores):
         """Add the scores of one pair or of several to the sums."""
         pairs = [([v] if isinstance(v, ClipView) else list(v)) for v in (base, new)]
         for a, b in zip(*pairs, strict=True):
+            check_pair(a, b)
             self.add({name: s.value for name, s in self.score(a, b).items()})
+
+
+def check_pair(base: ClipView, new: ClipView) -> None:
+    """Raises Undefined for two clips of other frames, sides or rates, of which no frame answers another."""
+    sizes = [f"{v.clip.width}x{v.clip.height}x{v.clip.num_frames} at {v.clip.fps:g} fps" for v in (base, new)]
+    if sizes[0] != sizes[1]:
+        raise Undefined(f"base is {sizes[0]}, new {sizes[1]}: no frame answers another")
 
 
 class SetMetric(Metric):

@@ -27,11 +27,12 @@ from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
 from sora_eval.selfcheck.claims import SET_CORRUPTIONS
 from sora_eval.selfcheck.material import Cell, Material, cells_of
+from sora_eval.selfcheck.paired import AgainstClean
 from sora_eval.util.errors import MetricError, SelfcheckError, SoraEvalError, Undefined, line_of
 from sora_eval.util.files import append_lines, cut_torn_line, whole_lines
 from sora_eval.util.progress import track
 from sora_eval.util.sealed import parse_json, sealed, unsealed
-from sora_eval.video.corruptions import CORRUPTIONS
+from sora_eval.video.corruptions import CLEAN, CORRUPTIONS
 
 Scores = dict[str, tuple[float | None, str]]  # output -> value, or None with its reason
 Vectors = dict[int, npt.NDArray[Any]]  # features of clips
@@ -71,6 +72,7 @@ class StoredScores:
     def _key(self, clip: Clip, case: Case, name: str, metric: ClipMetric) -> str:
         facts = json.dumps(case.prompt.facts, sort_keys=True)
         parts = [clip.sha256, clip.fps, case.prompt.text, facts, name, metric.signature, self._context]
+        parts += [metric.beside] if isinstance(metric, AgainstClean) else []
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
 
@@ -126,8 +128,12 @@ def measure(
         {(signature, cell): {} for signature in extractors for cell in set_cells},
         {signature: {} for signature in extractors},
     )
+    paired = [metric for metric in metrics.per_clip.values() if isinstance(metric, AgainstClean)]
     with _one_thread():
         for i, cell, view in track(_views(material, cells, cache), "selfcheck", n * len(cells)):
+            if cell.kind == CLEAN and isinstance(view, ClipView):
+                for pair in paired:
+                    pair.show_clean(view)
             if isinstance(view, str):
                 for name in [*names, *extractors]:
                     measurements.reasons[name, cell][view] += 1
