@@ -49,7 +49,7 @@ def installed() -> pd.DataFrame:
             continue
         added = closure(extra) - core
         rows.append(
-            {"package": f"extra `{extra}`: {len(added)} packages more", "MB": sum(megabytes(distribution(n)) for n in added)}
+            {"package": f"extra {extra}: {len(added)} packages more", "MB": sum(megabytes(distribution(n)) for n in added)}
         )
     return pd.DataFrame([{"package": row["package"], "MB": f"{row['MB']:,.0f}"} for row in rows])
 
