@@ -25,6 +25,7 @@ PAGES = {
     "error_rates": "verdicts.md",
     "fidelity": "fidelity.md",
     "generators": "generators.md",
+    "installed_sizes": "installation.md",
     "reference_model": "reference_model.md",
     "selfcheck": "selfcheck.md",
     "series": "ci.md",
