@@ -125,8 +125,8 @@ def open_source(
     paths: Sequence[Path], trust: bool = False, steps: Sequence[int] | None = None, measured: Measure | None = None
 ) -> Source:
     """Open runs for a report; one that cannot be read becomes a problem of the report. With `trust`, clips outside of the
-    folders are shown, whoever made the runs. `steps` are the training steps of each, where runs record none; `measured` compares
-    the clips of a run with those of the first.
+    folders are shown, whoever made the runs. `steps` are the training steps of each, where runs record none; `measured`
+    compares the clips of a run with those of the first.
 
     Raises RunError for a path that is no run at all, for steps that are not one per run, and for steps other than recorded.
     """
