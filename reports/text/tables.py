@@ -189,8 +189,7 @@ def _better(row: dict[Any, Any], base: str, new: str) -> str:
     """The better run, whether clips differ, `unclear`, or the status in the place of a change."""
     if row["status"] != "ok":
         return str(row["status"])
-    word = row["better"]
-    return {"base": base, "new": new}.get(str(word), "unclear" if word is None or pd.isna(word) else str(word))
+    return {"base": base, "new": new, "differs": "differs", "identical": "identical"}.get(str(row["better"]), "unclear")
 
 
 def comparison_notes(comparison: Comparison) -> list[str]:

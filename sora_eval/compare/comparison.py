@@ -61,7 +61,8 @@ def compare(base: RunFolder | RunData, new: RunFolder | RunData, slices: bool = 
     for metric in dict.fromkeys(m for data in (a, b) for m, _ in data.metrics):
         points = dict.fromkeys(label for data in (a, b) for m, label in data.metrics if m == metric)
         rows += [difference(a, b, metric, label) for label in (points if is_speed(metric) else labels)]
-    return Comparison(a.label, b.label, tuple(rows), tuple(_warnings(a, b)), drift_of(b, a))
+    warnings = [*_warnings(a, b), *(b.fidelity.warnings() if b.fidelity is not None else ())]
+    return Comparison(a.label, b.label, tuple(rows), tuple(warnings), drift_of(b, a))
 
 
 def _warnings(base: RunData, new: RunData) -> list[str]:

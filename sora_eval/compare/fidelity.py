@@ -39,7 +39,7 @@ def paired_difference(out: Difference, base: RunData, new: RunData, unlike: str,
     rows = {i: row for i, row in scores.scores.items() if i in cases}
     ids = [i for i, row in rows.items() if row.value is not None]
     unpaired = _unpaired(base, new, out.slice, rows)
-    notes = [scores.note, _without(rows), unpaired.words()]
+    notes = [_without(rows), unpaired.words()]
     if not ids:
         reason = "; ".join(filter(None, notes)) or "no case of the same seed is in both runs"
         return replace(out, status=Verdict.ERROR, reason=reason, unpaired=unpaired)

@@ -14,7 +14,7 @@ from sora_eval.compare.drift_bounds import DriftBounds
 from sora_eval.runs.rows import ScoreRow
 
 FAMILY = "fidelity"
-HOW = "measure the spread of repeats with 'sora-eval calibrate --drift RUN RUN'"
+HOW = "how many cases drifted is not known: measure how far repeats lie apart with 'sora-eval calibrate --drift RUN RUN'"
 
 
 class Drift(StrEnum):
@@ -92,7 +92,13 @@ class Fidelity:
         moved = [i for i in cases if i not in self.same]
         if not moved:
             return f"0 of {len(cases)} cases drifted: all frames are equal"
-        return f"{len(moved)} of {len(cases)} cases have other frames{self._size(moved)}; how many drifted is not known: {HOW}"
+        return f"{len(moved)} of {len(cases)} cases have other frames{self._size(moved)}"
+
+    def warnings(self) -> list[str]:
+        """That no bounds tell drift from rounding, and over what the values are pooled; empty where neither holds."""
+        unknown = bool(self.cases) and not self.states() and any(i not in self.same for i in self.cases)
+        notes = dict.fromkeys(output.note for output in self.outputs.values() if output.note)
+        return [HOW] * unknown + [f"{FAMILY}: {note}" for note in notes]
 
     def _size(self, cases: Iterable[str]) -> str:
         output = self.outputs.get("fidelity.psnr")
