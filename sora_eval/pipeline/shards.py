@@ -14,13 +14,13 @@ import numpy.typing as npt
 
 from sora_eval.pipeline.ending import writing
 from sora_eval.pipeline.scorable import remember_secrets, scorable_suite
-from sora_eval.pipeline.score import REFERENCE
 from sora_eval.pipeline.trust import check_trust
 from sora_eval.records.case import Case, Prompt
 from sora_eval.registry.metrics import metric_info, outputs_of
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.head import RunHead
 from sora_eval.runs.rows import OracleRow, SampleRow, ScoreRow, SourceRow, TimingRow
+from sora_eval.runs.vectors import REFERENCE
 from sora_eval.suite import Suite
 from sora_eval.util.errors import RunError
 from sora_eval.util.redaction import redacted_command
