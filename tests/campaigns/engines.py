@@ -34,6 +34,8 @@ from tests.equal_rows import rows_of
 
 FPS, SECONDS = 4, 5  # Physics-IQ takes clips of 5 s
 GENERATOR = """
+import time
+
 import numpy as np
 
 from reference_model.world import Facts, make_clip
@@ -43,6 +45,11 @@ def clip(request):
     rng = np.random.default_rng(request.seed)
     frames = make_clip(Facts.from_json(request.facts), request.height, request.width, request.num_frames, rng).frames
     return (frames + rng.normal(0, 12, frames.shape)).clip(0, 255).astype(np.uint8)
+
+
+def slow(request):
+    time.sleep(1.0)
+    return clip(request)
 
 
 def real(request):
@@ -166,17 +173,26 @@ HEAD = ["engine", "runs", "kills", "while opening", "of a generator", "of a scor
 
 @contextmanager
 def killing(
-    workers: Callable[[], list[psutil.Process]], moments: list[float], rng: np.random.Generator, kills: Kills
+    workers: Callable[[], list[psutil.Process]],
+    moments: list[float],
+    rng: np.random.Generator,
+    kills: Kills,
+    *,
+    open_first: bool,
 ) -> Iterator[None]:
-    """Inside, one of the `workers` is killed at each of the moments, seconds from now; later, where there is none yet."""
-    ended, whose = threading.Event(), dict[int, str]()
+    """Inside, one of the `workers` is killed at each of the moments, seconds from now or, with `open_first`, from when one
+    is open; later, where there is none yet."""
+    ended, begins, whose = threading.Event(), threading.Event(), dict[int, str]()
     opened = Crew._opened
 
     def noted(self: Any, worker: Any, opening: Any) -> None:
         opened(self, worker, opening)
         whose.update((place.pid, self._what) for _, place in self._idle)
+        begins.set()
 
     def kill() -> None:
+        if open_first:
+            begins.wait()
         begun = time.monotonic()
         for moment in sorted(moments):
             ended.wait(max(begun + moment - time.monotonic(), 0))
@@ -198,6 +214,7 @@ def killing(
         yield
     finally:
         ended.set()
+        begins.set()
         thread.join()
         Crew._opened = opened  # type: ignore[method-assign]
 
