@@ -36,8 +36,6 @@ def merge(shards: Sequence[RunFolder], out: Path | str, command: Sequence[str] =
     is not trusted, for shards of unlike suites, generators, seeds, protocols or reference sets, and for cases that several or
     none of them have.
     """
-    from sora_eval.pipeline.summarise import summarise
-
     for shard in shards:
         check_trust(shard)
         _check_ended(shard)
@@ -71,6 +69,8 @@ def merge(shards: Sequence[RunFolder], out: Path | str, command: Sequence[str] =
             "command": redacted_command(command) if command else head.command,
         }
     )
+    from sora_eval.pipeline.summarise import summarise  # with torch, once nothing can be refused any more
+
     folder = RunFolder.create(Path(out), whole, suite.to_json(), shards[0].rows(SourceRow))
     try:
         with writing(folder):

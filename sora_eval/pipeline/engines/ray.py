@@ -21,7 +21,7 @@ from sora_eval.util.errors import RunError, line_of
 if TYPE_CHECKING:  # torch comes with the workers: a cluster that is not there is said without it
     from sora_eval.pipeline.engines.worker import Place, Setup, State
 
-MOST_SECONDS_TO_CONNECT = 5.0
+MOST_SECONDS_TO_CONNECT = 3.0  # and as long for the first word of what answers
 SETTINGS = b"\x04"  # type of the frame that a server of HTTP/2, and so of gRPC, begins with (RFC 9113, 3.4)
 HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + SETTINGS + b"\0" * 5  # what a client begins with
 
