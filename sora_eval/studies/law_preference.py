@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from sora_eval.generators.asking import answers_of, request_of
+from sora_eval.generators.asking import answers_of, losses_of, request_of
 from sora_eval.generators.opening import open_generator
 from sora_eval.generators.protocol import Generator
 from sora_eval.records.case import Case
@@ -141,7 +141,7 @@ def _clips(world: Generator, suite: Suite, case: Case, side: tuple[tuple[str, fl
 def _margin(generator: Generator, spec: str, prompt: str, twins: Sequence[Sequence[Clip]]) -> float:
     clips = [clip for side in twins for clip in side]
     try:
-        losses = generator.denoising_losses(clips, [prompt] * len(clips), TIMES, SEED)
+        losses = losses_of(generator, clips, [prompt] * len(clips), TIMES, SEED)
     except Undefined as error:
         raise RefusedError(f"{spec}: {error}; ask a generator that has one, such as 'reference'") from error
     means = _relative(losses).mean(1)
