@@ -19,25 +19,23 @@ _SET_CHOICES: dict[str, tuple[str, ...]] = {
 }
 _FLOW_OPTIONS = {"flow": "dis", "flow_weights": ""}
 _FLOW_CHOICES: dict[str, tuple[str, ...]] = {"flow": ("dis", "raft", "raft_small")}
-_VBENCH: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (  # dimension, class, family, about, options that are files
-    ("subject_consistency", "SubjectConsistency", "temporal", "VBench's, on DINO ViT-B/16 from a file", ("dino",)),
+_VBENCH: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (  # dimension, class, about, and the options that are files
+    ("subject_consistency", "SubjectConsistency", "VBench's, on DINO ViT-B/16 from a file", ("dino",)),
     (
         "background_consistency",
         "BackgroundConsistency",
-        "temporal",
         "VBench's, on CLIP ViT-B/32 from a file",
         ("clip",),
     ),
-    ("motion_smoothness", "MotionSmoothness", "temporal", "VBench's, on AMT-S from a file", ("amt",)),
-    ("dynamic_degree", "DynamicDegree", "temporal", "VBench's, on RAFT from a file", ("raft",)),
+    ("motion_smoothness", "MotionSmoothness", "VBench's, on AMT-S from a file", ("amt",)),
+    ("dynamic_degree", "DynamicDegree", "VBench's, on RAFT from a file", ("raft",)),
     (
         "aesthetic_quality",
         "AestheticQuality",
-        "picture",
         "VBench's, on CLIP ViT-L/14 and a head from files",
         ("clip", "head"),
     ),
-    ("imaging_quality", "ImagingQuality", "picture", "VBench's, on MUSIQ from a file", ("musiq",)),
+    ("imaging_quality", "ImagingQuality", "VBench's, on MUSIQ from a file", ("musiq",)),
 )
 
 _BUILT_IN = {
@@ -209,9 +207,9 @@ _BUILT_IN = {
     ),
     **{
         f"vbench_{name}": MetricInfo(
-            family, "per-clip", f"sora_eval.metrics.vbench:VBench{target}", about, dict.fromkeys(files, "")
+            "vbench", "per-clip", f"sora_eval.metrics.vbench:VBench{target}", about, dict.fromkeys(files, "")
         )
-        for name, target, family, about, files in _VBENCH
+        for name, target, about, files in _VBENCH
     },
 }
 
