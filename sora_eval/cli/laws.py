@@ -19,7 +19,7 @@ def laws(
     ] = None,
     strength: Annotated[
         float,
-        typer.Option(min=0.01, max=1.0, help="How far laws are broken, as a share of the default; a jump stays one jump."),
+        typer.Option(min=0.01, max=1.0, help="How far laws are broken, as a share of the default; at least one jump or frame."),
     ] = 1.0,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the scenes of the first N prompts.")] = None,
     set_: SuiteChanges = None,

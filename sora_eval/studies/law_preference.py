@@ -27,6 +27,7 @@ from sora_eval.video.corruptions import generator_of
 TIMES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)  # shares of noise
 CONFIDENCE = 0.95
 QUARTER = 0.25
+LEAST_GONE = 1 / 16  # of a clip: less is no frame of 9 or 17
 SEED = 7
 
 
@@ -47,19 +48,20 @@ AS_IT_IS = ("teleport", 0.0)
 
 
 def laws(strength: float = 1.0) -> tuple[Law, ...]:
-    """The laws, broken by this share of how far they are broken by default, in (0, 1]; one jump is the least there is.
+    """The laws, broken by this share of how far they are broken by default, in (0, 1]; the least are one jump, and one frame of
+    17 without an object.
 
     >>> [corruption for corruption in laws(0.5)[2].unlawful]
     [('gravity_changed', 0.125)]
     """
-    part = QUARTER * strength
+    part, gone = QUARTER * strength, max(QUARTER * strength, LEAST_GONE)
     return (
         # Present and absent all along, against a last quarter without the object and a last quarter alone with it: an emptier
         # clip is no easier.
         Law(
             "permanence",
             (AS_IT_IS, ("object_vanish", 1.0)),
-            (("object_vanish", part), ("object_appear", 1 - part)),
+            (("object_vanish", gone), ("object_appear", 1 - gone)),
             prompted=False,
         ),
         Law("continuity", (AS_IT_IS,), (("teleport", 0.2),)),  # one jump

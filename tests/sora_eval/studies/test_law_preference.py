@@ -87,7 +87,7 @@ def test_the_loss_of_a_clip_depends_on_no_other_clip_of_its_batch():
     prompts = ["a red circle falls", "", "a blue square"]
     together = generator.denoising_losses(clips, prompts, (0.5, 0.9), 1)
     alone = np.concatenate([generator.denoising_losses([c], [p], (0.5, 0.9), 1) for c, p in zip(clips, prompts, strict=True)])
-    np.testing.assert_allclose(together, alone, rtol=1e-5)
+    np.testing.assert_allclose(together, alone, rtol=1e-6)
 
 
 def test_rates_intervals_and_p():
@@ -114,3 +114,11 @@ def test_a_smaller_share_breaks_each_law_less_and_a_jump_stays_one():
         for (name, strength), (other, less) in zip(law.unlawful, weaker.unlawful, strict=True):
             assert name == other
             assert less == {"teleport": strength, "object_appear": 1 - (1 - strength) / 4}.get(name, strength / 4)
+
+
+def test_a_margin_depends_on_no_other_scene_and_no_other_generator():
+    suite = load_suite("world")
+    alone = law_preference(suite, ["reference:early"], limit=1)
+    beside = law_preference(suite, ["reference:middle", "reference:early"], limit=2)
+    for one, other in zip(alone, (p for p in beside if p.spec == "reference:early"), strict=True):
+        assert one.margins == pytest.approx({case: other.margins[case] for case in one.margins}, abs=1e-6)
