@@ -193,7 +193,6 @@ class DiffusersGenerator(Generator):
         Raises Undefined for a class or a scheduler without a rule, GeneratorError for a shape that the pipeline does not make.
         """
         rule = latents_rule(self._pipeline)
-        levels = noise_levels(self._scheduler, times)
         requests = [
             Request(prompt, c.width, c.height, c.num_frames, c.fps, seed) for c, prompt in zip(clips, prompts, strict=True)
         ]
@@ -206,9 +205,10 @@ class DiffusersGenerator(Generator):
             for start in range(0, len(places), self.batch):
                 part = places[start : start + self.batch]
                 with quiet(), torch.no_grad():
+                    keywords = self._keywords([requests[i] for i in part])  # settings of the spec are the scheduler's now
+                    levels = noise_levels(self._pipeline.scheduler, times)
                     device = self._pipeline._execution_device
                     clean = encoded(self._pipeline, rule, np.stack([clips[i].frames for i in part]), device)
-                    keywords = self._keywords([requests[i] for i in part])
                     losses[part] = losses_of(self._pipeline, keywords, levels, clean, seed, rule)
         return losses
 
