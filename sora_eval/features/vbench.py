@@ -189,7 +189,7 @@ def aesthetic_head(file: str) -> tuple[npt.NDArray[np.float32], float, str]:
     data = read_weights(Path(_file(file, "the aesthetic head")))
     shapes = {k: tuple(v.shape) for k, v in data.items() if isinstance(v, Tensor)}
     if set(shapes) != {"weight", "bias"} or len(shapes["weight"]) != 2 or shapes["weight"][0] != 1 or shapes["bias"] != (1,):
-        raise WeightsError(f"{file} holds {shapes or 'no tensors'}; expected weight (1, 768) and bias (1,) of a linear layer")
+        raise WeightsError(f"{file} holds {len(shapes)} tensors; expected weight (1, 768) and bias (1,) of a linear layer")
     return data["weight"][0].float().numpy(), float(data["bias"]), _hash(file)
 
 

@@ -88,7 +88,7 @@ def test_subject_consistency_is_dinos(dino, monkeypatch, height, width):
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
-    """A small CLIP under a name of its own, saved as OpenAI saves theirs: with its code and its sizes, in half precision."""
+    """A small CLIP under a name of its own, saved as OpenAI saves theirs: with its code and its sizes."""
     folder = tmp_path_factory.mktemp("clip")
     config = {
         "embed_dim": 32,
@@ -219,7 +219,7 @@ def test_dynamic_degree_is_vbenchs_rule(things):
     taken = torch.from_numpy(frames[::2]).permute(0, 3, 1, 2).float()
     expected = []
     for pair in zip(taken[:-1], taken[1:], strict=True):
-        padded = [F.pad(2 * (f[None] / 255.0) - 1, [2, 2, 3, 3], mode="replicate") for f in pair]
+        padded = [F.pad(f[None] / 127.5 - 1, [2, 2, 3, 3], mode="replicate") for f in pair]
         with torch.no_grad():
             flow = model(*padded, num_flow_updates=20)[-1][0].numpy()
         lengths = np.sqrt(np.square(flow[0]) + np.square(flow[1])).flatten()
