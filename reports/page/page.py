@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 from sora_eval.records.clusters import clusters_of
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow
 from sora_eval.util.errors import RunError
-from sora_eval_reports.page import charts, gallery, notices, speed
+from sora_eval_reports.page import charts, gallery, notices, speed, summary, videos
 from sora_eval_reports.page.rows import Row, directions, rows_of, signed, verdict_line
 from sora_eval_reports.source import LoadedRun, Source, paired_scores, read_json, share_of, with_shares
 from sora_eval_reports.text.tables import interval, number
@@ -28,18 +28,24 @@ LIGHT = 0.55  # of the range of a heat map: paler cells have dark text
 SEEN_LIGHT = 0.7 * charts.SHOWN_SD  # the same, of the selfcheck's effects
 
 
-def render(source: Source, clips: int = 24, selfcheck: Path | None = None) -> str:
-    """The HTML of one run, or of several against the first, with `clips` cases in its gallery and a `selfcheck` file."""
+def render(source: Source, clips: int = 24, selfcheck: Path | None = None, beside: Path | None = None) -> str:
+    """The HTML of one run, or of several against the first, with `clips` cases in its gallery and a `selfcheck` file.
+
+    `beside` is a folder beside the page for the whole videos of large and long clips; without one the page is a single file.
+    """
     responses, problems = _selfcheck(source, selfcheck)
     source.problems.extend(problems)
-    return _environment().get_template("report.html.j2").render(**context(source, clips, responses))
+    return _environment().get_template("report.html.j2").render(**context(source, clips, responses, beside))
 
 
-def context(source: Source, clips: int, responses: list[dict[str, Any]]) -> dict[str, Any]:
+def context(source: Source, clips: int, responses: list[dict[str, Any]], beside: Path | None = None) -> dict[str, Any]:
     """The variables of the template."""
     rows = rows_of(source) if source.runs else []
     cases = _cases(source)
-    cards = _cards(source, cases, clips) if source.runs else []
+    cards = _cards(source, cases, clips, beside) if source.runs else []
+    last = source.labels[source.runs[-1].name] if source.runs else ""
+    better = _better(source) if source.runs else {}
+    families = summary.families(rows, last, cases, cards, better, lambda row: None)
     data = {
         "rows": [r.forest() for r in rows],
         "cases": cases,
@@ -48,10 +54,14 @@ def context(source: Source, clips: int, responses: list[dict[str, Any]]) -> dict
         "curves": _curves(source),
         "selfcheck": responses,
         "specs": _specs(source),
-        "better": _better(source) if source.runs else {},
+        "better": better,
         "orders": gallery.ORDERS,
     }
     return {
+        "families": families,
+        "bars": any(line.bar is not None for family in families for line in family.lines),
+        "many": _many(source) if len(source.runs) > summary.MANY else None,
+        "judged": bool(source.compared) or any(r.verdict for r in rows),
         "title": source.runs[0].head.suite.id if source.runs else "no run",
         "runs": [_run(source, i) for i in range(len(source.runs))],
         "verdict": verdict_line(source, rows),
@@ -73,6 +83,11 @@ def context(source: Source, clips: int, responses: list[dict[str, Any]]) -> dict
         "script": Markup(_file("report.js")),
         "vega": Markup(charts.script()),
     }
+
+
+def _many(source: Source) -> dict[str, Any]:
+    """The runs as a table."""
+    return summary.table_of_runs(source.frames.metrics.to_dict("records"), [run.name for run in source.runs])
 
 
 def _environment() -> Environment:
@@ -125,7 +140,9 @@ def _run(source: Source, i: int) -> dict[str, str]:
     return {
         "role": ("base" if i == 0 else "new") if len(source.runs) > 1 else "run",
         "label": source.labels[run.name],
+        "steps": "" if head.generator.training_steps is None else f"{head.generator.training_steps:,}",
         "name": run.name,
+        "date": head.started[:10],
         "facts": " · ".join(
             filter(
                 None,
@@ -198,7 +215,7 @@ def _cases(source: Source) -> dict[str, Any]:
     }
 
 
-def _cards(source: Source, cases: dict[str, Any], count: int) -> list[dict[str, Any]]:
+def _cards(source: Source, cases: dict[str, Any], count: int, beside: Path | None) -> list[dict[str, Any]]:
     """The gallery's cards: the template's variables of a case, and under `data` those of its players."""
     base, new = source.runs[0].name, _last_compared(source)
     data = with_shares(source.frames)
@@ -213,9 +230,13 @@ def _cards(source: Source, cases: dict[str, Any], count: int) -> list[dict[str, 
     for case, why in choice.items():
         place = index[case]
         asked = next((rows[case].prompt for rows in samples if case in rows), "")
+        clips = [rows.get(case) for rows in samples]
         sprites = [
-            gallery.sprite(run, rows.get(case), bool(law.get(case)), asked)
-            for run, rows, law in zip(runs, samples, laws, strict=True)
+            gallery.sprite(run, clip, bool(law.get(case)), asked) for run, clip, law in zip(runs, clips, laws, strict=True)
+        ]
+        whole = [
+            videos.write(run, clip, beside) if beside and clip and not isinstance(s, str) and videos.reduced(clip) else ""
+            for run, clip, s in zip(runs, clips, sprites, strict=True)
         ]
         cards.append(
             {
@@ -236,8 +257,9 @@ def _cards(source: Source, cases: dict[str, Any], count: int) -> list[dict[str, 
                             "sprite": None if isinstance(s, str) else asdict(s),
                             "error": source.plain(s) if isinstance(s, str) else "",
                             "broken": law.get(case, {}),
+                            **({"video": video} if video else {}),
                         }
-                        for run, s, law in zip(runs, sprites, laws, strict=True)
+                        for run, s, law, video in zip(runs, sprites, laws, whole, strict=True)
                     ],
                 },
             }
@@ -335,7 +357,7 @@ def _cell(r: dict[str, Any], higher_is_better: bool | None) -> dict[str, Any]:
         "metric": r["metric"],
         "corruption": r["corruption"].replace("_", " "),
         "value": value,
-        "mark": {True: "✓", False: "✗", None: "?"}[r["ok"]] if claimed else "" if value is not None else "·",
+        "mark": {True: "+", False: "!", None: "?"}[r["ok"]] if claimed else "" if value is not None else "·",
         "light": value is None or abs(value) < SEEN_LIGHT,
         "known": value is not None,
         "claim": f"{claimed}: {state}" if claimed else "none",

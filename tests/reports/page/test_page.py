@@ -217,7 +217,7 @@ def test_a_selfcheck_is_a_heat_map(pair, tmp_path):
     )
     page = html.render(open_source(pair), clips=0, selfcheck=tmp_path / "selfcheck.json")
     cells = data_of(page)["selfcheck"]
-    assert [c["mark"] for c in cells] == ["✗", "✓", "?", ""]
+    assert [c["mark"] for c in cells] == ["!", "+", "?", ""]
     assert [c["value"] for c in cells] == [-0.1, -2.5, None, -0.1]  # of fvd, more is worse
     assert '<section id="selfcheck">' in page
     (tmp_path / "selfcheck.json").write_text("{}")
