@@ -90,7 +90,7 @@ def _worst(
     return list(out.items())
 
 
-def table_of_runs(source_rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+def table_of_runs(source_rows: Sequence[Mapping[Any, Any]], names: Sequence[str]) -> dict[str, Any]:
     """Many runs as a table: a row each, a column for the first metrics of every family, over each a line through its values.
 
     `source_rows` are rows of metrics with run, metric, family, slice, value; `names` the runs in their order.
