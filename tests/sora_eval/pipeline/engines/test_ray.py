@@ -15,23 +15,15 @@ from sora_eval.runs.rows import SampleRow, ScoreRow
 from sora_eval.suite import load_suite
 from tests.commands import sora_eval
 from tests.equal_rows import assert_equal, rows_of
+from tests.ray_cluster import two_nodes
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'sora_eval[ray]'")
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A head and a second node; a lost node is noticed in seconds."""
-    from ray.cluster_utils import Cluster
-
-    health = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
-    memory = {"num_cpus": 2, "object_store_memory": 80 * 2**20}
-    made = Cluster(initialize_head=True, head_node_args={**memory, "_system_config": health})
-    made.add_node(**memory)
-    made.wait_for_nodes()
-    yield made
-    ray.shutdown()
-    made.shutdown()
+    with two_nodes() as made:
+        yield made
 
 
 def run(cluster, generator, **options):
