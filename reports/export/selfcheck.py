@@ -16,8 +16,9 @@ import pandas as pd
 from sora_eval.selfcheck.responses import NOTICED
 from sora_eval.selfcheck.result import Response, Result
 from sora_eval.video.corruptions import CORRUPTIONS, TRIVIAL, TRIVIAL_PREFIX
+from sora_eval_reports.numbers import number
 from sora_eval_reports.text.console import console
-from sora_eval_reports.text.tables import number, terminal
+from sora_eval_reports.text.tables import terminal
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

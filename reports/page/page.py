@@ -17,10 +17,10 @@ from markupsafe import Markup, escape
 from sora_eval.records.clusters import clusters_of
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow
 from sora_eval.util.errors import RunError
+from sora_eval_reports.numbers import interval, number, signed
 from sora_eval_reports.page import charts, gallery, notices, speed
-from sora_eval_reports.page.rows import Row, directions, rows_of, signed, verdict_line
+from sora_eval_reports.page.rows import Row, directions, rows_of, verdict_line
 from sora_eval_reports.source import LoadedRun, Source, paired_scores, read_json, share_of, with_shares
-from sora_eval_reports.text.tables import interval, number
 
 MOST_RUNS = 4  # side by side in the gallery
 TRACKED = "physics_laws"  # its laws are of tracked objects, so their broken frames can be drawn on the tracks

@@ -17,8 +17,8 @@ from sora_eval.compare.run_data import RunData
 from sora_eval.compare.slices import SliceRow, slice_rows
 from sora_eval.records.speed_metrics import IN_SHORT, is_speed
 from sora_eval.records.verdict import GateRow, Verdict
+from sora_eval_reports.numbers import interval, number, signed
 from sora_eval_reports.source import LoadedRun, Source
-from sora_eval_reports.text.tables import interval, number
 
 TONE = {
     "PASS": "good",
@@ -92,15 +92,6 @@ class Row:
             "tone": self.tone,
             "tip": tip,
         }
-
-
-def signed(value: float | None) -> str:
-    """A number with its sign.
-
-    >>> signed(0.5), signed(-0.5)
-    ('+0.5', '-0.5')
-    """
-    return "-" if value is None else f"{'+' if value > 0 else ''}{number(value)}"
 
 
 def rows_of(source: Source) -> list[Row]:

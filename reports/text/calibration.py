@@ -6,8 +6,9 @@ import pandas as pd
 
 from sora_eval.studies.calibration import Calibration, passes, smallest_seen
 from sora_eval.suite import Gate
+from sora_eval_reports.numbers import number
 from sora_eval_reports.text.console import console
-from sora_eval_reports.text.tables import number, terminal
+from sora_eval_reports.text.tables import terminal
 
 
 def print_calibration(calibration: Calibration) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from sora_eval.compare.checkpoints import CheckpointOrder, Order, Step
+from sora_eval_reports.numbers import interval, number
 from sora_eval_reports.text.console import console
-from sora_eval_reports.text.tables import interval, number, terminal
+from sora_eval_reports.text.tables import terminal
 
 TITLES = {"distribution": "Distribution", "text": "Text", "temporal": "Temporal", "physics": "Physics"}
 

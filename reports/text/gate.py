@@ -6,6 +6,7 @@ import pandas as pd
 
 from sora_eval.records.verdict import SEVERITY, GateResult, GateRow
 from sora_eval.util.visible import say
+from sora_eval_reports.numbers import interval, number
 from sora_eval_reports.text import tables
 from sora_eval_reports.text.console import console
 
@@ -20,12 +21,12 @@ def verdict_table(result: GateResult) -> pd.DataFrame:
     rows = [
         {
             "metric": r.name,
-            "base": tables.number(r.base),
-            "new": tables.number(r.new),
+            "base": number(r.base),
+            "new": number(r.new),
             "change %": "-" if r.change_percent is None else f"{r.change_percent:+.3g}",
             "limit": r.limit + (f", least change {r.min_change:g}" if r.min_change else ""),
-            result.interval_name: tables.interval(r.low, r.high),
-            "p (Holm)": tables.number(r.p_adjusted),
+            result.interval_name: interval(r.low, r.high),
+            "p (Holm)": number(r.p_adjusted),
             "n": str(r.n),
             "verdict": str(r.verdict),
         }

@@ -8,9 +8,10 @@ import pandas as pd
 
 from sora_eval.studies.gate_plan import NUMBERS, Choice, Plan
 from sora_eval.studies.planning import CHANGES, TWICE, Chances, Design, Remedy
+from sora_eval_reports.numbers import number
 from sora_eval_reports.text.calibration import limit_words
 from sora_eval_reports.text.console import console
-from sora_eval_reports.text.tables import number, terminal
+from sora_eval_reports.text.tables import terminal
 
 
 def print_plan(plan: Plan) -> None:

@@ -10,8 +10,9 @@ from rich.console import Console
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import MetricRow, TimingRow
 from sora_eval.speed.served import SERVE
+from sora_eval_reports.numbers import number
 from sora_eval_reports.text.columns import SERVED_COLUMNS, SPEED_COLUMNS
-from sora_eval_reports.text.tables import number, terminal
+from sora_eval_reports.text.tables import terminal
 
 
 def speed_table(folder: RunFolder) -> pd.DataFrame:

@@ -17,33 +17,12 @@ from sora_eval.compare.comparison import Comparison
 from sora_eval.records.speed_metrics import IN_SHORT
 from sora_eval.util.visible import visible
 from sora_eval_reports.frames import SCHEMA, Frames, comparison_frame
+from sora_eval_reports.numbers import interval, number
 from sora_eval_reports.text.columns import SERVED_COLUMNS, SPEED_COLUMNS, speed_column
 
 ORACLE = "oracle:"  # slices of generators that cannot do better
 PROMPT_WIDTH = 72  # characters of a prompt in a table
 NAMED = 4  # clips of one note, and notes on clips, that are listed one by one
-
-
-def number(value: Any) -> str:
-    """Four significant digits, or a dash for no value.
-
-    >>> number(3.14159), number(123456), number(None)
-    ('3.142', '1.23e+05', '-')
-    """
-    if value is None or pd.isna(value):
-        return "-"
-    if value == 0:
-        return "0"
-    return f"{value:.4g}" if 1e-4 <= abs(value) < 1e5 else f"{value:.2e}"
-
-
-def interval(low: Any, high: Any) -> str:
-    """Both ends of an interval, or a dash for none.
-
-    >>> interval(0.25, 1)
-    '0.25 .. 1'
-    """
-    return "-" if low is None or pd.isna(low) else f"{number(low)} .. {number(high)}"
 
 
 def _is_speed(metrics: pd.DataFrame) -> pd.Series[bool]:
