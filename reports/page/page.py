@@ -17,9 +17,10 @@ from markupsafe import Markup, escape
 from sora_eval.records.clusters import clusters_of
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow
 from sora_eval.util.errors import RunError
+from sora_eval_reports.answer.of_runs import of_source
 from sora_eval_reports.numbers import interval, number, signed
 from sora_eval_reports.page import charts, gallery, notices, speed
-from sora_eval_reports.page.rows import Row, directions, rows_of, verdict_line
+from sora_eval_reports.page.rows import Row, directions, rows_of
 from sora_eval_reports.source import LoadedRun, Source, paired_scores, read_json, share_of, with_shares
 
 MOST_RUNS = 4  # side by side in the gallery
@@ -54,7 +55,7 @@ def context(source: Source, clips: int, responses: list[dict[str, Any]]) -> dict
     return {
         "title": source.runs[0].head.suite.id if source.runs else "no run",
         "runs": [_run(source, i) for i in range(len(source.runs))],
-        "verdict": verdict_line(source, rows),
+        "answer": of_source(source),
         "rows": rows,
         "choices": _choices(rows),
         "several": len(source.compared) > 1,

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
@@ -110,37 +108,6 @@ def rows_of(source: Source) -> list[Row]:
             group += _left(gates, group, source.labels[last])
         rows += group
     return _plain(source, rows)
-
-
-def verdict_line(source: Source, rows: list[Row]) -> dict[str, str]:
-    """The first line of a report: the gate's verdict, or without a gate the counts of better and worse rows."""
-    if not source.runs:
-        return {"tone": "bad", "word": "NO RUN", "text": "no run could be read; the reasons are below"}
-    label = source.labels[source.runs[-1].name]
-    gate = source.verdicts
-    if gate is not None:
-        word = str(gate.verdict)
-        counts = Counter(str(g.verdict) for g in gate.rows)
-        parts = ", ".join(f"{n} {v}" for v, n in counts.items())
-        text = f"{label} against {_baseline(gate.baseline)}: {len(gate.rows)} gated rows ({parts}); exit code {gate.exit_code}"
-        text += f"; {source.plain(gate.incomplete)}" if gate.incomplete else ""
-        return {"tone": TONE.get(word, "open"), "word": word.replace("_", " "), "text": text}
-    if not source.compared:
-        return {"tone": "none", "word": "No gate was run", "text": f"the values of {label} stand alone, with their intervals"}
-    whole = [r for r in rows if r.kind == "all" and r.run == label]
-    counts = Counter(r.verdict for r in whole)
-    text = f"{label} against {source.labels[source.runs[0].name]}: " + ", ".join(
-        f"{counts[v]} {v}" for v in ("better", "worse", "unclear") if counts[v]
-    )
-    return {"tone": "none", "word": "No gate was run", "text": f"{text} of {len(whole)} metrics, beyond noise at 95 %"}
-
-
-def _baseline(base: dict[str, Any]) -> str:
-    """The baseline of the gate, without folders: a page may be published."""
-    if not base:
-        return "no baseline"
-    where = " ".join(filter(None, [str(base.get("kind") or ""), PurePath(str(base.get("path") or "")).name]))
-    return f"{base.get('label') or 'a generator without a name'}{f' ({where})' if where else ''}"
 
 
 def _plain(source: Source, rows: Iterable[Row]) -> list[Row]:

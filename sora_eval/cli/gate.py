@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from sora_eval.records.verdict import GateResult
+    from sora_eval.runs.folder import RunFolder
 
 EXAMPLES = (
     "Examples: sora-eval gate latest; sora-eval gate latest --baseline baselines/quick.json --strict --junit gate.xml; "
@@ -50,10 +51,10 @@ def gate(
 
     refuse = is_strict(strict)
     result = gate_run(folder, baseline, suite=suite, profile=profile, strict=refuse, series=series, horizon=horizon)
-    conclude(result, junit)
+    conclude(result, folder, junit)
 
 
-def conclude(result: GateResult, junit: Path | None = None) -> NoReturn:
+def conclude(result: GateResult, run: RunFolder, junit: Path | None = None) -> NoReturn:
     """Write JUnit and the job summary, print the table with the verdict as its last line, and exit."""
     from sora_eval.util.errors import SoraEvalError
     from sora_eval_reports.export import junit as xml
@@ -64,8 +65,8 @@ def conclude(result: GateResult, junit: Path | None = None) -> NoReturn:
             xml.write(result, junit)
         if summary := os.environ.get(SUMMARY):
             with open(summary, "a", encoding="utf-8") as file:
-                file.write(verdicts.gate_markdown(result))
+                file.write(verdicts.gate_markdown(result, run))
     except OSError as error:
         raise SoraEvalError(f"{error.filename} cannot be written: {error.strerror}") from error
-    verdicts.print_gate(result)
+    verdicts.print_gate(result, run)
     raise typer.Exit(result.exit_code)

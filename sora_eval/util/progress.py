@@ -43,3 +43,22 @@ def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T
             last_line = now
             left = f", {(now - start) / count * (total - count):.0f} s left" if total and count < total else ""
             console.print(f"{what}: {count}/{total or '?'} in {now - start:.0f} s{left}", soft_wrap=True)
+
+
+def announce(text: str) -> None:
+    """Say on standard error what long work is about to do, and how long it will take."""
+    console = Terminal(stderr=True)
+    console.print(redact(text), soft_wrap=not console.is_terminal)
+
+
+def duration(seconds: float) -> str:
+    """A time in words, rounded as an estimate is.
+
+    >>> duration(4), duration(95), duration(4000), duration(200_000)
+    ('4 s', '2 min', '1.1 h', '56 h')
+    """
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.2g} h"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -10,6 +12,23 @@ from rich.segment import Segment
 from rich.text import Text
 
 from sora_eval.util.visible import visible
+
+_WIDE = ContextVar("wide", default=False)
+
+
+@contextmanager
+def wide_tables() -> Iterator[None]:
+    """Tables are as wide as they are, whatever the width of the terminal."""
+    token = _WIDE.set(True)
+    try:
+        yield
+    finally:
+        _WIDE.reset(token)
+
+
+def is_wide() -> bool:
+    """Whether tables are as wide as they are."""
+    return _WIDE.get()
 
 
 class Terminal(Console):

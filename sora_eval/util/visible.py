@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import sys
+import textwrap
 
 # C0 without tab and newline, DEL and C1; marks that turn the direction of text; separators of lines; halves of surrogate
 # pairs, which are the bytes of file names that are not UTF-8; tags, which cannot be seen.
@@ -40,8 +43,17 @@ def encodable(text: str) -> str:
 
 
 def say(text: object = "", *, err: bool = False) -> None:
-    """Print a text to standard output, or to standard error, as `visible` shows it."""
-    print(visible(str(text)), file=sys.stderr if err else sys.stdout, flush=True)
+    """Print a text to standard output, or to standard error, as `visible` shows it. A message of standard error goes on in
+    another line where a terminal, or $COLUMNS, has a width."""
+    message, stream = visible(str(text)), sys.stderr if err else sys.stdout
+    if err and (stream.isatty() or os.environ.get("COLUMNS", "").isdigit()):
+        width = shutil.get_terminal_size().columns
+        message = "\n".join(_broken(line, width) for line in message.split("\n"))
+    print(message, file=stream, flush=True)
+
+
+def _broken(line: str, width: int) -> str:
+    return textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False, drop_whitespace=True) if line else line
 
 
 def _escaped(match: re.Match[str]) -> str:
