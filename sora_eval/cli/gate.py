@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from sora_eval.cli.options import Wide
+
 if TYPE_CHECKING:
     from sora_eval.records.verdict import GateResult
     from sora_eval.runs.folder import RunFolder
@@ -37,6 +39,7 @@ def gate(
     horizon: Annotated[
         int, typer.Option(min=1, help="With --series: runs after which half of the budget of false alarms is spent.")
     ] = 100,
+    wide: Wide = False,
 ) -> None:
     """Judge a run against a baseline by the gates of its suite; the last line is the verdict.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sora_eval.cli.options import SuiteChanges
+from sora_eval.cli.options import SuiteChanges, Wide
 
 EXAMPLES = "Examples: sora-eval laws world; sora-eval laws world -g reference:middle -g reference:base --limit 50"
 
@@ -17,6 +17,7 @@ def laws(
         list[str] | None, typer.Option("--generator", "-g", help="What to ask; several are tested against the first.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the scenes of the first N prompts.")] = None,
+    wide: Wide = False,
     set_: SuiteChanges = None,
 ) -> None:
     """Does a denoiser find a lawful clip likelier than its unlawful twin? Nothing is generated; a coin is wrong in 50 %.

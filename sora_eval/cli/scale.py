@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sora_eval.cli.options import Device, SuiteChanges
+from sora_eval.cli.options import Device, SuiteChanges, Wide
 
 EXAMPLES = "Examples: sora-eval scale my.toml; sora-eval scale quick --set metrics.clip_score.frames=16"
 
@@ -14,6 +14,7 @@ EXAMPLES = "Examples: sora-eval scale my.toml; sora-eval scale quick --set metri
 def scale(
     suite: Annotated[str, typer.Argument(help="A shipped name or a TOML file.")],
     device: Device = None,
+    wide: Wide = False,
     set_: SuiteChanges = None,
 ) -> None:
     """Measure what trivial clips, perfect ones and oracles have in every metric of a suite, and keep it: the scale of its runs.

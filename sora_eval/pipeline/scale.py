@@ -118,7 +118,12 @@ def _perfect(suite: Suite) -> tuple[_Perfect, str]:
 def _first_oracle(suite: Suite) -> str:
     if suite.oracles is not None:
         return suite.oracles.generators[0]
-    return WORLD if suite.prompt_list and all(p.facts for p in suite.prompt_list) else ""
+    return WORLD if of_world(suite) else ""
+
+
+def of_world(suite: Suite) -> bool:
+    """Whether every prompt of a suite has facts that the world renders."""
+    return bool(suite.prompt_list) and all(p.facts and "gravity" in p.facts for p in suite.prompt_list)
 
 
 @dataclass
