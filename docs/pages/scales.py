@@ -1,5 +1,5 @@
-"""Writes `suites/scales.json`: the scales of the shipped suites whose clips the world renders. What the cache of this machine has
-is taken from there."""
+"""Writes `suites/scales.json`: the scales of the shipped suites whose clips the world renders. What the cache of this machine
+has is taken from there."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from sora_eval.records.scale import Scale
+from sora_eval.records.scale import MetricScale, Scale
 from sora_eval.records.speed_metrics import IN_SHORT
 from sora_eval.runs.head import RunHead
 from sora_eval.runs.rows import MetricRow
@@ -88,6 +88,12 @@ def bar(place: float | None) -> str:
         return "-"
     full = round(CELLS * min(max(place, 0.0), 1.0) + 1e-9)
     return f"{'#' * full}{'.' * (CELLS - full)} {share(place)}"
+
+
+def marks_words(scale: MetricScale) -> str:
+    """The marks of a metric in words: `black 0, noise below 0, vae 0.93, perfect 1`."""
+    places = [(name, scale.place(mark.value)) for name, mark in scale.marks.items()]
+    return ", ".join(f"{name} {share(p)}" for name, p in sorted(places, key=lambda x: (x[1] is None, x[1])) if p is not None)
 
 
 def _problems(head: RunHead, rows: Sequence[MetricRow]) -> list[str]:

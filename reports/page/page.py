@@ -17,7 +17,8 @@ from markupsafe import Markup, escape
 from sora_eval.records.clusters import clusters_of
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow
 from sora_eval.util.errors import RunError
-from sora_eval_reports.answer.of_runs import of_source
+from sora_eval_reports.answer.of_runs import of_source, scale_behind
+from sora_eval_reports.answer.one_run import share
 from sora_eval_reports.numbers import interval, number, signed
 from sora_eval_reports.page import charts, gallery, notices, speed
 from sora_eval_reports.page.rows import Row, directions, rows_of
@@ -51,6 +52,7 @@ def context(source: Source, clips: int, responses: list[dict[str, Any]]) -> dict
         "specs": _specs(source),
         "better": _better(source) if source.runs else {},
         "orders": gallery.ORDERS,
+        "scale": _scale(source),
     }
     return {
         "title": source.runs[0].head.suite.id if source.runs else "no run",
@@ -58,6 +60,7 @@ def context(source: Source, clips: int, responses: list[dict[str, Any]]) -> dict
         "answer": of_source(source),
         "rows": rows,
         "choices": _choices(rows),
+        "scaled": any(r.place is not None for r in rows) and not any(r.change is not None for r in rows),
         "several": len(source.compared) > 1,
         "shares": bool(source.runs) and len(source.frames.attribution) > 0,
         "prompts": bool(source.compared) and bool(cases["metrics"]),
@@ -76,6 +79,19 @@ def context(source: Source, clips: int, responses: list[dict[str, Any]]) -> dict
     }
 
 
+def _scale(source: Source) -> dict[str, Any]:
+    """The marks of every metric of the last run, with their places; empty without a scale."""
+    scale = scale_behind(source.runs[-1]) if source.runs else None
+    if scale is None:
+        return {}
+    known = {r.metric: scale.of(r.metric, r.signature) for r in source.runs[-1].rows(MetricRow)}
+    return {
+        metric: {name: {"value": m.value, "n": m.n, "place": own.place(m.value)} for name, m in own.marks.items()}
+        for metric, own in known.items()
+        if own is not None
+    }
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("sora_eval_reports.page"),
@@ -86,7 +102,7 @@ def _environment() -> Environment:
     )
     filters: dict[str, Any] = {"number": number, "signed": signed, "data": to_script, "breakable": breakable}
     environment.filters |= filters
-    environment.globals |= {"interval": interval}
+    environment.globals |= {"interval": interval, "share": share}
     return environment
 
 

@@ -15,6 +15,9 @@ from sora_eval.compare.run_data import RunData
 from sora_eval.compare.slices import SliceRow, slice_rows
 from sora_eval.records.speed_metrics import IN_SHORT, is_speed
 from sora_eval.records.verdict import GateRow, Verdict
+from sora_eval_reports.answer.of_runs import scale_behind
+from sora_eval_reports.answer.one_run import marks_words
+from sora_eval_reports.answer.one_run import places as places_of
 from sora_eval_reports.numbers import interval, number, signed
 from sora_eval_reports.source import LoadedRun, Source
 
@@ -57,6 +60,8 @@ class Row:
     why: str
     percent: float | None = None
     family: str = ""
+    place: float | None = None  # on the scale of its metric: 0 trivial clips, 1 perfect ones
+    marks: str = ""  # of that scale, in words
 
     @property
     def tone(self) -> str:
@@ -116,9 +121,9 @@ def _plain(source: Source, rows: Iterable[Row]) -> list[Row]:
 
 
 def _sorted(rows: list[Row]) -> list[Row]:
-    def key(row: Row) -> tuple[bool, int]:
+    def key(row: Row) -> tuple[bool, int, float]:
         place = WORST_FIRST.index(row.verdict) if row.verdict in WORST_FIRST else len(WORST_FIRST)
-        return not row.overall, place
+        return not row.overall, place, math.inf if row.place is None else row.place
 
     return sorted(rows, key=key)
 
@@ -209,7 +214,9 @@ def _slice_row(s: SliceRow, label: str, data: RunData) -> Row:
 
 
 def _values(source: Source) -> list[Row]:
-    data, label = source.data[-1], source.labels[source.runs[-1].name]
+    data, label, scale = source.data[-1], source.labels[source.runs[-1].name], scale_behind(source.runs[-1])
+    known = {} if scale is None else {r.metric: scale.of(r.metric, r.signature) for r in data.metrics.values()}
+    places = {} if scale is None else places_of([r for r in data.metrics.values() if r.slice == "all"], scale)
     rows = [
         Row(
             r.metric,
@@ -228,6 +235,8 @@ def _values(source: Source) -> list[Row]:
             "" if r.status == "ok" else r.status,
             "; ".join(filter(None, [r.reason, r.method])),
             family=r.family,
+            place=places.get(r.metric) if r.slice == "all" else None,
+            marks=marks_words(own) if r.slice == "all" and (own := known.get(r.metric)) is not None else "",
         )
         for r in data.metrics.values()
         if _shown(r.metric, r.family, r.slice)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from rich.text import Text
 
-from sora_eval.util.terminal import Terminal, is_wide
+from sora_eval.util.terminal import Terminal, has_width, is_wide
 
 PLAIN_WIDTH = 80  # columns of a table where the output is no terminal
 WIDE = 1000  # columns of --wide
@@ -19,7 +18,7 @@ def console() -> Terminal:
     if is_wide():
         return Terminal(width=WIDE)
     out = Terminal()
-    return out if out.is_terminal or _columns() else Terminal(width=PLAIN_WIDTH)
+    return out if has_width(out) else Terminal(width=PLAIN_WIDTH)
 
 
 def line(out: Terminal, text: str | Text, style: str = "") -> None:
@@ -48,9 +47,4 @@ def notes(out: Terminal, texts: Sequence[str], style: str, all_of_them: str = ""
 
 
 def _is_broken(out: Terminal) -> bool:
-    return not is_wide() and (out.is_terminal or _columns())
-
-
-def _columns() -> bool:
-    """Whether the width is asked for by the environment."""
-    return os.environ.get("COLUMNS", "").isdigit()
+    return not is_wide() and has_width(out)

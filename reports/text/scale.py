@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from sora_eval.records.scale import EMPTY, PERFECT, MetricScale, Scale
-from sora_eval_reports.answer.one_run import share
+from sora_eval.records.scale import EMPTY, PERFECT, Scale
 from sora_eval_reports.numbers import number
 from sora_eval_reports.text.console import console, line
 from sora_eval_reports.text.tables import terminal
@@ -29,9 +28,3 @@ def scale_table(scale: Scale) -> pd.DataFrame:
         perfect = own.marks.get(PERFECT)
         rows.append({"metric": metric, PERFECT: number(perfect.value if perfect else None, 3), **cells})
     return pd.DataFrame(rows).fillna("-")
-
-
-def marks_words(scale: MetricScale) -> str:
-    """The marks of a metric in words: `black 0, noise below 0, vae 0.93, perfect 1`."""
-    places = [(name, scale.place(mark.value)) for name, mark in scale.marks.items()]
-    return ", ".join(f"{name} {share(p)}" for name, p in sorted(places, key=lambda x: (x[1] is None, x[1])) if p is not None)

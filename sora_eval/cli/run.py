@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sora_eval.records.verdict import GateResult
     from sora_eval.runs.folder import RunFolder
     from sora_eval.runs.rows import MetricRow
+    from sora_eval.suite import Suite
 
 EXAMPLES = (
     "Examples: sora-eval run quick; sora-eval run quick -g reference:early -g reference:base (ends with their "
@@ -201,6 +202,7 @@ def run(
             from sora_eval.pipeline.run import run_all
 
             specs = [each for spec in specs for each in specs_of(spec)]
+            _say_duration(loaded, specs, out, limit or shard)
             runs = run_all(
                 loaded,
                 specs,
@@ -220,6 +222,19 @@ def run(
         conclude(result, runs[0])
     if any(map(is_incomplete, runs)):
         raise typer.Exit(EXIT_INCOMPLETE)
+
+
+def _say_duration(suite: Suite, specs: list[str], out: Path, part: int | str | None) -> None:
+    """Say how long the runs will take, where earlier ones of the suite in the same folder tell, and it is long."""
+    from sora_eval.runs.find import usual_seconds
+    from sora_eval.util.progress import LONG, announce, duration
+
+    usual = None if part else usual_seconds(out, suite.fingerprint)
+    if usual is not None and usual * len(specs) >= LONG:
+        runs = "a run" if len(specs) == 1 else f"{len(specs)} runs"
+        announce(
+            f"{suite.suite.id}: {runs} of {len(suite.cases)} cases, about {duration(usual * len(specs))} as earlier runs took"
+        )
 
 
 def _check_options(until_decided: bool, options: list[str], limit: int | str | None, generators: list[str]) -> None:

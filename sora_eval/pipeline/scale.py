@@ -32,7 +32,7 @@ from sora_eval.runs.scales import clips_hash, from_folder, keep_scale, key_of, k
 from sora_eval.suite import Suite
 from sora_eval.util.cache import warn_once
 from sora_eval.util.errors import MetricError, SuiteError, Undefined
-from sora_eval.util.progress import announce, duration, track
+from sora_eval.util.progress import Estimate, announce, track
 from sora_eval.video.corruptions import trivial
 
 WORLD, VAE = "world", "vae"
@@ -56,18 +56,16 @@ def scale_for(suite: Suite) -> Scale:
 
 
 def measured(suite: Suite) -> tuple[str, Scale]:
-    """The key of a suite's scale, and the scale itself. What it costs is said when it is known, after the second case."""
+    """The key of a suite's scale, and the scale; what it costs is said before, how long it takes after three cases."""
     work = _Work(suite)
     count, kinds = len(work.perfect), work.kinds
     what = f"the scale of {suite.suite.id}: {count} cases x {len(kinds)} kinds of clips ({', '.join(kinds)})"
-    announce(f"{what} are scored by {len(suite.metrics)} metrics, once; how long it takes is said after two cases")
-    started = time.monotonic()
+    announce(f"{what} are scored by {len(suite.metrics)} metrics, once; how long it takes is said after three cases")
+    estimate = Estimate("the scale")
     for done, (case, clip) in enumerate(track(work.perfect.clips(), "scale", count), 1):
-        if done == 2:
-            started = time.monotonic()
+        started = time.monotonic()
         work.add(case, clip)
-        if done == 2 and count > 2:
-            announce(f"the scale takes about {duration((time.monotonic() - started) * (count - 2))}")
+        estimate.unit(time.monotonic() - started, count - done)
     return work.result()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -29,6 +30,11 @@ def wide_tables() -> Iterator[None]:
 def is_wide() -> bool:
     """Whether tables are as wide as they are."""
     return _WIDE.get()
+
+
+def has_width(console: Console) -> bool:
+    """Whether lines are broken to a width: in a terminal, and where $COLUMNS asks for it."""
+    return console.is_terminal or os.environ.get("COLUMNS", "").isdigit()
 
 
 class Terminal(Console):
