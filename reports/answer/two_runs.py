@@ -65,11 +65,18 @@ def _word_of(verdict: GateResult) -> str:
 
 
 def beyond_noise(tested: Sequence[Difference]) -> tuple[list[Difference], list[Difference]]:
-    """The rows that are better and worse beyond noise after Holm's correction over all of them, the largest effect first."""
+    """The rows that are better and worse beyond noise after Holm's correction over all of them: the largest
+    effect of every family, then the others."""
     adjusted = holm([d.p or 0.0 for d in tested])
     sure = [d for d, p in zip(tested, adjusted, strict=True) if p <= ALPHA]
     sure.sort(key=_effect, reverse=True)
-    return [d for d in sure if better(d) == "new"], [d for d in sure if better(d) == "base"]
+    return _in_turn([d for d in sure if better(d) == "new"]), _in_turn([d for d in sure if better(d) == "base"])
+
+
+def _in_turn(rows: Sequence[Difference]) -> list[Difference]:
+    """The first row of each family before the others, so that those that are named speak for all."""
+    first = {d.family: d for d in reversed(rows)}
+    return sorted(rows, key=lambda d: d is not first[d.family])
 
 
 def _effect(d: Difference) -> float:

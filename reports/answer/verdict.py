@@ -35,8 +35,10 @@ def of_gate(result: GateResult, run: RunFolder | None = None) -> Answer:
         Verdict.REGRESSED: f"worse in {change}{limit}",
         Verdict.INCONCLUSIVE: f"open is {change}{limit}: {why}",
     }.get(row.verdict, f"no verdict on {row.name}: {why}")
-    others = [r.name for r in rows[1:] if not r.verdict.green]
-    more = f"; not green either: {listed(others)}" if others else ""
+    alike = [r.name for r in rows[1:] if r.verdict is row.verdict]
+    others = [r.name for r in rows[1:] if not r.verdict.green and r.verdict is not row.verdict]
+    more = f"; {str(row.verdict).replace('_', ' ')} too: {listed(alike)}" if alike else ""
+    more += f"; not green either: {listed(others)}" if others else ""
     clips = row_clips(run, row)[:CLIPS] if run is not None else []
     carried = f"; look at {', '.join(clips)}" if clips else ""
     return Answer(word, f"{pair}: {words}{carried}{more}", "bad" if result.verdict in _BAD else "open")

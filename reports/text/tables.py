@@ -14,6 +14,7 @@ import pandas as pd
 from sora_eval.compare.comparison import Comparison
 from sora_eval.records.scale import Scale
 from sora_eval.records.speed_metrics import IN_SHORT
+from sora_eval.records.verdict import Verdict
 from sora_eval.stats.power import ALPHA
 from sora_eval.util.visible import visible
 from sora_eval_reports.answer.one_run import bar
@@ -189,7 +190,7 @@ def comparison_table(comparison: Comparison, slices: bool = False, digits: int =
             "95 % of change": interval(r["low"], r["high"], digits),
             "p": number(r["p"], min(digits, 4 if digits > 3 else 2)),
             "n": number(r["n"]),
-            "better": verdicts.get(str(r["better"]), "unclear" if r["status"] == "ok" else r["status"]),
+            "better": verdicts.get(str(r["better"]), "unclear" if r["status"] == "ok" else "-" if in_short else r["status"]),
         }
         for r in sorted(shown.to_dict("records"), key=_worst_first)
     ]
@@ -197,9 +198,9 @@ def comparison_table(comparison: Comparison, slices: bool = False, digits: int =
 
 
 def _worst_first(row: dict[Any, Any]) -> int:
-    """The order of a comparison: worse, without a comparison, unclear, better."""
+    """The order of a comparison: worse, without a value, unclear, better, not comparable."""
     if row["status"] != "ok":
-        return 1
+        return 4 if row["status"] == Verdict.NOT_COMPARABLE else 1
     return {"base": 0, "new": 3}.get(str(row["better"]), 2)
 
 

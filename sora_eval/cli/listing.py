@@ -38,7 +38,7 @@ def listing(
     out = console()
     for kind in [what] if what else [w for w in What if w is not What.runs]:
         rows, columns = _rows(kind, root)
-        out.print(Fitted(pd.DataFrame(rows, columns=list(columns)), kind.value), "")
+        out.print(Fitted(pd.DataFrame(rows, columns=list(columns)), kind.value, ["changes with"]), "")
 
 
 def _rows(kind: What, root: Path) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
