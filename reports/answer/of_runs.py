@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from sora_eval.compare.checkpoints import checkpoint_order, names_of
+from sora_eval.compare.comparison import Comparison
 from sora_eval.compare.run_data import RunData, data_of
+from sora_eval.gate.gate_run import judged
 from sora_eval.records.scale import Scale
-from sora_eval.records.verdict import GateResult
-from sora_eval.runs.folder import RunFolder
+from sora_eval.records.verdict import GateResult, Verdict
+from sora_eval.runs.folder import RunFolder, stored_suite
 from sora_eval.runs.rows import MetricRow, SampleRow
 from sora_eval.runs.scales import reference_clips, scale_of
-from sora_eval.util.errors import RunError
+from sora_eval.util.errors import RunError, SoraEvalError
 from sora_eval_reports.answer.ladder import ladder
 from sora_eval_reports.answer.one_run import one_run
 from sora_eval_reports.answer.statement import Answer
@@ -50,6 +52,29 @@ def verdict_between(base: RunFolder | RunData, new: RunFolder | RunData) -> Gate
     return verdict if same else None
 
 
+def of_pair(comparison: Comparison, base: RunFolder | RunData, new: RunFolder | RunData) -> Answer:
+    """The answer of two runs and their comparison: in the words of their gate, if there was one; where the comparison cannot
+    tell, but the gates of the suite hold, that the new run is not worse."""
+    first, second = data_of(base), data_of(new)
+    verdict = verdict_between(first, second)
+    answer = two_runs(comparison, verdict)
+    if verdict is None and answer.word == "cannot tell" and (held := _limits_that_hold(first, second)) is not None:
+        return two_runs(comparison, held)
+    return answer
+
+
+def _limits_that_hold(base: RunData, new: RunData) -> GateResult | None:
+    """The verdict of the suite's gates on two runs, if every row is PASS."""
+    if new.kind != "run":
+        return None
+    try:
+        suite = stored_suite(RunFolder(Path(new.path)))
+        verdict = judged(new, base, suite) if suite.gates else None
+    except SoraEvalError:
+        return None
+    return verdict if verdict is not None and verdict.verdict is Verdict.PASS and not new.incomplete() else None
+
+
 def of_source(source: Source) -> Answer:
     """The answer of a report: of its gate, else of its ladder, its last run against the first, or its only run; without the
     folders of this machine."""
@@ -74,4 +99,4 @@ def _of_source(source: Source) -> Answer:
         except RunError:
             pass  # one of them is no step of a ladder
     run, comparison = source.compared[-1]
-    return two_runs(comparison, verdict_between(source.data[0], source.data[source.runs.index(run)]))
+    return of_pair(comparison, source.data[0], source.data[source.runs.index(run)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sora_eval.runs.rows import SampleRow
-from sora_eval_reports.answer.of_runs import of_source
+from sora_eval_reports.answer.of_runs import of_pair, of_source
 from sora_eval_reports.export import contact_sheet as plots
 from sora_eval_reports.page import notices
 from sora_eval_reports.source import Source
@@ -43,5 +43,8 @@ def report_markdown(source: Source) -> str:
         parts += ["## Missing, failed, unlike", "\n".join(f"- {tables.escape(m)}" for m in missing)]
     if notes := tables.notes(data):
         parts += ["## Notes", "\n".join(f"- {tables.escape(n)}" for n in notes)]
-    parts += [comparison_markdown(comparison) for _, comparison in source.compared]
+    for run, comparison in source.compared:
+        parts.append(
+            comparison_markdown(comparison, answer=of_pair(comparison, source.data[0], source.data[source.runs.index(run)]))
+        )
     return "\n\n".join(parts) + "\n"

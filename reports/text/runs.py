@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sora_eval.compare.comparison import Comparison, compare
-from sora_eval.records.verdict import GateResult
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import MetricRow
 from sora_eval.util.terminal import is_wide
 from sora_eval_reports import frames
-from sora_eval_reports.answer.of_runs import of_run, scale_behind, verdict_between
+from sora_eval_reports.answer.of_runs import of_pair, of_run, scale_behind
+from sora_eval_reports.answer.statement import Answer
 from sora_eval_reports.answer.two_runs import two_runs
 from sora_eval_reports.text import tables
 from sora_eval_reports.text.answer import answer_markdown, answered
@@ -32,7 +32,8 @@ def print_runs(runs: Sequence[RunFolder], beside: Sequence[MetricRow] = (), *, a
     if len(runs) > 1:
         for other in runs[1:]:
             command = "" if all_notes else f"sora-eval show {runs[0].path} {other.path} --notes"
-            print_comparison(compare(runs[0], other), verdict=verdict_between(runs[0], other), all_notes=command)
+            comparison = compare(runs[0], other)
+            print_comparison(comparison, answer=of_pair(comparison, runs[0], other), all_notes=command)
         return
     run, out = runs[0], console()
     data, scale = frames.with_rows(frames.load(runs), beside), scale_behind(run)
@@ -57,23 +58,25 @@ SPEED_IN_DETAIL = ("first s", "frames/s", "GFLOP", "share of peak %", "step s") 
 
 
 def print_comparison(
-    comparison: Comparison, slices: bool = False, *, verdict: GateResult | None = None, all_notes: str = ""
+    comparison: Comparison, slices: bool = False, *, answer: Answer | None = None, all_notes: str = ""
 ) -> None:
-    """Print the answer of a comparison, with the `verdict` of its gate, its table and its notes; with `slices` also one row per
-    slice. `all_notes` is the command that prints all notes, where they take five lines at most."""
+    """Print the `answer` of a comparison, its table and its notes; with `slices` also one row per slice.
+
+    `all_notes` is the command that prints all notes, where they take five lines at most.
+    """
     out, in_short = console(), not is_wide()
-    answered(out, two_runs(comparison, verdict))
+    answered(out, answer or two_runs(comparison))
     table = tables.comparison_table(comparison, slices, digits(), in_short=in_short)
-    title = f"{comparison.base} (base) against {comparison.new} (new), change = new - base"
+    title = f"{comparison.base} against {comparison.new} (base, new, change = new - base)"
     out.print(tables.terminal(table, title, ["n", "p", "change"]), "")
     notes(out, tables.comparison_notes(comparison), "yellow", all_notes)
 
 
-def comparison_markdown(comparison: Comparison, slices: bool = False, verdict: GateResult | None = None) -> str:
+def comparison_markdown(comparison: Comparison, slices: bool = False, answer: Answer | None = None) -> str:
     """The answer of a comparison, its table and its notes as Markdown."""
     parts = [
         f"## {tables.escape(comparison.base)} against {tables.escape(comparison.new)}",
-        answer_markdown(two_runs(comparison, verdict)),
+        answer_markdown(answer or two_runs(comparison)),
         tables.markdown(tables.comparison_table(comparison, slices)),
         "\n".join(f"- {tables.escape(n)}" for n in tables.comparison_notes(comparison)),
     ]

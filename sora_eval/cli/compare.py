@@ -44,13 +44,14 @@ def compare(
         print_order(checkpoint_order([first, *others]), names_of([first, *others]))
         return
     from sora_eval.compare.comparison import compare as pair
-    from sora_eval_reports.answer.of_runs import verdict_between
+    from sora_eval_reports.answer.of_runs import of_pair
     from sora_eval_reports.text.runs import comparison_markdown, print_comparison
 
     for other in others:
-        comparison, verdict = pair(first, other, slices), verdict_between(first, other)
+        comparison = pair(first, other, slices)
+        answer = of_pair(comparison, first, other)
         if markdown:
-            say(comparison_markdown(comparison, slices, verdict))
+            say(comparison_markdown(comparison, slices, answer))
         else:
             command = "" if notes else f"sora-eval compare {base} {other.path} --notes"
-            print_comparison(comparison, slices, verdict=verdict, all_notes=command)
+            print_comparison(comparison, slices, answer=answer, all_notes=command)
