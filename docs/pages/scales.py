@@ -18,6 +18,7 @@ def main() -> None:
     """Measure them: six kinds of clips of every case are scored by every metric."""
     SHIPPED.unlink(missing_ok=True)
     suites = [suite for suite in map(load_suite, shipped()) if suite.metrics and of_world(suite)]
+    suites.sort(key=lambda suite: len(suite.cases))
     scales: dict[str, Scale] = {}
     for suite in suites:
         scales[key_of(suite)] = scale_for(suite)

@@ -45,7 +45,7 @@ def promote(
 
         for folder in folders:
             print_comparison(compare(existing, folder))
-    say(f"promoted: {baseline.promote(folders, path, profile=profile, force=force, add=add, suite=suite)}")
+    say(f"promoted: {baseline.promote(folders, path, profile=profile, force=force, add=add, suite=suite)}", message=True)
 
 
 @app.command(epilog=SHOW)

@@ -72,6 +72,6 @@ def calibrate(
 
     print_calibration(calibration)
     if write:
-        say(f"wrote {len(calibration.limits)} gates into {loaded.path}")
+        say(f"wrote {len(calibration.limits)} gates into {loaded.path}", message=True)
     else:
-        say("nothing was written; --write puts these limits into the suite")
+        say("nothing was written; --write puts these limits into the suite", message=True)

@@ -77,6 +77,9 @@ def plan(
             raise RunError(f"the picture cannot be written to {out}: {error}; choose another --out") from error
         say(out)
     if write:
-        say(f"wrote the design into {loaded.path}; runs and baselines of the suite before it cannot be compared with new ones")
+        say(
+            f"wrote the design into {loaded.path}; runs and baselines of the suite before it cannot be compared with new ones",
+            message=True,
+        )
     else:
-        say("nothing was written; --write puts the cheapest design into the suite")
+        say("nothing was written; --write puts the cheapest design into the suite", message=True)

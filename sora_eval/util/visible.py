@@ -42,14 +42,14 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def say(text: object = "", *, err: bool = False) -> None:
-    """Print a text to standard output, or to standard error, as `visible` shows it. A message of standard error goes on in
-    another line where a terminal, or $COLUMNS, has a width."""
-    message, stream = visible(str(text)), sys.stderr if err else sys.stdout
-    if err and (stream.isatty() or os.environ.get("COLUMNS", "").isdigit()):
+def say(text: object = "", *, err: bool = False, message: bool = False) -> None:
+    """Print a text to standard output, or to standard error, as `visible` shows it. A `message`, and all of standard error,
+    goes on in another line where a terminal, or $COLUMNS, has a width."""
+    shown, stream = visible(str(text)), sys.stderr if err else sys.stdout
+    if (err or message) and (stream.isatty() or os.environ.get("COLUMNS", "").isdigit()):
         width = shutil.get_terminal_size().columns
-        message = "\n".join(_broken(line, width) for line in message.split("\n"))
-    print(message, file=stream, flush=True)
+        shown = "\n".join(_broken(line, width) for line in shown.split("\n"))
+    print(shown, file=stream, flush=True)
 
 
 def _broken(line: str, width: int) -> str:
