@@ -9,8 +9,9 @@ from typing import Any
 
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow
 from sora_eval.util.errors import RunError
+from sora_eval_reports.numbers import number
 from sora_eval_reports.source import LoadedRun, Source
-from sora_eval_reports.text.tables import clip_notes, number
+from sora_eval_reports.text.tables import clip_notes
 
 # Facts of a run that no number depends on.
 NOT_COMPARED = (

@@ -17,10 +17,12 @@ from markupsafe import Markup, escape
 from sora_eval.records.clusters import clusters_of
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow
 from sora_eval.util.errors import RunError
+from sora_eval_reports.answer.of_runs import of_source, scale_behind
+from sora_eval_reports.answer.one_run import share
+from sora_eval_reports.numbers import interval, number, signed
 from sora_eval_reports.page import charts, gallery, notices, speed, summary, videos
-from sora_eval_reports.page.rows import Row, directions, rows_of, signed, verdict_line
+from sora_eval_reports.page.rows import Row, directions, rows_of
 from sora_eval_reports.source import LoadedRun, Source, paired_scores, read_json, share_of, with_shares
-from sora_eval_reports.text.tables import interval, number
 
 MOST_RUNS = 4  # side by side in the gallery
 TRACKED = "physics_laws"  # its laws are of tracked objects, so their broken frames can be drawn on the tracks
@@ -45,7 +47,7 @@ def context(source: Source, clips: int, responses: list[dict[str, Any]], beside:
     cards = _cards(source, cases, clips, beside) if source.runs else []
     last = source.labels[source.runs[-1].name] if source.runs else ""
     better = _better(source) if source.runs else {}
-    families = summary.families(rows, last, cases, cards, better, lambda row: None)
+    families = summary.families(rows, last, cases, cards, better)
     data = {
         "rows": [r.forest() for r in rows],
         "cases": cases,
@@ -56,17 +58,19 @@ def context(source: Source, clips: int, responses: list[dict[str, Any]], beside:
         "specs": _specs(source),
         "better": better,
         "orders": gallery.ORDERS,
+        "scale": _scale(source),
     }
     return {
         "families": families,
-        "bars": any(line.bar is not None for family in families for line in family.lines),
+        "bars": any(row.place is not None for family in families for row in family.lines),
         "many": _many(source) if len(source.runs) > summary.MANY else None,
         "judged": bool(source.compared) or any(r.verdict for r in rows),
         "title": source.runs[0].head.suite.id if source.runs else "no run",
         "runs": [_run(source, i) for i in range(len(source.runs))],
-        "verdict": verdict_line(source, rows),
+        "answer": of_source(source),
         "rows": rows,
         "choices": _choices(rows),
+        "scaled": any(r.place is not None for r in rows) and not any(r.change is not None for r in rows),
         "several": len(source.compared) > 1,
         "shares": bool(source.runs) and len(source.frames.attribution) > 0,
         "prompts": bool(source.compared) and bool(cases["metrics"]),
@@ -90,6 +94,19 @@ def _many(source: Source) -> dict[str, Any]:
     return summary.table_of_runs(source.frames.metrics.to_dict("records"), [run.name for run in source.runs])
 
 
+def _scale(source: Source) -> dict[str, Any]:
+    """The marks of every metric of the last run, with their places; empty without a scale."""
+    scale = scale_behind(source.runs[-1]) if source.runs else None
+    if scale is None:
+        return {}
+    known = {r.metric: scale.of(r.metric, r.signature) for r in source.runs[-1].rows(MetricRow)}
+    return {
+        metric: {name: {"value": m.value, "n": m.n, "place": own.place(m.value)} for name, m in own.marks.items()}
+        for metric, own in known.items()
+        if own is not None
+    }
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("sora_eval_reports.page"),
@@ -100,7 +117,7 @@ def _environment() -> Environment:
     )
     filters: dict[str, Any] = {"number": number, "signed": signed, "data": to_script, "breakable": breakable}
     environment.filters |= filters
-    environment.globals |= {"interval": interval}
+    environment.globals |= {"interval": interval, "share": share}
     return environment
 
 

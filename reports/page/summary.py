@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,30 +18,17 @@ COLUMNS = 7  # metrics of the table of runs
 
 
 @dataclass(frozen=True)
-class Line:
-    """A metric of a family: its row, and the `place` of its value between trivial clips (0) and perfect ones (1), if known."""
-
-    row: Row
-    place: float | None = None
-
-    @property
-    def bar(self) -> float | None:
-        """The place as per cent of the bar's length, cut at its ends."""
-        return None if self.place is None else 100 * min(1.0, max(0.0, self.place))
-
-
-@dataclass(frozen=True)
 class Family:
-    """A family of metrics with the places in the gallery of the clips that are worst in one of them, and in which."""
+    """The rows of a family of metrics, and the places in the gallery of the clips that are worst in one of them, and in which."""
 
     name: str
-    lines: list[Line]
+    lines: list[Row]
     worst: list[tuple[int, str]] = field(default_factory=list)
 
     @property
     def counts(self) -> str:
         """How many of its rows have which verdict, in words; '' where none has one."""
-        verdicts = [line.row.verdict.replace("_", " ") for line in self.lines if line.row.verdict]
+        verdicts = [line.verdict.replace("_", " ") for line in self.lines if line.verdict]
         return ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
 
 
@@ -51,17 +38,16 @@ def families(
     cases: Mapping[str, Any],
     cards: Sequence[Mapping[str, Any]],
     better: Mapping[str, bool | None],
-    place: Callable[[Row], float | None],
 ) -> list[Family]:
     """The whole metrics of the run `label` by family, without speed, which has a section of its own.
 
-    `cases` and `cards` are those of the page, `better` says which end of a metric is, and `place` where a value is.
+    `cases` and `cards` are those of the page, `better` says which end of a metric is.
     """
-    found: dict[str, list[Line]] = {}
+    found: dict[str, list[Row]] = {}
     for row in rows:
         if row.kind == "all" and row.run == label and row.family != "speed":
-            found.setdefault(row.family or "other", []).append(Line(row, place(row)))
-    return [Family(name, lines, _worst([x.row.metric for x in lines], cases, cards, better)) for name, lines in found.items()]
+            found.setdefault(row.family or "other", []).append(row)
+    return [Family(name, lines, _worst([r.metric for r in lines], cases, cards, better)) for name, lines in found.items()]
 
 
 def _worst(
