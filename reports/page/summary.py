@@ -19,7 +19,7 @@ COLUMNS = 7  # metrics of the table of runs
 
 @dataclass(frozen=True)
 class Family:
-    """The rows of a family of metrics, and the places in the gallery of the clips that are worst in one of them, and in which."""
+    """The rows of a family of metrics, and the places in the gallery of its worst clips, each with the metric."""
 
     name: str
     lines: list[Row]
