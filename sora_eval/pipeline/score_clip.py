@@ -16,7 +16,7 @@ from sora_eval.features.parts import Array
 from sora_eval.features.view import ClipView, FeatureCache, compute_together
 from sora_eval.generators.asking import clip_of
 from sora_eval.generators.protocol import ClipSource
-from sora_eval.metrics.asking import features_of, scores_of
+from sora_eval.metrics.asking import code_of, features_of, scores_of
 from sora_eval.metrics.base import ClipMetric, SetMetric
 from sora_eval.metrics.create import make_metrics
 from sora_eval.pipeline.canonical import on_canvas
@@ -29,7 +29,7 @@ from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import SampleRow, ScoreRow, Status
 from sora_eval.suite import Suite
 from sora_eval.util.errors import ClipError, MetricError, RunError, Undefined
-from sora_eval.util.stages import asked_by, is_counting, stage
+from sora_eval.util.stages import ALL, asked_by, is_counting, stage
 from sora_eval.video.codec import read_clip
 
 THREADS = min(4, os.cpu_count() or 1)  # of a scorer, for flows and tracks
@@ -109,12 +109,14 @@ class Scorer:
         results, group = list[ClipResult](), list[_Read]()
         for job, after in zip_longest(jobs, jobs[1:], fillvalue=following):
             assert job is not None
-            group.append(self._taken(job))
+            with asked_by(ALL):
+                group.append(self._taken(job))
             if after is not None and self._reader is not None:
                 self._reading = {after[0].id: self._reader.submit(self._read, after)}
             if job is jobs[-1] or sum(r.views.bytes for r in group if isinstance(r.views, Views)) > ROOM:
                 self._together([r.views for r in group if isinstance(r.views, Views)])
-                results += [self._scored(each) for each in group]
+                with asked_by(ALL):
+                    results += [self._scored(each) for each in group]
                 group = []
         return results
 
@@ -183,7 +185,8 @@ class Scorer:
         """The results of several reference clips, which the networks see together."""
         pairs = [(case, c if isinstance(c, str) else Views(c, case, self.suite, self.cache, real=True)) for case, c in clips]
         self._together([views for _, views in pairs if isinstance(views, Views)])
-        return [(case, self._reference(case, views)) for case, views in pairs]
+        with asked_by(ALL):
+            return [(case, self._reference(case, views)) for case, views in pairs]
 
     def _reference(self, case: Case, views: Views | str) -> ReferenceResult:
         if isinstance(views, str):
@@ -203,7 +206,7 @@ class Scorer:
             return
         for name, metric in self.sets.items():
             if hasattr(metric.extractor, "of_prepared"):
-                with asked_by(name):
+                with asked_by(name), suppress(Undefined, MetricError), code_of(name):
                     compute_together(metric.extractor, [metric.seen(view) for view in _of_all(clips, name)])
 
     def _features(self, name: str, views: Views | str) -> Array:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 OTHER = "other"
+ALL = "all metrics"  # what asks for what they share: the clip itself, and its rows
 
 
 @dataclass
@@ -24,13 +25,18 @@ class Seconds:
 
 @dataclass
 class Stages:
-    """Seconds by (what asked for it, stage); a metric's name is what asked, or '' for what all need."""
+    """Seconds by (what asked for it, stage): a metric, `ALL`, or '' for what is before and after the clips."""
 
     seconds: dict[tuple[str, str], Seconds] = field(default_factory=dict)
     _open: list[str] = field(default_factory=lambda: [OTHER])
     _metric: str = ""
     _wall: float = field(default_factory=time.perf_counter)
     _processor: float = field(default_factory=time.process_time)
+
+    def of(self, metric: str, name: str, *, processor: bool = False) -> float:
+        """Seconds of a stage that a metric asked for, by the clock or of the processor."""
+        own = self.seconds.get((metric, name), Seconds())
+        return own.processor if processor else own.wall
 
     def switch(self) -> None:
         """Add the time since the last switch to the stage that is open."""
