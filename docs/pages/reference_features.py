@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 from docs.pages.program import launch
 from sora_eval.features import shipped
-from sora_eval.features.parts import Array
-from sora_eval.features.view import ClipView, FeatureCache
+from sora_eval.features.view import Array, ClipView, FeatureCache
 from sora_eval.generators.asking import answers_of
 from sora_eval.metrics.asking import features_of
 from sora_eval.metrics.create import make_metrics

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from sora_eval.features.device import clips_at_a_time, device, evaluation, in_batches, open_session, placed, run_session
 from sora_eval.features.fvd_protocols import BATCH_NORM_EPS, CLIP_FRAMES, FVD_PROTOCOLS, SIDE, FVDProtocol
-from sora_eval.features.parts import Array
 from sora_eval.features.video_network import NetworkFile
+from sora_eval.features.view import Array
 from sora_eval.records.clip import Clip
 from sora_eval.util.cache import derived_file
 from sora_eval.util.errors import RefusedError, Undefined

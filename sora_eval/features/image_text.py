@@ -17,9 +17,9 @@ from safetensors.torch import save_file
 from sora_eval.features.clip_folder import CONFIG, check_folder, encoded, read_tokenizer, settings_hash
 from sora_eval.features.device import device, evaluation
 from sora_eval.features.image_batches import embedded
-from sora_eval.features.parts import Array
 from sora_eval.features.timm_network import TimmModel
 from sora_eval.features.transformers_clip import TransformersClip, is_transformers_folder
+from sora_eval.features.view import Array
 from sora_eval.features.weights_file import best_part, check_shapes, mismatch, state_hash
 from sora_eval.records.clip import Clip
 from sora_eval.util.errors import Undefined, WeightsError, line_of, near, words_of

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from sora_eval.records.clip import Clip
 
 if TYPE_CHECKING:
-    from sora_eval.features.parts import Array
+    from sora_eval.features.view import Array
 
 COLOURS = ("red", "yellow", "green", "cyan", "blue", "magenta")  # 0, 60, ... 300 degrees
 FULL_CHROMA = 200.0  # grey levels; of the world's colours

@@ -13,15 +13,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from sora_eval.features.device import CPU, device
-from sora_eval.features.parts import Array, Frames, Pass
+from sora_eval.features.parts import Frames, Pass
 from sora_eval.features.shipped import shipped_features
 from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
 from sora_eval.util.cache import publishing, warn_once
 from sora_eval.util.errors import Undefined
 from sora_eval.util.weights import cache_folder
+
+Array = npt.NDArray[Any]
 
 
 class Extractor(Protocol):
@@ -134,11 +137,13 @@ class ClipView:
         """
         groups: dict[str, dict[str, Any]] = {}
         for extractor in extractors:
+            beside = getattr(extractor, "beside_networks", False)
+            if not (beside or hasattr(extractor, "shares") or hasattr(extractor, "prepare")):
+                continue  # a user's may have no more than a call
             if extractor.signature in self._values or self._has(extractor):
                 continue
             if preparing is not None and hasattr(extractor, "prepare") and extractor.signature not in self._prepared:
                 self._prepared[extractor.signature] = preparing.submit(extractor.prepare, self.clip)
-            beside = getattr(extractor, "beside_networks", False)
             if beside or hasattr(extractor, "shares"):
                 groups.setdefault(getattr(extractor, "shares", extractor.signature), {})[extractor.signature] = extractor
         for group in groups.values():

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sora_eval.features.parts import Array
-from sora_eval.features.view import ClipView
+from sora_eval.features.view import Array, ClipView
 from sora_eval.metrics.base import ClipMetric, Score, SetMetric
 from sora_eval.registry.metrics import METRICS
 from sora_eval.util.errors import MetricError, SoraEvalError, Undefined, is_out_of_memory, reason_of

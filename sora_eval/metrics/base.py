@@ -12,8 +12,7 @@ import numpy.typing as npt
 import torch
 from torchmetrics import Metric
 
-from sora_eval.features.parts import Array
-from sora_eval.features.view import ClipView, Extractor
+from sora_eval.features.view import Array, ClipView, Extractor
 from sora_eval.records.bucket import Axis
 from sora_eval.records.case import Prompt
 from sora_eval.stats.distances import ordered

@@ -16,8 +16,7 @@ from reference_model.sampling.checkpoint import CheckpointError, component_files
 from reference_model.sampling.pipeline import Pipeline
 from reference_model.world import Description, Facts, describe, parse
 from sora_eval.features.device import device
-from sora_eval.features.parts import Array
-from sora_eval.features.view import ClipView
+from sora_eval.features.view import Array, ClipView
 from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.records.clip import Clip
 from sora_eval.util.errors import MetricError, Undefined, WeightsError

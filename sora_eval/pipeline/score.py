@@ -14,8 +14,8 @@ from typing import TypeVar
 import numpy as np
 
 from sora_eval.features.device import clips_at_a_time, where
-from sora_eval.features.parts import Array
 from sora_eval.features.shipped import unlike_shipped
+from sora_eval.features.view import Array
 from sora_eval.generators.asking import answers_of, clip_of
 from sora_eval.generators.protocol import ClipSource, Generator
 from sora_eval.pipeline.again import in_plan_order

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sora_eval.features.parts import Array
-from sora_eval.features.view import ClipView, FeatureCache, compute_together
+from sora_eval.features.view import Array, ClipView, FeatureCache, compute_together
 from sora_eval.generators.asking import clip_of
 from sora_eval.generators.protocol import ClipSource
 from sora_eval.metrics.asking import code_of, features_of, scores_of
@@ -205,9 +204,10 @@ class Scorer:
         if len(clips) < 2:
             return
         for name, metric in self.sets.items():
-            if hasattr(metric.extractor, "of_prepared"):
+            extractor: Any = getattr(metric, "extractor", None)
+            if hasattr(extractor, "of_prepared"):
                 with asked_by(name), suppress(Undefined, MetricError), code_of(name):
-                    compute_together(metric.extractor, [metric.seen(view) for view in _of_all(clips, name)])
+                    compute_together(extractor, [metric.seen(view) for view in _of_all(clips, name)])
 
     def _features(self, name: str, views: Views | str) -> Array:
         if isinstance(views, str):

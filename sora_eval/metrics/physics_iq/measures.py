@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.features.parts import Array
+from sora_eval.features.view import Array
 from sora_eval.metrics.physics_iq.masks import MaskedClip
 from sora_eval.util.errors import Undefined
 
