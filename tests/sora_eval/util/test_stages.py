@@ -1,6 +1,7 @@
 """Seconds by stage: each second is in one stage of one metric, and what is not counted costs nothing."""
 
 import time
+from pathlib import Path
 
 from typer.testing import CliRunner
 
@@ -55,7 +56,7 @@ def test_score_prints_stages_of_every_metric_with_values_that_stay(tmp_path):
         '[suite]\nid = "s"\n[prompts]\nfile = "p.jsonl"\n[axes]\nshapes = ["32x32"]\nframes = [9]\n'
         "[metrics.clip_score]\n[metrics.warping_error]\n[metrics.motion_smoothness]\n[metrics.point_laws]\n"
     )
-    (tmp_path / "p.jsonl").write_text('{"id": "a", "text": "a red circle falls on a black background"}\n')
+    (tmp_path / "p.jsonl").write_text(Path("suites/prompts/quick.jsonl").read_text().splitlines()[0] + "\n")
     out = tmp_path / "runs"
     made = sora_eval("run", tmp_path / "s.toml", "-g", "world", "-o", out)
     assert "peak memory" in made.stdout
