@@ -111,7 +111,7 @@ def block(clips: int, before: Sequence[Took], now: Sequence[Took], commit: str, 
     table = "\n".join(["| | before | now | ratio | 95 % interval | rounds |", "|:--|--:|--:|--:|:--|--:|", *rows])
     memory = re.search(r"\((\d+) s, peak memory ([\d.]+ GB)\)", quick.words)
     commit_now = str(git_state()["commit"])[:7]
-    return f"""Written by `python -m docs.pages.scoring` on {date.today()}, {machine["cpu"]}, {machine["cores"]} cores.
+    return f"""Measured {date.today()}, {machine["cpu"]}, {machine["cores"]} cores.
 
 `sora-eval run videos` on {clips} real clips, everything from start to table, no feature cached, CLIP: {model}.
 {commit} (before) and {commit_now} (now) in turns. The ratio is the median of the rounds; the machine had other work, which

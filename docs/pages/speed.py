@@ -253,6 +253,9 @@ target, missed that the whole interval falls short of it; undecided, that the in
 
 ## Scoring
 
+`python -m docs.pages.scoring` writes this block: real clips against another version of the repository, where the time of a clip
+goes, and the suite `quick`.
+
 <!-- {SCORING} -->
 <!-- /{SCORING} -->
 
