@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sora_eval.cli.options import Wide
 from sora_eval.util.visible import say
 
 app = typer.Typer(no_args_is_help=True, help="Promote a run to be compared against, and show what is promoted.")
@@ -32,6 +33,7 @@ def promote(
     features: Annotated[
         bool, typer.Option("--features", help="Keep features and latents of the clips in the file, far smaller than the clips.")
     ] = False,
+    wide: Wide = False,
 ) -> None:
     """Write runs of one checkpoint as a baseline, after showing the changes against an existing one.
 
@@ -57,11 +59,11 @@ def promote(
 
         kept = [features_to_keep(data_of(folder)) for folder in folders]
     made = baseline.promote(folders, path, profile=profile, force=force, add=add, suite=suite, clips=clips, kept=kept)
-    say(f"promoted: {made}")
+    say(f"promoted: {made}", message=True)
 
 
 @app.command(epilog=SHOW)
-def show(path: Annotated[Path, typer.Argument(help="A baseline file.")]) -> None:
+def show(path: Annotated[Path, typer.Argument(help="A baseline file.")], wide: Wide = False) -> None:
     """Print what a baseline holds and where it comes from."""
     from sora_eval.gate.baseline import read
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sora_eval.cli.fidelity import FidelityMetrics
-from sora_eval.cli.options import SuiteChanges
+from sora_eval.cli.options import SuiteChanges, Wide
 from sora_eval.util.errors import SoraEvalError
 from sora_eval.util.visible import say
 
@@ -48,6 +48,7 @@ def calibrate(
     write: Annotated[
         bool, typer.Option("--write", help="Write the limits into the suite's \\[gates], or with --drift the bounds.")
     ] = False,
+    wide: Wide = False,
     set_: SuiteChanges = None,
     drift: Annotated[
         bool,
@@ -97,9 +98,9 @@ def calibrate(
 
     print_calibration(calibration)
     if write:
-        say(f"wrote {len(calibration.limits)} gates into {loaded.path}")
+        say(f"wrote {len(calibration.limits)} gates into {loaded.path}", message=True)
     else:
-        say("nothing was written; --write puts these limits into the suite")
+        say("nothing was written; --write puts these limits into the suite", message=True)
 
 
 def _drift(runs: list[str], metrics: Sequence[str], to: Path | None, write: bool) -> None:
@@ -118,6 +119,6 @@ def _drift(runs: list[str], metrics: Sequence[str], to: Path | None, write: bool
     path = to or default_path(bounds.suite)
     if write:
         bounds.write(path)
-        say(f"wrote {path}")
+        say(f"wrote {path}", message=True)
     else:
-        say(f"nothing was written; --write puts these bounds into {path}")
+        say(f"nothing was written; --write puts these bounds into {path}", message=True)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sora_eval.cli.fidelity import DriftFile, FidelityMetrics
+from sora_eval.cli.options import Wide
 from sora_eval.util.errors import SoraEvalError
 from sora_eval.util.visible import say
 
@@ -23,10 +24,15 @@ def compare(
     slices: Annotated[bool, typer.Option("--slices", help="Also one row per shape, length and tag.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Markdown instead of a terminal table.")] = False,
     ladder: Annotated[
-        bool, typer.Option("--ladder", help="Each run against the one before it: does every metric order them, worst first?")
+        bool,
+        typer.Option(
+            "--ladder", help="Each run against the one before it: does every metric order them? The least trained first."
+        ),
     ] = False,
     fidelity: FidelityMetrics = None,
     drift: DriftFile = None,
+    notes: Annotated[bool, typer.Option("--notes", help="All notes; else five lines of them.")] = False,
+    wide: Wide = False,
 ) -> None:
     """Compare runs of one suite case by case, with intervals of the differences (new minus base).
 
@@ -46,11 +52,14 @@ def compare(
         return
     from sora_eval.compare.comparison import compare as pair
     from sora_eval.fidelity.asked import with_fidelity
+    from sora_eval_reports.answer.of_runs import of_pair
     from sora_eval_reports.text.runs import comparison_markdown, print_comparison
 
-    pairs = [(first, with_fidelity(first, other, fidelity or (), drift)) for other in others]
-    for comparison in [pair(base_run, other, slices) for base_run, other in pairs]:
+    for other in others:
+        comparison = pair(first, with_fidelity(first, other, fidelity or (), drift), slices)
+        answer = of_pair(comparison, first, other)
         if markdown:
-            say(comparison_markdown(comparison, slices))
+            say(comparison_markdown(comparison, slices, answer))
         else:
-            print_comparison(comparison, slices)
+            command = "" if notes else f"sora-eval compare {base} {other.path} --notes"
+            print_comparison(comparison, slices, answer=answer, all_notes=command)

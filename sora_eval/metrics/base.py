@@ -185,9 +185,13 @@ class SetMetric(Metric):
         self.add_state("generated", [], dist_reduce_fx="cat")
         self.add_state("real", [], dist_reduce_fx="cat")
 
+    def seen(self, view: ClipView) -> ClipView:
+        """The frames of a clip that the extractor is given: all of them, unless a protocol cuts them."""
+        return view
+
     def features(self, view: ClipView) -> Array:
         """The vector (D,) of one clip. Raises `Undefined` where the protocol does not cover it."""
-        return view.features(self.extractor)
+        return self.seen(view).features(self.extractor)
 
     def update(self, items: ClipView | Sequence[ClipView] | npt.ArrayLike, *, real: bool = False) -> None:
         """Add one clip or several, or existing vectors (n, D), to the generated or the real set."""

@@ -27,6 +27,7 @@ PAGES = {
     "generators": "generators.md",
     "installed_sizes": "installation.md",
     "reference_model": "reference_model.md",
+    "scoring": "performance.md",
     "selfcheck": "selfcheck.md",
     "series": "ci.md",
     "speed": "performance.md",
