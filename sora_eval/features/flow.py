@@ -68,6 +68,23 @@ def _dis(a: Frame, b: Frame) -> Floats:
         return np.asarray(dis.calc(gray[0], gray[1], None), np.float32)  # type: ignore[call-overload]
 
 
+class ClipFlow:
+    """The flow (T - 1, H, W, 2) in px of the canvas from every frame of a clip to the next."""
+
+    cached = False  # as large as the clip itself
+
+    def __init__(self, flow: str = "dis", weights: str = "") -> None:
+        self.flow = Flow(flow, weights)
+        self.beside_networks = not self.flow.is_network
+        self.signature = f"clip-flow|{self.flow.signature}"
+
+    def __call__(self, clip: Clip) -> Array:
+        if clip.num_frames < 2:
+            raise Undefined("1 frame; a temporal metric needs at least 2")
+        frames = [self.flow.canvas(f) for f in clip.frames]
+        return np.stack(list(self.flow.of_pairs(list(pairwise(frames)))))
+
+
 def warp(image: Floats, flow: Floats) -> Floats:
     """`image` (H, W, C) sampled at x + flow(x), bilinear; flow (H, W, 2) in px, borders repeat.
 

@@ -23,6 +23,7 @@ from tests.runs import make_run
 PAGES = {
     "checkpoints": "ladder.md",
     "error_rates": "verdicts.md",
+    "fidelity": "fidelity.md",
     "generators": "generators.md",
     "installed_sizes": "installation.md",
     "reference_model": "reference_model.md",
