@@ -84,11 +84,20 @@ def _read(path: Path) -> Array | None:
 class ClipView:
     """A decoded clip with its case, from which metrics read features; each is computed once.
 
-    `real` marks a clip of the reference set: some protocols read generated and real clips in two ways.
+    `real` marks a clip of the reference set: some protocols read generated and real clips in two ways. `given` are the frames
+    (n, H, W, 3) that the clip was to begin with, None where it was given none.
     """
 
-    def __init__(self, clip: Clip, case: Case, cache: FeatureCache | None = None, *, real: bool = False) -> None:
-        self.clip, self.case, self.real, self._cache = clip, case, real, cache
+    def __init__(
+        self,
+        clip: Clip,
+        case: Case,
+        cache: FeatureCache | None = None,
+        *,
+        real: bool = False,
+        given: npt.NDArray[np.uint8] | None = None,
+    ) -> None:
+        self.clip, self.case, self.real, self.given, self._cache = clip, case, real, given, cache
         self._values: dict[str, Array | Undefined | Future[Array]] = {}
         self._windows: dict[tuple[int, int], ClipView] = {}
 
