@@ -73,23 +73,21 @@ class ObjectDescription:
         'a red circle moves slowly left'
         """
         words = f"a {self.colour} {self.shape}" + (f" at the {self.place}" if self.place else "")
-        match self.motion:
-            case None:
-                return words
-            case "floats":
-                return f"{words} floats still"
-            case "moves" | "slides":
-                return f"{words} {self.motion} {self.speed} {self.direction}"
-            case "rests":
-                return f"{words} rests on the floor"
-            case "bounces":
-                return f"{words} falls and bounces"
-            case "descends":
-                return f"{words} slides down a bar to the {self.direction}"
-            case "swings" | "oscillates":
-                return f"{words} on a bar moves {self.direction} and {_OPPOSITE[self.direction or '']}"
-            case _:
-                return f"{words} falls"
+        return " ".join([words, *([self._motion_text()] if self.motion else [])])
+
+    def _motion_text(self) -> str:
+        back = _OPPOSITE.get(self.direction or "")
+        return {
+            "floats": "floats still",
+            "moves": f"moves {self.speed} {self.direction}",
+            "slides": f"slides {self.speed} {self.direction}",
+            "rests": "rests on the floor",
+            "bounces": "falls and bounces",
+            "falls": "falls",
+            "descends": f"slides down a bar to the {self.direction}",
+            "swings": f"on a bar moves {self.direction} and {back}",
+            "oscillates": f"on a bar moves {self.direction} and {back}",
+        }[self.motion or ""]
 
 
 @dataclass(frozen=True)

@@ -148,18 +148,23 @@ class Facts:
             self._check_device()
 
     def _check_device(self) -> None:
-        motion, directions = self.objects[0].motion, ("up", "down") if self.objects[0].motion == "oscillates" else ("left", "right")
+        motion, directions = (
+            self.objects[0].motion,
+            ("up", "down") if self.objects[0].motion == "oscillates" else ("left", "right"),
+        )
         if len(self.objects) > 1 or self.occluder:
             raise FactsError("a scene with a pendulum, a ramp or a spring has one object and no bar before it")
         if self.objects[0].direction not in directions:
-            raise FactsError(f"what {motion} has the direction {self.objects[0].direction!r}; expected {' or '.join(directions)}")
+            raise FactsError(
+                f"what {motion} has the direction {self.objects[0].direction!r}; expected {' or '.join(directions)}"
+            )
         for field in NEEDED_BY[motion]:
             if self.constants is None or getattr(self.constants, field) is None:
                 raise FactsError(f"what {motion} needs a {DEVICES[motion]}: constants.{field} is missing")
 
     @property
     def device(self) -> str | None:
-        """"pendulum", "ramp" or "spring"; None for what moves freely."""
+        """ "pendulum", "ramp" or "spring"; None for what moves freely."""
         return DEVICES.get(self.objects[0].motion)
 
     @property

@@ -12,7 +12,17 @@ from typing import Any
 import numpy as np
 
 from reference_model.world.captions import caption
-from reference_model.world.facts import BACKGROUNDS, COLOURS, DIRECTIONS, HELD_OUT, SHAPES, SPEEDS, Constants, Facts, ObjectFacts
+from reference_model.world.facts import (
+    BACKGROUNDS,
+    COLOURS,
+    DIRECTIONS,
+    HELD_OUT,
+    SHAPES,
+    SPEEDS,
+    Constants,
+    Facts,
+    ObjectFacts,
+)
 
 FREE = ("bounces", "slides", "moves")
 IN, OUT = "range:in", "range:out"

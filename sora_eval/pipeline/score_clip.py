@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from sora_eval.features.view import Array, ClipView, FeatureCache
-from sora_eval.generators.asking import clip_of
+from sora_eval.generators.asking import clip_of, request_of
 from sora_eval.generators.protocol import ClipSource
 from sora_eval.metrics.asking import features_of, scores_of
 from sora_eval.metrics.base import ClipMetric, SetMetric
@@ -65,7 +66,7 @@ class Scorer:
         self.metrics = make_metrics(suite.metrics, prompts)
         self._threads = ThreadPoolExecutor(THREADS, "scoring")
         self._reading: dict[str, Future[tuple[Clip | str, SampleRow | None]]] = {}
-        self.cache = FeatureCache()
+        self.cache, self._seed_offset = FeatureCache(), folder.head.seed_offset
         # A distance needs a reference set.
         self.sets = self.metrics.sets if suite.reference is not None else {}
         metrics_by_name: dict[str, ClipMetric | SetMetric] = {**self.metrics.per_clip, **self.sets}
@@ -82,7 +83,7 @@ class Scorer:
         clip, read = begun.result() if begun is not None else self._read(case, sample)
         if following is not None:
             self._reading = {following[0].id: self._threads.submit(self._read, *following)}
-        views = clip if isinstance(clip, str) else Views(clip, case, self.suite, self.cache)
+        views = clip if isinstance(clip, str) else Views(clip, case, self.suite, self.cache, seed_offset=self._seed_offset)
         if with_scores and isinstance(views, Views):
             self._begin(views)
         rows, vectors = list[ScoreRow](), dict[str, Array]()
@@ -170,11 +171,24 @@ def score_rows(
 class Views:
     """A clip unchanged, and on the canonical canvas if the suite has one; each view is made at most once.
 
-    `real` marks one of the reference set.
+    `real` marks one of the reference set; `seed_offset` is that of the
+    seeds by which the clip was asked for, None where these are not known.
     """
 
-    def __init__(self, clip: Clip, case: Case, suite: Suite, cache: FeatureCache | None = None, *, real: bool = False) -> None:
-        self._native, self._canvas, self._cache = ClipView(clip, case, cache, real=real), suite.canonical, cache
+    def __init__(
+        self,
+        clip: Clip,
+        case: Case,
+        suite: Suite,
+        cache: FeatureCache | None = None,
+        *,
+        real: bool = False,
+        seed_offset: int | None = None,
+    ) -> None:
+        known = seed_offset is not None and case.width is not None and not real
+        request = partial(request_of, case, suite, seed_offset or 0) if known else None
+        self._native, self._canvas = ClipView(clip, case, cache, real=real, request=request), suite.canonical
+        self._cache = cache
         self._canonical: ClipView | Undefined | None = None
 
     def of(self, metric: str) -> ClipView:

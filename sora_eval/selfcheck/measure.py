@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ import numpy.typing as npt
 import torch
 
 from sora_eval.features.view import ClipView, FeatureCache
+from sora_eval.generators.asking import seed_of
 from sora_eval.metrics.asking import features_of, scores_of
 from sora_eval.metrics.base import ClipMetric, SetMetric
 from sora_eval.metrics.create import Metrics
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
+from sora_eval.records.request import Request
 from sora_eval.selfcheck.claims import SET_CORRUPTIONS
 from sora_eval.selfcheck.material import Cell, Material, cells_of
 from sora_eval.util.errors import MetricError, SelfcheckError, SoraEvalError, Undefined, line_of
@@ -192,4 +195,11 @@ def _views(material: Material, cells: list[Cell], cache: FeatureCache) -> Iterat
             except (Undefined, SoraEvalError) as reason:
                 yield i, cell, str(reason)
                 continue
-            yield i, cell, ClipView(treated, case, cache)
+            yield i, cell, ClipView(treated, case, cache, request=partial(_request, material.cases[i], clip))
+
+
+def _request(case: Case, clip: Clip) -> Request:
+    """What treated clips answer: image to video, from the first frame of the clean clip."""
+    size = (clip.width, clip.height, clip.num_frames, clip.fps)
+    facts = case.prompt.facts
+    return Request(case.prompt.text, *size, seed_of(case), facts=facts, case_seed=case.seed, first_frames=clip.frames[:1])

@@ -12,7 +12,7 @@ from sora_eval.features.object_tracks import BlobTracks
 from sora_eval.features.view import ClipView
 from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.metrics.physics.collision import ENERGY, MOMENTUM
-from sora_eval.metrics.physics.motion import Motion, motions
+from sora_eval.metrics.physics.motion import motions
 from sora_eval.metrics.physics.scene import Bools, Constants, Floats, Scene, TrackedObject, runs, scene_of
 
 LEAST = 3  # steps of a stretch without a contact: its median is the value that others are held against
@@ -22,12 +22,12 @@ class Conservation(ClipMetric):
     """Whether the prompt's objects keep their energy and their momentum, as shares of the clip's steps; higher is better.
 
     Both are sums over the objects, per object, of the velocity of a step from frame to frame and of the heights at its ends; g,
-    friction, drag and stiffness are the world's. Steps in which two of them touch, or a contact with wall or floor begins or ends, are left out. energy: between two
-    contacts it stays within 0.3 px^2/frame^2 and 15 % of the largest kinetic energy of its median, and from one such stretch to
-    the next it does not rise by more; under friction or drag it may fall. momentum: between contacts with walls and floor it
-    stays within 0.3 px/frame of its median, less what gravity adds. A step in which an object is not seen obeys neither. The
-    detail has the curves, relative to their first value, and the frames that break the law. Frames that were given to the
-    generator do not count.
+    friction, drag and stiffness are the world's. Steps in which two of them touch, or a contact with wall or floor begins or
+    ends, are left out. energy: between two contacts it stays within 0.3 px^2/frame^2 and 15 % of the largest kinetic energy of
+    its median, and from one such stretch to the next it does not rise by more; under friction or drag it may fall. momentum:
+    between contacts with walls and floor it stays within 0.3 px/frame of its median, less what gravity adds. A step in which an
+    object is not seen obeys neither. The detail has the curves, relative to their first value, and the frames that break the
+    law. Frames that were given to the generator do not count.
     """
 
     outputs = (
@@ -45,8 +45,8 @@ class Conservation(ClipMetric):
 
 @dataclass(frozen=True)
 class _Steps:
-    """The T - 1 steps of a scene: velocities (T-1, N, 2), places at their middle (T-1, N, 2), whether all objects are `seen`, and
-    whether a contact of any of them with `wall` or `floor` begins or ends there, or any two touch (`other`)."""
+    """The T - 1 steps of a scene: velocities (T-1, N, 2), places at their middle (T-1, N, 2), whether all objects are `seen`,
+    and whether a contact of any of them with `wall` or `floor` begins or ends there, or any two touch (`other`)."""
 
     velocity: Floats
     place: Floats
@@ -59,7 +59,9 @@ class _Steps:
 def _steps(scene: Scene) -> _Steps:
     position = np.stack([t.track.position for t in scene.objects], 1)  # (T, N, 2)
     moving = motions(scene)
-    wall, floor = (np.any([_changes(each) for each in ends], axis=0) for ends in zip(*((m.wall, m.floor) for m in moving), strict=True))
+    wall, floor = (
+        np.any([_changes(each) for each in ends], axis=0) for ends in zip(*((m.wall, m.floor) for m in moving), strict=True)
+    )
     touch = np.any([scene.touching[t.colour] for t in scene.objects], axis=0)
     # A collision of outlines that are seen to a fraction of a pixel may be a step earlier or later than it looks.
     other = np.convolve(touch[1:] | touch[:-1], np.ones(3), "same") > 0

@@ -1,4 +1,4 @@
-"""The constants of motion of a clip, read back from its tracks: g, restitution, friction, drag and stiffness, with intervals."""
+"""Constants of motion read back from the tracks of a clip: g, restitution, friction, drag and stiffness, with intervals."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from sora_eval.features.view import ClipView
 from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.metrics.physics import fits
 from sora_eval.metrics.physics.fits import LEVEL, TRACKER, Fit, Floats
-from sora_eval.metrics.physics.motion import LANDED, LEAST, SIDE, X, Y, Motion, impacts, motions
+from sora_eval.metrics.physics.motion import LANDED, LEAST, SIDE, Motion, X, Y, impacts, motions
 from sora_eval.metrics.physics.scene import Constants, Scene, scene_of
-from sora_eval.util.errors import Undefined
 
 PATH = 3.0  # px that an object must move along an axis for its drag, friction or stiffness to show
 STOPPED = 0.1  # px/frame; slower than that a sliding object counts as stopped
@@ -200,5 +199,7 @@ def _stiffness(scene: Scene, moving: Sequence[Motion]) -> Fitted:
     frames = np.flatnonzero(moving[0].there)
     y = moving[0].tracked.track.position[frames, Y]
     if len(frames) < LEAST + 1 or np.ptp(y) < PATH:
-        return Fitted(None, f"the spring moves its object by less than {PATH:g} px, or it is seen in fewer than {LEAST + 1} frames")
+        return Fitted(
+            None, f"the spring moves its object by less than {PATH:g} px, or it is seen in fewer than {LEAST + 1} frames"
+        )
     return _found(fits.stiffness(frames.astype(np.float64), y))
