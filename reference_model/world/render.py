@@ -29,7 +29,7 @@ def render(scene: Scene, positions: npt.NDArray[np.float64]) -> tuple[Frames, np
     ys = np.arange(scene.height)[None, :, None] + 0.5  # pixel centres
     xs = np.arange(scene.width)[None, None, :] + 0.5
     if scene.facts.device:
-        bar = _device(scene, positions[:, 0], xs, ys)[..., None]
+        bar = _device(scene, positions[:, 0], np.asarray(xs, np.float64), np.asarray(ys, np.float64))[..., None]
         image += bar * (DEVICE_GREY - image)
     for index, o in enumerate(scene.facts.objects):
         x = positions[:, index, 0][:, None, None]

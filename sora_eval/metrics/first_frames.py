@@ -67,11 +67,11 @@ def distances(frames: Frames, given: Frames) -> dict[str, Score]:
     rmse = Score(float(np.sqrt(squares).mean()), detail={"frames": _rounded(np.sqrt(squares)), **psnr})
     if min(frames.shape[1:3]) < WINDOW:
         return {"rmse": rmse, "dssim": Score(None, f"SSIM needs {WINDOW} px on both sides")}
-    pair = [torch.from_numpy(x).permute(0, 3, 1, 2) for x in (a, b)]  # (n, 3, H, W)
+    seen, wanted = (torch.from_numpy(x).permute(0, 3, 1, 2) for x in (a, b))  # (n, 3, H, W)
     ssim = structural_similarity_index_measure(
-        *pair, gaussian_kernel=True, sigma=SIGMA, kernel_size=WINDOW, reduction="none", data_range=1.0
+        seen, wanted, gaussian_kernel=True, sigma=SIGMA, kernel_size=WINDOW, reduction="none", data_range=1.0
     )
-    dssim = (1 - ssim.numpy().reshape(-1)).clip(0.0, 2.0) / 2
+    dssim = (1 - np.asarray(ssim, np.float64).reshape(-1)).clip(0.0, 2.0) / 2  # (n,)
     return {"rmse": rmse, "dssim": Score(float(dssim.mean()), detail={"frames": _rounded(dssim)})}
 
 

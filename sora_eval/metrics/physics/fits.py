@@ -84,8 +84,8 @@ def drag_of(runs: Sequence[tuple[Floats, Floats]]) -> Fit | None:
         return None
 
     def model(p: Floats) -> Floats:
-        parts = [p[1 + 2 * i] + p[2 + 2 * i] * first(t - t[0], float(p[0])) for i, (t, _) in enumerate(runs)]
-        return np.concatenate(parts) - np.concatenate([x for _, x in runs])
+        off = [p[1 + 2 * i] + p[2 + 2 * i] * first(t - t[0], float(p[0])) - x for i, (t, x) in enumerate(runs)]
+        return np.asarray(np.concatenate(off), np.float64)
 
     start = [0.0, *(v for t, x in runs for v in (x[0], (x[1] - x[0]) / (t[1] - t[0])))]
     return _nonlinear(model, np.array(start))
@@ -184,7 +184,7 @@ def _nonlinear(
     found = optimize.least_squares(model, np.clip(start, low, high), bounds=(low, high), x_scale="jac")
     if not found.success or not np.isfinite(found.x).all():
         return None
-    return _fit(float(found.x[of]), found.jac, found.fun, of)
+    return _fit(float(found.x[of]), np.asarray(found.jac, np.float64), found.fun, of)
 
 
 def _fit(value: float, jacobian: Floats, residuals: Floats, of: int) -> Fit | None:
