@@ -30,7 +30,7 @@ class FirstFrameFidelity(ClipMetric):
         Output("first_frame_fidelity.rmse", "intensity", False, "0 to 1", (0.0, 1.0)),
         Output("first_frame_fidelity.dssim", "1", False, "0 to 1", (0.0, 1.0)),
     )
-    signature = f"first_frame_fidelity|rgb|dssim:gauss{WINDOW}-{SIGMA:g}"
+    signature = f"first_frame_fidelity|rgb|dssim:gauss{WINDOW}-{SIGMA:g}-valid"
 
     def score(self, view: ClipView) -> Mapping[str, Score]:
         given, frames = given_of(view)
@@ -68,10 +68,13 @@ def distances(frames: Frames, given: Frames) -> dict[str, Score]:
     if min(frames.shape[1:3]) < WINDOW:
         return {"rmse": rmse, "dssim": Score(None, f"SSIM needs {WINDOW} px on both sides")}
     seen, wanted = (torch.from_numpy(x).permute(0, 3, 1, 2) for x in (a, b))  # (n, 3, H, W)
-    ssim = structural_similarity_index_measure(
-        seen, wanted, gaussian_kernel=True, sigma=SIGMA, kernel_size=WINDOW, reduction="none", data_range=1.0
+    _, whole_map = structural_similarity_index_measure(
+        seen, wanted, sigma=SIGMA, kernel_size=WINDOW, reduction="none", data_range=1.0, return_full_image=True
     )
-    dssim = (1 - np.asarray(ssim, np.float64).reshape(-1)).clip(0.0, 2.0) / 2  # (n,)
+    # As published, of windows that lie in the picture; torchmetrics means over mirrored edges too.
+    edge = WINDOW // 2
+    ssim = np.asarray(whole_map, np.float64)[:, :, edge:-edge, edge:-edge].mean((1, 2, 3))  # (n,)
+    dssim = (1 - ssim) / 2
     return {"rmse": rmse, "dssim": Score(float(dssim.mean()), detail={"frames": _rounded(dssim)})}
 
 

@@ -199,7 +199,7 @@ _BUILT_IN = {
         pixels=True,
     ),
     "first_frame_fidelity": MetricInfo(
-        "temporal",
+        "physics",
         "per-clip",
         "sora_eval.metrics.first_frames:FirstFrameFidelity",
         "first frames against those that the clip was to begin with: rmse and (1 - SSIM) / 2",

@@ -56,18 +56,19 @@ def motions(scene: Scene, given: int = 0) -> list[Motion]:
     out = []
     for t in scene.objects:
         low, high = t.track.low, t.track.high
-        wall = _touches(low[:, X], 0.0) | _touches(scene.width - high[:, X], 0.0)
-        floor = _touches((scene.floor_y if scene.gravity else scene.height) - high[:, Y], scene.gravity)
+        wall = _touches(low[:, X], 0.0, t.diameter) | _touches(scene.width - high[:, X], 0.0, t.diameter)
+        floor = _touches((scene.floor_y if scene.gravity else scene.height) - high[:, Y], scene.gravity, t.diameter)
         if not scene.gravity:
-            floor |= _touches(low[:, Y], 0.0)
+            floor |= _touches(low[:, Y], 0.0, t.diameter)
         out.append(Motion(t, t.track.seen & own & ~scene.touching[t.colour], wall, floor))
     return out
 
 
-def _touches(gap: Floats, pull: float) -> Bools:
+def _touches(gap: Floats, pull: float, longest: float) -> Bools:
     """Frames (T,) in which a gap (px) is closed, or will be before the next frame at the present speed and the pull
-    (px/frame^2); an unseen object touches nothing."""
-    ahead = np.concatenate([[np.nan], 2 * gap[1:] - gap[:-1] - pull])
+    (px/frame^2); an unseen object touches nothing, and after a step beyond the `longest` there is no speed to go by."""
+    steps = np.diff(gap)
+    ahead = np.concatenate([[np.nan], np.where(np.abs(steps) <= longest, gap[1:] + steps - pull, np.nan)])
     out: Bools = (gap < AT_WALL) | (ahead < 0)
     return out
 
