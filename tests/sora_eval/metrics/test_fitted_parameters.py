@@ -125,7 +125,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(pixels):
                     hits[name].append(low <= scene.truth(name) <= high)
     every = np.concatenate(list(hits.values()))
     assert len(every) > 250
-    # Of n independent intervals at 95 %, the share that covers is within 3.5 standard errors; over-cautious by a little is fine.
+    # Of n independent intervals at 95 %, the share that covers is within 3.5 standard errors; a little caution is fine.
     assert 0.95 - 3.5 * np.sqrt(0.95 * 0.05 / len(every)) <= every.mean() <= 0.995
     assert all(np.mean(h) >= 0.87 for h in hits.values() if len(h) >= 24), {n: np.mean(h) for n, h in hits.items()}
 
