@@ -77,8 +77,8 @@ def _from_truth(later: Scene, real: Scene, number: int) -> Scene:
     objects = []
     for tracked, truth, motion in zip(later.objects, real.objects, motions(real), strict=True):
         step = truth.track.position[number] - truth.track.position[number - 1]
-        flies = not (motion.floor | ~motion.there)[number - 1 : number + 1].any()
-        velocity: Floats = step - np.array([0.0, later.gravity / 2 if flies else 0.0])
+        flies = not (motion.floor | ~motion.there)[number - 1 : number + 1].any()  # there is: seen, and by itself
+        velocity: Floats = np.nan_to_num(step) - np.array([0.0, later.gravity / 2 if flies else 0.0])
         over = tracked.motion in FLIGHTS and not flies
         objects.append(replace(tracked, velocity=velocity, motion="rests" if over else tracked.motion))
     return replace(later, objects=tuple(objects))

@@ -87,8 +87,8 @@ def drag_of(runs: Sequence[tuple[Floats, Floats]]) -> Fit | None:
         off = [p[1 + 2 * i] + p[2 + 2 * i] * first(t - t[0], float(p[0])) - x for i, (t, x) in enumerate(runs)]
         return np.asarray(np.concatenate(off), np.float64)
 
-    start = [0.0, *(v for t, x in runs for v in (x[0], (x[1] - x[0]) / (t[1] - t[0])))]
-    return _nonlinear(model, np.array(start))
+    start = np.array([0.0, *(v for t, x in runs for v in (x[0], (x[1] - x[0]) / (t[1] - t[0])))])
+    return _nonlinear(model, start, bounds=_within(start, 0, -1.0, 3.0))
 
 
 def restitution(
@@ -117,9 +117,7 @@ def restitution(
         return np.concatenate([come - x0, go - x1])
 
     start = np.array([x0[-1] + speed * half, speed, -slope / speed, middle, *([0.0] if forced else [])])
-    low, high = np.full(len(start), -np.inf), np.full(len(start), np.inf)
-    low[3], high[3] = t0[-1], t1[0]
-    return _nonlinear(model, start, 2, (low, high))
+    return _nonlinear(model, start, 2, _within(start, 3, float(t0[-1]), float(t1[0])))
 
 
 def stiffness(time: Floats, x: Floats) -> Fit | None:
@@ -155,7 +153,8 @@ def pendulum(time: Floats, angle: Floats, length: float, drag: float) -> Fit | N
         return length * (_swing(frames, float(p[0]), float(p[1]), float(p[2]) / length, drag) - angle)
 
     speed = (angle[1] - angle[0]) / (frames[1] - frames[0])
-    return _nonlinear(model, np.array([angle[0], speed, 0.3]), 2)
+    start = np.array([angle[0], speed, 0.3])
+    return _nonlinear(model, start, 2, _within(start, 2, -10.0, 10.0))
 
 
 def _swing(frames: Floats, angle: float, speed: float, rate: float, drag: float) -> Floats:
@@ -176,6 +175,13 @@ def _swing(frames: Floats, angle: float, speed: float, rate: float, drag: float)
     return out[frames.astype(np.int64)]
 
 
+def _within(start: Floats, of: int, least: float, most: float) -> tuple[Floats, Floats]:
+    """Bounds of the parameters of a search, of which one is bounded."""
+    low, high = np.full(len(start), -np.inf), np.full(len(start), np.inf)
+    low[of], high[of] = least, most
+    return low, high
+
+
 def _nonlinear(
     model: Callable[[Floats], Floats], start: Floats, of: int = 0, bounds: tuple[Floats, Floats] | None = None
 ) -> Fit | None:
@@ -190,7 +196,7 @@ def _nonlinear(
 def _fit(value: float, jacobian: Floats, residuals: Floats, of: int) -> Fit | None:
     freedom = len(residuals) - jacobian.shape[1]
     information = jacobian.T @ jacobian
-    if np.linalg.cond(information) > 1e14:
+    if not np.isfinite(information).all() or np.linalg.cond(information) > 1e14:
         return None
     scatter = max(float(residuals @ residuals) / freedom, TRACKER**2)
     variance = scatter * float(np.linalg.inv(information)[of, of])

@@ -208,3 +208,18 @@ def test_what_a_clip_does_not_cover_says_why(motion, name, reason):
     assert reason in got[name].reason
     gone = scores(np.full_like(clip.frames, 10), facts)
     assert all(s.value is None and s.reason for s in gone.values())
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 10**6), kind=st.integers(0, 8), lost=st.floats(0, 0.5))
+def test_whatever_is_tracked_has_finite_constants_or_none(seed, kind, lost):
+    rng = np.random.default_rng(seed)
+    scene = trembling(measured(clips()[kind]), rng, 10.0 ** rng.uniform(-1, 2))
+    objects = []
+    for t in scene.objects:
+        gone = rng.random(scene.num_frames) < lost
+        blobs = np.where(gone, 0, t.track.blobs)
+        position = np.where(gone[:, None], np.nan, t.track.position)
+        objects.append(replace(t, track=replace(t.track, position=position, blobs=blobs)))
+    for found in parameters(replace(scene, objects=tuple(objects))).values():
+        assert found.reason if found.fit is None else np.isfinite([found.fit.value, *found.fit.interval]).all()
