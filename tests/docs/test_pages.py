@@ -25,6 +25,7 @@ PAGES = {
     "continuation": "continuation.md",
     "error_rates": "verdicts.md",
     "generators": "generators.md",
+    "installed_sizes": "installation.md",
     "reference_model": "reference_model.md",
     "selfcheck": "selfcheck.md",
     "series": "ci.md",
