@@ -41,8 +41,8 @@ Vectors = dict[int, npt.NDArray[Any]]  # features of clips
 
 
 class StoredScores:
-    """Scores on disk, one line per (clip, treatment), looked up by content: frames, rate, prompt, facts, metric, signature and
-    the prompts of `prepare`. Raises SelfcheckError for a damaged line."""
+    """Scores on disk, one line per (clip, treatment), looked up by content: frames, rate, given first frames, prompt, facts,
+    metric, signature and the prompts of `prepare`. Raises SelfcheckError for a damaged line."""
 
     def __init__(self, path: Path, prompts: Sequence[Prompt]) -> None:
         self._path = path
@@ -63,7 +63,8 @@ class StoredScores:
 
     def scores(self, view: ClipView, metrics: dict[str, ClipMetric], cell: Cell) -> dict[str, Scores]:
         """The scores of every metric on one clip; new ones are appended in one write."""
-        keys = {name: self._key(view.clip, view.case, name, m) for name, m in metrics.items()}
+        given = "" if view.given is None else hashlib.sha256(view.given.tobytes()).hexdigest()
+        keys = {name: self._key(view.clip, view.case, given, name, m) for name, m in metrics.items()}
         new = {keys[name]: _score(name, m, view) for name, m in metrics.items() if keys[name] not in self._scores}
         if new:
             self._scores.update(new)
@@ -71,9 +72,9 @@ class StoredScores:
             append_lines(self._path, json.dumps(sealed(row)) + "\n")
         return {name: self._scores[key] for name, key in keys.items()}
 
-    def _key(self, clip: Clip, case: Case, name: str, metric: ClipMetric) -> str:
+    def _key(self, clip: Clip, case: Case, given: str, name: str, metric: ClipMetric) -> str:
         facts = json.dumps(case.prompt.facts, sort_keys=True)
-        parts = [clip.sha256, clip.fps, case.prompt.text, facts, name, metric.signature, self._context]
+        parts = [clip.sha256, clip.fps, given, case.prompt.text, facts, name, metric.signature, self._context]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
 
