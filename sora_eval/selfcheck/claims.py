@@ -135,7 +135,7 @@ _claim("fitted_parameters.restitution", "up", "reversal", "backwards an impact g
 
 # Energy and momentum: sums over the objects that the prompt names.
 _BOTH = "conservation.energy conservation.momentum"
-_claim(_BOTH, "worse", "object_vanish caption_swap", "the share of an unseen object is not conserved")
+_claim(_BOTH, "worse", "object_vanish caption_swap", "a step without one of the objects conserves nothing")
 _claim(_BOTH, "worse at full", "teleport", "a jump has a speed that nothing gave; more of them need not break more steps")
 _claim("conservation.energy", "worse", "pass_through_floor", "what sinks through the floor loses height and gains no speed")
 _claim("conservation.momentum", "worse", "gravity_changed speed_change", "gravity gives another momentum than it should")

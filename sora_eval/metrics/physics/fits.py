@@ -15,8 +15,8 @@ import numpy.typing as npt
 from scipy import optimize, stats
 
 LEVEL = 0.95
-# px; of the tracker on rendered clips, whose positions are rounded to grey levels: the scatter of its centroids around the
-# truth, as `pytest tests/sora_eval/metrics/test_fitted_parameters.py` measures it.
+# px; the scatter of places around the truth in nine of ten rendered clips, whose grey levels are rounded:
+# `pytest tests/sora_eval/metrics/test_fitted_parameters.py -k scatter`.
 TRACKER = 0.01
 STEPS = 16  # Runge-Kutta steps per frame
 

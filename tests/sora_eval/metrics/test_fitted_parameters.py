@@ -223,3 +223,13 @@ def test_whatever_is_tracked_has_finite_constants_or_none(seed, kind, lost):
         objects.append(replace(t, track=replace(t.track, position=position, blobs=blobs)))
     for found in parameters(replace(scene, objects=tuple(objects))).values():
         assert found.reason if found.fit is None else np.isfinite([found.fit.value, *found.fit.interval]).all()
+
+
+def test_the_least_scatter_is_the_trackers_in_nine_of_ten_clips():
+    """Places against the truth, less a constant and a linear part, which are no error of a constant of motion."""
+    scatter = []
+    for clip in clips():
+        off = measured(clip).objects[0].track.position - clip.trajectory.positions[:, 0]  # (T, 2)
+        line = np.stack([np.ones(17), np.arange(17.0)], 1)
+        scatter.append(np.sqrt(np.square(off - line @ np.linalg.lstsq(line, off, rcond=None)[0]).mean()))
+    assert fits.TRACKER / 3 < np.quantile(scatter, 0.9) < 1.5 * fits.TRACKER
