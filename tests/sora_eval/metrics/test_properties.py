@@ -66,8 +66,8 @@ def same(metric, other):
     assert torch.allclose(a, b, rtol=1e-6, atol=1e-6, equal_nan=True), (a, b)
 
 
-# What needs files has its own test of this: physics_iq of real takes, VBench's of networks. So has continuation, which needs the
-# world's clip of a request's own seed.
+# What needs files has its own test of this: physics_iq of real takes, VBench's of networks. So has continuation, which
+# needs the world's clip of a request's own seed.
 ALONE = ("physics_iq", "continuation")
 WITHOUT_FILES = [n for n, i in METRICS.built_in.items() if n not in ALONE and i.family != "vbench"]
 
