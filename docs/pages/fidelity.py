@@ -22,7 +22,8 @@ from sora_eval.runs.find import find_runs
 from sora_eval.runs.folder import RunFolder
 from sora_eval.studies.drift import drift_bounds
 from sora_eval.suite import Suite, load_suite
-from sora_eval_reports.text.tables import markdown, number
+from sora_eval_reports.numbers import number
+from sora_eval_reports.text.tables import markdown
 
 COMMAND = "python -m docs.pages.fidelity"
 MARK = "fidelity"

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from sora_eval.compare.comparison import Comparison, better, note_of, outcome
-from sora_eval.compare.pair_scores import FAMILY
 from sora_eval.compare.record import Difference
 from sora_eval.compare.run_data import RunData
 from sora_eval.compare.slices import SliceRow, slice_rows

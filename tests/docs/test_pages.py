@@ -22,6 +22,7 @@ from tests.runs import make_run
 
 PAGES = {
     "checkpoints": "ladder.md",
+    "continuation": "continuation.md",
     "error_rates": "verdicts.md",
     "fidelity": "fidelity.md",
     "generators": "generators.md",
