@@ -20,7 +20,7 @@ from sora_eval.suite import load_suite
 from sora_eval.util.ownership import key_file
 from tests.conftest import view_of, world_clip
 
-SETS = [n for n, i in METRICS.built_in.items() if i.kind == "set"]
+SETS = [n for n, i in METRICS.built_in.items() if "network" in i.options and i.kind == "set"]
 COLOURS = ("red", "blue", "green", "yellow", "magenta", "cyan")
 
 
@@ -65,8 +65,9 @@ def same(metric, other):
     assert torch.allclose(a, b, rtol=1e-6, atol=1e-6, equal_nan=True), (a, b)
 
 
-# What needs files has its own test of this: physics_iq of real takes, VBench's of networks.
-WITHOUT_FILES = [n for n, i in METRICS.built_in.items() if n != "physics_iq" and i.family != "vbench"]
+# What needs files has its own test of this: physics_iq of real takes, VBench's and two of pictures of networks.
+FILES = ("physics_iq", "aesthetic", "imaging_quality")
+WITHOUT_FILES = [n for n, i in METRICS.built_in.items() if n not in FILES and i.family != "vbench"]
 
 
 @pytest.mark.parametrize("name", WITHOUT_FILES)
