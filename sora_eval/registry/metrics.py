@@ -252,6 +252,33 @@ _BUILT_IN = {
         "permanence, continuity, rigidity and smoothness of points followed through any video: proxies",
         outputs=tuple(f"point_laws.{law}" for law in ("permanence", "continuity", "rigidity", "smoothness")),
     ),
+    "natural_scene": MetricInfo(
+        "picture",
+        "set",
+        "sora_eval.metrics.picture:NaturalScene",
+        "how unlike those of real clips the contrasts of patches are: grows with blur, noise and blocks",
+        invariant_to=frozenset({"fps", "length"}),
+    ),
+    "niqe_refitted": MetricInfo(
+        "picture",
+        "set",
+        "sora_eval.metrics.picture:NiqeRefitted",
+        "NIQE's features and distance, fitted to the suite's own real clips",
+    ),
+    "aesthetic": MetricInfo(
+        "picture",
+        "per-clip",
+        "sora_eval.metrics.picture:Aesthetic",
+        "a linear head from a file on the frames' embeddings, such as LAION's",
+        {"model": "world", "head": ""},
+    ),
+    "imaging_quality": MetricInfo(
+        "picture",
+        "per-clip",
+        "sora_eval.metrics.picture:ImagingQuality",
+        "the score of any network of pictures in an ONNX file",
+        {"network": ""},
+    ),
     **{
         f"vbench_{name}": MetricInfo(
             "vbench", "per-clip", f"sora_eval.metrics.vbench:VBench{target}", about, dict.fromkeys(files, "")

@@ -62,6 +62,12 @@ _claim(
 )
 _claim("fvd kvd mmd precision recall", "blind", "caption_swap", "the prompt is not looked at")
 
+# Picture: frames are looked at one by one, against patches of real ones.
+_claim("natural_scene", "worse", "blur noise jpeg_blocks", "the contrasts of patches leave those of real clips")
+_claim("niqe_refitted", "worse", "noise", "no real patch is as rough")
+_claim("natural_scene niqe_refitted", "blind", "reversal frame_shuffle", "the order of frames does not count")
+_claim("natural_scene niqe_refitted", "blind", "caption_swap", "the prompt is not looked at")
+
 # Text: frames are looked at one by one.
 _claim("clip_score clip_retrieval caption_facts", "worse", "caption_swap", "the clip shows another prompt")
 _claim("clip_score", "worse", "blur noise jpeg_blocks colour_shift object_vanish", "frames no longer show what is asked for")

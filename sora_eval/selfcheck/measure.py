@@ -127,13 +127,15 @@ def measure(
     `SET_CORRUPTIONS` only, unless `all_sets`."""
     cells, cache, n = cells_of(corruptions), FeatureCache(), len(material.cases)
     extractors = {metric.extractor.signature: (name, metric) for name, metric in metrics.sets.items()}
-    set_cells = [c for c in cells if all_sets or c.kind not in CORRUPTIONS or c.kind in SET_CORRUPTIONS]
+    # Those that run no network see everything.
+    costly = {s for s, (_, metric) in extractors.items() if not getattr(metric.extractor, "beside_networks", False)}
+    set_cells = {c for c in cells if all_sets or c.kind not in CORRUPTIONS or c.kind in SET_CORRUPTIONS}
     names = [o.name for m in metrics.per_clip.values() for o in m.outputs]
     measurements = Measurements(
         cells,
         {(name, cell): np.full(n, np.nan) for name in names for cell in cells},
         {(name, cell): Counter() for name in [*names, *extractors] for cell in cells},
-        {(signature, cell): {} for signature in extractors for cell in set_cells},
+        {(signature, cell): {} for signature in extractors for cell in cells if signature not in costly or cell in set_cells},
         {signature: {} for signature in extractors},
     )
     announce(
@@ -156,10 +158,10 @@ def measure(
                 for name, (value, reason) in scores.items():
                     measurements.values[name, cell][i] = np.nan if value is None else value
                     measurements.reasons[name, cell].update([reason] if value is None else [])
-            if cell in set_cells:
-                # As the case itself, not as one with a swapped caption: a protocol may draw frames by the id of the case.
-                own = ClipView(view.clip, material.cases[i], cache)
-                for signature, (name, metric) in extractors.items():
+            # As the case itself, not as one with a swapped caption: a protocol may draw frames by the id of the case.
+            own = ClipView(view.clip, material.cases[i], cache)
+            for signature, (name, metric) in extractors.items():
+                if (signature, cell) in measurements.vectors:
                     try:
                         measurements.vectors[signature, cell][i] = features_of(name, metric, own)
                     except (Undefined, MetricError) as reason:

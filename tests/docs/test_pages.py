@@ -26,6 +26,7 @@ PAGES = {
     "error_rates": "verdicts.md",
     "fidelity": "fidelity.md",
     "generators": "generators.md",
+    "picture": "metrics.md",
     "installed_sizes": "installation.md",
     "reference_model": "reference_model.md",
     "scoring": "performance.md",

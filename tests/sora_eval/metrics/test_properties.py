@@ -20,7 +20,7 @@ from sora_eval.suite import load_suite
 from sora_eval.util.ownership import key_file
 from tests.conftest import view_of, world_clip
 
-SETS = [n for n, i in METRICS.built_in.items() if i.kind == "set"]
+SETS = [n for n, i in METRICS.built_in.items() if "network" in i.options and i.kind == "set"]
 COLOURS = ("red", "blue", "green", "yellow", "magenta", "cyan")
 
 
@@ -66,9 +66,9 @@ def same(metric, other):
     assert torch.allclose(a, b, rtol=1e-6, atol=1e-6, equal_nan=True), (a, b)
 
 
-# What needs files has its own test of this: physics_iq of real takes, VBench's of networks. So has continuation, which
-# needs the world's clip of a request's own seed.
-ALONE = ("physics_iq", "continuation")
+# What needs files has its own test of this: physics_iq of real takes, VBench's and two of pictures of networks. So has
+# continuation, which needs the world's clip of a request's own seed.
+ALONE = ("physics_iq", "continuation", "aesthetic", "imaging_quality")
 WITHOUT_FILES = [n for n, i in METRICS.built_in.items() if n not in ALONE and i.family != "vbench"]
 
 
