@@ -91,7 +91,7 @@ SCHEMA: dict[str, dict[str, Column]] = {
         "tags": Column("nested", "list of its prompt's tags"),
         "shape": _SIZE["shape"],
         "frames": _SIZE["frames"],
-        "family": Column("text", "distribution, text, temporal, physics, speed, or a metric's own"),
+        "family": Column("text", "distribution, text, temporal, physics, picture, speed, or a metric's own"),
         "metric": Column("name", "output of a per-clip metric"),
         "value": Column("real", "NaN where there is none"),
         "status": Column("text", "ok, undefined or error"),
@@ -101,7 +101,7 @@ SCHEMA: dict[str, dict[str, Column]] = {
     },
     "metrics": {
         **_RUN,
-        "family": Column("text", "distribution, text, temporal, physics, speed, or a metric's own"),
+        "family": Column("text", "distribution, text, temporal, physics, picture, speed, or a metric's own"),
         "metric": Column("name", "its output"),
         "slice": Column("name", "all, a shape, or oracle:GENERATOR"),
         "width": _SIZE["width"],

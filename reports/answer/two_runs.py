@@ -42,8 +42,7 @@ def two_runs(comparison: Comparison, verdict: GateResult | None = None) -> Answe
         parts.append(f"nothing differs beyond noise{_visible(tested)}")
     elif still:
         parts.append(f"{still} of {counted(len(tested), 'metric')} within noise")
-    if not verdict or comparison.drift not in verdict.headline:
-        parts.append(comparison.drift)
+    parts.append(comparison.drift)
     return Answer(word, f"{pair}: {'; '.join(filter(None, parts))}", TONE[word])
 
 

@@ -60,8 +60,7 @@ SPEED_IN_DETAIL = ("first s", "frames/s", "GFLOP", "share of peak %", "step s") 
 def print_comparison(
     comparison: Comparison, slices: bool = False, *, answer: Answer | None = None, all_notes: str = ""
 ) -> None:
-    """Print the `answer` of a comparison, its table, its notes and, where clips were compared, its headline; with
-    `slices` also one row per slice.
+    """Print the `answer` of a comparison, its table and its notes; with `slices` also one row per slice.
 
     `all_notes` is the command that prints all notes, where they take five lines at most.
     """
@@ -71,8 +70,6 @@ def print_comparison(
     title = f"{comparison.base} against {comparison.new} (base, new, change = new - base)"
     out.print(tables.terminal(table, title, ["n", "p", "change"]), "")
     notes(out, tables.comparison_notes(comparison), "yellow", all_notes)
-    if comparison.headline:
-        out.print(comparison.headline, style="bold", soft_wrap=True)
 
 
 def comparison_markdown(comparison: Comparison, slices: bool = False, answer: Answer | None = None) -> str:
@@ -80,7 +77,6 @@ def comparison_markdown(comparison: Comparison, slices: bool = False, answer: An
     parts = [
         f"## {tables.escape(comparison.base)} against {tables.escape(comparison.new)}",
         answer_markdown(answer or two_runs(comparison)),
-        f"**{tables.escape(comparison.headline)}**" if comparison.headline else "",
         tables.markdown(tables.comparison_table(comparison, slices)),
         "\n".join(f"- {tables.escape(n)}" for n in tables.comparison_notes(comparison)),
     ]

@@ -26,6 +26,7 @@ def promote(
     force: Annotated[bool, typer.Option("--force", help="Overwrite a baseline of the same suite.")] = False,
     add: Annotated[bool, typer.Option("--add", help="Add the runs to a baseline of the same checkpoint.")] = False,
     suite: Annotated[Path | None, typer.Option(help="Hold the limits of this suite file, not those of the run.")] = None,
+    wide: Wide = False,
     clips: Annotated[
         bool,
         typer.Option("--clips", help="Keep the clips too, in a folder beside the file: later runs are compared with them."),
@@ -33,7 +34,6 @@ def promote(
     features: Annotated[
         bool, typer.Option("--features", help="Keep features and latents of the clips in the file, far smaller than the clips.")
     ] = False,
-    wide: Wide = False,
 ) -> None:
     """Write runs of one checkpoint as a baseline, after showing the changes against an existing one.
 

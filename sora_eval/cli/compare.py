@@ -29,10 +29,10 @@ def compare(
             "--ladder", help="Each run against the one before it: does every metric order them? The least trained first."
         ),
     ] = False,
-    fidelity: FidelityMetrics = None,
-    drift: DriftFile = None,
     notes: Annotated[bool, typer.Option("--notes", help="All notes; else five lines of them.")] = False,
     wide: Wide = False,
+    fidelity: FidelityMetrics = None,
+    drift: DriftFile = None,
 ) -> None:
     """Compare runs of one suite case by case, with intervals of the differences (new minus base).
 

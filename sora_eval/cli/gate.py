@@ -41,9 +41,9 @@ def gate(
     horizon: Annotated[
         int, typer.Option(min=1, help="With --series: runs after which half of the budget of false alarms is spent.")
     ] = 100,
+    wide: Wide = False,
     fidelity: FidelityMetrics = None,
     drift: DriftFile = None,
-    wide: Wide = False,
 ) -> None:
     """Judge a run against a baseline by the gates of its suite; the last line is the verdict, and how many cases drifted where
     both keep the clips of equal cases.

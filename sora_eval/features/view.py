@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,8 +21,9 @@ from sora_eval.features.parts import Frames, Pass
 from sora_eval.features.shipped import shipped_features
 from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
+from sora_eval.records.request import Request
 from sora_eval.util.cache import publishing, warn_once
-from sora_eval.util.errors import Undefined
+from sora_eval.util.errors import SoraEvalError, Undefined
 from sora_eval.util.weights import cache_folder
 
 Array = npt.NDArray[Any]
@@ -104,15 +106,37 @@ def _read(path: Path) -> Array | None:
 class ClipView:
     """A decoded clip with its case, from which metrics read features; each is computed once.
 
-    `real` marks a clip of the reference set: some protocols read generated and real clips in two ways.
+    `real` marks a clip of the reference set: some protocols read generated and real clips in two ways. `request`
+    makes what the clip answers, where that is known; it is asked when a metric wants to know.
     """
 
-    def __init__(self, clip: Clip, case: Case, cache: FeatureCache | None = None, *, real: bool = False) -> None:
-        self.clip, self.case, self.real, self._cache = clip, case, real, cache
+    def __init__(
+        self,
+        clip: Clip,
+        case: Case,
+        cache: FeatureCache | None = None,
+        *,
+        real: bool = False,
+        request: Callable[[], Request] | None = None,
+    ) -> None:
+        self.clip, self.case, self.real, self._request, self._cache = clip, case, real, request, cache
         self._values: dict[str, Array | Undefined | Pass] = {}
         self._prepared: dict[str, Future[Any]] = {}
         self._windows: dict[tuple[int, int], ClipView] = {}
         self._frames = Frames(clip)
+
+    @cached_property
+    def request(self) -> Request | None:
+        """What the clip answers; None where it is not known. Raises Undefined where its first frames can no longer be read."""
+        try:
+            return None if self._request is None else self._request()
+        except SoraEvalError as error:
+            raise Undefined(f"the given first frames are not known: {error}") from error
+
+    @property
+    def given(self) -> npt.NDArray[np.uint8] | None:
+        """The frames (n, H, W, 3) that the clip was to begin with; None where it was given none. Raises as `request`."""
+        return None if self.request is None else self.request.first_frames
 
     def window(self, start: int, frames: int) -> ClipView:
         """A view of this many consecutive frames from `start`, all of them if there are no more; made once."""

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from sora_eval.features.view import Array, ClipView, FeatureCache, compute_together
-from sora_eval.generators.asking import clip_of
+from sora_eval.generators.asking import clip_of, request_of
 from sora_eval.generators.protocol import ClipSource
 from sora_eval.metrics.asking import code_of, features_of, scores_of
 from sora_eval.metrics.base import ClipMetric, SetMetric
@@ -89,6 +90,7 @@ class Scorer:
         )  # the next clip waits for no flow of this one
         self._reading: dict[str, Future[_Read]] = {}
         self.cache = None if is_counting() else FeatureCache()
+        self._seed_offset = folder.head.seed_offset
         # A distance needs a reference set.
         self.sets = self.metrics.sets if suite.reference is not None else {}
         metrics_by_name: dict[str, ClipMetric | SetMetric] = {**self.metrics.per_clip, **self.sets}
@@ -158,7 +160,7 @@ class Scorer:
             clip = _read_made(self.folder, case, sample)
         if isinstance(clip, str):
             return _Read(job, clip, row)
-        views = Views(clip, case, self.suite, self.cache)
+        views = Views(clip, case, self.suite, self.cache, seed_offset=self._seed_offset)
         self._expect(views, {**self.sets, **self.metrics.per_clip} if with_scores else self.sets)
         return _Read(job, views, row)
 
@@ -252,11 +254,24 @@ def score_rows(
 class Views:
     """A clip unchanged, and on the canonical canvas if the suite has one; each view is made at most once.
 
-    `real` marks one of the reference set.
+    `real` marks one of the reference set; `seed_offset` is that of the
+    seeds by which the clip was asked for, None where these are not known.
     """
 
-    def __init__(self, clip: Clip, case: Case, suite: Suite, cache: FeatureCache | None = None, *, real: bool = False) -> None:
-        self._native, self._canvas, self._cache = ClipView(clip, case, cache, real=real), suite.canonical, cache
+    def __init__(
+        self,
+        clip: Clip,
+        case: Case,
+        suite: Suite,
+        cache: FeatureCache | None = None,
+        *,
+        real: bool = False,
+        seed_offset: int | None = None,
+    ) -> None:
+        known = seed_offset is not None and case.width is not None and not real
+        request = partial(request_of, case, suite, seed_offset or 0) if known else None
+        self._native, self._canvas = ClipView(clip, case, cache, real=real, request=request), suite.canonical
+        self._cache = cache
         self._canonical: ClipView | Undefined | None = None
 
     @property
