@@ -36,8 +36,8 @@ def compare(
 ) -> None:
     """Compare runs of one suite case by case, with intervals of the differences (new minus base).
 
-    Clips of equal cases are compared frame by frame where both runs keep them; the last line says how many drifted, and
-    whether a metric is worse.
+    Clips of equal cases are compared frame by frame where both runs keep them; the answer says how many drifted, and whether a
+    metric is worse.
     """
     if ladder and (slices or markdown):
         raise SoraEvalError("--slices and --markdown do not go with --ladder")

@@ -44,9 +44,9 @@ def test_the_commands_say_drift_and_damage(tmp_path, monkeypatch):
     assert calibrated.returncode == 0, calibrated.stderr
     assert json.loads((tmp_path / "baselines/drift/made.json").read_text())["cases"] == 12
     moved = sora_eval("compare", "a", "c", "--markdown").stdout
-    assert "**12 of 12 cases drifted (PSNR 2" in moved
-    assert "no metric is worse**" in moved
-    assert sora_eval("compare", "a", "b").stdout.rstrip().endswith("0 of 12 cases drifted, no metric is worse")
+    assert "**not worse**: new against base" in moved
+    assert "; 12 of 12 cases drifted (PSNR 2" in moved
+    assert "0 of 12 cases drifted" in sora_eval("compare", "a", "b").stdout
     assert "fidelity" not in sora_eval("compare", "a", "c", "--fidelity", "none").stdout
     refused = sora_eval("compare", "a", "c", "--fidelity", "fidelity.sim")
     assert refused.returncode == 2
