@@ -25,6 +25,7 @@ PAGES = {
     "error_rates": "verdicts.md",
     "generators": "generators.md",
     "reference_model": "reference_model.md",
+    "scale": "scale.md",
     "selfcheck": "selfcheck.md",
     "series": "ci.md",
     "speed": "performance.md",

@@ -9,7 +9,7 @@ from scipy import stats
 from sora_eval.stats import cluster_means
 from sora_eval.stats.cluster_means import difference_bounds, sign_flip_p
 
-NAMES = [str(i) for i in range(500)]
+NAMES = [f"{i:03d}" for i in range(500)]  # in the order of their values
 
 
 def scipy_p(sums, permutations, seed=0):
