@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,20 @@ from sora_eval_reports.places import without_folders
 class LoadedRun(RunFolder):
     """A run whose files are read at most once, since a report uses each many times."""
 
-    def __init__(self, path: Path, trust: bool = False) -> None:
+    def __init__(self, path: Path, trust: bool = False, step: int | None = None) -> None:
         super().__init__(path, trust)
         self._rows: dict[type[Row], list[Any]] = {}
+        self._step = step
 
     @cached_property
     def head(self) -> RunHead:
-        return super().head
+        """As it is recorded, with the training steps that were given for it."""
+        head = super().head
+        if self._step is None:
+            return head
+        if head.generator.training_steps not in (None, self._step):
+            raise RunError(f"{self.name} records {head.generator.training_steps} training steps, and --step says {self._step}")
+        return head.model_copy(update={"generator": head.generator.model_copy(update={"training_steps": self._step})})
 
     def rows(self, row: type[R]) -> list[R]:
         if row not in self._rows:
@@ -108,22 +116,26 @@ class Source:
             return None
 
 
-def open_source(paths: Sequence[Path], trust: bool = False) -> Source:
+def open_source(paths: Sequence[Path], trust: bool = False, steps: Sequence[int] | None = None) -> Source:
     """Open runs for a report; one that cannot be read becomes a problem of the report. With `trust`, clips outside of the
-    folders are shown, whoever made the runs.
+    folders are shown, whoever made the runs. `steps` are the training steps of each, where runs record none.
 
-    Raises RunError for a path that is no run at all.
+    Raises RunError for a path that is no run at all, for steps that are not one per run, and for steps other than recorded.
     """
+    if steps and len(steps) != len(paths):
+        raise RunError(f"{len(steps)} x --step for {len(paths)} runs; expected one for each, in their order")
     runs, problems = [], []
-    for name in paths:
+    for name, step in zip(paths, steps or repeat(None, len(paths)), strict=True):
         path = name if (name / "run.json").is_file() else resolve_run(name, trust).path
         try:
-            run = LoadedRun(RunFolder.open(path, trust).path, trust)
+            run = LoadedRun(RunFolder.open(path, trust).path, trust, step)
             for table in TABLES:
                 run.rows(table)
             runs.append(run)
         except (RunError, KeyError, TypeError) as error:
             problems.append(f"left out: {str(error).replace(str(path), path.name)}")
+    for run in runs:
+        run.head  # noqa: B018  steps that are not those recorded are the user's error, and no problem of a run
     return Source(runs, problems)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import re
+from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +18,51 @@ PATIENCE = 10.0  # seconds for Weights & Biases to answer
 
 
 def to_tensorboard(source: Source, folder: Path) -> int:
-    """One log folder per run, one scalar per metric (`all` or its slice) at its training steps; returns the number.
+    """One log folder per training, one scalar per metric (`all` or its slice) at the training steps of each of its runs.
 
-    Runs without recorded steps stand at 0, 1, ... in the order given. Raises RunError without the package.
+    Returns the number of scalars. Raises RunError without the package.
     """
     try:
         from tensorboard.summary import Writer
     except ImportError as error:
         raise RunError("--tensorboard needs the package tensorboard: pip install 'sora_eval[tensorboard]'") from error
-    count = 0
-    for place, run in enumerate(source.runs):
-        steps = run.head.generator.training_steps
-        writer = Writer(str(folder / run.name))
-        for tag, value in values(source, run.name).items():
-            writer.add_scalar(tag, value, steps if steps is not None else place)
-            count += 1
+    written = 0
+    for training, runs in trainings(source).items():
+        writer = Writer(str(folder / training))
+        for step, run in sorted(runs.items()):
+            for tag, value in values(source, run).items():
+                writer.add_scalar(tag, value, step)
+                written += 1
         writer.close()
-    return count
+    return written
+
+
+def trainings(source: Source) -> dict[str, dict[int, str]]:
+    """The runs of each training by their training steps: runs of one suite and generator, whose checkpoints differ by the
+    step in their name if at all.
+
+    Runs without recorded steps stand at 0, 1, ... in the order given. A second run at a step is one of the next training,
+    NAME-2: a curve has one point per step.
+    """
+    found: dict[str, dict[int, str]] = {}
+    for run in source.runs:
+        head, steps = run.head, run.head.generator.training_steps
+        stem, number, rest = head.generator.checkpoint.rpartition(str(steps))
+        of = _safe("-".join([head.suite.id, head.generator.name, *([(stem + rest).strip("-_/.")] if number else [])]))
+        name = "".join("_" if c in "/: " else c for c in (of if steps is not None else f"{of}-in-order"))
+        place = steps if steps is not None else len(found.get(name, {}))
+        names = (name if i == 1 else f"{name}-{i}" for i in count(1))
+        free = next(n for n in names if place not in found.get(n, {}))
+        found.setdefault(free, {})[place] = run.name
+    return found
 
 
 def to_mlflow(source: Source, uri: str, experiment: str | None = None) -> list[str]:
     """An MLflow run for each run: its metrics, its facts as parameters and tags; returns MLflow's run ids.
 
-    `uri` is a tracking server, a database (with the whole package mlflow) or a folder. The experiment is the suite's name
-    by default. Raises RunError without the package.
+    `uri` is a database as `sqlite:///mlflow.db`, which `mlflow ui` of release 3 opens by itself in that folder, a tracking
+    server, or a folder of the releases before. The experiment is the suite's name by default. Raises RunError without the
+    package.
     """
     if "://" not in uri or uri.startswith("file:"):
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # MLflow 3 needs this setting as well
@@ -48,6 +72,8 @@ def to_mlflow(source: Source, uri: str, experiment: str | None = None) -> list[s
         from mlflow.tracking import MlflowClient
     except ImportError as error:
         raise RunError("--mlflow needs the package mlflow or mlflow-skinny: pip install 'sora_eval[mlflow]'") from error
+    if re.match(r"(sqlite|mysql|postgresql|mssql)\b", uri) and not all(map(find_spec, ("sqlalchemy", "alembic"))):
+        raise RunError(f"--mlflow {uri}: a database needs sqlalchemy and alembic: pip install 'sora_eval[mlflow]'")
     try:
         client, ids = MlflowClient(tracking_uri=uri), []
         for run in source.runs:
@@ -69,7 +95,7 @@ def to_mlflow(source: Source, uri: str, experiment: str | None = None) -> list[s
             ids.append(record.info.run_id)
     except (MlflowException, OSError) as error:
         raise RunError(
-            f"--mlflow {uri}: {error}; expected file:FOLDER, the address of a tracking server, or a database"
+            f"--mlflow {uri}: {error}; expected sqlite:///FILE, the address of a tracking server, or file:FOLDER"
         ) from error
     return ids
 

@@ -37,7 +37,7 @@ def results(published: Published) -> dict[str, list[Any]]:
         if row.metric.startswith(VBENCH) and row.metric.endswith("_score"):
             continue  # a total, which readers make themselves
         facts = {"signature": published.signature(row), "unit": row.unit, "n": f"{row.n_scored}/{row.n_expected}"}
-        foreign = row.family == "vbench"
+        foreign = row.metric.startswith(VBENCH)
         name = row.metric.removeprefix(VBENCH) if foreign else f"sora_eval.{name_of(row)}"
         out[name] = [row.value, [] if foreign or row.slice != "all" else videos.get(row.metric, []), facts]
     return out

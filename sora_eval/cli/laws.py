@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 import typer
@@ -16,6 +17,10 @@ def laws(
     generator: Annotated[
         list[str] | None, typer.Option("--generator", "-g", help="What to ask; several are tested against the first.")
     ] = None,
+    strength: Annotated[
+        float,
+        typer.Option(min=0.01, max=1.0, help="How far laws are broken, as a share of the default; at least one jump or frame."),
+    ] = 1.0,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the scenes of the first N prompts.")] = None,
     set_: SuiteChanges = None,
 ) -> None:
@@ -26,7 +31,9 @@ def laws(
     from sora_eval.studies.law_preference import law_preference
     from sora_eval.suite import load_suite
 
-    preferences = law_preference(load_suite(suite, set_ or ()), generator or ["reference"], limit)
+    started = time.perf_counter()
+    preferences = law_preference(load_suite(suite, set_ or ()), generator or ["reference"], limit, strength)
+    seconds = time.perf_counter() - started
     from sora_eval_reports.text.laws import print_laws
 
-    print_laws(preferences)
+    print_laws(preferences, strength, seconds)

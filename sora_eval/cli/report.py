@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "Examples: sora-eval report latest --html; sora-eval report RUN_A RUN_B --html --out compared.html; "
     "sora-eval report RUN_A RUN_B --latex > table.tex; sora-eval report RUN --tensorboard logs; "
-    "sora-eval report RUN --mlflow file:mlruns; sora-eval report RUN --wandb PROJECT"
+    "sora-eval report RUN --mlflow sqlite:///mlflow.db; sora-eval report RUN --wandb PROJECT"
 )
 
 
@@ -28,7 +28,9 @@ def report(
     html: Annotated[bool, typer.Option("--html", help="Only report.html: one file that opens offline.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Only the table of a paper, printed.")] = False,
     tensorboard: Annotated[Path | None, typer.Option(help="Only write event files for TensorBoard into this folder.")] = None,
-    mlflow: Annotated[str | None, typer.Option(help="Only log to this MLflow tracking server, database or folder.")] = None,
+    mlflow: Annotated[
+        str | None, typer.Option(help="Only log to this MLflow database (sqlite:///mlflow.db), tracking server or folder.")
+    ] = None,
     wandb: Annotated[
         str | None,
         typer.Option(
@@ -37,6 +39,10 @@ def report(
         ),
     ] = None,
     clips: Annotated[int, typer.Option(min=0, help="Cases in the page's gallery.")] = 24,
+    step: Annotated[
+        list[int] | None,
+        typer.Option(min=0, help="Training steps of a run's checkpoint, once per run in their order, where it records none."),
+    ] = None,
     trust: Annotated[bool, typer.Option("--trust", help="Show clips outside of the folders of runs that others made.")] = False,
     selfcheck: Annotated[Path | None, typer.Option(help="A selfcheck.json for the page; else one that lies in a run.")] = None,
 ) -> None:
@@ -47,7 +53,7 @@ def report(
     from sora_eval.util.errors import RunError
     from sora_eval_reports.source import open_source
 
-    source = open_source(runs, trust)
+    source = open_source(runs, trust, step)
     for problem in source.problems:
         say(f"warning: {problem}", err=True)
     only = [html, latex, tensorboard is not None, mlflow is not None, wandb is not None]

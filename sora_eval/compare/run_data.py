@@ -16,12 +16,12 @@ from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.head import RunHead
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow
 from sora_eval.runs.slices import Slice, slices_of
+from sora_eval.runs.vectors import REFERENCE
 from sora_eval.suite import Gate
 from sora_eval.util.visible import encodable
 
 Features = tuple[list[str], npt.NDArray[Any]]  # case ids, vectors (n, D)
 Scores = Mapping[str, Mapping[str, ScoreRow]]  # by metric, then by case
-REFERENCE = "reference-"
 R = TypeVar("R", SampleRow, ScoreRow)
 
 

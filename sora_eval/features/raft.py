@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,25 @@ def flows(kind: str, weights: str, pairs: Sequence[tuple[Frame, Frame]]) -> Floa
     return in_batches(partial(_flows, kind, weights), pairs, PAIRS.get(device().partition(":")[0], 1))
 
 
+def padded_flow(kind: str, weights: str, pair: tuple[Frame, Frame], updates: int) -> Floats:
+    """Flow (H', W', 2) in px of one pair after so many updates, of frames padded on both sides as RAFT's authors do."""
+    with evaluation() as where:
+        frames = torch.from_numpy(np.array(pair)).to(where).permute(0, 3, 1, 2).float() / 127.5 - 1.0  # (2, 3, H, W)
+        video = F.pad(frames, centred_padding(frames.shape[-2], frames.shape[-1], MULTIPLE), mode="replicate")
+        last = _network(kind, weights, device())(video[:1], video[1:], num_flow_updates=updates)[-1]  # (1, 2, H', W')
+    return np.ascontiguousarray(last[0].permute(1, 2, 0).float().cpu().numpy())
+
+
+def centred_padding(height: int, width: int, multiple: int) -> list[int]:
+    """Left, right, top and bottom px that bring a frame to multiples.
+
+    >>> centred_padding(129, 136, 8)
+    [0, 0, 3, 4]
+    """
+    down, right = -height % multiple, -width % multiple
+    return [right // 2, right - right // 2, down // 2, down - down // 2]
+
+
 def _flows(kind: str, weights: str, pairs: Sequence[tuple[Frame, Frame]]) -> Floats:
     height, width = pairs[0][0].shape[:2]
     down, right = -height % MULTIPLE, -width % MULTIPLE
@@ -71,6 +92,8 @@ def _network(kind: str, weights: str, device: str) -> Any:
     expected = module.state_dict()
     try:
         part = best_part(path, expected)
+        if not part.fits(expected) and of_authors(part.state).keys() == expected.keys():
+            part = replace(part, prefix="", state=of_authors(part.state))
         if not part.fits(expected):
             raise mismatch(path, part, expected, KINDS[kind])
         module.load_state_dict(part.state)
@@ -79,6 +102,37 @@ def _network(kind: str, weights: str, device: str) -> Any:
             f"flow_weights = {weights!r} is no state dict of torchvision's {KINDS[kind]}: {words_of(error)}"
         ) from error
     return module.eval().to(device)
+
+
+# Names of RAFT's authors (`raft-things.pth`, github.com/princeton-vl/RAFT), and torchvision's, whose network is the same.
+_NAMES = {
+    r"^module\.": "",
+    r"^fnet\.": "feature_encoder.",
+    r"^cnet\.": "context_encoder.",
+    r"^(\w+_encoder)\.conv1\.": r"\1.convnormrelu.0.",
+    r"^(\w+_encoder)\.norm1\.": r"\1.convnormrelu.1.",
+    r"^(\w+_encoder)\.conv2\.": r"\1.conv.",
+    r"^(\w+_encoder\.layer\d\.\d)\.conv(\d)\.": r"\1.convnormrelu\2.0.",
+    r"^(\w+_encoder\.layer\d\.\d)\.norm([12])\.": r"\1.convnormrelu\2.1.",
+    r"^update_block\.encoder\.convc(\d)": r"update_block.motion_encoder.convcorr\1.0",
+    r"^update_block\.encoder\.convf(\d)": r"update_block.motion_encoder.convflow\1.0",
+    r"^update_block\.encoder\.conv\.": "update_block.motion_encoder.conv.0.",
+    r"^update_block\.gru\.conv([zrq])(\d)": r"update_block.recurrent_block.convgru\2.conv\1",
+    r"^update_block\.mask\.0": "mask_predictor.convrelu.0",
+    r"^update_block\.mask\.2": "mask_predictor.conv",
+}
+
+
+def of_authors(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The weights of RAFT's authors under torchvision's names; other names stay."""
+    named = {}
+    for key, value in state.items():
+        name = key
+        for pattern, replacement in _NAMES.items():
+            name = re.sub(pattern, replacement, name)
+        if ".norm3." not in name:  # the norm of a shortcut, which is there twice
+            named[name] = value
+    return named
 
 
 def _identity(kind: str, weights: str) -> str:

@@ -4,6 +4,8 @@ and refused where they are another network's."""
 from __future__ import annotations
 
 import hashlib
+import warnings
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +51,8 @@ def read_weights(path: Path) -> dict[str, Any]:
             from safetensors.torch import load_file
 
             return dict(load_file(path))
+        if is_torchscript(path):
+            return _of_torchscript(path)
         with weights_only():
             data = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file raises whatever its reader raises
@@ -58,6 +62,22 @@ def read_weights(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise WeightsError(f"{path} holds {type(data).__name__}; expected a table of tensors (a state dict)")
     return data
+
+
+def is_torchscript(path: Path) -> bool:
+    """Whether a file holds a network with its code."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def _of_torchscript(path: Path) -> dict[str, Any]:
+    """The parameters and buffers of a network saved with its code, none of which is run; OpenAI's CLIP also keeps its sizes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript's end is announced; its files stay
+        module: Any = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+    return {k: v for k, v in module.state_dict().items() if k not in ("input_resolution", "context_length", "vocab_size")}
 
 
 def best_part(path: Path, expected: Mapping[str, torch.Tensor]) -> Part:

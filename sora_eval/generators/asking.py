@@ -8,6 +8,9 @@ from itertools import islice
 from typing import Any
 from zlib import crc32
 
+import numpy as np
+import numpy.typing as npt
+
 from sora_eval.generators.first_frames import with_first_frames
 from sora_eval.generators.protocol import ClipSource, Generator
 from sora_eval.records.capabilities import same_rate
@@ -83,6 +86,27 @@ def answers(generator: Generator, requests: list[Request]) -> list[Clip | str]:
     if len(requests) == 1:
         return [reason]
     return [answer for r in requests for answer in answers(generator, [r])]
+
+
+def losses_of(
+    generator: Generator, clips: Sequence[Clip], prompts: Sequence[str], times: Sequence[float], seed: int
+) -> npt.NDArray[np.float64]:
+    """`denoising_losses` of a generator, (len(clips), len(times)), checked.
+
+    Raises GeneratorError for another shape and for values that are no finite numbers of at least 0, Undefined where it has no
+    denoiser, and what else the generator raises as an error of this project.
+    """
+    with user_code():
+        losses: Any = generator.denoising_losses(clips, prompts, times, seed)
+    try:
+        values = np.asarray(losses, np.float64)
+    except (TypeError, ValueError) as error:
+        raise GeneratorError(f"{generator.name}: losses are {type(losses).__name__}; expected an array of numbers") from error
+    if values.shape != (len(clips), len(times)):
+        raise GeneratorError(f"{generator.name}: losses are {values.shape}; expected (clips, times) = {len(clips), len(times)}")
+    if not np.isfinite(values).all() or (values < 0).any():
+        raise GeneratorError(f"{generator.name}: losses are not all finite numbers of at least 0")
+    return values
 
 
 def clip_of(source: ClipSource, case: Case) -> Clip | str:

@@ -276,18 +276,21 @@ def with_reference(suite: Suite, spec: str) -> Suite:
 def stages(work: Work, cases: list[Case], engine: Engine | None = None) -> None:
     """Generate, score and summarise these cases of a run, by an engine's workers where there is one; clips and scores on disk
     stay unchanged."""
-    from sora_eval.pipeline.engines.flow import Flow
-    from sora_eval.pipeline.generate import generate
+    folder, suite, generator = work.folder, work.suite, work.generator
+    if engine is not None:
+        from sora_eval.pipeline.engines.flow import Flow
+
+        folder.update_head(engine=engine.options.used)
+        Flow(engine, folder, suite, generator, work.spec, cases, work.give_up).run()
+    elif not isinstance(generator, ClipSource) or suite.axes is not None:
+        from sora_eval.pipeline.generate import generate
+
+        generate(folder, suite, generator, cases, folder.head.seed_offset, work.give_up)
+
     from sora_eval.pipeline.oracles import score_oracles
     from sora_eval.pipeline.score import score
     from sora_eval.pipeline.summarise import summarise
 
-    folder, suite, generator = work.folder, work.suite, work.generator
-    if engine is not None:
-        folder.update_head(engine=engine.options.used)
-        Flow(engine, folder, suite, generator, work.spec, cases, work.give_up).run()
-    elif not isinstance(generator, ClipSource) or suite.axes is not None:
-        generate(folder, suite, generator, cases, folder.head.seed_offset, work.give_up)
     if suite.metrics:
         if engine is None:
             score(folder, suite, cases, generator if isinstance(generator, ClipSource) else None, work.workers)

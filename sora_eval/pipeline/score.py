@@ -27,12 +27,12 @@ from sora_eval.registry.metrics import metric_info, outputs_of
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.head import Shard
 from sora_eval.runs.rows import SampleRow, ScoreRow
+from sora_eval.runs.vectors import REFERENCE
 from sora_eval.suite import Suite
 from sora_eval.util.cache import warn_once
 from sora_eval.util.errors import SuiteError
 from sora_eval.util.progress import track
 
-REFERENCE = "reference-"  # prefix of the feature files of the reference set
 ScoreReference = Callable[[Iterable[tuple[Case, Clip | str]]], Iterable[tuple[Case, ReferenceResult]]]
 
 

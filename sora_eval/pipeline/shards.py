@@ -14,13 +14,13 @@ import numpy.typing as npt
 
 from sora_eval.pipeline.ending import writing
 from sora_eval.pipeline.scorable import remember_secrets, scorable_suite
-from sora_eval.pipeline.score import REFERENCE
 from sora_eval.pipeline.trust import check_trust
 from sora_eval.records.case import Case, Prompt
 from sora_eval.registry.metrics import metric_info, outputs_of
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.head import RunHead
 from sora_eval.runs.rows import OracleRow, SampleRow, ScoreRow, SourceRow, TimingRow
+from sora_eval.runs.vectors import REFERENCE
 from sora_eval.suite import Suite
 from sora_eval.util.errors import RunError
 from sora_eval.util.redaction import redacted_command
@@ -36,8 +36,6 @@ def merge(shards: Sequence[RunFolder], out: Path | str, command: Sequence[str] =
     is not trusted, for shards of unlike suites, generators, seeds, protocols or reference sets, and for cases that several or
     none of them have.
     """
-    from sora_eval.pipeline.summarise import summarise
-
     for shard in shards:
         check_trust(shard)
         _check_ended(shard)
@@ -71,6 +69,8 @@ def merge(shards: Sequence[RunFolder], out: Path | str, command: Sequence[str] =
             "command": redacted_command(command) if command else head.command,
         }
     )
+    from sora_eval.pipeline.summarise import summarise  # with torch, once nothing can be refused any more
+
     folder = RunFolder.create(Path(out), whole, suite.to_json(), shards[0].rows(SourceRow))
     try:
         with writing(folder):

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sora_eval.metrics.base import SetMetric
-from sora_eval.pipeline.score import REFERENCE
 from sora_eval.pipeline.set_notes import set_notes
 from sora_eval.pipeline.slices import Slice
 from sora_eval.records.bucket import Axis, Bucket, pooling_note, unlike_reference
 from sora_eval.registry.metrics import metric_info
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import AttributionRow, MetricRow
+from sora_eval.runs.vectors import REFERENCE
 from sora_eval.stats.attribution import attribution
 from sora_eval.stats.distances import set_statistic
 from sora_eval.stats.intervals import Interval, jackknife_interval, split_halves, two_sample_p

@@ -19,6 +19,24 @@ _SET_CHOICES: dict[str, tuple[str, ...]] = {
 }
 _FLOW_OPTIONS = {"flow": "dis", "flow_weights": ""}
 _FLOW_CHOICES: dict[str, tuple[str, ...]] = {"flow": ("dis", "raft", "raft_small")}
+_VBENCH: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (  # dimension, class, about, and the options that are files
+    ("subject_consistency", "SubjectConsistency", "VBench's, on DINO ViT-B/16 from a file", ("dino",)),
+    (
+        "background_consistency",
+        "BackgroundConsistency",
+        "VBench's, on CLIP ViT-B/32 from a file",
+        ("clip",),
+    ),
+    ("motion_smoothness", "MotionSmoothness", "VBench's, on AMT-S from a file", ("amt",)),
+    ("dynamic_degree", "DynamicDegree", "VBench's, on RAFT from a file", ("raft",)),
+    (
+        "aesthetic_quality",
+        "AestheticQuality",
+        "VBench's, on CLIP ViT-L/14 and a head from files",
+        ("clip", "head"),
+    ),
+    ("imaging_quality", "ImagingQuality", "VBench's, on MUSIQ from a file", ("musiq",)),
+)
 
 _BUILT_IN = {
     "fvd": MetricInfo(
@@ -187,6 +205,12 @@ _BUILT_IN = {
         "permanence, continuity, rigidity and smoothness of points followed through any video: proxies",
         outputs=tuple(f"point_laws.{law}" for law in ("permanence", "continuity", "rigidity", "smoothness")),
     ),
+    **{
+        f"vbench_{name}": MetricInfo(
+            "vbench", "per-clip", f"sora_eval.metrics.vbench:VBench{target}", about, dict.fromkeys(files, "")
+        )
+        for name, target, about, files in _VBENCH
+    },
 }
 
 METRICS = Registry(

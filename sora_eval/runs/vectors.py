@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sora_eval.util.redaction import redact
 
 Arrays = dict[str, npt.NDArray[Any]]
+REFERENCE = "reference-"  # prefix of the files of the reference set
 COLUMNS = ("ids", "values", "buckets", "clips")  # with an entry per row
 
 

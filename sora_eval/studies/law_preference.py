@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from sora_eval.generators.asking import answers_of, request_of
+from sora_eval.generators.asking import answers_of, losses_of, request_of
 from sora_eval.generators.opening import open_generator
 from sora_eval.generators.protocol import Generator
 from sora_eval.records.case import Case
@@ -27,6 +27,7 @@ from sora_eval.video.corruptions import generator_of
 TIMES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)  # shares of noise
 CONFIDENCE = 0.95
 QUARTER = 0.25
+LEAST_GONE = 1 / 16  # of a clip: less is no frame of 9 or 17
 SEED = 7
 
 
@@ -44,20 +45,33 @@ class Law:
 
 
 AS_IT_IS = ("teleport", 0.0)
-LAWS = (
-    # Present and absent all along, against a last quarter without the object and a last quarter alone with it: an emptier clip
-    # is no easier.
-    Law(
-        "permanence",
-        (AS_IT_IS, ("object_vanish", 1.0)),
-        (("object_vanish", QUARTER), ("object_appear", 1 - QUARTER)),
-        prompted=False,
-    ),
-    Law("continuity", (AS_IT_IS,), (("teleport", 0.2),)),  # one jump
-    Law("free fall", (AS_IT_IS,), (("gravity_changed", QUARTER),)),
-    Law("support", (AS_IT_IS,), (("pass_through_floor", 0.2),)),  # sinks by 0.4 px a frame
-    Law("energy", (AS_IT_IS,), (("energy_gained", QUARTER),)),
-)
+
+
+def laws(strength: float = 1.0) -> tuple[Law, ...]:
+    """The laws, broken by this share of how far they are broken by default, in (0, 1]; the least are one jump, and one frame of
+    17 without an object.
+
+    >>> [corruption for corruption in laws(0.5)[2].unlawful]
+    [('gravity_changed', 0.125)]
+    """
+    part, gone = QUARTER * strength, max(QUARTER * strength, LEAST_GONE)
+    return (
+        # Present and absent all along, against a last quarter without the object and a last quarter alone with it: an emptier
+        # clip is no easier.
+        Law(
+            "permanence",
+            (AS_IT_IS, ("object_vanish", 1.0)),
+            (("object_vanish", gone), ("object_appear", 1 - gone)),
+            prompted=False,
+        ),
+        Law("continuity", (AS_IT_IS,), (("teleport", 0.2),)),  # one jump
+        Law("free fall", (AS_IT_IS,), (("gravity_changed", part),)),
+        Law("support", (AS_IT_IS,), (("pass_through_floor", 0.2 * strength),)),  # sinks by 0.4 px a frame
+        Law("energy", (AS_IT_IS,), (("energy_gained", part),)),
+    )
+
+
+LAWS = laws()
 
 
 @dataclass(frozen=True)
@@ -93,8 +107,9 @@ def p_equal(a: Preference, b: Preference) -> float:
     return mcnemar_p([a.margins[i] > 0 for i in shared], [b.margins[i] > 0 for i in shared])
 
 
-def law_preference(suite: Suite, specs: Sequence[str], limit: int | None = None) -> list[Preference]:
-    """A preference per generator and law, on the scenes of a suite's prompts with facts, each in its first shape and length.
+def law_preference(suite: Suite, specs: Sequence[str], limit: int | None = None, strength: float = 1.0) -> list[Preference]:
+    """A preference per generator and law, on the scenes of a suite's prompts with facts, each in its first shape and length;
+    `strength` as in `laws`.
 
     Raises RefusedError for a suite without facts and for a generator without a denoiser.
     """
@@ -105,7 +120,7 @@ def law_preference(suite: Suite, specs: Sequence[str], limit: int | None = None)
     generators = {spec: open_generator(spec) for spec in specs}
     margins: dict[tuple[str, str], dict[str, float]] = {(s, law.name): {} for s in specs for law in LAWS}
     world = open_generator("world")
-    for law in LAWS:
+    for law in laws(strength):
         for case in track(cases, law.name):
             try:
                 twins = [_clips(world, suite, case, side, law.name) for side in (law.lawful, law.unlawful)]
@@ -141,7 +156,7 @@ def _clips(world: Generator, suite: Suite, case: Case, side: tuple[tuple[str, fl
 def _margin(generator: Generator, spec: str, prompt: str, twins: Sequence[Sequence[Clip]]) -> float:
     clips = [clip for side in twins for clip in side]
     try:
-        losses = generator.denoising_losses(clips, [prompt] * len(clips), TIMES, SEED)
+        losses = losses_of(generator, clips, [prompt] * len(clips), TIMES, SEED)
     except Undefined as error:
         raise RefusedError(f"{spec}: {error}; ask a generator that has one, such as 'reference'") from error
     means = _relative(losses).mean(1)

@@ -15,9 +15,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             if name == "campaign":
                 head, row = value
                 tables.setdefault(tuple(head), []).append(row)
+    order = [*KINDS, *JOBS]
     for head, rows in tables.items():
-        rows.sort(key=lambda row: [*KINDS, *JOBS].index(str(row[0])))
-        total = ["all", *(sum(int(v) for v in column) for column in list(zip(*rows, strict=True))[1:])]
+        rows.sort(key=lambda row: order.index(str(row[0])) if row[0] in order else len(order))
         terminalreporter.line("")
-        for line in (head, ["---"] * len(head), *rows, total):
+        for line in (head, ["---"] * len(head), *rows, *_total(rows)):
             terminalreporter.line("| " + " | ".join(map(str, line)) + " |")
+
+
+def _total(rows: list[list[str | int]]) -> list[list[str | int]]:
+    """The sums of a table of counts; none of another one."""
+    columns = list(zip(*rows, strict=True))[1:]
+    if not all(isinstance(v, int) for column in columns for v in column):
+        return []
+    return [["all", *(sum(int(v) for v in column) for column in columns)]]

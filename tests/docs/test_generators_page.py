@@ -7,6 +7,7 @@ import pytest
 from docs.pages.generators import Tried, block, tried
 from docs.pages.tiny_pipelines import CLASSES
 from sora_eval.generators.diffusers.families import NEEDS
+from sora_eval.generators.diffusers.latents import LATENTS
 from sora_eval.records.capabilities import Capabilities
 
 
@@ -32,5 +33,9 @@ def test_what_is_refused_or_fails_is_in_the_table_with_its_reason():
 
 def test_the_page_has_every_class():
     page = Path("docs/generators.md").read_text(encoding="utf-8")
+    asked = page.partition("asks these classes for the loss of a clip:")[2].partition(", each")[0]
+    assert sorted(asked.strip().replace("\n", " ").replace(" and ", ", ").split(", ")) == sorted(
+        name.removesuffix("Pipeline") for name in LATENTS
+    )
     assert all(f"| {name} " in page for name in CLASSES)
     assert all(f"`{name}` (" in page for name in NEEDS)

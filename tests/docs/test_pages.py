@@ -24,6 +24,7 @@ PAGES = {
     "checkpoints": "ladder.md",
     "error_rates": "verdicts.md",
     "generators": "generators.md",
+    "installed_sizes": "installation.md",
     "reference_model": "reference_model.md",
     "scale": "scale.md",
     "selfcheck": "selfcheck.md",

@@ -10,8 +10,10 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
+from sora_eval.generators.diffusers.denoising import losses_of
 from sora_eval.generators.diffusers.families import (
     LENGTH_WORDS,
     RATE_WORDS,
@@ -21,10 +23,13 @@ from sora_eval.generators.diffusers.families import (
     lengths_of,
     multiple_of,
 )
+from sora_eval.generators.diffusers.latents import encoded, latents_rule
+from sora_eval.generators.diffusers.noising import noise_levels
 from sora_eval.generators.diffusers.opening import open_pipeline, quiet
 from sora_eval.generators.diffusers.options import NAMES, PipelineOptions, read_options
 from sora_eval.generators.diffusers.stages import Stages
 from sora_eval.generators.protocol import Generator
+from sora_eval.generators.shapes import check_shape
 from sora_eval.records.capabilities import Capabilities
 from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
@@ -179,6 +184,33 @@ class DiffusersGenerator(Generator):
         frames = np.rint(videos.clip(0, 1) * 255).astype(np.uint8)
         seconds = {stage: value / len(requests) for stage, value in clock.seconds.items()}
         return [Clip(video, self.capabilities.fps or requests[0].fps, seconds) for video in frames]
+
+    def denoising_losses(
+        self, clips: Sequence[Clip], prompts: Sequence[str], times: Sequence[float], seed: int
+    ) -> npt.NDArray[np.float64]:
+        """Of what the pipeline's denoiser predicts (velocity, noise), in its VAE's latents, without guidance.
+
+        Raises Undefined for a class or a scheduler without a rule, GeneratorError for a shape that the pipeline does not make.
+        """
+        rule = latents_rule(self._pipeline)
+        requests = [
+            Request(prompt, c.width, c.height, c.num_frames, c.fps, seed) for c, prompt in zip(clips, prompts, strict=True)
+        ]
+        for request in requests:
+            check_shape(request, self.capabilities, f"diffusers:{self.checkpoint}")
+        losses = np.zeros((len(clips), len(times)))
+        shapes = sorted({(c.frames.shape, c.fps) for c in clips})
+        for shape in shapes:
+            places = [i for i, c in enumerate(clips) if (c.frames.shape, c.fps) == shape]
+            for start in range(0, len(places), self.batch):
+                part = places[start : start + self.batch]
+                with quiet(), torch.no_grad():
+                    keywords = self._keywords([requests[i] for i in part])  # settings of the spec are the scheduler's now
+                    levels = noise_levels(self._pipeline.scheduler, times)
+                    device = self._pipeline._execution_device
+                    clean = encoded(self._pipeline, rule, np.stack([clips[i].frames for i in part]), device)
+                    losses[part] = losses_of(self._pipeline, keywords, levels, clean, seed, rule)
+        return losses
 
     def _keywords(self, requests: Sequence[Request]) -> dict[str, Any]:
         """The arguments of one call."""

@@ -7,10 +7,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from sora_eval.pipeline.engines.worker import Place
 from sora_eval.util.errors import RunError
+
+if TYPE_CHECKING:
+    from sora_eval.pipeline.engines.worker import Place
 
 MOST_LOST_STARTS = 3  # in a row, of workers that end before they are open
 MOST_SECONDS_TO_START = 1800.0  # of the first open worker: weights may have to be fetched, a cluster may have to grow

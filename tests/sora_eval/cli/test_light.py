@@ -64,6 +64,7 @@ WORDS = [  # refused by words alone: nothing is computed
     ("run", "quick", "-g", "http://host/v1/videos?route=fast"),
     ("run", "quick", "-g", "python:x:y?steps=3"),
     ("run", "quick", "--reference", "magic"),
+    ("run", "quick", "-g", "world", "--engine", "ray", "--address", "nowhere"),
     ("run", "videos", "-g", "world"),
     ("run", "--resume", "gone"),
     ("run", "quick", "--limit", "3", "--until-decided"),

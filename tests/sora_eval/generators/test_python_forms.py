@@ -3,15 +3,18 @@
 import sys
 import textwrap
 
+import numpy as np
 import pytest
 
-from sora_eval.generators.asking import answers
+from sora_eval.generators.asking import answers, losses_of
 from sora_eval.generators.opening import open_generator
 from sora_eval.pipeline import run as evaluate
+from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
 from sora_eval.runs.rows import SampleRow
 from sora_eval.suite import load_suite
-from sora_eval.util.errors import GeneratorError
+from sora_eval.util.errors import GeneratorError, Undefined
+from sora_eval.util.user_code import UserCodeError
 from sora_eval.video.codec import read_clip
 
 CODE = """
@@ -78,6 +81,23 @@ CODE = """
 
     def silly(level=1):
         return 3
+
+    class Judge(Callable):
+        def denoising_losses(self, clips, prompts, times, seed):
+            return [[len(p) + t + seed for t in times] for p in prompts]
+
+    @contextmanager
+    def judging(level=1):
+        yield Judge(level=level)
+
+    def judged(request):
+        return filled(request, 1)
+
+    judged.denoising_losses = lambda clips, prompts, times, seed: np.full((len(clips), len(times)), np.nan)
+
+    class Misjudge(Callable):
+        def denoising_losses(self, clips, prompts, times, seed):
+            return [1.0] if seed else 1 / 0
 
     def seeded(request):
         return filled(request, request.seed % 251)
@@ -177,3 +197,27 @@ def test_rows_hold_the_seed_that_the_generator_got(forms, tmp_path):
     assert [row.seed for row in rows] == [0, 0, 0]
     assert len({row.request_seed for row in rows}) == 3
     assert [read_clip(folder.path / row.clip).frames[0, 0, 0, 0] for row in rows] == [row.request_seed % 251 for row in rows]
+
+
+def losses(name, seed=1):
+    clip = Clip(np.zeros((3, 8, 16, 3), np.uint8), 8.0)
+    return losses_of(open_generator(f"python:forms:{name}"), [clip, clip], ["a", "abc"], (0.25, 0.5), seed)
+
+
+@pytest.mark.parametrize("name", ["Judge?level=2", "judging"])
+def test_a_denoiser_of_a_users_code_is_asked(forms, name):
+    assert losses(name).tolist() == [[2.25, 2.5], [4.25, 4.5]]
+
+
+@pytest.mark.parametrize(
+    ("name", "seed", "error", "message"),
+    [
+        ("function", 1, Undefined, "python:forms:function has no denoiser that can be asked for the loss of a clip"),
+        ("judged", 1, GeneratorError, "losses are not all finite numbers of at least 0"),
+        ("Misjudge?level=1", 1, GeneratorError, r"losses are \(1,\); expected \(clips, times\) = \(2, 2\)"),
+        ("Misjudge?level=1", 0, UserCodeError, "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_losses_that_are_none_say_why(forms, name, seed, error, message):
+    with pytest.raises(error, match=message):
+        losses(name, seed)

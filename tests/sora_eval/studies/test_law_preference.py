@@ -6,7 +6,7 @@ import pytest
 from sora_eval.generators.opening import open_generator
 from sora_eval.generators.protocol import Generator
 from sora_eval.studies import law_preference as study
-from sora_eval.studies.law_preference import LAWS, Preference, all_laws, law_preference, p_equal
+from sora_eval.studies.law_preference import LAWS, Preference, all_laws, law_preference, laws, p_equal
 from sora_eval.suite import load_suite
 from sora_eval.util.errors import RefusedError
 from sora_eval_reports.text.laws import laws_table
@@ -87,7 +87,7 @@ def test_the_loss_of_a_clip_depends_on_no_other_clip_of_its_batch():
     prompts = ["a red circle falls", "", "a blue square"]
     together = generator.denoising_losses(clips, prompts, (0.5, 0.9), 1)
     alone = np.concatenate([generator.denoising_losses([c], [p], (0.5, 0.9), 1) for c, p in zip(clips, prompts, strict=True)])
-    np.testing.assert_allclose(together, alone, rtol=1e-5)
+    np.testing.assert_allclose(together, alone, rtol=1e-6)
 
 
 def test_rates_intervals_and_p():
@@ -106,3 +106,19 @@ def test_what_cannot_be_asked_is_refused():
         law_preference(load_suite("world"), ["world"], limit=1)
     with pytest.raises(RefusedError, match="has no prompts with facts"):
         law_preference(load_suite("throughput"), ["reference"], limit=1)
+
+
+def test_a_smaller_share_breaks_each_law_less_and_a_jump_stays_one():
+    for law, weaker in zip(laws(), laws(0.25), strict=True):
+        assert law.lawful == weaker.lawful
+        for (name, strength), (other, less) in zip(law.unlawful, weaker.unlawful, strict=True):
+            assert name == other
+            assert less == {"teleport": strength, "object_appear": 1 - (1 - strength) / 4}.get(name, strength / 4)
+
+
+def test_a_margin_depends_on_no_other_scene_and_no_other_generator():
+    suite = load_suite("world")
+    alone = law_preference(suite, ["reference:early"], limit=1)
+    beside = law_preference(suite, ["reference:middle", "reference:early"], limit=2)
+    for one, other in zip(alone, (p for p in beside if p.spec == "reference:early"), strict=True):
+        assert one.margins == pytest.approx({case: other.margins[case] for case in one.margins}, abs=1e-6)

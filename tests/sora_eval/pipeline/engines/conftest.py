@@ -42,10 +42,10 @@ def fails(request):
     return clip(request)
 
 
-def hangs(request):
-    while request.prompt == "two" and (request.options.get("always") or once("generator-hung")):
+def dies_and_hangs_once(request):
+    while request.prompt == "three" and once("generator-hung"):
         time.sleep(60)
-    return clip(request)
+    return dies_once(request)
 
 
 def slow(request):

@@ -1,6 +1,7 @@
 """The flow of an engine by workers that are threads of this process: rows, order, transport and resuming."""
 
 import json
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,11 +18,18 @@ from sora_eval.suite import load_suite
 from sora_eval.util.errors import GeneratorError, RunError
 from tests.equal_rows import assert_equal, rows_of
 
+# ast.parse of Python 3.11, which reads a generator's code, fails in two threads at once (gh-106905).
+_opening = threading.Lock()
+
 
 class ThreadWorker:
     def __init__(self, make_state, _setup):
         self._pool, self._holder = ThreadPoolExecutor(1), Holder()
-        self.opening = self._pool.submit(self._holder.open, make_state, _NoSetup())
+        self.opening = self._pool.submit(self._open, make_state)
+
+    def _open(self, make_state):
+        with _opening:
+            return self._holder.open(make_state, _NoSetup())
 
     def submit(self, function, job):
         return self._pool.submit(self._holder.call, function, job)

@@ -14,13 +14,12 @@ def run(generator, **options):
     return evaluate.run(load_suite("noise.toml"), generator, "engines", engine=EngineOptions("local", **options))
 
 
-@pytest.mark.parametrize("number", [1, 2])
-def test_processes_that_die_change_no_row(whole, place, number):
-    """One generator and one scorer are killed in the middle of a case."""
+def test_processes_that_die_or_hang_change_no_row(whole, place):
+    """One generator and one scorer are killed in the middle of a case, and one generator hangs in another."""
     (place / "kill-scorer").touch()
-    assert_equal(rows_of(run("python:noise:dies_once", generators=number, scorers=number)), rows_of(whole))
-    assert (place / "generator-died").exists()
-    assert (place / "scorer-died").exists()
+    assert_equal(rows_of(run("python:noise:dies_and_hangs_once", case_timeout=8.0)), rows_of(whole))
+    for name in ("generator-died", "generator-hung", "scorer-died"):
+        assert (place / name).exists()
 
 
 def test_a_case_that_no_process_answers_is_an_error_row(whole):
@@ -37,10 +36,6 @@ def test_a_case_that_no_process_answers_is_an_error_row(whole):
         i: value for i, value in expected.items() if i not in errors
     }
     assert made.head.failed_cases == len(errors)
-
-
-def test_a_process_that_hangs_is_ended_and_its_case_tried_again(whole):
-    assert_equal(rows_of(run("python:noise:hangs", case_timeout=5.0)), rows_of(whole))
 
 
 @pytest.mark.parametrize(

@@ -11,27 +11,19 @@ import pytest
 from sora_eval.pipeline import run as evaluate
 from sora_eval.pipeline.engines.options import EngineOptions
 from sora_eval.pipeline.engines.ray import RayEngine
-from sora_eval.runs.rows import SampleRow
+from sora_eval.runs.rows import SampleRow, ScoreRow
 from sora_eval.suite import load_suite
 from tests.commands import sora_eval
 from tests.equal_rows import assert_equal, rows_of
+from tests.ray_cluster import two_nodes
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'sora_eval[ray]'")
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A head and a second node; a lost node is noticed in seconds."""
-    from ray.cluster_utils import Cluster
-
-    health = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
-    memory = {"num_cpus": 2, "object_store_memory": 80 * 2**20}
-    made = Cluster(initialize_head=True, head_node_args={**memory, "_system_config": health})
-    made.add_node(**memory)
-    made.wait_for_nodes()
-    yield made
-    ray.shutdown()
-    made.shutdown()
+    with two_nodes() as made:
+        yield made
 
 
 def run(cluster, generator, **options):
@@ -113,3 +105,15 @@ def test_without_ray_its_engine_says_what_to_install(place, monkeypatch):
     assert result.returncode == 2
     assert "--engine ray needs ray; install sora_eval[ray]" in result.stderr
     assert not os.path.exists("runs")
+
+
+def test_geometry_and_drift_of_features_are_those_without_an_engine(cluster, place):
+    (place / "paths.toml").write_text(
+        (place / "noise.toml").read_text() + "[metrics.feature_geometry]\n[metrics.feature_drift]\n"
+    )
+    suite = load_suite("paths.toml")
+    engine = EngineOptions("ray", address=cluster.address)
+    made = evaluate.run(suite, "python:noise:clip", "engines", engine=engine)
+    alone = rows_of(evaluate.run(suite, "python:noise:clip", "runs"))
+    assert {r.metric for r in made.rows(ScoreRow)} >= {"feature_geometry.curvature", "feature_drift.slope"}
+    assert_equal(rows_of(made), alone)
