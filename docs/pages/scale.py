@@ -14,7 +14,7 @@ import typer
 
 from docs.pages.program import launch, write_page
 from docs.pages.scale_material import FRAMES, LAYOUTS, SHAPES
-from docs.pages.scale_stages import ROUNDS, STAGES, WARM, Measured, measure, measured, runs_of
+from docs.pages.scale_stages import STAGES, WARM, Measured, measure, measured, runs_of
 from sora_eval.runs.folder import RunFolder
 from sora_eval.stats.cluster_means import MOST_FLIPPED
 from sora_eval.stats.packed_draws import AT_A_TIME
@@ -70,6 +70,7 @@ def main(
         list[int] | None, typer.Option(help="Numbers of cases, multiples of 10; by default 100, 1000, 10000.")
     ] = None,
     layouts: Annotated[list[str] | None, typer.Option(help=f"Of {', '.join(LAYOUTS)}; by default all.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of two runs of every size; the page has medians.")] = 1,
     workers: Annotated[
         list[int] | None, typer.Option(help="Workers that the driver is measured with; by default 1 to 1000.")
     ] = None,
@@ -82,8 +83,8 @@ def main(
     for layout in named:
         if layout not in LAYOUTS:
             raise RunError(f"--layouts {layout}: expected one of: {', '.join(LAYOUTS)}")
-    rounds = [(n, layout, size) for n in (0, 1) for size in sorted(wanted) for layout in named if n < ROUNDS.get(size, 1)]
-    for number, layout, size in track(rounds, "stages"):
+    jobs = [(number, layout, size) for number in range(rounds) for size in sorted(wanted) for layout in named]
+    for number, layout, size in track(jobs, "stages"):
         measure(folder, layout, size, number)
     from docs.pages.scale_driver import driver_cost, flush_seconds
 
@@ -276,7 +277,9 @@ def times_of(rows: Sequence[Measured], costs: Sequence[DriverCost], generate: fl
 
     known = [c.workers for c in costs]
     busy, wake = (float(np.interp(workers, known, [getattr(c, name) for c in costs])) for name in ("busy", "wake"))
-    scores = [r.seconds / r.cases for r in rows if r.stage == "score" and r.cases == max(q.cases for q in rows)]
+    scored = [r for r in rows if r.stage == "score"]
+    largest = max(r.cases for r in scored)
+    scores = [r.seconds / r.cases for r in scored if r.cases == largest]
     return Times(generate, float(np.median(scores)), busy / 2, 2 * wake)  # the futures of generators and of scorers
 
 

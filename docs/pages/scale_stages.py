@@ -25,7 +25,6 @@ from sora_eval.util.files import append_lines, whole_lines
 
 STAGES = ("plan", "generate", "score", "summarise", "compare", "gate", "report")
 WARM = 10  # cases
-ROUNDS = {100: 2, 1000: 2}  # of sizes whose stages take seconds at most; one of others
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def test_a_short_run_measures_every_stage_and_the_driver(tmp_path, monkeypatch):
     monkeypatch.setattr(scale_stages, "_in_process", lambda command, *job: command(*job))
     page, folder = tmp_path / "scale.md", tmp_path / "runs"
     for _ in range(2):  # the second time nothing is measured again
-        scale.main(page, folder, [20], ["seeds"], [1, 3])
+        scale.main(page, folder, [20], ["seeds"], 1, [1, 3])
     found = measured(folder / "measured.jsonl")
     assert [m.stage for m in found] == [*STAGES[:4], *STAGES[:4], *STAGES[4:]]
     assert all(m.seconds > 0 and m.peak >= m.before > 0 for m in found)
@@ -57,9 +57,9 @@ def test_a_short_run_measures_every_stage_and_the_driver(tmp_path, monkeypatch):
 
 def test_what_cannot_be_measured_is_one_message(tmp_path):
     with pytest.raises(RunError, match="multiple of 10"):
-        scale.main(tmp_path / "page.md", tmp_path, [15], None, None)
+        scale.main(tmp_path / "page.md", tmp_path, [15], None, 1, None)
     with pytest.raises(RunError, match="expected one of: seeds, prompts"):
-        scale.main(tmp_path / "page.md", tmp_path, [20], ["odd"], None)
+        scale.main(tmp_path / "page.md", tmp_path, [20], ["odd"], 1, None)
 
 
 def test_targets_are_met_missed_or_not_measured():
