@@ -86,19 +86,19 @@ def main(
     jobs = [(number, layout, size) for number in range(rounds) for size in sorted(wanted) for layout in named]
     for number, layout, size in track(jobs, "stages"):
         measure(folder, layout, size, number)
-    from docs.pages.scale_driver import driver_cost, flush_seconds
+    from docs.pages.scale_driver import driver_costs
 
     rows = measured(folder / "measured.jsonl")
     size = max((s for s in wanted if s <= SMALL), default=min(wanted))
     run = RunFolder.open(runs_of(folder / f"{named[0]}-{size}-0")[0])
-    costs = [driver_cost(run, folder / "driver", n) for n in track(workers or list(WORKERS), "driver")]
-    write_page(page, render(rows, costs, flush_seconds(folder)))
+    costs = driver_costs(run, folder, workers or WORKERS)
+    write_page(page, render(rows, costs))
 
 
-def render(rows: Sequence[Measured], costs: Sequence[DriverCost], flush: float) -> str:
+def render(rows: Sequence[Measured], costs: Sequence[DriverCost]) -> str:
     """The page."""
     sizes = sorted({row.cases for row in rows})
-    machine = hardware()
+    machine, flush = hardware(), float(np.median([c.flush for c in costs]))
     stages = "\n\n".join(
         f"### {text[:1].upper()}{text[1:]}\n\n{markdown(stage_table(rows, layout, sizes))}\n\n{growth(rows, layout)}"
         for layout, text in LAYOUTS.items()

@@ -6,12 +6,13 @@ is the driver's: its queues, the rows that it writes and flushes to the disk, an
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from sora_eval.pipeline.run import begin
 from sora_eval.pipeline.score_clip import ClipResult
 from sora_eval.runs.folder import RunFolder, stored_suite
 from sora_eval.runs.rows import SampleRow, ScoreRow
-from sora_eval.util.files import append_lines
+from sora_eval.util.files import append_lines, whole_lines
+from sora_eval.util.progress import track
 
 WAKES = 200  # of a crew whose workers answer one by one
 HERE = Place(os.getpid(), True, {}, {})
@@ -36,12 +38,13 @@ HERE = Place(os.getpid(), True, {}, {})
 @dataclass(frozen=True)
 class DriverCost:
     """Seconds of the driver with so many generators and as many scorers: for a case while it is never idle (`busy`), and of one
-    wake-up, whatever has happened, while one worker of `workers` has answered (`wake`)."""
+    wake-up while one worker of `workers` has answered (`wake`). `flush` is that of a row that is flushed to the disk."""
 
     workers: int
     cases: int
     busy: float
     wake: float
+    flush: float
 
 
 class _Ready:
@@ -94,6 +97,16 @@ class _ReadyEngine:
         """Nothing is held."""
 
 
+def driver_costs(run: RunFolder, folder: Path, workers: Sequence[int]) -> list[DriverCost]:
+    """The costs for each number of workers; those that driver.jsonl of `folder` has are not measured again."""
+    store = folder / "driver.jsonl"
+    known = {cost.workers: cost for cost in (DriverCost(**json.loads(line)) for line in whole_lines(store))}
+    for number in track([n for n in workers if n not in known], "driver"):
+        known[number] = driver_cost(run, folder / "driver", number)
+        append_lines(store, json.dumps(asdict(known[number])) + "\n")
+    return [known[number] for number in sorted(workers)]
+
+
 def driver_cost(run: RunFolder, out: Path, workers: int) -> DriverCost:
     """The cost of a case of `run` with so many generators and as many scorers; the run that is made again goes to `out`."""
     work = begin(stored_suite(run), SPECS[0], out)
@@ -105,7 +118,7 @@ def driver_cost(run: RunFolder, out: Path, workers: int) -> DriverCost:
     finally:
         work.folder.lock.release()
         work.generator.close()
-    return DriverCost(workers, len(work.cases), busy, _wake(workers))
+    return DriverCost(workers, len(work.cases), busy, _wake(workers), _flush(out))
 
 
 class _Waiting(_Ready):
@@ -141,8 +154,8 @@ def _wake(workers: int) -> float:
     return float(np.median(seconds))
 
 
-def flush_seconds(folder: Path, times: int = 200) -> float:
-    """Median seconds to append a row to a file and flush it to the disk; the driver does so four times a case."""
+def _flush(folder: Path, times: int = 200) -> float:
+    """Median seconds to append a row to a file and flush it to the disk."""
     path, seconds = folder / "flush.jsonl", []
     for _ in range(times):
         start = time.perf_counter()

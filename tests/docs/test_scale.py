@@ -18,7 +18,7 @@ from sora_eval.suite import load_suite
 from sora_eval.util.errors import RunError
 from sora_eval_reports.text.tables import markdown
 
-COSTS = [DriverCost(1, 1000, 0.003, 1e-5), DriverCost(1000, 1000, 0.002, 1e-3)]
+COSTS = [DriverCost(1, 1000, 0.003, 1e-5, 0.001), DriverCost(1000, 1000, 0.002, 1e-3, 0.001)]
 
 
 def rows(small=0.002, large=0.002, *, peak=1_000_000_000, size=2_000_000):
@@ -86,7 +86,7 @@ def test_what_grows_faster_is_said_with_its_power():
 
 
 def test_the_page_has_a_table_of_each_part():
-    text = scale.render(rows(), COSTS, 0.001)
+    text = scale.render(rows(), COSTS)
     for part in (scale.stage_table(rows(), "seeds", [1000, 10_000]), scale.driver_table(COSTS)):
         assert markdown(part) in text
     assert "500 generators at 1 s a clip" in text
