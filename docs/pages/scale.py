@@ -55,9 +55,9 @@ class Target:
             return "not measured"
         if self.value <= self.at_most:
             return "met"
-        missed = f"**missed**: {self.value / self.at_most:.2f} times the target"
+        missed = f"MISSED: {self.value / self.at_most:.2f} times the target"
         if self.processor is not None:
-            missed += f" by wall time; by processor time {'met' if self.processor <= self.at_most else '**missed**'}"
+            missed += f" by wall time; by processor time {'met' if self.processor <= self.at_most else 'MISSED'}"
         return f"{missed}; {self.gap}" if self.gap else missed
 
 
@@ -126,7 +126,8 @@ scores), so that neither a kill nor a power cut loses a case that was made.
 A trivial `python:` generator makes clips of {" or ".join(SHAPES)} px and {FRAMES} frames; five cheap metrics score them,
 four are gated. So this is what the harness itself costs; networks come on top. Two runs of each size: the second is compared
 with the first (`compare --slices`), gated by it, and shown beside it (`report --html`, 24 clips). Each command is a process of
-its own, which has done the same on {WARM} cases before: what is loaded once does not count. {_counted(rows)}
+its own, which has done the same on {WARM} cases before: what is loaded once does not count.
+{_counted(rows)}
 
 ## What must hold at {LARGE:,} cases
 
@@ -158,7 +159,7 @@ work. It grows with the workers, each of which is waited for; a driver that is b
 ## Workers until the driver is full
 
 Simulated from these times (`docs/pages/scale_simulation.py`: discrete events, {len(GENERATOR_SECONDS)} assumed seconds of a
-generator for a clip, each give or take a fifth; scorers take the time above, and there are enough of them). `driver` is the
+generator for a clip, each give or take a fifth; as many scorers take the time above). `driver` is the
 share of the time that it is busy. What Ray itself does for a call is not in it.
 
 {markdown(workers_table(rows, costs))}
@@ -170,7 +171,7 @@ share of the time that it is busy. What Ray itself does for a call is not in it.
 def _counted(rows: Sequence[Measured]) -> str:
     """Of how many runs the medians are, by size."""
     runs = {cases: sum(r.stage == "generate" for r in rows if r.cases == cases) for cases in sorted({r.cases for r in rows})}
-    return f"Medians, of {', '.join(f'{n} runs of {cases:,}' for cases, n in runs.items())} cases in all."
+    return f"Medians; runs in all: {', '.join(f'{n} of {cases:,} cases' for cases, n in runs.items())}."
 
 
 def _of(rows: Sequence[Measured], layout: str, cases: int, stage: str) -> list[Measured]:
@@ -289,11 +290,10 @@ def workers_table(rows: Sequence[Measured], costs: Sequence[DriverCost]) -> pd.D
 
     out = []
     for workers in (1, 3, 10, 30, 100, 300, 1_000):
-        row = {"generators": f"{workers:,}"}
+        row = {"generators, and as many scorers": f"{workers:,}"}
         for generate in GENERATOR_SECONDS:
             times = times_of(rows, costs, generate, workers)
-            scorers = 1 + math.ceil(1.5 * workers * times.score / generate)
-            found = simulate(workers, scorers, times, max(2_000, 10 * workers))
+            found = simulate(workers, workers, times, max(2_000, 10 * workers))
             row[f"{generate:g} s a clip: clips/s"] = f"{found.clips_per_second:.3g}"
             row[f"driver, {generate:g} s"] = f"{found.driver:.0%}"
         out.append(row)
@@ -305,7 +305,7 @@ def saturation(costs: Sequence[DriverCost]) -> str:
     busy = costs[-1].busy
     each = [f"{generate / busy:,.0f} generators at {generate:g} s a clip" for generate in GENERATOR_SECONDS]
     return (
-        f"The driver takes {1e3 * busy:.2f} ms a case, {1 / busy:.0f} cases a second, so it is full with {', '.join(each)}. "
+        f"The driver takes {1e3 * busy:.2f} ms a case, {1 / busy:.0f} cases a second, so it is full with {', '.join(each)}.\n"
         "From there on more workers wait; shards (`run --shard I/N`, docs/shards.md) have a driver each."
     )
 
