@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sora_eval.stats.intervals import Array
-from sora_eval.stats.packed_draws import Bits, packed, parts_of, unpacked
+from sora_eval.stats.packed_draws import AT_A_TIME, Bits, packed, parts_of, unpacked
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def permuted_labels_p(base: Array, new: Array, clusters: Sequence[str], permutat
     weights = np.bincount(codes) / len(codes)
     of, width = _statistic(values, weights, k), values.size
     reached, observed = 0, abs(of(np.arange(width)[None] % values.shape[1] < k)[0])
-    for is_new in unpacked(_labels(*values.shape, k, permutations), width):
+    for is_new in unpacked(_labels(*values.shape, k, permutations), width, AT_A_TIME):
         reached += int((np.abs(of(is_new.view(bool))) >= observed - 1e-12).sum())
     return (reached + 1) / (permutations + 1)
 
@@ -117,5 +117,5 @@ def _difference(is_new: npt.NDArray[np.bool_], values: Array) -> Array:
 def _labels(clusters: int, columns: int, k: int, permutations: int) -> Bits:
     """Random labels (p, clusters x columns), `k` of each cluster's columns true, packed."""
     rng, width = np.random.default_rng(0), clusters * columns
-    shapes = ((stop - start, clusters, columns) for start, stop in parts_of(permutations, width))
+    shapes = ((stop - start, clusters, columns) for start, stop in parts_of(permutations, width, AT_A_TIME))
     return packed((rng.random(shape).argsort(2) < k).reshape(-1, width) for shape in shapes)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sora_eval.stats import packed_draws
+from sora_eval.stats import seeds as seeds_module
 from sora_eval.stats.seeds import permuted_labels_p, seed_changes
 
 
@@ -72,8 +72,8 @@ def test_scores_that_are_missing_are_left_out():
 
 def test_labels_in_parts_and_a_linear_sum_give_the_p_of_an_independent_count(rng, monkeypatch):
     """With every score there, and one missing, against labels that are drawn all at once."""
-    names = [str(i // 2) for i in range(24)]
-    monkeypatch.setattr(packed_draws, "AT_A_TIME", 100)
+    names = [f"{i // 2:02d}" for i in range(24)]
+    monkeypatch.setattr(seeds_module, "AT_A_TIME", 100)
     for missing in (False, True):
         base, new = rng.standard_normal((24, 3)), rng.standard_normal((24, 2)) + 0.3
         if missing:
