@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sora_eval.studies.history import History
-from sora_eval_reports.text.tables import interval, number
+from sora_eval_reports.numbers import interval, number
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

@@ -6,9 +6,9 @@ import pandas as pd
 
 from sora_eval.runs.rows import SampleRow
 from sora_eval.util.visible import visible
+from sora_eval_reports.numbers import number
 from sora_eval_reports.page.rows import Row, rows_of
 from sora_eval_reports.source import Source
-from sora_eval_reports.text.tables import number
 
 _SPECIAL = str.maketrans(
     {c: f"\\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from sora_eval.runs.rows import SampleRow
+from sora_eval_reports.answer.of_runs import of_pair, of_source
 from sora_eval_reports.export import contact_sheet as plots
 from sora_eval_reports.page import notices
-from sora_eval_reports.page.rows import rows_of, verdict_line
 from sora_eval_reports.source import Source
 from sora_eval_reports.text import tables
+from sora_eval_reports.text.answer import answer_markdown
 from sora_eval_reports.text.runs import comparison_markdown
 
 
@@ -29,8 +30,7 @@ def report_markdown(source: Source) -> str:
     data = source.frames
     heads = ", ".join(f"{tables.code(source.labels[r.name])} ({tables.escape(r.name)})" for r in source.runs)
     parts = [f"# {source.runs[0].head.suite.id}: {heads}" if source.runs else "# no run"]
-    line = verdict_line(source, rows_of(source) if source.runs else [])
-    parts.append(f"**{line['word']}**: {tables.escape(line['text'])}")
+    parts.append(answer_markdown(of_source(source)))
     for title, table in (
         ("Quality", tables.quality_table(data)),
         ("Most costly clips", tables.costly_table(data)),
@@ -43,5 +43,8 @@ def report_markdown(source: Source) -> str:
         parts += ["## Missing, failed, unlike", "\n".join(f"- {tables.escape(m)}" for m in missing)]
     if notes := tables.notes(data):
         parts += ["## Notes", "\n".join(f"- {tables.escape(n)}" for n in notes)]
-    parts += [comparison_markdown(comparison) for _, comparison in source.compared]
+    for run, comparison in source.compared:
+        parts.append(
+            comparison_markdown(comparison, answer=of_pair(comparison, source.data[0], source.data[source.runs.index(run)]))
+        )
     return "\n\n".join(parts) + "\n"

@@ -16,8 +16,9 @@ import pandas as pd
 from sora_eval.selfcheck.responses import NOTICED
 from sora_eval.selfcheck.result import Response, Result
 from sora_eval.video.corruptions import CORRUPTIONS, TRIVIAL, TRIVIAL_PREFIX
-from sora_eval_reports.text.console import console
-from sora_eval_reports.text.tables import number, terminal
+from sora_eval_reports.numbers import number
+from sora_eval_reports.text.console import console, line
+from sora_eval_reports.text.tables import terminal
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -184,11 +185,11 @@ def print_result(result: Result, files: Sequence[Path]) -> None:
         if not table.empty:
             out.print(terminal(table, title), "")
     for name, reason in result.missing.items():
-        out.print(f"{name} could not be made: {reason}", style="yellow", soft_wrap=True)
+        line(out, f"{name} could not be made: {reason}", "yellow")
     for failure in result.failures:
-        out.print(failure, style="red", soft_wrap=True)
+        line(out, failure, "red")
     for file in files:
-        out.print(str(file), style="dim", soft_wrap=True)
+        line(out, str(file), "dim")
     bad = f"{len(result.failures)} failures, " if result.failures else ""
     bad += f"{len(result.missing)} metrics missing, " if result.missing else ""
     holding = sum(r.ok is True for r in result.summary)
@@ -197,4 +198,4 @@ def print_result(result: Result, files: Sequence[Path]) -> None:
     corruptions = len({r.corruption for r in result.summary})
     counts = f"{bad}, {corruptions} corruptions, {result.n} clips"
     summary = f"selfcheck: {result.verdict} ({counts})"
-    out.print(summary, soft_wrap=True)
+    line(out, summary)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow
 from sora_eval.util.errors import RunError
+from sora_eval_reports.numbers import number
 from sora_eval_reports.source import LoadedRun, Source
-from sora_eval_reports.text.tables import clip_notes, number
+from sora_eval_reports.text.tables import clip_notes
 
 # Facts of a run that no number depends on.
 NOT_COMPARED = (
@@ -28,6 +29,7 @@ NOT_COMPARED = (
 RESULTS = ("bench.session", "bench.open_seconds", "bench.cost")  # measured, or other in every run
 
 KINDS = 5  # of errors that are listed one by one
+NAMED = 3  # runs that a line names; of more, their number
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,27 @@ class Difference:
 def missing(source: Source) -> list[str]:
     """Omitted, failed and missing parts, one sentence each; empty for a complete report."""
     out = [*source.problems, *source.refused]
-    for run in source.runs:
-        out += [f"{source.labels[run.name]}: {line}" for line in _of_run(run)]
-    for run, comparison in source.compared:
-        out += [f"{source.labels[run.name]} against the base: {w}" for w in comparison.warnings]
+    out += _merged(source, ((run, line) for run in source.runs for line in _of_run(run)))
+    out += _merged(source, ((run, f"against the base: {w}") for run, c in source.compared for w in c.warnings))
     return list(dict.fromkeys(source.plain(line) for line in out))
+
+
+def _merged(source: Source, lines: Iterable[tuple[LoadedRun, str]]) -> list[str]:
+    """A line that several runs have is said once, of all of them."""
+    found: dict[str, list[str]] = {}
+    for run, line in lines:
+        found.setdefault(line.replace(run.name, "RUN"), []).append(run.name)
+    return [
+        f"{_names(source, runs)}: {line.replace('RUN', runs[0]) if len(runs) == 1 else line}" for line, runs in found.items()
+    ]
+
+
+def _names(source: Source, runs: Sequence[str]) -> str:
+    """Runs in a few words: their labels, or of many the first ones and how many more."""
+    labels = [source.labels[run] for run in dict.fromkeys(runs)]
+    if len(labels) == len(source.runs) > 1:
+        return f"all {len(labels)} runs"
+    return ", ".join(labels) if len(labels) <= NAMED else f"{', '.join(labels[: NAMED - 1])} and {len(labels) - NAMED + 1} more"
 
 
 def _of_run(run: LoadedRun) -> Iterator[str]:
@@ -121,12 +139,11 @@ def reasons(source: Source) -> list[str]:
     for run in source.runs:
         for r in run.rows(MetricRow):
             if r.slice == "all" and r.status == "ok" and r.reason:
-                out.setdefault((source.labels[run.name], r.reason), []).append(r.metric)
-    lines = [f"{label}, {', '.join(metrics)}: {reason}" for (label, reason), metrics in out.items()]
-    for run in source.runs:
-        notes = clip_notes((r.id, r.notes) for r in run.rows(SampleRow))
-        lines += [f"{source.labels[run.name]}, {line}" for line in notes]
-    return [source.plain(line) for line in lines]
+                out.setdefault((run.name, r.reason), []).append(r.metric)
+    named = {run.name: run for run in source.runs}
+    lines = [(named[run], f"{', '.join(metrics)}: {reason}") for (run, reason), metrics in out.items()]
+    lines += [(run, line) for run in source.runs for line in clip_notes((r.id, r.notes) for r in run.rows(SampleRow))]
+    return [source.plain(line) for line in _merged(source, lines)]
 
 
 def environment(source: Source) -> list[Difference]:

@@ -17,10 +17,12 @@ from markupsafe import Markup, escape
 from sora_eval.records.clusters import clusters_of
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow
 from sora_eval.util.errors import RunError
-from sora_eval_reports.page import charts, gallery, notices, speed
-from sora_eval_reports.page.rows import Row, directions, rows_of, signed, verdict_line
+from sora_eval_reports.answer.of_runs import of_source, scale_behind
+from sora_eval_reports.answer.one_run import share
+from sora_eval_reports.numbers import interval, number, signed
+from sora_eval_reports.page import charts, gallery, notices, speed, summary, videos
+from sora_eval_reports.page.rows import Row, directions, rows_of
 from sora_eval_reports.source import LoadedRun, Source, paired_scores, read_json, share_of, with_shares
-from sora_eval_reports.text.tables import interval, number
 
 MOST_RUNS = 4  # side by side in the gallery
 TRACKED = "physics_laws"  # its laws are of tracked objects, so their broken frames can be drawn on the tracks
@@ -28,18 +30,24 @@ LIGHT = 0.55  # of the range of a heat map: paler cells have dark text
 SEEN_LIGHT = 0.7 * charts.SHOWN_SD  # the same, of the selfcheck's effects
 
 
-def render(source: Source, clips: int = 24, selfcheck: Path | None = None) -> str:
-    """The HTML of one run, or of several against the first, with `clips` cases in its gallery and a `selfcheck` file."""
+def render(source: Source, clips: int = 24, selfcheck: Path | None = None, beside: Path | None = None) -> str:
+    """The HTML of one run, or of several against the first, with `clips` cases in its gallery and a `selfcheck` file.
+
+    `beside` is a folder beside the page for the whole videos of large and long clips; without one the page is a single file.
+    """
     responses, problems = _selfcheck(source, selfcheck)
     source.problems.extend(problems)
-    return _environment().get_template("report.html.j2").render(**context(source, clips, responses))
+    return _environment().get_template("report.html.j2").render(**context(source, clips, responses, beside))
 
 
-def context(source: Source, clips: int, responses: list[dict[str, Any]]) -> dict[str, Any]:
+def context(source: Source, clips: int, responses: list[dict[str, Any]], beside: Path | None = None) -> dict[str, Any]:
     """The variables of the template."""
     rows = rows_of(source) if source.runs else []
     cases = _cases(source)
-    cards = _cards(source, cases, clips) if source.runs else []
+    cards = _cards(source, cases, clips, beside) if source.runs else []
+    last = source.labels[source.runs[-1].name] if source.runs else ""
+    better = _better(source) if source.runs else {}
+    families = summary.families(rows, last, cases, cards, better)
     data = {
         "rows": [r.forest() for r in rows],
         "cases": cases,
@@ -48,15 +56,21 @@ def context(source: Source, clips: int, responses: list[dict[str, Any]]) -> dict
         "curves": _curves(source),
         "selfcheck": responses,
         "specs": _specs(source),
-        "better": _better(source) if source.runs else {},
+        "better": better,
         "orders": gallery.ORDERS,
+        "scale": _scale(source),
     }
     return {
+        "families": families,
+        "bars": any(row.place is not None for family in families for row in family.lines),
+        "many": _many(source) if len(source.runs) > summary.MANY else None,
+        "judged": bool(source.compared) or any(r.verdict for r in rows),
         "title": source.runs[0].head.suite.id if source.runs else "no run",
         "runs": [_run(source, i) for i in range(len(source.runs))],
-        "verdict": verdict_line(source, rows),
+        "answer": of_source(source),
         "rows": rows,
         "choices": _choices(rows),
+        "scaled": any(r.place is not None for r in rows) and not any(r.change is not None for r in rows),
         "several": len(source.compared) > 1,
         "shares": bool(source.runs) and len(source.frames.attribution) > 0,
         "prompts": bool(source.compared) and bool(cases["metrics"]),
@@ -75,6 +89,24 @@ def context(source: Source, clips: int, responses: list[dict[str, Any]]) -> dict
     }
 
 
+def _many(source: Source) -> dict[str, Any]:
+    """The runs as a table."""
+    return summary.table_of_runs(source.frames.metrics.to_dict("records"), [run.name for run in source.runs])
+
+
+def _scale(source: Source) -> dict[str, Any]:
+    """The marks of every metric of the last run, with their places; empty without a scale."""
+    scale = scale_behind(source.runs[-1]) if source.runs else None
+    if scale is None:
+        return {}
+    known = {r.metric: scale.of(r.metric, r.signature) for r in source.runs[-1].rows(MetricRow)}
+    return {
+        metric: {name: {"value": m.value, "n": m.n, "place": own.place(m.value)} for name, m in own.marks.items()}
+        for metric, own in known.items()
+        if own is not None
+    }
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("sora_eval_reports.page"),
@@ -85,7 +117,7 @@ def _environment() -> Environment:
     )
     filters: dict[str, Any] = {"number": number, "signed": signed, "data": to_script, "breakable": breakable}
     environment.filters |= filters
-    environment.globals |= {"interval": interval}
+    environment.globals |= {"interval": interval, "share": share}
     return environment
 
 
@@ -125,7 +157,9 @@ def _run(source: Source, i: int) -> dict[str, str]:
     return {
         "role": ("base" if i == 0 else "new") if len(source.runs) > 1 else "run",
         "label": source.labels[run.name],
+        "steps": "" if head.generator.training_steps is None else f"{head.generator.training_steps:,}",
         "name": run.name,
+        "date": head.started[:10],
         "facts": " · ".join(
             filter(
                 None,
@@ -198,7 +232,7 @@ def _cases(source: Source) -> dict[str, Any]:
     }
 
 
-def _cards(source: Source, cases: dict[str, Any], count: int) -> list[dict[str, Any]]:
+def _cards(source: Source, cases: dict[str, Any], count: int, beside: Path | None) -> list[dict[str, Any]]:
     """The gallery's cards: the template's variables of a case, and under `data` those of its players."""
     base, new = source.runs[0].name, _last_compared(source)
     data = with_shares(source.frames)
@@ -213,9 +247,13 @@ def _cards(source: Source, cases: dict[str, Any], count: int) -> list[dict[str, 
     for case, why in choice.items():
         place = index[case]
         asked = next((rows[case].prompt for rows in samples if case in rows), "")
+        clips = [rows.get(case) for rows in samples]
         sprites = [
-            gallery.sprite(run, rows.get(case), bool(law.get(case)), asked)
-            for run, rows, law in zip(runs, samples, laws, strict=True)
+            gallery.sprite(run, clip, bool(law.get(case)), asked) for run, clip, law in zip(runs, clips, laws, strict=True)
+        ]
+        whole = [
+            videos.write(run, clip, beside) if beside and clip and not isinstance(s, str) and videos.reduced(clip) else ""
+            for run, clip, s in zip(runs, clips, sprites, strict=True)
         ]
         cards.append(
             {
@@ -236,8 +274,9 @@ def _cards(source: Source, cases: dict[str, Any], count: int) -> list[dict[str, 
                             "sprite": None if isinstance(s, str) else asdict(s),
                             "error": source.plain(s) if isinstance(s, str) else "",
                             "broken": law.get(case, {}),
+                            **({"video": video} if video else {}),
                         }
-                        for run, s, law in zip(runs, sprites, laws, strict=True)
+                        for run, s, law, video in zip(runs, sprites, laws, whole, strict=True)
                     ],
                 },
             }
@@ -335,7 +374,7 @@ def _cell(r: dict[str, Any], higher_is_better: bool | None) -> dict[str, Any]:
         "metric": r["metric"],
         "corruption": r["corruption"].replace("_", " "),
         "value": value,
-        "mark": {True: "✓", False: "✗", None: "?"}[r["ok"]] if claimed else "" if value is not None else "·",
+        "mark": {True: "+", False: "!", None: "?"}[r["ok"]] if claimed else "" if value is not None else "·",
         "light": value is None or abs(value) < SEEN_LIGHT,
         "known": value is not None,
         "claim": f"{claimed}: {state}" if claimed else "none",

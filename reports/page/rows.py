@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
@@ -17,8 +15,11 @@ from sora_eval.compare.run_data import RunData
 from sora_eval.compare.slices import SliceRow, slice_rows
 from sora_eval.records.speed_metrics import IN_SHORT, is_speed
 from sora_eval.records.verdict import GateRow, Verdict
+from sora_eval_reports.answer.of_runs import scale_behind
+from sora_eval_reports.answer.one_run import marks_words
+from sora_eval_reports.answer.one_run import places as places_of
+from sora_eval_reports.numbers import interval, number, signed
 from sora_eval_reports.source import LoadedRun, Source
-from sora_eval_reports.text.tables import interval, number
 
 TONE = {
     "PASS": "good",
@@ -59,6 +60,8 @@ class Row:
     why: str
     percent: float | None = None
     family: str = ""
+    place: float | None = None  # on the scale of its metric: 0 trivial clips, 1 perfect ones
+    marks: str = ""  # of that scale, in words
 
     @property
     def tone(self) -> str:
@@ -94,15 +97,6 @@ class Row:
         }
 
 
-def signed(value: float | None) -> str:
-    """A number with its sign.
-
-    >>> signed(0.5), signed(-0.5)
-    ('+0.5', '-0.5')
-    """
-    return "-" if value is None else f"{'+' if value > 0 else ''}{number(value)}"
-
-
 def rows_of(source: Source) -> list[Row]:
     """All rows, the worst first; slices follow in the order of the suite."""
     gates = {(g.metric, g.slice): g for g in source.verdicts.rows} if source.verdicts else {}
@@ -121,46 +115,15 @@ def rows_of(source: Source) -> list[Row]:
     return _plain(source, rows)
 
 
-def verdict_line(source: Source, rows: list[Row]) -> dict[str, str]:
-    """The first line of a report: the gate's verdict, or without a gate the counts of better and worse rows."""
-    if not source.runs:
-        return {"tone": "bad", "word": "NO RUN", "text": "no run could be read; the reasons are below"}
-    label = source.labels[source.runs[-1].name]
-    gate = source.verdicts
-    if gate is not None:
-        word = str(gate.verdict)
-        counts = Counter(str(g.verdict) for g in gate.rows)
-        parts = ", ".join(f"{n} {v}" for v, n in counts.items())
-        text = f"{label} against {_baseline(gate.baseline)}: {len(gate.rows)} gated rows ({parts}); exit code {gate.exit_code}"
-        text += f"; {source.plain(gate.incomplete)}" if gate.incomplete else ""
-        return {"tone": TONE.get(word, "open"), "word": word.replace("_", " "), "text": text}
-    if not source.compared:
-        return {"tone": "none", "word": "No gate was run", "text": f"the values of {label} stand alone, with their intervals"}
-    whole = [r for r in rows if r.kind == "all" and r.run == label]
-    counts = Counter(r.verdict for r in whole)
-    text = f"{label} against {source.labels[source.runs[0].name]}: " + ", ".join(
-        f"{counts[v]} {v}" for v in ("better", "worse", "unclear") if counts[v]
-    )
-    return {"tone": "none", "word": "No gate was run", "text": f"{text} of {len(whole)} metrics, beyond noise at 95 %"}
-
-
-def _baseline(base: dict[str, Any]) -> str:
-    """The baseline of the gate, without folders: a page may be published."""
-    if not base:
-        return "no baseline"
-    where = " ".join(filter(None, [str(base.get("kind") or ""), PurePath(str(base.get("path") or "")).name]))
-    return f"{base.get('label') or 'a generator without a name'}{f' ({where})' if where else ''}"
-
-
 def _plain(source: Source, rows: Iterable[Row]) -> list[Row]:
     """The rows without the folders of this machine, sorted."""
     return _sorted([replace(r, why=source.plain(r.why), slice=source.plain(r.slice)) for r in rows])
 
 
 def _sorted(rows: list[Row]) -> list[Row]:
-    def key(row: Row) -> tuple[bool, int]:
+    def key(row: Row) -> tuple[bool, int, float]:
         place = WORST_FIRST.index(row.verdict) if row.verdict in WORST_FIRST else len(WORST_FIRST)
-        return not row.overall, place
+        return not row.overall, place, math.inf if row.place is None else row.place
 
     return sorted(rows, key=key)
 
@@ -251,7 +214,9 @@ def _slice_row(s: SliceRow, label: str, data: RunData) -> Row:
 
 
 def _values(source: Source) -> list[Row]:
-    data, label = source.data[-1], source.labels[source.runs[-1].name]
+    data, label, scale = source.data[-1], source.labels[source.runs[-1].name], scale_behind(source.runs[-1])
+    known = {} if scale is None else {r.metric: scale.of(r.metric, r.signature) for r in data.metrics.values()}
+    places = {} if scale is None else places_of([r for r in data.metrics.values() if r.slice == "all"], scale)
     rows = [
         Row(
             r.metric,
@@ -270,6 +235,8 @@ def _values(source: Source) -> list[Row]:
             "" if r.status == "ok" else r.status,
             "; ".join(filter(None, [r.reason, r.method])),
             family=r.family,
+            place=places.get(r.metric) if r.slice == "all" else None,
+            marks=marks_words(own) if r.slice == "all" and (own := known.get(r.metric)) is not None else "",
         )
         for r in data.metrics.values()
         if _shown(r.metric, r.family, r.slice)

@@ -9,8 +9,8 @@ import pandas as pd
 
 from sora_eval.speed.served import SERVE
 from sora_eval_reports.frames import Frames
+from sora_eval_reports.numbers import interval, number
 from sora_eval_reports.text.columns import SERVED_COLUMNS
-from sora_eval_reports.text.tables import interval, number
 
 # The usual ratios of videos; a shape on a grid of 8 px gets the nearest.
 ASPECTS = {

@@ -7,9 +7,10 @@ import pandas as pd
 from sora_eval.compare.run_data import RunData
 from sora_eval.gate.merging import seeds_of
 from sora_eval.records.speed_metrics import IN_SHORT
+from sora_eval_reports.numbers import number
 from sora_eval_reports.text.calibration import limit_words
 from sora_eval_reports.text.console import console
-from sora_eval_reports.text.tables import number, terminal
+from sora_eval_reports.text.tables import terminal
 
 
 def print_baseline(data: RunData) -> None:

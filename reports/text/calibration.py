@@ -6,8 +6,9 @@ import pandas as pd
 
 from sora_eval.studies.calibration import Calibration, passes, smallest_seen
 from sora_eval.suite import Gate
-from sora_eval_reports.text.console import console
-from sora_eval_reports.text.tables import number, terminal
+from sora_eval_reports.numbers import number
+from sora_eval_reports.text.console import console, line
+from sora_eval_reports.text.tables import terminal
 
 
 def print_calibration(calibration: Calibration) -> None:
@@ -16,14 +17,14 @@ def print_calibration(calibration: Calibration) -> None:
     title = f"{calibration.suite.suite.id}: {calibration.repeats} repeats of {calibration.label}"
     out = console()
     if calibration.spreads:
-        out.print(terminal(spread_table(calibration), title), "")
+        out.print(terminal(spread_table(calibration), title, ["unit", "sd", "mean"]), "")
         pairs = len(next(iter(calibration.spreads.values())).pairs)
         words = (
             f"{100 * calibration.passing:.1f} % of {pairs} drawn pairs of {held} seeds per prompt in the baseline and {asked}"
         )
-        out.print(f"these rows together PASS in {words} others in the run", soft_wrap=True)
+        line(out, f"these rows together PASS in {words} others in the run")
     for metric, why in calibration.unmeasured.items():
-        out.print(f"no limit follows for {metric}: {why}", soft_wrap=True, markup=False)
+        line(out, f"no limit follows for {metric}: {why}")
 
 
 def spread_table(calibration: Calibration) -> pd.DataFrame:

@@ -7,8 +7,12 @@ from collections.abc import Sequence
 import pandas as pd
 
 from sora_eval.compare.checkpoints import CheckpointOrder, Order, Step
-from sora_eval_reports.text.console import console
-from sora_eval_reports.text.tables import interval, number, terminal
+from sora_eval.util.terminal import is_wide
+from sora_eval_reports.answer.ladder import ladder
+from sora_eval_reports.numbers import interval, number
+from sora_eval_reports.text.answer import answered
+from sora_eval_reports.text.console import console, line
+from sora_eval_reports.text.tables import terminal
 
 TITLES = {"distribution": "Distribution", "text": "Text", "temporal": "Temporal", "physics": "Physics"}
 
@@ -37,6 +41,17 @@ def table(rungs: Sequence[CheckpointOrder], labels: Sequence[str]) -> pd.DataFra
         steps = {f"step {i}": _change(s) for i, s in enumerate(r.steps, 1)}
         arrow = {True: "higher", False: "lower", None: "-"}[r.higher_is_better]
         rows.append({"metric": r.metric, "better": arrow, **values, **steps, "order": str(r.order)})
+    return pd.DataFrame(rows)
+
+
+def turned_table(rungs: Sequence[CheckpointOrder], labels: Sequence[str]) -> pd.DataFrame:
+    """One row per checkpoint, as strings, and a column per metric: its value, with + or - where it is better or worse beyond
+    noise than the checkpoint before."""
+    signs = {Order.HOLDS: " +", Order.REVERSED: " -"}
+    rows = []
+    for i, label in enumerate(labels):
+        cells = {r.metric: number(r.values[i], 3) + (signs.get(r.steps[i - 1].order, "  ") if i else "  ") for r in rungs}
+        rows.append({"checkpoint": label, **cells})
     return pd.DataFrame(rows)
 
 
@@ -93,16 +108,23 @@ def _why(step: Step, unit: str) -> str:
 
 
 def print_order(rungs: Sequence[CheckpointOrder], labels: Sequence[str]) -> None:
-    """Print a table per family, the reasons, and a sentence per family."""
+    """Print the answer, a table per family, the reasons, and a sentence per family."""
     out = console()
+    answered(out, ladder(rungs, labels))
     families = by_family(rungs)
     for name, own in families.items():
-        out.print(terminal(table(own, labels), f"{title(name)} ({steps_of(labels)})"), "")
-    for own in families.values():
-        for line in reasons(own):
-            out.print(line, style="yellow", soft_wrap=True)
+        if is_wide():
+            out.print(terminal(table(own, labels), f"{title(name)} ({steps_of(labels)})"), "")
+        else:
+            out.print(terminal(turned_table(own, labels), title(name)), "")
+    if not is_wide():
+        line(out, "+ better, - worse beyond noise than the checkpoint before; --wide shows each step and why", "dim")
+    else:
+        for own in families.values():
+            for reason in reasons(own):
+                line(out, reason, "yellow")
     for name, own in families.items():
-        out.print(sentence(name, own, labels), soft_wrap=True)
+        line(out, sentence(name, own, labels))
 
 
 def steps_of(labels: Sequence[str]) -> str:

@@ -6,6 +6,8 @@ import re
 from textwrap import shorten
 
 from sora_eval.records.verdict import GateResult
+from sora_eval.runs.folder import RunFolder
+from sora_eval_reports.answer.verdict import of_gate
 from sora_eval_reports.text import tables
 from sora_eval_reports.text.gate import sides, verdict_notes, verdict_table
 
@@ -23,14 +25,17 @@ def marker(name: str = NAME) -> str:
     return f"<!-- sora-eval:{re.sub(r'[^A-Za-z0-9._-]', '-', name)} -->"
 
 
-def comment(result: GateResult | None, run: str, name: str = NAME, clips: tuple[str, ...] = ()) -> str:
-    """The comment as Markdown of GitHub and GitLab. `clips` are the ids of the clips in the contact sheet beside it.
+def comment(
+    result: GateResult | None, run: str, name: str = NAME, clips: tuple[str, ...] = (), folder: RunFolder | None = None
+) -> str:
+    """The comment as Markdown of GitHub and GitLab. `clips` are the ids of the clips in the contact sheet beside it; those that
+    carry the verdict are of the `folder` of the run.
 
     Without a `result` it says that `run` was not judged, so that it never stands there with the verdict of an older run.
     """
     if result is None:
         return f"{marker(name)}\n## gate: no verdict\n\n{_text(f'run {run} was not judged; the log of the job says why')}\n"
-    parts = [f"{marker(name)}\n## {_text(result.headline)}", _text(sides(result))]
+    parts = [f"{marker(name)}\n## {_text(result.headline)}", _text(of_gate(result, folder).text), _text(sides(result))]
     open_rows = tuple(r for r in result.rows if not r.verdict.green)
     if open_rows:
         table = verdict_table(GateResult(open_rows, result.strict, result.profile, {}, {}, alpha=result.alpha))

@@ -8,7 +8,7 @@ import pandas as pd
 
 from sora_eval.records.verdict import Verdict
 from sora_eval.studies.error_rates import SIGNIFICANT, WHOLE, GateErrors, Rates
-from sora_eval_reports.text.console import console
+from sora_eval_reports.text.console import console, line
 from sora_eval_reports.text.tables import terminal
 
 SEEN = 0.8  # share of draws with REGRESSED from which a metric detects a degradation
@@ -19,8 +19,8 @@ def print_rates(errors: GateErrors) -> None:
     out = console()
     for outcome in (Verdict.REGRESSED, Verdict.PASS):
         out.print(terminal(table(errors.rates, outcome).T.reset_index(names=""), f"{errors.suite}: {outcome}"), "")
-    for line in sees(errors.rates):
-        out.print(f"seen by {line}", soft_wrap=True)
+    for arms in sees(errors.rates):
+        line(out, f"seen by {arms}")
 
 
 def table(rates: Sequence[Rates], outcome: str = Verdict.REGRESSED) -> pd.DataFrame:

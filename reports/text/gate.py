@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import pandas as pd
 
-from sora_eval.records.verdict import SEVERITY, GateResult, GateRow
-from sora_eval.util.visible import say
+from sora_eval.records.verdict import GateResult
+from sora_eval.runs.folder import RunFolder
+from sora_eval.util.terminal import is_wide
+from sora_eval_reports.answer.verdict import of_gate, worst_first
+from sora_eval_reports.numbers import interval, number
 from sora_eval_reports.text import tables
-from sora_eval_reports.text.console import console
+from sora_eval_reports.text.answer import answer_markdown, answered
+from sora_eval_reports.text.console import console, line, notes
+
+SHORT_DIGITS, DIGITS = 3, 4  # of numbers in tables of the terminal, and of wide ones
 
 
-def worst_first(result: GateResult) -> list[GateRow]:
-    """The rows by severity of their verdicts."""
-    return sorted(result.rows, key=lambda r: SEVERITY.index(r.verdict))
-
-
-def verdict_table(result: GateResult) -> pd.DataFrame:
+def verdict_table(result: GateResult, digits: int = 4) -> pd.DataFrame:
     """One row per gate, as strings; the reasons are in `verdict_notes`."""
     rows = [
         {
             "metric": r.name,
-            "base": tables.number(r.base),
-            "new": tables.number(r.new),
+            "base": number(r.base, digits),
+            "new": number(r.new, digits),
             "change %": "-" if r.change_percent is None else f"{r.change_percent:+.3g}",
-            "limit": r.limit + (f", least change {r.min_change:g}" if r.min_change else ""),
-            result.interval_name: tables.interval(r.low, r.high),
-            "p (Holm)": tables.number(r.p_adjusted),
+            "limit": r.limit,
+            "least change": f"{r.min_change:g}" if r.min_change else "-",
+            result.interval_name: interval(r.low, r.high, digits),
+            "p (Holm)": number(r.p_adjusted, min(digits, 4 if digits > 3 else 2)),
             "n": str(r.n),
             "verdict": str(r.verdict),
         }
@@ -51,20 +53,26 @@ def sides(result: GateResult) -> str:
     return f"{result.run['label']} ({result.run['run']}) against {against}{situation}"
 
 
-def print_gate(result: GateResult) -> None:
-    """Print the table, the reasons, and the verdict as the last line of standard output."""
+def print_gate(result: GateResult, run: RunFolder | None = None, *, all_notes: bool = False) -> None:
+    """Print the answer, with the clips of its `run` that carry it, the table, the reasons, and the verdict as the last line.
+
+    Without `all_notes`, the reasons take five lines at most.
+    """
     out = console()
-    out.print(tables.terminal(verdict_table(result), sides(result)), "")
-    for note in verdict_notes(result):
-        out.print(note, soft_wrap=True)
-    say(result.headline)
+    answered(out, of_gate(result, run))
+    drop = ["n", "p (Holm)", "least change", result.interval_name, "base"]
+    out.print(tables.terminal(verdict_table(result, SHORT_DIGITS if not is_wide() else DIGITS), sides(result), drop), "")
+    path = "" if run is None or all_notes else f"sora-eval show {run.path} --notes"
+    notes(out, verdict_notes(result), "", path)
+    line(out, result.headline)
 
 
-def gate_markdown(result: GateResult) -> str:
-    """Verdict, table and reasons as Markdown."""
+def gate_markdown(result: GateResult, run: RunFolder | None = None) -> str:
+    """Verdict, answer, table and reasons as Markdown."""
     notes = "\n".join(f"- {tables.escape(n)}" for n in verdict_notes(result))
     parts = [
         f"## {tables.escape(result.headline)}",
+        answer_markdown(of_gate(result, run)),
         tables.escape(sides(result)),
         tables.markdown(verdict_table(result)),
         f"<details><summary>Why</summary>\n\n{notes}\n\n</details>",

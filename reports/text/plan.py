@@ -8,9 +8,10 @@ import pandas as pd
 
 from sora_eval.studies.gate_plan import NUMBERS, Choice, Plan
 from sora_eval.studies.planning import CHANGES, TWICE, Chances, Design, Remedy
+from sora_eval_reports.numbers import number
 from sora_eval_reports.text.calibration import limit_words
-from sora_eval_reports.text.console import console
-from sora_eval_reports.text.tables import number, terminal
+from sora_eval_reports.text.console import console, line
+from sora_eval_reports.text.tables import terminal
 
 
 def print_plan(plan: Plan) -> None:
@@ -21,8 +22,8 @@ def print_plan(plan: Plan) -> None:
     out.print(terminal(grid_table(plan.grid), "the whole gate; REGRESSED at a change of so many limits in its weakest row"), "")
     out.print(terminal(limits_table(plan), "the whole gate with other limits, at its present size"), "")
     out.print(terminal(remedies_table(plan), f"each row alone: what brings it to its part of {goal_words(plan)}"), "")
-    for line in conclusion(plan):
-        out.print(line, soft_wrap=True, markup=False)
+    for said in conclusion(plan):
+        line(out, said)
 
 
 def components_table(plan: Plan) -> pd.DataFrame:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import MetricRow, TimingRow
 from sora_eval.speed.served import SERVE
+from sora_eval.util.terminal import Terminal
+from sora_eval_reports.numbers import number
 from sora_eval_reports.text.columns import SERVED_COLUMNS, SPEED_COLUMNS
-from sora_eval_reports.text.tables import number, terminal
+from sora_eval_reports.text.console import line
+from sora_eval_reports.text.tables import terminal
 
 
 def speed_table(folder: RunFolder) -> pd.DataFrame:
@@ -82,14 +84,18 @@ def cost_sentence(cost: dict[str, Any] | None) -> str:
     return f"denoising n tokens takes {growth} (largest error {number(cost['error_percent'])} %); {lead}"
 
 
-def print_speed(folder: RunFolder, console: Console) -> None:
+def print_speed(folder: RunFolder, console: Terminal) -> None:
     """Print the table of a benchmark and its failures; of a sweep the growth of cost and the snapped shapes, of an open loop
     what was offered and promised."""
     head = folder.head
     bench = head.bench or {}
     is_served = "serve" in bench
     table = served_table(folder) if is_served else speed_table(folder)
-    console.print(terminal(table, f"{head.generator.spec} on {bench['device']}, {bench['provider']}"))
+    console.print(
+        terminal(
+            table, f"{head.generator.spec} on {bench['device']}, {bench['provider']}", ("share of peak %", "step s", "text s")
+        )
+    )
     peak = number(bench["matrix_peak_flops"] / 1e9)
     lines = [
         *failures(folder),
@@ -98,5 +104,5 @@ def print_speed(folder: RunFolder, console: Console) -> None:
     ]
     if bench["snapped"]:
         lines.append(f"{len(bench['snapped'])} shapes were snapped, for example {bench['snapped'][0]}")
-    for line in lines:
-        console.print(line, soft_wrap=True)
+    for said in lines:
+        line(console, said)

@@ -4,74 +4,82 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
 import pandas as pd
-from rich.table import Table
-from rich.text import Text
 
 from sora_eval.compare.comparison import Comparison
+from sora_eval.records.scale import Scale
 from sora_eval.records.speed_metrics import IN_SHORT
+from sora_eval.records.verdict import Verdict
+from sora_eval.stats.power import ALPHA
 from sora_eval.util.visible import visible
+from sora_eval_reports.answer.one_run import bar
 from sora_eval_reports.frames import SCHEMA, Frames, comparison_frame
+from sora_eval_reports.numbers import interval, number
 from sora_eval_reports.text.columns import SERVED_COLUMNS, SPEED_COLUMNS, speed_column
+from sora_eval_reports.text.fitted import Fitted
 
 ORACLE = "oracle:"  # slices of generators that cannot do better
 PROMPT_WIDTH = 72  # characters of a prompt in a table
+BAR = "0 trivial, 1 perfect"
+ROUNDING = 1e-8  # of a distance of logits
 NAMED = 4  # clips of one note, and notes on clips, that are listed one by one
-
-
-def number(value: Any) -> str:
-    """Four significant digits, or a dash for no value.
-
-    >>> number(3.14159), number(123456), number(None)
-    ('3.142', '1.23e+05', '-')
-    """
-    if value is None or pd.isna(value):
-        return "-"
-    if value == 0:
-        return "0"
-    return f"{value:.4g}" if 1e-4 <= abs(value) < 1e5 else f"{value:.2e}"
-
-
-def interval(low: Any, high: Any) -> str:
-    """Both ends of an interval, or a dash for none.
-
-    >>> interval(0.25, 1)
-    '0.25 .. 1'
-    """
-    return "-" if low is None or pd.isna(low) else f"{number(low)} .. {number(high)}"
 
 
 def _is_speed(metrics: pd.DataFrame) -> pd.Series[bool]:
     return metrics["family"].eq("speed")
 
 
-def quality_table(frames: Frames, slices: bool = False) -> pd.DataFrame:
-    """One row per (run, metric), with `slices` also per shape, as strings."""
+def quality_table(
+    frames: Frames, slices: bool = False, scales: Mapping[str, Scale] | None = None, digits: int = 4
+) -> pd.DataFrame:
+    """One row per (run, metric), with `slices` also per shape, as strings.
+
+    `scales` are by run: with one, a bar shows where each value is between trivial clips and perfect ones, and the lowest of a
+    single run comes first.
+    """
     metrics = frames.metrics[~_is_speed(frames.metrics)]
     oracles = metrics["slice"].str.startswith(ORACLE)
     shown = metrics[~oracles] if slices else metrics[metrics["slice"].eq("all")]
     beside = [] if slices else list(dict.fromkeys(metrics["slice"][oracles]))
     several = frames.runs["run"].nunique() > 1
+    records = [(r, _place(r, scales or {})) for r in shown.to_dict("records")]
+    if scales and not several:
+        records.sort(key=lambda pair: (pair[1] is None, pair[1]))
     rows = [
         {
             **({"run": r["label"]} if several else {}),
             "metric": r["metric"],
             **({"slice": r["slice"]} if slices else {}),
-            "value": number(r["value"]) if r["status"] == "ok" else r["status"],
-            "95 % interval": interval(r["low"], r["high"]),
+            "value": _value(r, digits),
+            "95 % interval": interval(r["low"], r["high"], digits),
+            **({BAR: bar(place)} if scales else {}),
             **{label: _oracle(metrics[oracles], r, label) for label in beside},
             "unit": r["unit"],
             "better": {True: "higher", False: "lower"}.get(r["higher_is_better"], "-"),
             "n": f"{r['n_scored']}/{r['n_expected']}",
         }
-        for r in shown.to_dict("records")
+        for r, place in records
     ]
     return pd.DataFrame(rows)
+
+
+def _place(row: dict[Any, Any], scales: Mapping[str, Scale]) -> float | None:
+    scale = scales.get(row["run"])
+    known = None if scale is None or row["slice"] != "all" else scale.of(row["metric"], row["signature"])
+    return None if known is None or row["status"] != "ok" else known.place(row["value"], row["n_scored"])
+
+
+def _value(row: dict[Any, Any], digits: int) -> str:
+    """A value; of a statistic of two sets that is 0 but for rounding, as of a set against itself, 0."""
+    if row["status"] != "ok":
+        return str(row["status"])
+    is_rounding = bool(row.get("statistic")) and abs(row["value"]) < ROUNDING
+    return "0" if is_rounding else number(row["value"], digits)
 
 
 def _oracle(oracles: pd.DataFrame, row: dict[Any, Any], label: str) -> str:
@@ -163,46 +171,56 @@ def speed_table(frames: Frames) -> pd.DataFrame:
     return pd.DataFrame(rows).fillna("-")
 
 
-def comparison_table(comparison: Comparison, slices: bool = False) -> pd.DataFrame:
-    """The rows of a comparison as strings, without `slices` those of all cases and the main ones of speed."""
+def comparison_table(comparison: Comparison, slices: bool = False, digits: int = 4, *, in_short: bool = False) -> pd.DataFrame:
+    """The rows of a comparison as strings, the worst first; without `slices` those of all cases and the main ones of speed.
+
+    Runs are named in the headings, `in_short` as base and new.
+    """
     table = comparison_frame(comparison)
     shown = table if slices else table[table["slice"].eq("all") | table["metric"].isin(IN_SHORT)]
-    same = comparison.base == comparison.new
+    same = in_short or comparison.base == comparison.new
     base, new = ("base", "new") if same else (comparison.base, comparison.new)
+    verdicts = {"base": base, "new": new}
     rows = [
         {
             "metric": r["metric"] if r["slice"] == "all" else f"{r['metric']} {r['slice']}",
-            base: number(r["base"]),
-            new: number(r["new"]),
-            "change": number(r["change"]),
-            "95 % of change": interval(r["low"], r["high"]),
-            "p": number(r["p"]),
+            base: number(r["base"], digits),
+            new: number(r["new"], digits),
+            "change": number(r["change"], digits),
+            "95 % of change": interval(r["low"], r["high"], digits),
+            "p": number(r["p"], min(digits, 4 if digits > 3 else 2)),
             "n": number(r["n"]),
-            "better": {"base": base, "new": new}.get(str(r["better"]), "unclear" if r["status"] == "ok" else r["status"]),
+            "better": verdicts.get(str(r["better"]), "unclear" if r["status"] == "ok" else "-" if in_short else r["status"]),
         }
-        for r in shown.to_dict("records")
+        for r in sorted(shown.to_dict("records"), key=_worst_first)
     ]
     return pd.DataFrame(rows)
 
 
+def _worst_first(row: dict[Any, Any]) -> int:
+    """The order of a comparison: worse, without a value, unclear, better, not comparable."""
+    if row["status"] != "ok":
+        return 4 if row["status"] == Verdict.NOT_COMPARABLE else 1
+    return {"base": 0, "new": 3}.get(str(row["better"]), 2)
+
+
 def comparison_notes(comparison: Comparison) -> list[str]:
-    """Warnings, then the reasons of rows without a test."""
+    """Warnings, metrics whose interval and test disagree, then the reasons of rows without a test."""
     table = comparison_frame(comparison)
+    tested = table[table["status"].eq("ok") & table["p"].le(ALPHA) & table["low"].le(0) & table["high"].ge(0)]
+    apart = [
+        f"{', '.join(own['metric'])}: unclear: p is at most {ALPHA:g}, but the interval ({method}) does not leave out 0"
+        for method, own in tested[tested["slice"].eq("all")].groupby("method", sort=False)
+    ]
     table = table[table["note"].ne("")]
     grouped = table.groupby("note", sort=False)["metric"].agg(lambda names: ", ".join(dict.fromkeys(names)))
-    return [*comparison.warnings, *(f"{names}: {note}" for note, names in grouped.items())]
+    return [*comparison.warnings, *apart, *(f"{names}: {note}" for note, names in grouped.items())]
 
 
-def terminal(table: pd.DataFrame, title: str) -> Table:
-    """A rich table; markup and control characters in prompts and reasons stay text."""
-    out = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
-    for column in table.columns:
-        numeric = column not in ("run", "metric", "slice", "shape", "unit", "better", "95 % of change")
-        numeric = numeric and not str(column).endswith("% interval")
-        out.add_column(str(column), justify="right" if numeric else "left", overflow="fold", no_wrap=column == "metric")
-    for row in table.itertuples(index=False):
-        out.add_row(*(Text(visible(str(v))) for v in row))
-    return out
+def terminal(table: pd.DataFrame, title: str, drop: Sequence[str] = ()) -> Fitted:
+    """A table that fits the console, without the columns `drop` where it is too wide; markup and control characters in prompts
+    and reasons stay text."""
+    return Fitted(table, title, drop)
 
 
 def escape(text: str) -> str:

@@ -25,6 +25,7 @@ from sora_eval.cli import (
     plan,
     report,
     run,
+    scale,
     schema,
     score,
     selfcheck,
@@ -65,6 +66,7 @@ app.command(name="plan", epilog=plan.EXAMPLES)(plan.plan)
 app.command(name="error-rates", epilog=error_rates.EXAMPLES)(error_rates.error_rates)
 app.command(name="frontier", epilog=frontier.EXAMPLES)(frontier.frontier)
 app.command(name="laws", epilog=laws.EXAMPLES)(laws.laws)
+app.command(name="scale", epilog=scale.EXAMPLES)(scale.scale)
 app.command(name="selfcheck", epilog=selfcheck.EXAMPLES)(selfcheck.selfcheck)
 app.command(name="show", epilog=show.EXAMPLES)(show.show)
 app.command(name="report", epilog=report.EXAMPLES)(report.report)

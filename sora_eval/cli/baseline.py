@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sora_eval.cli.options import Wide
 from sora_eval.util.visible import say
 
 app = typer.Typer(no_args_is_help=True, help="Promote a run to be compared against, and show what is promoted.")
@@ -25,6 +26,7 @@ def promote(
     force: Annotated[bool, typer.Option("--force", help="Overwrite a baseline of the same suite.")] = False,
     add: Annotated[bool, typer.Option("--add", help="Add the runs to a baseline of the same checkpoint.")] = False,
     suite: Annotated[Path | None, typer.Option(help="Hold the limits of this suite file, not those of the run.")] = None,
+    wide: Wide = False,
 ) -> None:
     """Write runs of one checkpoint as a baseline, after showing the changes against an existing one.
 
@@ -43,11 +45,11 @@ def promote(
 
         for folder in folders:
             print_comparison(compare(existing, folder))
-    say(f"promoted: {baseline.promote(folders, path, profile=profile, force=force, add=add, suite=suite)}")
+    say(f"promoted: {baseline.promote(folders, path, profile=profile, force=force, add=add, suite=suite)}", message=True)
 
 
 @app.command(epilog=SHOW)
-def show(path: Annotated[Path, typer.Argument(help="A baseline file.")]) -> None:
+def show(path: Annotated[Path, typer.Argument(help="A baseline file.")], wide: Wide = False) -> None:
     """Print what a baseline holds and where it comes from."""
     from sora_eval.gate.baseline import read
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
-from sora_eval.cli.options import SuiteChanges
+from sora_eval.cli.options import SuiteChanges, Wide
 from sora_eval.records.verdict import EXIT_INCOMPLETE
 
 EXAMPLES = (
@@ -64,6 +64,7 @@ def bench(
     requests: Annotated[int | None, typer.Option(help=f"{LOOP}counted requests per repeat. Default: 100.")] = None,
     repeats: Annotated[int | None, typer.Option(help=f"{LOOP}repeats of each rate. Default: 6.")] = None,
     seed: Annotated[int | None, typer.Option(help=f"{LOOP}of the arrivals and of their order. Default: 0.")] = None,
+    wide: Wide = False,
     set_: SuiteChanges = None,
 ) -> None:
     """Time a generator over resolutions, aspect ratios, lengths and batches, or under load; or several of them in turns."""
@@ -83,19 +84,19 @@ def bench(
         from sora_eval.speed.session import bench as run_bench
 
         folders = run_bench(loaded, specs, out)
-    from sora_eval_reports.text.console import console
+    from sora_eval_reports.text.console import console, line
     from sora_eval_reports.text.speed import print_speed
 
     out_console = console()
     for folder in folders:
         print_speed(folder, out_console)
-        out_console.print(f"{folder.path}  ({time.monotonic() - started:.0f} s)", soft_wrap=True)
+        line(out_console, f"{folder.path}  ({time.monotonic() - started:.0f} s)")
     if len(folders) > 1:
         command = f"sora-eval compare {' '.join(str(f.path) for f in folders)} --slices"
-        out_console.print(f"compare them: {command}", soft_wrap=True)
+        line(out_console, f"compare them: {command}")
     if any(f.head.failed_metrics for f in folders):
         what = "rates" if scenario == "serve" else "shapes"
-        out_console.print(f"incomplete: some {what} failed; their reasons are above and in timings.jsonl", style="yellow")
+        line(out_console, f"incomplete: some {what} failed; their reasons are above and in timings.jsonl", "yellow")
         raise typer.Exit(EXIT_INCOMPLETE)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sora_eval.cli.options import SuiteChanges
+from sora_eval.cli.options import SuiteChanges, Wide
 from sora_eval.util.visible import say
 
 EXAMPLES = (
@@ -41,6 +41,7 @@ def calibrate(
     seeds: Annotated[int, typer.Option(min=1, help="Seeds per prompt of the run in a pair.")] = 2,
     draws: Annotated[int, typer.Option(min=20, help="Pairs that are drawn from the repeats.")] = 500,
     write: Annotated[bool, typer.Option("--write", help="Write the limits into the suite's \\[gates].")] = False,
+    wide: Wide = False,
     set_: SuiteChanges = None,
 ) -> None:
     """Measure how far runs of one checkpoint lie apart, and propose limits that the whole gate passes when nothing changed."""
@@ -71,6 +72,6 @@ def calibrate(
 
     print_calibration(calibration)
     if write:
-        say(f"wrote {len(calibration.limits)} gates into {loaded.path}")
+        say(f"wrote {len(calibration.limits)} gates into {loaded.path}", message=True)
     else:
-        say("nothing was written; --write puts these limits into the suite")
+        say("nothing was written; --write puts these limits into the suite", message=True)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sora_eval.cli.options import Wide
 from sora_eval.util.errors import SoraEvalError
 from sora_eval.util.visible import say
 
@@ -22,8 +23,13 @@ def compare(
     slices: Annotated[bool, typer.Option("--slices", help="Also one row per shape, length and tag.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Markdown instead of a terminal table.")] = False,
     ladder: Annotated[
-        bool, typer.Option("--ladder", help="Each run against the one before it: does every metric order them, worst first?")
+        bool,
+        typer.Option(
+            "--ladder", help="Each run against the one before it: does every metric order them? The least trained first."
+        ),
     ] = False,
+    notes: Annotated[bool, typer.Option("--notes", help="All notes; else five lines of them.")] = False,
+    wide: Wide = False,
 ) -> None:
     """Compare runs of one suite case by case, with intervals of the differences (new minus base)."""
     if ladder and (slices or markdown):
@@ -38,10 +44,14 @@ def compare(
         print_order(checkpoint_order([first, *others]), names_of([first, *others]))
         return
     from sora_eval.compare.comparison import compare as pair
+    from sora_eval_reports.answer.of_runs import of_pair
     from sora_eval_reports.text.runs import comparison_markdown, print_comparison
 
-    for comparison in [pair(first, other, slices) for other in others]:
+    for other in others:
+        comparison = pair(first, other, slices)
+        answer = of_pair(comparison, first, other)
         if markdown:
-            say(comparison_markdown(comparison, slices))
+            say(comparison_markdown(comparison, slices, answer))
         else:
-            print_comparison(comparison, slices)
+            command = "" if notes else f"sora-eval compare {base} {other.path} --notes"
+            print_comparison(comparison, slices, answer=answer, all_notes=command)

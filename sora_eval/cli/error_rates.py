@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sora_eval.cli.options import SuiteChanges
+from sora_eval.cli.options import SuiteChanges, Wide
 
 EXAMPLES = (
     "Examples: sora-eval error-rates gate --pool runs/pool; "
@@ -31,6 +31,7 @@ def error_rates(
     draws: Annotated[int, typer.Option(min=10, help="A/A pairs of virtual runs.")] = 1000,
     power: Annotated[int, typer.Option(min=10, help="Pairs for each other generator.")] = 200,
     workers: Annotated[int, typer.Option(min=1, help="Processes that draw and gate; the numbers stay the same.")] = 2,
+    wide: Wide = False,
     set_: SuiteChanges = None,
 ) -> None:
     """Measure how often a suite's gate errs, and what it finds, on pairs of runs drawn from a pool of real ones."""

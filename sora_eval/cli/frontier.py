@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from sora_eval.cli.options import Wide
+
 EXAMPLES = (
     "Example: sora-eval bench gate-speed -g reference -a 'reference?steps=10' -a reference:base-int8; then "
     "sora-eval frontier runs/STEPS10 runs/INT8 --bench runs/BENCH1 --bench runs/BENCH2 --bench runs/BENCH3 --out frontier.png"
@@ -22,6 +24,7 @@ def frontier(
     metric: Annotated[str, typer.Option("--metric", "-m", help="The metric of speed.")] = "latency",
     suite: Annotated[Path | None, typer.Option(help="Take the gates from this suite file, not from the runs.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="A PNG of the frontier.")] = None,
+    wide: Wide = False,
 ) -> None:
     """Show what faster generators cost: the gain in speed of each against the share of the gate's limits that it uses up.
 

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from sora_eval.cli.options import Wide
+
 if TYPE_CHECKING:
     from sora_eval.records.verdict import GateResult
+    from sora_eval.runs.folder import RunFolder
 
 EXAMPLES = (
     "Examples: sora-eval gate latest; sora-eval gate latest --baseline baselines/quick.json --strict --junit gate.xml; "
@@ -36,6 +39,7 @@ def gate(
     horizon: Annotated[
         int, typer.Option(min=1, help="With --series: runs after which half of the budget of false alarms is spent.")
     ] = 100,
+    wide: Wide = False,
 ) -> None:
     """Judge a run against a baseline by the gates of its suite; the last line is the verdict.
 
@@ -50,10 +54,10 @@ def gate(
 
     refuse = is_strict(strict)
     result = gate_run(folder, baseline, suite=suite, profile=profile, strict=refuse, series=series, horizon=horizon)
-    conclude(result, junit)
+    conclude(result, folder, junit)
 
 
-def conclude(result: GateResult, junit: Path | None = None) -> NoReturn:
+def conclude(result: GateResult, run: RunFolder, junit: Path | None = None) -> NoReturn:
     """Write JUnit and the job summary, print the table with the verdict as its last line, and exit."""
     from sora_eval.util.errors import SoraEvalError
     from sora_eval_reports.export import junit as xml
@@ -64,8 +68,8 @@ def conclude(result: GateResult, junit: Path | None = None) -> NoReturn:
             xml.write(result, junit)
         if summary := os.environ.get(SUMMARY):
             with open(summary, "a", encoding="utf-8") as file:
-                file.write(verdicts.gate_markdown(result))
+                file.write(verdicts.gate_markdown(result, run))
     except OSError as error:
         raise SoraEvalError(f"{error.filename} cannot be written: {error.strerror}") from error
-    verdicts.print_gate(result)
+    verdicts.print_gate(result, run)
     raise typer.Exit(result.exit_code)

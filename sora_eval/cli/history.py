@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from sora_eval.cli.options import Wide
+
 EXAMPLES = (
     "Examples: sora-eval history runs --metric fvd; sora-eval history runs -m fvd -m clip_score --over steps "
     "--baseline baselines/gate.json --png history.png"
@@ -33,6 +35,7 @@ def history(
     baseline: Annotated[Path | None, typer.Option(help="A baseline file or a run; by default the first point.")] = None,
     slice_: Annotated[str, typer.Option("--slice", help="all, or a shape such as 32x32x17.")] = "all",
     png: Annotated[Path | None, typer.Option(help="The picture; by default history.png in the folder.")] = None,
+    wide: Wide = False,
 ) -> None:
     """Draw metrics over training steps, commits or time from many runs, with the baseline and the noise of repeats.
 
@@ -46,7 +49,7 @@ def history(
 
     result = histories(folder, metric or (), over=over.value if over else None, suite=suite, baseline=baseline, label=slice_)
     from sora_eval_reports.export.history import draw, terminal_table
-    from sora_eval_reports.text.console import console
+    from sora_eval_reports.text.console import console, line
     from sora_eval_reports.text.tables import terminal
 
     out, target = console(), png or folder / "history.png"
@@ -55,9 +58,9 @@ def history(
     for chart in result.charts:
         out.print(terminal(terminal_table(chart), f"{chart.metric} of {result.suite} over {chart.axis}"), "")
         for note in chart.notes:
-            out.print(note, style="yellow", soft_wrap=True)
-    for line in result.series:
-        out.print(line, soft_wrap=True)
+            line(out, note, "yellow")
+    for said in result.series:
+        line(out, said)
     try:
         draw(result.charts, target)
     except (OSError, ValueError) as error:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sora_eval.cli.options import SuiteChanges
+from sora_eval.cli.options import SuiteChanges, Wide
 
 EXAMPLES = "Examples: sora-eval laws world; sora-eval laws world -g reference:middle -g reference:base --limit 50"
 
@@ -22,6 +22,7 @@ def laws(
         typer.Option(min=0.01, max=1.0, help="How far laws are broken, as a share of the default; at least one jump or frame."),
     ] = 1.0,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the scenes of the first N prompts.")] = None,
+    wide: Wide = False,
     set_: SuiteChanges = None,
 ) -> None:
     """Does a denoiser find a lawful clip likelier than its unlawful twin? Nothing is generated; a coin is wrong in 50 %.

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from sora_eval.cli.options import Wide
+
 EXAMPLES = "Example: sora-eval list metrics"
 
 
@@ -25,19 +27,18 @@ class What(StrEnum):
 def listing(
     what: Annotated[What | None, typer.Argument(help="What to list; left out, all but runs.")] = None,
     root: Annotated[Path, typer.Option(help="Where run folders are.")] = Path("runs"),
+    wide: Wide = False,
 ) -> None:
     """List suites, metrics, generators, formats of manifests, weights or runs."""
-    from rich.table import Table
+    import pandas as pd
 
     from sora_eval_reports.text.console import console
+    from sora_eval_reports.text.fitted import Fitted
 
     out = console()
     for kind in [what] if what else [w for w in What if w is not What.runs]:
         rows, columns = _rows(kind, root)
-        table = Table(*columns, title=kind.value, title_justify="left", box=None, header_style="bold")
-        for row in rows:
-            table.add_row(*row)
-        out.print(table)
+        out.print(Fitted(pd.DataFrame(rows, columns=list(columns)), kind.value, ["changes with"]), "")
 
 
 def _rows(kind: What, root: Path) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from sora_eval.cli.options import Wide
 from sora_eval.cli.run import is_incomplete, show
 from sora_eval.records.verdict import EXIT_INCOMPLETE
 
@@ -21,6 +22,7 @@ def merge(
     trust: Annotated[
         bool, typer.Option("--trust", help="Open what the shards name: code and files, if others made them.")
     ] = False,
+    wide: Wide = False,
 ) -> None:
     """Make one run of the shards of a run, and summarise it: the rows are those of a run without shards."""
     from sora_eval.pipeline.shards import merge as merge_shards

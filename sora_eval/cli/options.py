@@ -25,6 +25,19 @@ def is_there(device: str | None) -> str | None:
     return device
 
 
+def _wide(context: typer.Context, wide: bool) -> bool:
+    """Tables are as wide as they are until the verb ends."""
+    if wide:
+        from sora_eval.util.terminal import wide_tables
+
+        context.with_resource(wide_tables())
+    return wide
+
+
+Wide = Annotated[
+    bool, typer.Option("--wide", callback=_wide, help="Whole tables, however wide; else they fit the terminal, or 80 columns.")
+]
+
 Device = Annotated[
     str | None,
     typer.Option(

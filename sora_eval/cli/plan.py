@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sora_eval.cli.options import SuiteChanges
+from sora_eval.cli.options import SuiteChanges, Wide
 
 EXAMPLES = (
     "Examples: sora-eval plan gate --pool runs/pool --out plan.png; "
@@ -37,6 +37,7 @@ def plan(
     write: Annotated[
         bool, typer.Option("--write", help="Write seeds, prompts and limits of the cheapest design into the suite.")
     ] = False,
+    wide: Wide = False,
     set_: SuiteChanges = None,
 ) -> None:
     """Plan the size of a gate: its chances of PASS and REGRESSED against prompts, seeds and limits, and the cheapest way.
@@ -76,6 +77,9 @@ def plan(
             raise RunError(f"the picture cannot be written to {out}: {error}; choose another --out") from error
         say(out)
     if write:
-        say(f"wrote the design into {loaded.path}; runs and baselines of the suite before it cannot be compared with new ones")
+        say(
+            f"wrote the design into {loaded.path}; runs and baselines of the suite before it cannot be compared with new ones",
+            message=True,
+        )
     else:
-        say("nothing was written; --write puts the cheapest design into the suite")
+        say("nothing was written; --write puts the cheapest design into the suite", message=True)

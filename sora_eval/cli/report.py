@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sora_eval_reports.source import Source
 
 EXAMPLES = (
-    "Examples: sora-eval report latest --html; sora-eval report RUN_A RUN_B --html --out compared.html; "
+    "Examples: sora-eval report latest --html; sora-eval report RUN_A RUN_B --html --videos --out compared.html; "
     "sora-eval report RUN_A RUN_B --latex > table.tex; sora-eval report RUN --tensorboard logs; "
     "sora-eval report RUN --mlflow sqlite:///mlflow.db; sora-eval report RUN --wandb PROJECT"
 )
@@ -39,6 +39,10 @@ def report(
         ),
     ] = None,
     clips: Annotated[int, typer.Option(min=0, help="Cases in the page's gallery.")] = 24,
+    videos: Annotated[
+        bool,
+        typer.Option("--videos", help="Keep whole videos in a folder beside the page: of clips over 224 px or 48 frames."),
+    ] = False,
     step: Annotated[
         list[int] | None,
         typer.Option(min=0, help="Training steps of a run's checkpoint, once per run in their order, where it records none."),
@@ -77,7 +81,12 @@ def report(
             from sora_eval_reports.page.page import render
 
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(render(source, clips, selfcheck), encoding="utf-8")
+            beside = file.with_name(f"{file.stem}_videos") if videos else None
+            if beside:
+                from sora_eval_reports.page.videos import forecast
+
+                say(f"{beside}: {forecast(source, clips)}", err=True)
+            file.write_text(render(source, clips, selfcheck, beside), encoding="utf-8")
             say(file)
         if not any(only) and source.runs:
             from sora_eval_reports.export.report import write_report

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sora_eval.cli.options import Device, SuiteChanges, is_there
+from sora_eval.cli.options import Device, SuiteChanges, Wide, is_there
 from sora_eval.records.verdict import EXIT_INCOMPLETE
 from sora_eval.util.errors import SoraEvalError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sora_eval.records.verdict import GateResult
     from sora_eval.runs.folder import RunFolder
     from sora_eval.runs.rows import MetricRow
+    from sora_eval.suite import Suite
 
 EXAMPLES = (
     "Examples: sora-eval run quick; sora-eval run quick -g reference:early -g reference:base (ends with their "
@@ -111,6 +112,10 @@ def run(
             "--strict/--no-strict", help="Of --until-decided: exit 11 for what stays open; the default where CI is set."
         ),
     ] = None,
+    scale: Annotated[
+        bool, typer.Option("--scale", help="Measure the suite's scale first, if it is not known: 'sora-eval scale'.")
+    ] = False,
+    wide: Wide = False,
     set_: SuiteChanges = None,
 ) -> None:
     """Run a suite against a generator: generate, score, summarise; ends with the table.
@@ -143,10 +148,10 @@ def run(
     result: GateResult | None = None
     if resume is not None:
         placed = device or generator_device
-        if generator or limit or shard or seed_offset or reference or placed or allow_damaged or until_decided or set_:
+        if generator or limit or shard or seed_offset or reference or placed or allow_damaged or until_decided or set_ or scale:
             raise SoraEvalError(
                 "--resume takes generator, limit, shard, seed offset, reference, device, --allow-damaged, baseline and --set "
-                "from the run; leave them out"
+                "from the run, and --scale is of a new one; leave them out"
             )
         from sora_eval.runs.find import resolve_run
 
@@ -163,6 +168,11 @@ def run(
 
         part = None if shard is None else Shard.parse(shard)
         loaded = load_suite(str(suite), set_ or ())
+        if scale:
+            from sora_eval.pipeline.run import with_reference
+            from sora_eval.pipeline.scale import scale_for
+
+            scale_for(with_reference(loaded, reference) if reference else loaded)
         specs = generator or ["reference"]
         specs = [with_device(s, generator_device) if generator_device else on_device(s, device) for s in specs]
         if allow_damaged:
@@ -192,6 +202,7 @@ def run(
             from sora_eval.pipeline.run import run_all
 
             specs = [each for spec in specs for each in specs_of(spec)]
+            _say_duration(loaded, specs, out, limit or shard)
             runs = run_all(
                 loaded,
                 specs,
@@ -208,9 +219,22 @@ def run(
     if result is not None:
         from sora_eval.cli.gate import conclude
 
-        conclude(result)
+        conclude(result, runs[0])
     if any(map(is_incomplete, runs)):
         raise typer.Exit(EXIT_INCOMPLETE)
+
+
+def _say_duration(suite: Suite, specs: list[str], out: Path, part: int | str | None) -> None:
+    """Say how long the runs will take, where earlier ones of the suite in the same folder tell, and it is long."""
+    from sora_eval.runs.find import usual_seconds
+    from sora_eval.util.progress import LONG, announce, duration
+
+    usual = None if part else usual_seconds(out, suite.fingerprint)
+    if usual is not None and usual * len(specs) >= LONG:
+        runs = "a run" if len(specs) == 1 else f"{len(specs)} runs"
+        announce(
+            f"{suite.suite.id}: {runs} of {len(suite.cases)} cases, about {duration(usual * len(specs))} as earlier runs took"
+        )
 
 
 def _check_options(until_decided: bool, options: list[str], limit: int | str | None, generators: list[str]) -> None:
@@ -246,25 +270,27 @@ def is_incomplete(run: RunFolder) -> bool:
     return bool(run.head.failed_cases or run.head.failed_metrics)
 
 
-def show(runs: list[RunFolder], seconds: float | None = None, beside: Sequence[MetricRow] = ()) -> None:
+def show(
+    runs: list[RunFolder], seconds: float | None = None, beside: Sequence[MetricRow] = (), *, all_notes: bool = False
+) -> None:
     """Print the tables, the folders of the runs with the `seconds` that they took, and the failures of each.
 
     `beside` are rows of other programs in the table of one run.
     """
-    from sora_eval_reports.text.console import console
+    from sora_eval_reports.text.console import console, line
     from sora_eval_reports.text.runs import print_runs
 
-    print_runs(runs, beside)
+    print_runs(runs, beside, all_notes=all_notes)
     out = console()
     for run in runs:
         took = "" if seconds is None else f"  ({seconds:.0f} s)"
-        out.print(f"{run.path}{took}", soft_wrap=True)
+        line(out, f"{run.path}{took}")
     for run in filter(is_incomplete, runs):
         head = run.head
-        out.print(
+        line(
+            out,
             f"incomplete: {head.failed_cases} of {head.cases} cases and {head.failed_metrics} metrics "
             f"failed; the reasons are in {run.path}/samples.jsonl, scores.jsonl and metrics.jsonl"
             + (f"; try them again: sora-eval run --resume {run.path}" if head.failed_cases else ""),
-            style="yellow",
-            soft_wrap=True,
+            "yellow",
         )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sora_eval.cli.options import Device
+from sora_eval.cli.options import Device, Wide
 from sora_eval.cli.run import is_incomplete, show
 from sora_eval.records.verdict import EXIT_INCOMPLETE
 
@@ -23,6 +23,7 @@ def score(
         typer.Option("--set", help="Other metrics than the run's, as KEY=VALUE: metrics.clip_score.model=ViT-B-32:openai."),
     ] = None,
     device: Device = None,
+    wide: Wide = False,
     trust: Annotated[bool, typer.Option("--trust", help="Open what the run names: code and files, if others made it.")] = False,
 ) -> None:
     """Score the clips of a run again, from disk, and rebuild its summary."""

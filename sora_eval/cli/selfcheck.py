@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sora_eval.cli.options import Device
+from sora_eval.cli.options import Device, Wide
 from sora_eval.records.verdict import EXIT_INCOMPLETE, EXIT_REGRESSED
 from sora_eval.util.errors import SelfcheckError
 
@@ -30,6 +30,7 @@ def selfcheck(
     n: Annotated[int, typer.Option("--n", min=1, help="Clips.")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="Of the corruptions.")] = 0,
     device: Device = None,
+    wide: Wide = False,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the files; a killed selfcheck resumes from it.")] = Path(
         "selfcheck"
     ),

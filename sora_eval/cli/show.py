@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sora_eval.cli.options import Wide
 from sora_eval.util.visible import say
 
 EXAMPLES = "Examples: sora-eval show latest; sora-eval show runs/BASE runs/NEW"
@@ -18,6 +19,8 @@ def show(
         list[Path] | None,
         typer.Option("--with", help="VBench's own result files, or a folder of them, in the table of one run."),
     ] = None,
+    notes: Annotated[bool, typer.Option("--notes", help="All notes and reasons; else five lines of them.")] = False,
+    wide: Wide = False,
 ) -> None:
     """Print the table of a finished run again, and the verdicts of its last gate; nothing is computed or written.
 
@@ -34,11 +37,12 @@ def show(
     folders = [resolve_run(run) for run in runs]
     rows = vbench_rows(beside) if beside else []
     results = [GateResult.read(folder.path) for folder in folders]
-    show_runs(folders, beside=rows)
+    show_runs(folders, beside=rows, all_notes=notes)
     for folder in folders:
         if problem := folder.head.unfinished(str(folder.path)):
             say(f"{folder.path}: {problem}", err=True)
     from sora_eval_reports.text.gate import print_gate
 
-    for result in filter(None, results):
-        print_gate(result)
+    for folder, result in zip(folders, results, strict=True):
+        if result is not None:
+            print_gate(result, folder, all_notes=notes)

@@ -40,10 +40,16 @@ def validate(
         from sora_eval.pipeline.reference import check_reference
 
         check_reference(loaded, light=True)
-    say(f"{loaded.path}: valid; {len(loaded.cases)} cases, {len(loaded.metrics)} metrics, fingerprint {loaded.fingerprint}")
+    say(
+        f"{loaded.path}: valid; {len(loaded.cases)} cases, {len(loaded.metrics)} metrics, fingerprint {loaded.fingerprint}",
+        message=True,
+    )
     if not checked and (rates := _rates(loaded)):
         asked = " and ".join(f"{rate:g}" for rate in rates)
-        say(f"its shapes were not checked: the reference model has another rate than {asked} fps; name a generator with -g")
+        say(
+            f"its shapes were not checked: the reference model has another rate than {asked} fps; name a generator with -g",
+            message=True,
+        )
 
 
 def _rates(suite: Suite) -> list[float]:

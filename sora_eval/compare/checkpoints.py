@@ -43,14 +43,19 @@ class Step:
 
 @dataclass(frozen=True)
 class CheckpointOrder:
-    """One metric over the ladder: its value on every run, the steps, and the first against the last."""
+    """One metric over the ladder: its value on every run, the steps, and every run but the last against the last one."""
 
     metric: str
     unit: str
     higher_is_better: bool | None
     values: tuple[float | None, ...]
     steps: tuple[Step, ...]
-    whole: Step
+    to_last: tuple[Step, ...]
+
+    @property
+    def whole(self) -> Step:
+        """The first run against the last."""
+        return self.to_last[0]
 
     @property
     def family(self) -> str:
@@ -92,10 +97,10 @@ def _order_of(metric: str, runs: list[tuple[str, RunData]]) -> CheckpointOrder:
     data = [run for _, run in runs]
     steps = tuple(_step(a, b, metric) for a, b in pairwise(runs))
     rows = [run.metrics.get((metric, "all")) for run in data]
-    whole = steps[0] if len(steps) == 1 else _step(runs[0], runs[-1], metric)
+    to_last = (*(_step(run, runs[-1], metric) for run in runs[:-2]), steps[-1])
     higher = next((r.higher_is_better for r in rows if r), None)
     unit = next((r.unit for r in rows if r), "")
-    return CheckpointOrder(metric, unit, higher, tuple(r.value if r else None for r in rows), steps, whole)
+    return CheckpointOrder(metric, unit, higher, tuple(r.value if r else None for r in rows), steps, to_last)
 
 
 def _step(base: tuple[str, RunData], new: tuple[str, RunData], metric: str) -> Step:

@@ -131,8 +131,8 @@ def sets(
         base=result.base,
         new=result.new,
         change=result.difference,
-        interval=result.interval,
-        bounds=result.bounds,
+        interval=_within(result.interval, spec.span),
+        bounds=_within(result.bounds, spec.span),
         p=result.p,
         error=result.error,
         new_error=result.errors[1],
@@ -143,6 +143,13 @@ def sets(
         seeds=seeds,
         unpaired=unpaired,
     )
+
+
+def _within(interval: Interval, span: float | None) -> Interval:
+    """An interval of a change, cut to what a change of a metric with values in a range of this width can be."""
+    if span is None or interval.low is None or interval.high is None:
+        return interval
+    return replace(interval, low=max(interval.low, -span), high=min(interval.high, span))
 
 
 def _reference_rows(reference: Features, base: RunData, new: RunData, label: str) -> npt.NDArray[Any]:

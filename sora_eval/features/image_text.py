@@ -20,7 +20,7 @@ from sora_eval.features.image_batches import embedded
 from sora_eval.features.timm_network import TimmModel
 from sora_eval.features.transformers_clip import TransformersClip, is_transformers_folder
 from sora_eval.features.view import Array
-from sora_eval.features.weights_file import best_part, check_shapes, mismatch, state_hash
+from sora_eval.features.weights_file import best_part, check_shapes, is_torchscript, mismatch, state_hash
 from sora_eval.records.clip import Clip
 from sora_eval.util.errors import Undefined, WeightsError, line_of, near, words_of
 from sora_eval.util.hub import hub_or_cache, hub_problem, quietly
@@ -185,7 +185,7 @@ def _from_file(architecture: str, path: Path) -> Any:
     check_shapes(path, part, expected, architecture)
     with tempfile.TemporaryDirectory() as folder:
         source = path
-        if part.prefix or part.keys not in ((), ("state_dict",)):
+        if part.prefix or part.keys not in ((), ("state_dict",)) or is_torchscript(path):
             source = Path(folder) / "weights.safetensors"
             save_file({name: tensor.clone().contiguous() for name, tensor in part.state.items()}, source)
         try:

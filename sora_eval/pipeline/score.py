@@ -138,7 +138,7 @@ def _reference_features(
     assert suite.reference is not None
     generator = open_reference(suite)
     source = np.array(f"{suite.reference.generator}|{generator.fingerprint()}|seed+{suite.reference.seed_offset}")
-    clips_by_case, number = _reference_clips(suite, generator, folder.head.shard)
+    clips_by_case, number = reference_set(suite, generator, folder.head.shard)
     vectors, failed, seen = _Vectors(), list[str](), set[str]()
     for case, real in track(score_reference(clips_by_case), "reference", number):
         vectors.add(case, real.vectors, real.bucket, real.sha256)
@@ -160,7 +160,7 @@ def _reference_features(
         )
 
 
-def _reference_clips(suite: Suite, generator: Generator, shard: Shard | None) -> tuple[Iterator[tuple[Case, Clip | str]], int]:
+def reference_set(suite: Suite, generator: Generator, shard: Shard | None) -> tuple[Iterator[tuple[Case, Clip | str]], int]:
     """The reference clips, or why there is none, with their number: the generator's own, or its answers to the cases.
 
     A shard has its share of them: what is merged has all.

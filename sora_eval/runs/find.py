@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from statistics import median
 
 from sora_eval.runs.folder import RunFolder
 from sora_eval.util.errors import MOST_CHARACTERS, RunError
@@ -23,6 +24,18 @@ def _started(run: RunFolder) -> str:
         with suppress(ValueError):
             return datetime.strptime(run.path.name[:15], "%Y%m%d-%H%M%S").isoformat()
         return ""
+
+
+def usual_seconds(root: Path, suite: str) -> float | None:
+    """The median time of the whole runs in `root` of the suite with this fingerprint; None without one."""
+    known = []
+    for path in root.glob("*/run.json"):
+        with suppress(RunError, ValueError, TypeError):
+            head = RunFolder(path.parent).head
+            if head.suite.fingerprint == suite and head.status == "success" and not head.partial and head.finished:
+                ends = [datetime.fromisoformat(time) for time in (head.started, head.finished)]
+                known.append((ends[1] - ends[0]).total_seconds())
+    return median(known) if known else None
 
 
 def resolve_run(name: Path, trust: bool = False) -> RunFolder:

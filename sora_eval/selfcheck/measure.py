@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from sora_eval.selfcheck.claims import SET_CORRUPTIONS
 from sora_eval.selfcheck.material import Cell, Material, cells_of
 from sora_eval.util.errors import MetricError, SelfcheckError, SoraEvalError, Undefined, line_of
 from sora_eval.util.files import append_lines, cut_torn_line, whole_lines
-from sora_eval.util.progress import track
+from sora_eval.util.progress import Estimate, announce, track
 from sora_eval.util.sealed import parse_json, sealed, unsealed
 from sora_eval.video.corruptions import CORRUPTIONS
 
@@ -45,6 +46,8 @@ class StoredScores:
         self._path = path
         self._context = hashlib.sha256("\n".join(p.text for p in prompts).encode()).hexdigest()
         self._scores: dict[str, Scores] = {}
+        self.made = 0
+        """Number of clips of which scores were computed, not read."""
         if path.exists():
             cut_torn_line(path)
             try:
@@ -64,6 +67,7 @@ class StoredScores:
         new = {keys[name]: _score(name, m, view) for name, m in metrics.items() if keys[name] not in self._scores}
         if new:
             self._scores.update(new)
+            self.made += 1
             row = {"id": view.case.id, "corruption": cell.kind, "strength": cell.strength, "scores": new}
             append_lines(self._path, json.dumps(sealed(row)) + "\n")
         return {name: self._scores[key] for name, key in keys.items()}
@@ -126,8 +130,14 @@ def measure(
         {(signature, cell): {} for signature in extractors for cell in set_cells},
         {signature: {} for signature in extractors},
     )
+    announce(
+        f"selfcheck: {n} clips under {len(cells)} treatments each, {len(metrics.per_clip) + len(metrics.sets)} metrics; "
+        "how long it takes is said after the first scores, and what is done is kept"
+    )
+    estimate = Estimate("the selfcheck", "; fewer --n, --metrics or --corruptions take less")
     with _one_thread():
-        for i, cell, view in track(_views(material, cells, cache), "selfcheck", n * len(cells)):
+        for done, (i, cell, view) in enumerate(track(_views(material, cells, cache), "selfcheck", n * len(cells)), 1):
+            started, stored = time.monotonic(), store.made
             if isinstance(view, str):
                 for name in [*names, *extractors]:
                     measurements.reasons[name, cell][view] += 1
@@ -144,6 +154,8 @@ def measure(
                         measurements.vectors[signature, cell][i] = features_of(name, metric, own)
                     except (Undefined, MetricError) as reason:
                         measurements.reasons[signature, cell][str(reason)] += 1
+            if store.made > stored:
+                estimate.unit(time.monotonic() - started, n * len(cells) - done)
     if extractors:
         _see_reference(material, extractors, cache, measurements.reference)
     return measurements

@@ -35,6 +35,11 @@ class SetStatistic(BaseModel):
         return self.kind not in ("precision", "recall")
 
     @property
+    def span(self) -> float | None:
+        """The width of the range of its values: 1 of a share; None of a distance, which has no upper end."""
+        return None if self.is_distance else 1.0
+
+    @property
     def is_unbiased(self) -> bool:
         """Its mean does not depend on the number of vectors, so that leave-one-out values estimate its error."""
         return self.kind in ("mmd-cubic", "mmd-gaussian")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -10,6 +13,28 @@ from rich.segment import Segment
 from rich.text import Text
 
 from sora_eval.util.visible import visible
+
+_WIDE = ContextVar("wide", default=False)
+
+
+@contextmanager
+def wide_tables() -> Iterator[None]:
+    """Tables are as wide as they are, whatever the width of the terminal."""
+    token = _WIDE.set(True)
+    try:
+        yield
+    finally:
+        _WIDE.reset(token)
+
+
+def is_wide() -> bool:
+    """Whether tables are as wide as they are."""
+    return _WIDE.get()
+
+
+def has_width(console: Console) -> bool:
+    """Whether lines are broken to a width: in a terminal, and where $COLUMNS asks for it."""
+    return console.is_terminal or os.environ.get("COLUMNS", "").isdigit()
 
 
 class Terminal(Console):

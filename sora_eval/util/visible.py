@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import sys
+import textwrap
 
 # C0 without tab and newline, DEL and C1; marks that turn the direction of text; separators of lines; halves of surrogate
 # pairs, which are the bytes of file names that are not UTF-8; tags, which cannot be seen.
@@ -39,9 +42,18 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def say(text: object = "", *, err: bool = False) -> None:
-    """Print a text to standard output, or to standard error, as `visible` shows it."""
-    print(visible(str(text)), file=sys.stderr if err else sys.stdout, flush=True)
+def say(text: object = "", *, err: bool = False, message: bool = False) -> None:
+    """Print a text to standard output, or to standard error, as `visible` shows it. A `message`, and all of standard error,
+    goes on in another line where a terminal, or $COLUMNS, has a width."""
+    shown, stream = visible(str(text)), sys.stderr if err else sys.stdout
+    if (err or message) and (stream.isatty() or os.environ.get("COLUMNS", "").isdigit()):
+        width = shutil.get_terminal_size().columns
+        shown = "\n".join(_broken(line, width) for line in shown.split("\n"))
+    print(shown, file=stream, flush=True)
+
+
+def _broken(line: str, width: int) -> str:
+    return textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False, drop_whitespace=True) if line else line
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -44,7 +44,10 @@ def open_page(
 
 
 def see_all(page: Page) -> None:
-    """Scroll to the end and back, so that everything that is drawn when it is seen has been drawn."""
+    """Open all sections, scroll to the end and back, so that everything that is drawn when it is seen has been drawn."""
+    page.evaluate("document.querySelectorAll('details.fold').forEach((fold) => { fold.open = true; })")
+    if page.locator("#g-more:visible").count():
+        page.click("#g-more")
     for section in page.query_selector_all("section"):
         section.scroll_into_view_if_needed()
         page.mouse.wheel(0, 500)

@@ -22,7 +22,12 @@
       return;
     }
     const full = { ...spec, height, datasets: { rows, ...more } };
-    views[element.id] = vegaEmbed(element, full, { actions: false, renderer: "svg", ast: false }).then((r) => r.view);
+    views[element.id] = vegaEmbed(element, full, { actions: false, renderer: "svg", ast: false }).then((r) => {
+      element.setAttribute("role", "img");
+      element.setAttribute("aria-label", element.parentElement.querySelector("figcaption, h3")?.textContent ?? element.id);
+      element.querySelector("svg")?.setAttribute("aria-hidden", "true");
+      return r.view;
+    });
     views[element.id].catch((error) => console.error(error));
   }
   function whenSeen(element, then) {
@@ -36,6 +41,22 @@
     if (select) values.forEach((v, i) => select.add(new Option(titles[i], v)));
   }
   const number = (v) => v === null || v === undefined ? "-" : Math.abs(v) >= 1e-4 && Math.abs(v) < 1e5 || v === 0 ? String(Number(v.toPrecision(4))) : v.toExponential(2);
+
+  // Sections fold; on a phone all but the first are closed. What a link leads to is opened.
+  const small = matchMedia("(max-width: 760px)").matches, folds = [...document.querySelectorAll("details.fold")];
+  if (small) folds.forEach((fold) => { fold.open = false; });
+  function reveal(id) {
+    const target = id && $(id);
+    if (!target) return;
+    target.querySelector("details.fold")?.setAttribute("open", "");
+    if (target.matches(".card")) { target.hidden = false; target.focus({ preventScroll: true }); }
+    target.scrollIntoView({ block: target.matches(".card") ? "center" : "start" });
+  }
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.('a[href^="#"]');
+    if (link) setTimeout(() => reveal(link.hash.slice(1)));
+  });
+  const drawn = (element) => !element?.closest("details:not([open])");
 
   // Table: filters and sorting.
   const body = $("table").tBodies[0];
@@ -55,7 +76,7 @@
     $("shown").textContent = `${shown.length} rows`;
     const last = [...($("f-run")?.options ?? [])].at(-1)?.value;  // of several runs the plot shows one
     const rows = shown.filter((l) => !last || l.dataset.run === (chosen("f-run") || last)).map((l) => data.rows[l.dataset.row]).filter(Boolean);
-    if ($("forest")) {
+    if ($("forest") && drawn($("forest"))) {
       $("forest").parentElement.hidden = rows.length === 0;
       if (rows.length) draw("forest", data.specs.forest, rows);
     }
@@ -92,7 +113,7 @@
   if ($("s-metric") && first) $("s-metric").value = first;
   function scatter() {
     const metric = chosen("s-metric");
-    if (!metric || !cases.metrics[metric].base) return;
+    if (!metric || !cases.metrics[metric].base || !drawn($("scatter"))) return;
     const { base, new: fresh } = cases.metrics[metric], prompts = new Map();
     cases.ids.forEach((_, i) => {
       if (base[i] === null || fresh[i] === null) return;
@@ -116,8 +137,67 @@
     draw("scatter", data.specs.scatter, rows, { diagonal });
   }
   $("s-metric")?.addEventListener("input", scatter);
+  folds.forEach((fold) => fold.addEventListener("toggle", () => { if (fold.open) filter(); }));
 
-  // Clips: one clock for all players of a card, sprites drawn frame by frame.
+  // Prompt by metric: how each prompt stands in every column, in which clips are looked for from.
+  const ROWS_SHOWN = 40;
+  const paired = metrics.some((m) => cases.metrics[m].base);
+  function standing(metric) {
+    const own = cases.metrics[metric], sign = data.better[metric] === false ? -1 : 1, sums = new Map();
+    cases.ids.forEach((_, i) => {
+      const value = own.new[i] === null || paired && (!own.base || own.base[i] === null) ? null : own.new[i] - (paired ? own.base[i] : 0);
+      if (value === null) return;
+      const sum = sums.get(cases.prompt[i]) ?? { total: 0, n: 0, worst: Infinity, at: i };
+      sum.total += value; sum.n += 1;
+      if (sign * value < sum.worst) { sum.worst = sign * value; sum.at = i; }
+      sums.set(cases.prompt[i], sum);
+    });
+    const means = [...sums.values()].map((s) => s.total / s.n), middle = paired ? 0 : means.reduce((a, b) => a + b, 0) / (means.length || 1);
+    const spread = Math.sqrt(means.reduce((a, b) => a + (b - middle) ** 2, 0) / (means.length || 1)) || 1;
+    for (const s of sums.values()) { s.value = s.total / s.n; s.tone = data.better[metric] === null ? null : sign * (s.value - middle) / spread; }
+    return sums;
+  }
+  function map(all) {
+    const columns = metrics.map((m) => [m, standing(m)]).filter(([, sums]) => sums.size);
+    if (!$("map") || !columns.length) return;
+    const badness = (p) => columns.reduce((sum, [, sums]) => sum + Math.min(0, sums.get(p)?.tone ?? 0), 0);
+    const order = cases.prompts.map((_, p) => [p, badness(p)]).sort((a, b) => a[1] - b[1]).map(([p]) => p), shown = all ? order : order.slice(0, ROWS_SHOWN);
+    const head = document.createElement("tr"), corner = document.createElement("td");
+    head.append(corner);
+    for (const [m] of columns) {
+      const th = document.createElement("th"), name = document.createElement("span");
+      th.scope = "col"; name.textContent = m; th.append(name); head.append(th);
+    }
+    $("map").tHead.replaceChildren(head);
+    $("map").tBodies[0].replaceChildren(...shown.map((p) => {
+      const row = document.createElement("tr"), th = document.createElement("th");
+      th.scope = "row"; th.textContent = cases.prompts[p]; row.append(th);
+      for (const [m, sums] of columns) {
+        const td = document.createElement("td"), s = sums.get(p);
+        if (s) {
+          const button = document.createElement("button"), card = cards.find((c) => c.index === s.at) ?? cards.find((c) => cases.prompt[c.index] === p);
+          button.type = "button";
+          const text = `${m}: ${paired && s.value > 0 ? "+" : ""}${number(s.value)} of ${cases.prompts[p]}${card ? "" : "; its clip is not in the gallery (--clips)"}`;
+          button.setAttribute("aria-label", text); button.dataset.why = text;
+          if (s.tone !== null) {
+            button.style.setProperty("--much", `${Math.round(Math.min(1, Math.abs(s.tone) / 2.5) * 90)}%`);
+            button.className = s.tone < 0 ? "low" : "high";
+          }
+          if (card) button.addEventListener("click", () => reveal(card.element.id)); else button.setAttribute("aria-disabled", "true");
+          td.append(button);
+        }
+        row.append(td);
+      }
+      return row;
+    }));
+    $("map-count").textContent = `${shown.length} of ${order.length} prompts, the worst first.`;
+    $("map-all").hidden = shown.length === order.length;
+  }
+  $("map-all")?.addEventListener("click", () => map(true));
+
+  // Clips: one clock for all players of a card, sprites drawn frame by frame. Larger, a card is as wide as the page, and plays
+  // the videos beside the page where there are any.
+  const overlays = () => $("g-tracks")?.checked ?? true;
   const cards = [...document.querySelectorAll(".card")].map((element, i) => new Card(element, data.cards[i]));
   function Card(element, own) {
     const range = element.querySelector("input[type=range]"), button = element.querySelector(".play");
@@ -139,6 +219,8 @@
     // Frames that were left out of a long clip take their time all the same.
     const rate = players[0] ? fps * frames / (players[0].sprite.numbers.at(-1) + 1) : 8;
     let at = 0, playing = false, last = 0;
+    const videos = () => element.classList.contains("large") ? [...element.querySelectorAll("video")] : [];
+    element.tabIndex = -1;
     range.max = Math.max(0, frames - 1);
     element.querySelector(".controls").hidden = frames === 0;
     element.classList.toggle("nolaws", !players.some((p) => Object.keys(p.broken).length));
@@ -149,15 +231,19 @@
         context.imageSmoothingEnabled = false;
         context.drawImage(p.picture, (i % sprite.columns) * sprite.width, Math.floor(i / sprite.columns) * sprite.height, sprite.width, sprite.height, 0, 0, p.canvas.width, p.canvas.height);
         const names = Object.keys(p.broken).filter((law) => p.broken[law].includes(n));
-        if ($("g-tracks")?.checked) for (const colour in sprite.tracks) track(context, p, colour, i, names.length > 0);
-        p.canvas.classList.toggle("broken", names.length > 0);
+        if (overlays()) for (const colour in sprite.tracks) track(context, p, colour, i, names.length > 0);
+        p.canvas.classList.toggle("broken", names.length > 0 && overlays());
         p.canvas.dataset.frame = n;
         p.strip.forEach((cell, k) => cell.classList.toggle("now", k === i));
         if (names.length) broken.push(`${p.label} breaks ${names.join(", ").replaceAll("_", " ")}`);
       }
       range.value = at;
       shown.textContent = players.length ? `frame ${players[0].sprite.numbers[at] ?? at}` : "";
-      laws.textContent = broken.join("; ");
+      videos().forEach((v) => {
+        const time = (players[0].sprite.numbers[at] ?? at) / fps;
+        if (v.readyState && Math.abs(v.currentTime - time) > (playing ? 0.3 : 0.01)) v.currentTime = time;
+      });
+      laws.textContent = overlays() ? broken.join("; ") : "";
     };
     const tick = (now) => {
       if (!playing) return;
@@ -166,10 +252,31 @@
     };
     this.play = (on) => {
       if (on && !playing && frames > 1) { playing = true; requestAnimationFrame(tick); } else if (!on) playing = false;
-      button.textContent = playing ? "❚❚" : "▶";
+      videos().forEach((v) => { if (playing) v.play().catch(() => {}); else v.pause(); });
       button.setAttribute("aria-label", playing ? "Pause" : "Play");
     };
+    const larger = () => {
+      const on = element.classList.toggle("large");
+      players.forEach((p) => {
+        let video = p.canvas.parentElement.querySelector("video");
+        if (on && p.video && !video) {
+          video = document.createElement("video");
+          Object.assign(video, { src: p.video, muted: true, loop: true, playsInline: true, preload: "auto" });
+          video.setAttribute("aria-label", `video of ${p.label}`);
+          video.addEventListener("loadeddata", () => { p.canvas.hidden = element.classList.contains("large"); paint(); if (playing) video.play().catch(() => {}); });
+          video.addEventListener("click", larger);
+          p.canvas.after(video);
+        }
+        if (video && !on) { video.remove(); p.canvas.hidden = false; }
+      });
+      element.scrollIntoView({ block: "nearest" });
+    };
+    players.forEach((p) => {
+      p.canvas.addEventListener("click", larger);
+      p.canvas.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); larger(); } });
+    });
     this.paint = paint;
+    this.thumb = () => players.at(-1);
     this.element = element; this.index = own.case; this.wants = !still;
     button.addEventListener("click", () => { this.wants = !playing; this.play(this.wants); });
     range.addEventListener("input", () => { this.wants = false; this.play(false); at = Number(range.value); paint(); });
@@ -202,12 +309,25 @@
     const q = points[until];
     if (q) { context.beginPath(); context.arc(q[0] * zoom, q[1] * zoom, 7, 0, 7); context.lineWidth = 3; context.strokeStyle = broken ? "#ff4d4d" : "#fff"; context.stroke(); }
   }
+  // The worst clips of a family, each at the middle of its time.
+  document.querySelectorAll(".thumb").forEach((link) => {
+    const player = cards[link.dataset.card]?.thumb();
+    if (!player) { link.hidden = true; return; }
+    const { sprite } = player, canvas = link.querySelector("canvas"), picture = new Image(), i = Math.floor(sprite.numbers.length / 2);
+    canvas.width = sprite.width; canvas.height = sprite.height;
+    whenSeen(link, () => {
+      picture.src = sprite.uri;
+      picture.decode().then(() => canvas.getContext("2d").drawImage(picture, (i % sprite.columns) * sprite.width, Math.floor(i / sprite.columns) * sprite.height, sprite.width, sprite.height, 0, 0, sprite.width, sprite.height));
+    });
+  });
+  const CARDS_SHOWN = small ? 4 : Infinity;
   if (cards.length) {
-    const paired = metrics.some((m) => cases.metrics[m].base);
     const orders = Object.keys(data.orders).filter((o) => paired || !["worsened", "improved"].includes(o));
     fill($("g-order"), orders, orders.map((o) => data.orders[o]));
     fill($("g-metric"), metrics);
     if (first) $("g-metric").value = first;
+    let all = false;
+    $("g-more").addEventListener("click", () => { all = true; arrange(); });
     const arrange = () => {
       const metric = chosen("g-metric"), order = chosen("g-order"), own = cases.metrics[metric];
       if (!own) return;
@@ -217,7 +337,10 @@
         const v = ["worsened", "improved"].includes(order) ? change(card.index) : own.new[card.index];
         return v === null ? Infinity : sign * v * (["improved", "best"].includes(order) ? -1 : 1);
       };
-      $("gallery").append(...[...cards].sort((a, b) => key(a) - key(b)).map((c) => c.element));
+      const sorted = [...cards].sort((a, b) => key(a) - key(b));
+      sorted.forEach((c, i) => { c.element.hidden = !all && i >= CARDS_SHOWN; });
+      $("g-more").hidden = all || cards.length <= CARDS_SHOWN;
+      $("gallery").append(...sorted.map((c) => c.element));
       for (const card of cards) {
         const i = card.index, by = change(i), score = card.element.querySelector(".score");
         score.textContent = `${metric}: ${own.base ? `${number(own.base[i])} → ` : ""}${number(own.new[i])}${by === null ? "" : ` (${by > 0 ? "+" : ""}${number(by)})`}`;
@@ -282,5 +405,6 @@
   for (const kind of ["mouseover", "focusin", "click"]) document.addEventListener(kind, hint);
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") tip.hidden = true; });
   filter();
+  map(false);
   document.documentElement.dataset.ready = "true";
 })();

@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 from sora_eval.cli import app
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import MetricRow, SampleRow
+from sora_eval_reports.answer.of_runs import of_source
 from sora_eval_reports.page import gallery
 from sora_eval_reports.page import page as html
-from sora_eval_reports.page.rows import rows_of, verdict_line
+from sora_eval_reports.page.rows import rows_of
 from sora_eval_reports.source import Source, open_source
 from tests.runs import HOSTILE, drawn_run, edit
 
@@ -90,8 +91,10 @@ def test_numbers_are_json_and_nan_is_null():
     assert not set("<>&\u2028") & set(text)
 
 
-def test_the_first_line_says_that_no_gate_was_run(page):
-    assert "No gate was run" in visible(page)
+def test_the_first_line_is_the_answer(page):
+    first = re.search(r'<p id="verdict" class="verdict open" role="status"><strong>(.*?)</strong><span>(.*?)</span>', page)
+    assert first[1] == "cannot tell"
+    assert first[2].startswith("made:late against made:early: nothing differs beyond noise")
 
 
 def test_the_first_line_is_the_gates_verdict_and_its_rows_win(pair, tmp_path, gate):
@@ -104,7 +107,7 @@ def test_the_first_line_is_the_gates_verdict_and_its_rows_win(pair, tmp_path, ga
     assert rows["fvd", "all"].verdict == "MISSING"  # a gate without a number is shown, not lost
     assert next(iter(rows.values())).tone == "bad"  # worst first
     page = visible(html.render(source, clips=0))
-    assert re.search(r'class="verdict bad".*?REGRESSED.*?exit code 10', page, re.DOTALL)
+    assert re.search(r'class="verdict bad".*?REGRESSED.*?worse in clip_score 10 to 8.8 \(-12 %\)', page, re.DOTALL)
     alone = visible(html.render(open_source([run.path]), clips=0))
     assert "clip_score fell by 12 %" in alone
 
@@ -114,7 +117,7 @@ def test_a_damaged_verdict_is_said(pair, tmp_path, content):
     run = drawn_run(tmp_path, "gated", seed=1)
     (run.path / "verdicts.json").write_text(content)
     page = visible(html.render(open_source([run.path]), clips=0))
-    assert "No gate was run" in page
+    assert "<strong>values alone</strong>" in page
     assert "verdicts.json is damaged" in missing_of(page)
 
 
@@ -217,7 +220,7 @@ def test_a_selfcheck_is_a_heat_map(pair, tmp_path):
     )
     page = html.render(open_source(pair), clips=0, selfcheck=tmp_path / "selfcheck.json")
     cells = data_of(page)["selfcheck"]
-    assert [c["mark"] for c in cells] == ["✗", "✓", "?", ""]
+    assert [c["mark"] for c in cells] == ["!", "+", "?", ""]
     assert [c["value"] for c in cells] == [-0.1, -2.5, None, -0.1]  # of fvd, more is worse
     assert '<section id="selfcheck">' in page
     (tmp_path / "selfcheck.json").write_text("{}")
@@ -325,6 +328,6 @@ def test_the_verdict_names_its_baseline_in_words(pair, gate, baseline, said, tmp
     shutil.copytree(pair[1], run)
     (run / "verdicts.json").write_text(json.dumps(replace(gate, baseline=baseline).to_json()))
     source = open_source([run])
-    text = verdict_line(source, rows_of(source))["text"]
+    text = of_source(source).text
     assert f"against {said}:" in text
     assert "/home" not in text

@@ -11,7 +11,7 @@ import pytest
 from sora_eval.pipeline import run as evaluate
 from sora_eval.pipeline.engines.options import EngineOptions
 from sora_eval.pipeline.engines.ray import RayEngine
-from sora_eval.runs.rows import SampleRow, ScoreRow
+from sora_eval.runs.rows import SampleRow
 from sora_eval.suite import load_suite
 from tests.commands import sora_eval
 from tests.equal_rows import assert_equal, rows_of
@@ -105,15 +105,3 @@ def test_without_ray_its_engine_says_what_to_install(place, monkeypatch):
     assert result.returncode == 2
     assert "--engine ray needs ray; install sora_eval[ray]" in result.stderr
     assert not os.path.exists("runs")
-
-
-def test_geometry_and_drift_of_features_are_those_without_an_engine(cluster, place):
-    (place / "paths.toml").write_text(
-        (place / "noise.toml").read_text() + "[metrics.feature_geometry]\n[metrics.feature_drift]\n"
-    )
-    suite = load_suite("paths.toml")
-    engine = EngineOptions("ray", address=cluster.address)
-    made = evaluate.run(suite, "python:noise:clip", "engines", engine=engine)
-    alone = rows_of(evaluate.run(suite, "python:noise:clip", "runs"))
-    assert {r.metric for r in made.rows(ScoreRow)} >= {"feature_geometry.curvature", "feature_drift.slope"}
-    assert_equal(rows_of(made), alone)
