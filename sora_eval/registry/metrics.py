@@ -303,7 +303,11 @@ def check_options(name: str, options: dict[str, Any]) -> None:
     Raises SuiteError for an unknown key, another type than the default's, or a value outside the choices; RegistryError for
     an unknown metric.
     """
-    info, table = metric_info(name), f"[metrics.{quoted(name)}]"
+    check_options_of(metric_info(name), f"[metrics.{quoted(name)}]", options)
+
+
+def check_options_of(info: MetricInfo, table: str, options: dict[str, Any]) -> None:
+    """The same by the record of the metric; `table` is how messages name it."""
     for key, value in options.items():
         if key not in info.options:
             raise SuiteError(f"{table}.{key} is not an option{near(key, list(info.options))}")

@@ -212,3 +212,18 @@ _claim(_EVEN, "better", "gravity_changed", "what hovers has the smoother path, a
 _claim("feature_geometry.speed_variation feature_geometry.residual", "better", "freeze", _STILL)
 _claim(f"{_STRAIGHT} feature_geometry.residual", "better", "blur", "less of the picture moves the features")
 _claim(f"{_STRAIGHT} {_EVEN}", "blind", "caption_swap", "the prompt is not looked at")
+
+# Fidelity: the damaged clip against the clean one, so nearly every damage is seen; what it means is not.
+_PIXELS = "fidelity.psnr fidelity.psnr.worst fidelity.ssim fidelity.ssim.worst"
+_MEANS = "fidelity.psnr fidelity.ssim"
+_claim(f"{_PIXELS} fidelity.latent", "worse", "blur noise local_warp", "every frame is another")
+_claim(_MEANS, "worse", "jpeg_blocks colour_shift flicker", "frames are others")
+_claim(f"{_MEANS} fidelity.latent", "worse", "freeze frame_shuffle object_vanish", "frames show another moment or scene")
+_claim("fidelity.flow", "worse", "noise local_warp freeze frame_shuffle", "something else moves")
+_claim("fidelity.features.video fidelity.features.image", "worse", "blur noise", "the look of every frame changes")
+_claim(
+    f"{_PIXELS} fidelity.latent fidelity.flow fidelity.features.video fidelity.features.image",
+    "blind",
+    "caption_swap",
+    "the prompt is not looked at",
+)

@@ -31,11 +31,12 @@ from sora_eval.records.clip import Clip
 from sora_eval.records.request import Request
 from sora_eval.selfcheck.claims import SET_CORRUPTIONS
 from sora_eval.selfcheck.material import Cell, Material, cells_of
+from sora_eval.selfcheck.paired import AgainstClean
 from sora_eval.util.errors import MetricError, SelfcheckError, SoraEvalError, Undefined, line_of
 from sora_eval.util.files import append_lines, cut_torn_line, whole_lines
 from sora_eval.util.progress import Estimate, announce, track
 from sora_eval.util.sealed import parse_json, sealed, unsealed
-from sora_eval.video.corruptions import CORRUPTIONS
+from sora_eval.video.corruptions import CLEAN, CORRUPTIONS
 
 Scores = dict[str, tuple[float | None, str]]  # output -> value, or None with its reason
 Vectors = dict[int, npt.NDArray[Any]]  # features of clips
@@ -79,6 +80,7 @@ class StoredScores:
     def _key(self, clip: Clip, case: Case, given: str, name: str, metric: ClipMetric) -> str:
         facts = json.dumps(case.prompt.facts, sort_keys=True)
         parts = [clip.sha256, clip.fps, given, case.prompt.text, facts, name, metric.signature, self._context]
+        parts += [metric.beside] if isinstance(metric, AgainstClean) else []
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
 
@@ -139,9 +141,13 @@ def measure(
         "how long it takes is said after the first scores, and what is done is kept"
     )
     estimate = Estimate("the selfcheck", "; fewer --n, --metrics or --corruptions take less")
+    paired = [metric for metric in metrics.per_clip.values() if isinstance(metric, AgainstClean)]
     with _one_thread():
         for done, (i, cell, view) in enumerate(track(_views(material, cells, cache), "selfcheck", n * len(cells)), 1):
             started, stored = time.monotonic(), store.made
+            if cell.kind == CLEAN and isinstance(view, ClipView):
+                for pair in paired:
+                    pair.show_clean(view)
             if isinstance(view, str):
                 for name in [*names, *extractors]:
                     measurements.reasons[name, cell][view] += 1
