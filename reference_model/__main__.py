@@ -138,7 +138,10 @@ def prompts(
     out: Annotated[Path, typer.Option("--out", "-o", help="A .jsonl file.")],
     count: Annotated[int, typer.Option(min=1)] = 32,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    fold: Annotated[str, typer.Option(help="train, or held_out for combinations never trained on.")] = "train",
+    fold: Annotated[
+        str,
+        typer.Option(help="train; held_out: combinations never trained on; unseen: constants and devices never trained on."),
+    ] = "train",
 ) -> None:
     """Draw a prompt list with facts from the world's grammar."""
     import json

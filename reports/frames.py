@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from sora_eval.compare.comparison import Comparison, better, note_of
+from sora_eval.compare.comparison import Comparison, note_of, outcome
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.head import RunHead
 from sora_eval.runs.rows import AttributionRow, MetricRow, Row, SampleRow, ScoreRow, TimingRow
@@ -91,7 +91,7 @@ SCHEMA: dict[str, dict[str, Column]] = {
         "tags": Column("nested", "list of its prompt's tags"),
         "shape": _SIZE["shape"],
         "frames": _SIZE["frames"],
-        "family": Column("text", "distribution, text, temporal, physics, speed, or a metric's own"),
+        "family": Column("text", "distribution, text, temporal, physics, picture, speed, or a metric's own"),
         "metric": Column("name", "output of a per-clip metric"),
         "value": Column("real", "NaN where there is none"),
         "status": Column("text", "ok, undefined or error"),
@@ -101,7 +101,7 @@ SCHEMA: dict[str, dict[str, Column]] = {
     },
     "metrics": {
         **_RUN,
-        "family": Column("text", "distribution, text, temporal, physics, speed, or a metric's own"),
+        "family": Column("text", "distribution, text, temporal, physics, picture, speed, or a metric's own"),
         "metric": Column("name", "its output"),
         "slice": Column("name", "all, a shape, or oracle:GENERATOR"),
         "width": _SIZE["width"],
@@ -263,7 +263,7 @@ COMPARISON = {
     "high": Column("real", "upper end"),
     "p": Column("real", "of no change"),
     "n": Column("whole", "cases, or repeats of speed"),
-    "better": Column("text", "base or new where the change is beyond noise"),
+    "better": Column("text", "base or new where the change is beyond noise; of a paired metric, whether the clips differ"),
     "unit": Column("text", "of base, new and change"),
     "method": Column("text", "of the interval"),
     "note": Column("text", "what stands behind the row, or why there is no change"),
@@ -286,7 +286,7 @@ def comparison_frame(comparison: Comparison) -> pd.DataFrame:
             "high": d.interval.high,
             "p": d.p,
             "n": d.n,
-            "better": better(d),
+            "better": outcome(d) or None,
             "unit": d.unit,
             "method": d.interval.method,
             "note": note_of(d),

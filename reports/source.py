@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import repeat
@@ -24,6 +24,8 @@ from sora_eval.util.errors import RunError, SoraEvalError
 from sora_eval.util.visible import encodable
 from sora_eval_reports import frames
 from sora_eval_reports.places import without_folders
+
+Measure = Callable[[RunData, RunData], RunData]
 
 
 class LoadedRun(RunFolder):
@@ -57,6 +59,7 @@ class Source:
 
     runs: list[LoadedRun]
     problems: list[str] = field(default_factory=list)
+    measured: Measure | None = None  # compares the clips of a run with those of the base
 
     @cached_property
     def frames(self) -> frames.Frames:
@@ -101,7 +104,9 @@ class Source:
         out: list[tuple[LoadedRun, Comparison | str]] = []
         for run, data in zip(self.runs[1:], self.data[1:], strict=True):
             try:
-                out.append((run, other_prompts(self.data[0], data) or compare(self.data[0], data)))
+                other = other_prompts(self.data[0], data)
+                pair = data if other or self.measured is None else self.measured(self.data[0], data)
+                out.append((run, other or compare(self.data[0], pair)))
             except SoraEvalError as error:
                 out.append((run, str(error)))
         return out
@@ -116,9 +121,12 @@ class Source:
             return None
 
 
-def open_source(paths: Sequence[Path], trust: bool = False, steps: Sequence[int] | None = None) -> Source:
+def open_source(
+    paths: Sequence[Path], trust: bool = False, steps: Sequence[int] | None = None, measured: Measure | None = None
+) -> Source:
     """Open runs for a report; one that cannot be read becomes a problem of the report. With `trust`, clips outside of the
-    folders are shown, whoever made the runs. `steps` are the training steps of each, where runs record none.
+    folders are shown, whoever made the runs. `steps` are the training steps of each, where runs record none; `measured`
+    compares the clips of a run with those of the first.
 
     Raises RunError for a path that is no run at all, for steps that are not one per run, and for steps other than recorded.
     """
@@ -136,7 +144,7 @@ def open_source(paths: Sequence[Path], trust: bool = False, steps: Sequence[int]
             problems.append(f"left out: {str(error).replace(str(path), path.name)}")
     for run in runs:
         run.head  # noqa: B018  steps that are not those recorded are the user's error, and no problem of a run
-    return Source(runs, problems)
+    return Source(runs, problems, measured)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sora_eval.compare.comparison import compare
     from sora_eval.gate.judge import gate
     from sora_eval.generators.opening import open_generator
-    from sora_eval.metrics.create import create as create_metric
+    from sora_eval.metrics.create import create_any as create_metric
     from sora_eval.pipeline.run import run
     from sora_eval.suite.loading import load_suite
 
@@ -22,7 +22,7 @@ __all__ = ["__version__", "compare", "create_metric", "gate", "load_suite", "ope
 
 _TARGETS = {
     "compare": "sora_eval.compare",
-    "create_metric": "sora_eval.metrics.create:create",
+    "create_metric": "sora_eval.metrics.create:create_any",
     "gate": "sora_eval.gate",
     "load_suite": "sora_eval.suite.loading:load_suite",
     "open_generator": "sora_eval.generators.opening:open_generator",

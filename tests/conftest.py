@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from reference_model.world import Facts, ObjectFacts, WorldClip, make_clip
 from sora_eval.features.view import ClipView
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
+from sora_eval.records.request import Request
 
 pytest_plugins = ["pytester"]
 # An example may take as long as its work does: a limit of wall time would fail on a busy machine.
@@ -25,10 +28,19 @@ def world_clip(*objects: ObjectFacts, seed: int = 0, size: tuple[int, int] = (32
     return make_clip(Facts(objects), *size, frames, np.random.default_rng(seed))
 
 
-def view_of(frames: np.ndarray, facts: Facts | None = None, prompt: str = "a red circle falls", fps: float = 8.0) -> ClipView:
-    """Frames as metrics see them."""
-    case = Case(Prompt("p", prompt, (), facts.to_json() if facts else None), None, None, None, None)
-    return ClipView(Clip(np.ascontiguousarray(frames), fps), case)
+def view_of(
+    frames: np.ndarray,
+    facts: Facts | None = None,
+    prompt: str = "a red circle falls",
+    fps: float = 8.0,
+    given: np.ndarray | None = None,
+) -> ClipView:
+    """Frames as metrics see them; `given` are those that the clip was to begin with."""
+    known = facts.to_json() if facts else None
+    case = Case(Prompt("p", prompt, (), known), None, None, None, None)
+    clip = Clip(np.ascontiguousarray(frames), fps)
+    request = Request(prompt, clip.width, clip.height, clip.num_frames, fps, 0, facts=known, first_frames=given)
+    return ClipView(clip, case, request=partial(copy, request) if given is not None else None)
 
 
 @pytest.fixture

@@ -48,6 +48,16 @@ def between(page: str, mark: str, text: str) -> str:
     return f"{before}{begin}\n{text}\n{end}{after}"
 
 
+def inside(page: str, mark: str) -> str:
+    """What is between the markers of a block; '' without them.
+
+    >>> inside(between("<!-- m --><!-- /m -->", "m", "new"), "m")
+    'new'
+    """
+    _, _, rest = page.partition(f"<!-- {mark} -->")
+    return rest.partition(f"<!-- /{mark} -->")[0].strip()
+
+
 def write_page(page: Path, text: str) -> None:
     """Write a page whole. Raises RunError where it cannot be written."""
     try:

@@ -19,7 +19,7 @@ import typer
 from scipy.stats import quantile_test
 
 from docs.pages.ltx_peer import save_ltx
-from docs.pages.program import launch, write_page
+from docs.pages.program import between, inside, launch, write_page
 from sora_eval.records.request import Request
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import MetricRow, TimingRow
@@ -35,6 +35,7 @@ ROUNDS = 11  # from 6 on the median of ratios has a 95 % interval at all; 11 lea
 LOOP = 6  # calls of the bare loop a round
 CLIPS = 4
 SHAPE = "32x32x17"
+SCORING = "scoring"  # the block of docs/pages/scoring.py, which stays
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,9 @@ def main(
         lambda: peers(suite),
     ]
     run, compared, mixed, cost, others = [step() for step in track(steps, "page")]
-    write_page(page, render(run, [*mixed, *compared, *others, cost]))
+    scoring = page.read_text(encoding="utf-8") if page.is_file() else ""
+    text = render(run, [*mixed, *compared, *others, cost])
+    write_page(page, between(text, SCORING, inside(scoring, SCORING)))
 
 
 def backends(suite: Suite) -> list[Ratio]:
@@ -247,6 +250,14 @@ faster "new" is; the interval is that of the median by order statistics. Met mea
 target, missed that the whole interval falls short of it; undecided, that the interval holds it.
 
 {pd.DataFrame(rows).to_markdown(index=False)}
+
+## Scoring
+
+`python -m docs.pages.scoring` writes this block: real clips against another version of the repository, where the time of a clip
+goes, and the suite `quick`.
+
+<!-- {SCORING} -->
+<!-- /{SCORING} -->
 
 ## Single clips, batches and the mixed list
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from reference_model.world.captions import Description, caption, describe, parse, sample_level
-from reference_model.world.facts import FPS, Facts, FactsError, ObjectFacts
+from reference_model.world.facts import FPS, Constants, Facts, FactsError, ObjectFacts
 from reference_model.world.physics import Event, Trajectory, simulate
 from reference_model.world.render import Frames, render
 from reference_model.world.scene import Scene, place, sample_facts
 
 __all__ = [
     "FPS",
+    "Constants",
     "Description",
     "Event",
     "Facts",

@@ -13,6 +13,7 @@ from reference_model.world.scene import Scene
 
 LEVELS = ("short", "medium", "dense")
 MAX_WORDS = 46  # with its two marks a caption fits the 48 tokens of the text encoder
+_OPPOSITE = {"left": "right", "right": "left", "up": "down", "down": "up"}
 _ROWS, _COLUMNS = ("top", "middle", "bottom"), ("left", "center", "right")
 
 _GRAMMAR_WORDS = [
@@ -72,19 +73,21 @@ class ObjectDescription:
         'a red circle moves slowly left'
         """
         words = f"a {self.colour} {self.shape}" + (f" at the {self.place}" if self.place else "")
-        match self.motion:
-            case None:
-                return words
-            case "floats":
-                return f"{words} floats still"
-            case "moves" | "slides":
-                return f"{words} {self.motion} {self.speed} {self.direction}"
-            case "rests":
-                return f"{words} rests on the floor"
-            case "bounces":
-                return f"{words} falls and bounces"
-            case _:
-                return f"{words} falls"
+        return " ".join([words, *([self._motion_text()] if self.motion else [])])
+
+    def _motion_text(self) -> str:
+        back = _OPPOSITE.get(self.direction or "")
+        return {
+            "floats": "floats still",
+            "moves": f"moves {self.speed} {self.direction}",
+            "slides": f"slides {self.speed} {self.direction}",
+            "rests": "rests on the floor",
+            "bounces": "falls and bounces",
+            "falls": "falls",
+            "descends": f"slides down a bar to the {self.direction}",
+            "swings": f"on a bar moves {self.direction} and {back}",
+            "oscillates": f"on a bar moves {self.direction} and {back}",
+        }[self.motion or ""]
 
 
 @dataclass(frozen=True)
@@ -176,7 +179,9 @@ def _any(words: object) -> str:
 _OBJECT = re.compile(
     rf"\ba ({_any(COLOURS)}) ({_any(SHAPES)})(?: at the ((?:{_any(_ROWS)}) (?:{_any(_COLUMNS)})))?"
     rf"(?: (?:(floats) still|(moves|slides) ({_any(SPEEDS)}) ({_any(DIRECTIONS)})"
-    r"|(rests) on the floor|falls and (bounces)|(falls)))?"
+    r"|(rests) on the floor|falls and (bounces)|(falls)"
+    # A pendulum, a ramp and a spring, in words that every checkpoint knows.
+    rf"|slides down a bar to the (left|right)|on a bar moves ({_any(_OPPOSITE)}) and (?:{_any(_OPPOSITE)})))?"
 )
 
 
@@ -187,9 +192,12 @@ def parse(text: str) -> Description:
     (ObjectDescription(colour='red', shape='circle', motion='falls', direction=None, speed=None, place=None),)
     """
     objects = []
-    for colour, shape, place, floats, moving, speed, direction, rests, bounces, falls in _OBJECT.findall(text.lower()):
-        motion = floats or moving or rests or bounces or falls or None
-        objects.append(ObjectDescription(colour, shape, motion, direction or None, speed or None, place or None))
+    for words in _OBJECT.findall(text.lower()):
+        colour, shape, place, floats, moving, speed, direction, rests, bounces, falls, slope, swing = words
+        forced = "descends" if slope else ("swings" if swing in ("left", "right") else "oscillates") if swing else ""
+        motion = floats or moving or rests or bounces or falls or forced or None
+        way = direction or slope or swing or None
+        objects.append(ObjectDescription(colour, shape, motion, way, speed or None, place or None))
     background = re.search(rf"on a ({_any(BACKGROUNDS)}) background", text.lower())
     wall = re.search(rf"the ({_any(COLOURS)}) (?:{_any(SHAPES)}) hits the wall", text.lower())
     return Description(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from reference_model.world import Facts, FactsError, caption, make_clip, sample_facts
+from reference_model.world.unseen import sample_unseen
 
 SMALLEST = ((32, 32), (24, 40), (40, 24))  # a listed prompt fits every one of these (height x width)
 
@@ -14,8 +15,11 @@ SMALLEST = ((32, 32), (24, 40), (40, 24))  # a listed prompt fits every one of t
 def sample_prompts(count: int, seed: int, fold: str = "train") -> list[dict[str, Any]]:
     """`count` prompts as rows (id, text, tags, facts), all different in a single frame.
 
-    Retrieval cannot distinguish prompts that differ in motion only. Raises FactsError where the grammar has too few.
+    Retrieval cannot distinguish prompts that differ in motion only; those of the fold "unseen" may. Raises FactsError where the
+    grammar has too few.
     """
+    if fold == "unseen":
+        return sample_unseen(count, seed)
     rng = np.random.default_rng([seed, 0x9807])
     rows: list[dict[str, Any]] = []
     seen: set[tuple[tuple[tuple[str, str], ...], str]] = set()

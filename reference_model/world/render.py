@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from reference_model.world.devices import anchor, ramp_of
 from reference_model.world.facts import BACKGROUNDS, COLOURS, FLOOR_HEIGHT, ObjectFacts
 from reference_model.world.scene import OCCLUDER_WIDTH, Scene, extents
 
 FLOOR_GREY = 160
 OCCLUDER_GREY = 200
+DEVICE_GREY = 160
+ROD = 1.0  # px, width of a rod and of a spring
+SLOPE = 2.0  # px, thickness of a ramp below its surface; as the floor
 
 Frames = npt.NDArray[np.uint8]  # (T, H, W, 3)
 
@@ -24,6 +28,9 @@ def render(scene: Scene, positions: npt.NDArray[np.float64]) -> tuple[Frames, np
     coverage = np.zeros((num_frames, scene.height, scene.width))
     ys = np.arange(scene.height)[None, :, None] + 0.5  # pixel centres
     xs = np.arange(scene.width)[None, None, :] + 0.5
+    if scene.facts.device:
+        bar = _device(scene, positions[:, 0], np.asarray(xs, np.float64), np.asarray(ys, np.float64))[..., None]
+        image += bar * (DEVICE_GREY - image)
     for index, o in enumerate(scene.facts.objects):
         x = positions[:, index, 0][:, None, None]
         y = positions[:, index, 1][:, None, None]
@@ -36,6 +43,22 @@ def render(scene: Scene, positions: npt.NDArray[np.float64]) -> tuple[Frames, np
         image += bar[..., None] * (OCCLUDER_GREY - image)
         coverage *= 1.0 - bar
     return np.round(image).astype(np.uint8), np.round(coverage * 255).astype(np.uint8)
+
+
+def _device(
+    scene: Scene, ends: npt.NDArray[np.float64], xs: npt.NDArray[np.float64], ys: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Coverage (T, H, W) by the rod or spring from its hook to the object's centroid (T, 2), or by the ramp."""
+    if scene.facts.device == "ramp":
+        ramp = ramp_of(scene.facts, scene.height, scene.width)
+        (ax, ay), (bx, by) = ramp.top, ramp.foot
+        # Depth below the surface, px: the inner normal of a slope with unit vector (ux, uy) is (-uy, ux) times the side.
+        depth = ((ys - ay) * (bx - ax) - (xs - ax) * (by - ay)) / np.hypot(bx - ax, by - ay) * np.sign(bx - ax)
+        return np.broadcast_to(np.clip(0.5 + np.minimum(depth, SLOPE - depth), 0.0, 1.0), (len(ends), *depth.shape[1:]))
+    hook = anchor(scene.width)
+    dx, dy = (ends[:, axis, None, None] - hook[axis] for axis in (0, 1))  # (T, 1, 1)
+    along = np.clip(((xs - hook[0]) * dx + (ys - hook[1]) * dy) / (dx**2 + dy**2), 0.0, 1.0)
+    return np.clip(0.5 + ROD / 2 - np.hypot(xs - hook[0] - along * dx, ys - hook[1] - along * dy), 0.0, 1.0)
 
 
 def _distance(o: ObjectFacts, dx: npt.NDArray[np.float64], dy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reference_model.world.devices import start as device_start
 from reference_model.world.facts import (
     BACKGROUNDS,
     COLOURS,
@@ -97,6 +98,8 @@ def place(facts: Facts, height: int, width: int, rng: np.random.Generator) -> Sc
 
     Raises FactsError for objects that do not fit `height` x `width` px.
     """
+    if facts.device:
+        return Scene(facts, height, width, (device_start(facts, extents(facts.objects[0]), height, width, rng),))
     for attempt in range(1000):
         starts = tuple(_start(o, facts, height, width, rng, room_ahead=attempt < 200) for o in facts.objects)
         if _apart(facts, starts):

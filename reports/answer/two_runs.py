@@ -19,7 +19,7 @@ from sora_eval_reports.numbers import number
 
 def two_runs(comparison: Comparison, verdict: GateResult | None = None) -> Answer:
     """The answer of two runs. With the `verdict` of a gate of the same two, it says no more than that."""
-    rows = [d for d in comparison.rows if (d.metric in IN_SHORT if is_speed(d.metric) else d.slice == "all")]
+    rows = [d for d in comparison.rows if (d.metric in IN_SHORT if is_speed(d.metric) else d.slice == "all") and not d.paired]
     pair = f"{comparison.new} against {comparison.base}" if comparison.base != comparison.new else "new against base"
     tested = [d for d in rows if d.status is None and d.p is not None and d.higher_is_better is not None]
     if not tested:
@@ -42,6 +42,7 @@ def two_runs(comparison: Comparison, verdict: GateResult | None = None) -> Answe
         parts.append(f"nothing differs beyond noise{_visible(tested)}")
     elif still:
         parts.append(f"{still} of {counted(len(tested), 'metric')} within noise")
+    parts.append(comparison.drift)
     return Answer(word, f"{pair}: {'; '.join(filter(None, parts))}", TONE[word])
 
 

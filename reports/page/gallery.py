@@ -84,10 +84,10 @@ def sprite(run: LoadedRun, sample: SampleRow | None, tracked: bool, asked: str) 
     return note or encode(clip, tracked)
 
 
-def encode(clip: Clip, tracked: bool) -> Sprite:
-    """A clip as a sprite of at most 48 frames and 224 px; with `tracked`, the tracks of its coloured objects too."""
-    numbers = np.unique(np.linspace(0, clip.num_frames - 1, min(clip.num_frames, MOST_FRAMES)).round().astype(int))
-    shrink = min(1.0, LONGEST_SIDE / max(clip.width, clip.height))
+def encode(clip: Clip, tracked: bool, side: int = LONGEST_SIDE, quality: int = 80, most: int = MOST_FRAMES) -> Sprite:
+    """A clip as a sprite of at most `most` frames and `side` px; with `tracked`, the tracks of its coloured objects too."""
+    numbers = np.unique(np.linspace(0, clip.num_frames - 1, min(clip.num_frames, most)).round().astype(int))
+    shrink = min(1.0, side / max(clip.width, clip.height))
     width, height = max(1, round(clip.width * shrink)), max(1, round(clip.height * shrink))
     frames = [f if shrink == 1 else cv2.resize(f, (width, height), interpolation=cv2.INTER_AREA) for f in clip.frames[numbers]]
     columns = int(np.ceil(np.sqrt(len(frames))))
@@ -97,7 +97,7 @@ def encode(clip: Clip, tracked: bool) -> Sprite:
         sheet[y * height : (y + 1) * height, x * width : (x + 1) * width] = frame
     objects = tracks(BlobTracks()(clip)) if tracked else {}
     return Sprite(
-        _webp(sheet, lossless=max(width, height) <= LOSSLESS_SIDE),
+        _webp(sheet, max(width, height) <= LOSSLESS_SIDE, quality),
         columns,
         width,
         height,
@@ -112,7 +112,7 @@ def _point(position: npt.NDArray[np.float64]) -> list[float] | None:
     return [round(float(v), 2) for v in position] if np.isfinite(position).all() else None
 
 
-def _webp(picture: npt.NDArray[np.uint8], lossless: bool) -> str:
+def _webp(picture: npt.NDArray[np.uint8], lossless: bool, quality: int) -> str:
     out = io.BytesIO()
-    Image.fromarray(picture).save(out, "WEBP", lossless=lossless, quality=80, method=4)
+    Image.fromarray(picture).save(out, "WEBP", lossless=lossless, quality=quality, method=4)
     return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode()

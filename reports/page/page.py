@@ -83,8 +83,8 @@ def context(source: Source, clips: int, responses: list[dict[str, Any]], beside:
         "missing": notices.missing(source),
         "reasons": notices.reasons(source),
         "data": data,
-        "css": Markup(_file("report.css")),
-        "script": Markup(_file("report.js")),
+        "css": Markup(file_of("report.css")),
+        "script": Markup(file_of("report.js")),
         "vega": Markup(charts.script()),
     }
 
@@ -146,7 +146,8 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def _file(name: str) -> str:
+def file_of(name: str) -> str:
+    """The text of a file beside the templates."""
     return (resources.files("sora_eval_reports.page") / "templates" / name).read_text(encoding="utf-8")
 
 

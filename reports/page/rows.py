@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from sora_eval.compare.comparison import Comparison, better, note_of
+from sora_eval.compare.comparison import Comparison, better, note_of, outcome
 from sora_eval.compare.record import Difference
 from sora_eval.compare.run_data import RunData
 from sora_eval.compare.slices import SliceRow, slice_rows
@@ -147,6 +147,8 @@ def _word(d: Difference) -> str:
     """The verdict of a difference, in a word."""
     if d.status is not None:
         return {Verdict.NOT_COMPARABLE: "not comparable", Verdict.INCONCLUSIVE: "no test"}.get(d.status, "no value")
+    if d.paired:
+        return outcome(d)
     if word := {"new": "better", "base": "worse"}.get(better(d) or ""):
         return word
     if d.interval.low is None:

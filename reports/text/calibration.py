@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from sora_eval.compare.drift_bounds import DriftBounds
 from sora_eval.studies.calibration import Calibration, passes, smallest_seen
 from sora_eval.suite import Gate
 from sora_eval_reports.numbers import number
@@ -61,3 +62,13 @@ def limit_words(gate: Gate) -> str:
     limits = (("+", gate.max_increase), ("-", gate.max_decrease))
     window = [f"{gate.window[0]:g} .. {gate.window[1]:g}"] if gate.window is not None else []
     return ", ".join([*(f"{sign}{limit:g} %" for sign, limit in limits if limit is not None), *window])
+
+
+def print_drift(bounds: DriftBounds) -> None:
+    """Print how far the repeats lie apart, and how often a case in which nothing changed is called DRIFTED."""
+    rows = [{"output": name, "farthest of repeats": number(bound.value)} for name, bound in bounds.bounds.items()]
+    out = console()
+    out.print(terminal(pd.DataFrame(rows), f"{bounds.suite}: {' against '.join(bounds.runs)}"), "")
+    share, many = 100 / (bounds.cases + 1), len(bounds.bounds)
+    words = f"from {bounds.cases} cases: one in which nothing changed is past a bound in {share:.2g} % at most"
+    out.print(f"{words}, past any of the {many} in {min(many * share, 100):.2g} %", soft_wrap=True)

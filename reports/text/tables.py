@@ -190,7 +190,7 @@ def comparison_table(comparison: Comparison, slices: bool = False, digits: int =
             "95 % of change": interval(r["low"], r["high"], digits),
             "p": number(r["p"], min(digits, 4 if digits > 3 else 2)),
             "n": number(r["n"]),
-            "better": verdicts.get(str(r["better"]), "unclear" if r["status"] == "ok" else "-" if in_short else r["status"]),
+            "better": _better(r, verdicts, in_short),
         }
         for r in sorted(shown.to_dict("records"), key=_worst_first)
     ]
@@ -202,6 +202,14 @@ def _worst_first(row: dict[Any, Any]) -> int:
     if row["status"] != "ok":
         return 4 if row["status"] == Verdict.NOT_COMPARABLE else 1
     return {"base": 0, "new": 3}.get(str(row["better"]), 2)
+
+
+def _better(row: dict[Any, Any], names: Mapping[str, str], in_short: bool) -> str:
+    """The better run, whether clips differ, `unclear`, or the status in the place of a change."""
+    if row["status"] != "ok":
+        return "-" if in_short else str(row["status"])
+    word = str(row["better"])
+    return names.get(word, word if word in ("differs", "identical") else "unclear")
 
 
 def comparison_notes(comparison: Comparison) -> list[str]:

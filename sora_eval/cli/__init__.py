@@ -31,6 +31,7 @@ from sora_eval.cli import (
     selfcheck,
     show,
     validate,
+    vote,
     weights,
 )
 from sora_eval.util.errors import SoraEvalError, fault_of_machine
@@ -69,6 +70,8 @@ app.command(name="laws", epilog=laws.EXAMPLES)(laws.laws)
 app.command(name="scale", epilog=scale.EXAMPLES)(scale.scale)
 app.command(name="selfcheck", epilog=selfcheck.EXAMPLES)(selfcheck.selfcheck)
 app.command(name="show", epilog=show.EXAMPLES)(show.show)
+app.command(name="vote", epilog=vote.EXAMPLES)(vote.vote)
+app.command(name="agreement", epilog=vote.EXAMPLES)(vote.agreement)
 app.command(name="report", epilog=report.EXAMPLES)(report.report)
 app.command(name="export", epilog=export.EXAMPLES)(export.export)
 app.command(name="comment", epilog=comment.EXAMPLES)(comment.comment)

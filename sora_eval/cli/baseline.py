@@ -27,6 +27,13 @@ def promote(
     add: Annotated[bool, typer.Option("--add", help="Add the runs to a baseline of the same checkpoint.")] = False,
     suite: Annotated[Path | None, typer.Option(help="Hold the limits of this suite file, not those of the run.")] = None,
     wide: Wide = False,
+    clips: Annotated[
+        bool,
+        typer.Option("--clips", help="Keep the clips too, in a folder beside the file: later runs are compared with them."),
+    ] = False,
+    features: Annotated[
+        bool, typer.Option("--features", help="Keep features and latents of the clips in the file, far smaller than the clips.")
+    ] = False,
 ) -> None:
     """Write runs of one checkpoint as a baseline, after showing the changes against an existing one.
 
@@ -45,7 +52,14 @@ def promote(
 
         for folder in folders:
             print_comparison(compare(existing, folder))
-    say(f"promoted: {baseline.promote(folders, path, profile=profile, force=force, add=add, suite=suite)}", message=True)
+    kept = []
+    if features:
+        from sora_eval.compare.run_data import data_of
+        from sora_eval.fidelity.kept import features_to_keep
+
+        kept = [features_to_keep(data_of(folder)) for folder in folders]
+    made = baseline.promote(folders, path, profile=profile, force=force, add=add, suite=suite, clips=clips, kept=kept)
+    say(f"promoted: {made}", message=True)
 
 
 @app.command(epilog=SHOW)

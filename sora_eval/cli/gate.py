@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from sora_eval.cli.fidelity import DriftFile, FidelityMetrics
 from sora_eval.cli.options import Wide
 
 if TYPE_CHECKING:
@@ -40,8 +42,11 @@ def gate(
         int, typer.Option(min=1, help="With --series: runs after which half of the budget of false alarms is spent.")
     ] = 100,
     wide: Wide = False,
+    fidelity: FidelityMetrics = None,
+    drift: DriftFile = None,
 ) -> None:
-    """Judge a run against a baseline by the gates of its suite; the last line is the verdict.
+    """Judge a run against a baseline by the gates of its suite; the last line is the verdict, and how many cases drifted where
+    both keep the clips of equal cases.
 
     Exit codes: 0 every gate PASS or IMPROVED; 10 a regression, under --series also a slow decline; 11 undecided, under
     --strict; 12 the run is incomplete; 2 usage or input.
@@ -49,11 +54,15 @@ def gate(
     from sora_eval.runs.find import resolve_run
 
     folder = resolve_run(run)
+    from sora_eval.fidelity.asked import with_gated
     from sora_eval.gate.gate_run import gate_run
     from sora_eval.util.environment import is_strict
 
     refuse = is_strict(strict)
-    result = gate_run(folder, baseline, suite=suite, profile=profile, strict=refuse, series=series, horizon=horizon)
+    measured = partial(with_gated, metrics=fidelity or (), drift=drift)
+    result = gate_run(
+        folder, baseline, suite=suite, profile=profile, strict=refuse, series=series, horizon=horizon, measured=measured
+    )
     conclude(result, folder, junit)
 
 

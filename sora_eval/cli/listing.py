@@ -49,11 +49,14 @@ def _rows(kind: What, root: Path) -> tuple[list[tuple[str, ...]], tuple[str, ...
         return [(s.suite.id, str(len(s.cases)), s.suite.description) for s in suites], ("name", "cases", "about")
     if kind is What.metrics:
         from sora_eval.registry.metrics import METRICS
+        from sora_eval.registry.paired_metrics import PAIRED
 
+        built_in = {**METRICS.built_in, **PAIRED.built_in}
+        others = {**METRICS.third_party(), **PAIRED.third_party()}
         metrics: list[tuple[str, ...]] = [
-            (n, i.family, i.kind, ", ".join(i.sensitive_to) or "none of them", i.about) for n, i in METRICS.built_in.items()
+            (n, i.family, i.kind, ", ".join(i.sensitive_to) or "none of them", i.about) for n, i in built_in.items()
         ]
-        return metrics + [(n, "", "", "", f"of {o}") for n, o in METRICS.third_party().items()], (
+        return metrics + [(n, "", "", "", f"of {o}") for n, o in others.items()], (
             "name",
             "family",
             "kind",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sora_eval.cli.fidelity import DriftFile, FidelityMetrics
 from sora_eval.util.visible import say
 
 if TYPE_CHECKING:
@@ -49,15 +50,18 @@ def report(
     ] = None,
     trust: Annotated[bool, typer.Option("--trust", help="Show clips outside of the folders of runs that others made.")] = False,
     selfcheck: Annotated[Path | None, typer.Option(help="A selfcheck.json for the page; else one that lies in a run.")] = None,
+    fidelity: FidelityMetrics = None,
+    drift: DriftFile = None,
 ) -> None:
     """Write report.html, report.md, a contact sheet of clips, and every table as CSV and parquet.
 
     The report names runs that cannot be read, missing timings and deleted clips; it is still built.
     """
+    from sora_eval.fidelity.asked import measure
     from sora_eval.util.errors import RunError
     from sora_eval_reports.source import open_source
 
-    source = open_source(runs, trust, step)
+    source = open_source(runs, trust, step, measure(fidelity or (), drift))
     for problem in source.problems:
         say(f"warning: {problem}", err=True)
     only = [html, latex, tensorboard is not None, mlflow is not None, wandb is not None]

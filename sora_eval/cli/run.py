@@ -273,17 +273,19 @@ def is_incomplete(run: RunFolder) -> bool:
 def show(
     runs: list[RunFolder], seconds: float | None = None, beside: Sequence[MetricRow] = (), *, all_notes: bool = False
 ) -> None:
-    """Print the tables, the folders of the runs with the `seconds` that they took, and the failures of each.
+    """Print the tables, the folders of the runs with the `seconds` and the memory that they took, and the
+    failures of each.
 
     `beside` are rows of other programs in the table of one run.
     """
+    from sora_eval.util.environment import most_bytes
     from sora_eval_reports.text.console import console, line
     from sora_eval_reports.text.runs import print_runs
 
     print_runs(runs, beside, all_notes=all_notes)
     out = console()
     for run in runs:
-        took = "" if seconds is None else f"  ({seconds:.0f} s)"
+        took = "" if seconds is None else f"  ({seconds:.0f} s, peak memory {most_bytes() / 1e9:.2f} GB)"
         line(out, f"{run.path}{took}")
     for run in filter(is_incomplete, runs):
         head = run.head

@@ -21,7 +21,8 @@ EXAMPLES = (
 def selfcheck(
     clips: Annotated[str, typer.Option(help="A suite of world prompts, or folder:PATH with real clips.")] = "world",
     metrics: Annotated[
-        str, typer.Option(help="Names with commas, options as in 'clip_score?model=ViT-B-32:openai'; left out, all.")
+        str,
+        typer.Option(help="Names with commas, options as in 'clip_score?model=ViT-B-32:openai'; left out, all but the paired."),
     ] = "",
     corruptions: Annotated[
         str,

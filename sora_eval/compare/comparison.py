@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sora_eval.compare.difference import difference
+from sora_eval.compare.fidelity import drift_of
 from sora_eval.compare.record import Difference
 from sora_eval.compare.run_data import RunData, data_of
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.records.verdict import Verdict
 from sora_eval.runs.folder import RunFolder
-from sora_eval.stats.power import ALPHA
+from sora_eval.stats.power import ALPHA, holm
 
 
 @dataclass(frozen=True)
@@ -27,20 +28,41 @@ class Comparison:
     new: str
     rows: tuple[Difference, ...]
     warnings: tuple[str, ...]
+    drift: str = ""  # how many cases drifted, where the clips were compared
+
+    @property
+    def headline(self) -> str:
+        """`61 of 64 cases drifted (PSNR 31 dB), no metric is worse`: drift, and the metrics of all cases that are worse after
+        Holm's correction over those with a test; '' where the clips were not compared."""
+        return f"{self.drift}, {self._damage()}" if self.drift else ""
+
+    def _damage(self) -> str:
+        tested = [r for r in self.rows if r.slice == "all" and r.status is None and not r.paired and not is_speed(r.metric)]
+        tested = [r for r in tested if r.p is not None and r.higher_is_better is not None]
+        if not tested:
+            return "no metric has a test"
+        adjusted = holm([r.p or 0.0 for r in tested])
+        worse = [r.metric for r, p in zip(tested, adjusted, strict=True) if p <= ALPHA and better(r) == "base"]
+        return f"worse: {', '.join(worse)}" if worse else "no metric is worse"
 
 
 def compare(base: RunFolder | RunData, new: RunFolder | RunData, slices: bool = False) -> Comparison:
-    """Compare two runs. With `slices`, every metric also by shape, length and tag; speed always by shape.
+    """Compare two runs; the clips too, where `sora_eval.fidelity` measured them. With `slices`, every metric also by shape,
+    length and tag; speed always by shape.
 
     Raises RunError for a damaged run folder. Runs that cannot be compared give rows that say so.
     """
     a, b = data_of(base), data_of(new)
     labels = list(dict.fromkeys(part.label for data in (a, b) for part in data.slices)) if slices else ["all"]
-    rows = []
+    rows: list[Difference] = []
+    paired = b.fidelity.outputs if b.fidelity is not None else ()
+    for metric in paired:
+        rows += [difference(a, b, metric, label) for label in labels]
     for metric in dict.fromkeys(m for data in (a, b) for m, _ in data.metrics):
         points = dict.fromkeys(label for data in (a, b) for m, label in data.metrics if m == metric)
         rows += [difference(a, b, metric, label) for label in (points if is_speed(metric) else labels)]
-    return Comparison(a.label, b.label, tuple(rows), tuple(_warnings(a, b)))
+    warnings = [*_warnings(a, b), *(b.fidelity.warnings() if b.fidelity is not None else ())]
+    return Comparison(a.label, b.label, tuple(rows), tuple(warnings), drift_of(b, a))
 
 
 def _warnings(base: RunData, new: RunData) -> list[str]:
@@ -89,8 +111,20 @@ def note_of(row: Difference) -> str:
     return row.note if row.status is None else f"{WORDS[row.status]}: {row.reason}"
 
 
+def outcome(row: Difference) -> str:
+    """`differs` or `identical` of a paired metric with a value; of other rows `base`, `new` or ''."""
+    if row.paired and row.status is None:
+        return "differs" if row.change else "identical"
+    return better(row) or ""
+
+
 def better(row: Difference) -> str | None:
-    """`base` or `new` where the change is beyond noise: its interval excludes 0 and p is at most ALPHA; else None."""
+    """`base` or `new` where the change is beyond noise: its interval excludes 0 and p is at most ALPHA; else None.
+
+    None for paired metrics: that clips differ makes neither run better.
+    """
+    if row.paired:
+        return None
     low, high = row.interval.low, row.interval.high
     beyond = low is not None and high is not None and (low > 0 or high < 0)
     if not beyond or row.p is None or row.p > ALPHA or row.higher_is_better is None or row.change is None:

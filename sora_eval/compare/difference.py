@@ -13,12 +13,14 @@ import numpy as np
 from scipy import stats
 
 from sora_eval.compare.cases import place_of
+from sora_eval.compare.fidelity import paired_difference
 from sora_eval.compare.quality import pairs, sets
 from sora_eval.compare.record import Difference
 from sora_eval.compare.run_data import RunData
 from sora_eval.records.bucket import Axis, incomparable
 from sora_eval.records.speed_metrics import is_speed
 from sora_eval.records.verdict import Verdict
+from sora_eval.registry.paired_metrics import PAIRED_OUTPUTS
 from sora_eval.runs.rows import MetricRow
 from sora_eval.speed.summary import repeats_of
 from sora_eval.stats.intervals import (
@@ -51,6 +53,8 @@ def difference(
 
     `profile` names hardware on which the speed of two jobs may be compared. The interval has the confidence 1 - `alpha`.
     """
+    if metric in PAIRED_OUTPUTS or (new.fidelity is not None and metric in new.fidelity.outputs):
+        return paired_difference(Difference(metric, label, paired=True), base, new, unlike(base, new), permutations, alpha)
     a, b = _rows_of(base, new, metric, label)
     known = b or a
     out = Difference(metric, label, base=_value(a), new=_value(b))

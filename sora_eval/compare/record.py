@@ -44,8 +44,9 @@ class Difference:
     seeds: str = ""
     unlike_reference: str = ""  # as in MetricRow, of either run
     unpaired: Unpaired = field(default_factory=Unpaired)
+    paired: bool = False  # of a paired metric: `base` is its value for a clip and itself
 
     @property
     def change_percent(self) -> float | None:
-        """Change in per cent of the baseline's value; None where that is 0 or there is no change."""
-        return 100 * self.change / abs(self.base) if self.change is not None and self.base else None
+        """Change in per cent of the baseline's value; None where that is 0, where there is no change, and of paired metrics."""
+        return 100 * self.change / abs(self.base) if self.change is not None and self.base and not self.paired else None

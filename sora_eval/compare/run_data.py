@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from sora_eval.compare.pair_scores import Fidelity
 from sora_eval.records.clusters import clusters_of
 from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.head import RunHead
@@ -33,7 +34,7 @@ class RunData:
 
     `samples` are by case id, `metrics` by (metric, slice), `scores` by metric and case id. `features` are the vectors of set
     metrics; `references` those of their reference sets, which a baseline leaves out: equal signatures name equal references.
-    `gates` are those that a baseline was promoted with.
+    `gates` are those that a baseline was promoted with. `fidelity` holds how far its clips lie from those of one other run.
     """
 
     kind: Literal["run", "baseline"]
@@ -48,6 +49,7 @@ class RunData:
     profile: str | None = None
     merged_runs: tuple[str, ...] = ()
     gates: Mapping[str, Gate] = field(default_factory=dict)
+    fidelity: Fidelity | None = None
 
     @property
     def runs(self) -> tuple[str, ...]:

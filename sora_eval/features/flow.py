@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, pairwise
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from sora_eval.features import raft
-from sora_eval.features.view import Array
+from sora_eval.features.parts import SHORT_MAX, SHORT_MIN, Array, Frame, Frames, Parts, alone, canvas
 from sora_eval.records.clip import Clip
 from sora_eval.util.errors import Undefined, WeightsError
+from sora_eval.util.stages import stage
 
-# Flow runs on a canvas whose short side is between these; DIS needs some 50 px, and large frames cost without gain.
-SHORT_MIN, SHORT_MAX = 96, 256
 DYNAMIC_FPS = 8.0
-CHUNK = 32  # pairs whose flows are in memory at a time
+CHUNK = 32  # pairs that a network is given at a time, at most
+STEPS = 4  # of a clip in one part: some 0.2 s of DIS, forward and backward
 
 Floats = npt.NDArray[np.float32]
-Frame = npt.NDArray[np.uint8]
-
-
-def canvas(frame: Frame, short_min: int = SHORT_MIN) -> Frame:
-    """A frame (H, W, 3) resized to a short side within [`short_min`, 256] px; its aspect ratio stays.
-
-    >>> canvas(np.zeros((32, 48, 3), np.uint8)).shape
-    (96, 144, 3)
-    """
-    height, width = frame.shape[:2]
-    short = min(height, width)
-    scale = min(max(short, short_min), SHORT_MAX) / short
-    if scale == 1:
-        return frame
-    size = (max(round(width * scale), 1), max(round(height * scale), 1))
-    resized = cv2.resize(frame, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    return np.asarray(resized, np.uint8)
 
 
 class Flow:
@@ -78,7 +64,25 @@ def _dis(a: Frame, b: Frame) -> Floats:
     # Created each time, since OpenCV's objects cannot be pickled; it costs microseconds.
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     gray = [cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in (a, b)]
-    return np.asarray(dis.calc(gray[0], gray[1], None), np.float32)  # type: ignore[call-overload]
+    with stage("flow"):
+        return np.asarray(dis.calc(gray[0], gray[1], None), np.float32)  # type: ignore[call-overload]
+
+
+class ClipFlow:
+    """The flow (T - 1, H, W, 2) in px of the canvas from every frame of a clip to the next."""
+
+    cached = False  # as large as the clip itself
+
+    def __init__(self, flow: str = "dis", weights: str = "") -> None:
+        self.flow = Flow(flow, weights)
+        self.beside_networks = not self.flow.is_network
+        self.signature = f"clip-flow|{self.flow.signature}"
+
+    def __call__(self, clip: Clip) -> Array:
+        if clip.num_frames < 2:
+            raise Undefined("1 frame; a temporal metric needs at least 2")
+        frames = [self.flow.canvas(f) for f in clip.frames]
+        return np.stack(list(self.flow.of_pairs(list(pairwise(frames)))))
 
 
 def warp(image: Floats, flow: Floats) -> Floats:
@@ -89,7 +93,7 @@ def warp(image: Floats, flow: Floats) -> Floats:
     [[2.0, 3.0, 3.0]]
     """
     height, width = flow.shape[:2]
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
     mapped = cv2.remap(image, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(mapped, np.float32)
 
@@ -100,70 +104,131 @@ def occlusion_free(forward: Floats, backward: Floats) -> npt.NDArray[np.bool_]:
     b is sampled at x + f(x). Sundaram et al. 2010.
     """
     back = warp(backward, forward)
-    loop = np.square(forward + back).sum(-1)
-    visible: npt.NDArray[np.bool_] = loop < 0.01 * (np.square(forward).sum(-1) + np.square(back).sum(-1)) + 0.5
+    visible: npt.NDArray[np.bool_] = _squared(forward + back) < 0.01 * (_squared(forward) + _squared(back)) + 0.5
     return visible
 
 
-class PairWarping:
-    """Array (T - 1, 2), for each pair of frames: mean squared difference, intensities in [0, 1], to the warped next frame over
-    the unoccluded pixels (NaN without any), and their share."""
+def _squared(flow: Floats) -> Floats:
+    """Squared lengths (H, W) of vectors (H, W, 2): numpy's sum over the last axis gives the same bits ten times slower."""
+    return np.asarray(np.square(flow[..., 0]) + np.square(flow[..., 1]), np.float32)
+
+
+@dataclass(frozen=True)
+class Step:
+    """The flow between two frames of a clip, by their numbers; `backward` (H, W, 2) where a measure asks for it."""
+
+    first: int
+    second: int
+    forward: Floats
+    backward: Floats | None
+
+
+class _FlowMeasure:
+    """A measure of the flow between pairs of frames. Those of one flow share a pass: each flow is computed once."""
 
     cached = True
+    both = True  # forward and backward
 
     def __init__(self, flow: str = "dis", weights: str = "") -> None:
         self.flow = Flow(flow, weights)
         self.beside_networks = not self.flow.is_network
-        self.signature = f"pair-warping|{self.flow.signature}|occlusion:forward-backward"
+        self.shares = self.flow.signature
 
     def __call__(self, clip: Clip) -> Array:
+        return alone(self.parts([self], clip, Frames(clip)))
+
+    @abstractmethod
+    def pairs(self, clip: Clip) -> list[tuple[int, int]]:
+        """The pairs of frames, by their numbers. Raises Undefined."""
+
+    @abstractmethod
+    def row(self, clip: Clip, frames: Frames, step: Step) -> tuple[float, ...]:
+        """The measure of one pair."""
+
+    @staticmethod
+    def parts(measures: Sequence[_FlowMeasure], clip: Clip, frames: Frames) -> Parts:
+        """The parts of a pass for several measures of one flow."""
+        flow = measures[0].flow
+        asking: dict[tuple[int, int], list[int]] = {}
+        undefined: dict[int, Undefined] = {}
+        for number, measure in enumerate(measures):
+            try:
+                for pair in measure.pairs(clip):
+                    asking.setdefault(pair, []).append(number)
+            except Undefined as reason:
+                undefined[number] = reason
+        steps = sorted(asking.items())
+
+        def part(some: Sequence[tuple[tuple[int, int], list[int]]]) -> list[tuple[int, tuple[float, ...]]]:
+            both = [any(measures[number].both for number in numbers) for _, numbers in some]
+            directed = [p for (pair, _), back in zip(some, both, strict=True) for p in (pair, pair[::-1])[: 1 + back]]
+            flows = flow.of_pairs(
+                [(frames.on_canvas(a, flow.short_min), frames.on_canvas(b, flow.short_min)) for a, b in directed]
+            )
+            rows = []
+            for (pair, numbers), back in zip(some, both, strict=True):
+                step = Step(*pair, next(flows), next(flows) if back else None)
+                rows += [(number, measures[number].row(clip, frames, step)) for number in numbers]
+            return rows
+
+        def join(results: list[list[tuple[int, tuple[float, ...]]]]) -> list[Array | Undefined]:
+            rows: list[list[tuple[float, ...]]] = [[] for _ in measures]
+            for number, row in chain.from_iterable(results):
+                rows[number].append(row)  # in the order of the pairs
+            return [undefined.get(n) or _array(own) for n, own in enumerate(rows)]
+
+        size = CHUNK if flow.is_network else STEPS
+        return Parts([partial(part, steps[i : i + size]) for i in range(0, len(steps), size)], join)
+
+
+class PairWarping(_FlowMeasure):
+    """Array (T - 1, 2), for each pair of frames: mean squared difference, intensities in [0, 1], to the warped next frame over
+    the unoccluded pixels (NaN without any), and their share."""
+
+    def __init__(self, flow: str = "dis", weights: str = "") -> None:
+        super().__init__(flow, weights)
+        self.signature = f"pair-warping|{self.flow.signature}|occlusion:forward-backward"
+
+    def pairs(self, clip: Clip) -> list[tuple[int, int]]:
         if clip.num_frames < 2:
             raise Undefined("1 frame; a temporal metric needs at least 2")
-        flow = self.flow
-        frames = [flow.canvas(f) for f in clip.frames]
-        pairs = list(pairwise(frames))
-        flows = flow.of_pairs([each for a, b in pairs for each in ((a, b), (b, a))])
-        out = np.empty((len(pairs), 2))
-        for i, (frame, following) in enumerate(pairs):
-            forward = next(flows)
-            mask = occlusion_free(forward, next(flows))
-            warped = warp(following.astype(np.float32) / np.float32(255), forward)
-            error = np.square(warped - frame.astype(np.float32) / np.float32(255)).mean(-1)
-            out[i] = (error[mask].mean() if mask.any() else np.nan), mask.mean()
-        return out
+        return list(pairwise(range(clip.num_frames)))
+
+    def row(self, clip: Clip, frames: Frames, step: Step) -> tuple[float, ...]:
+        assert step.backward is not None
+        frame, following = (_intensities(frames.on_canvas(i, self.flow.short_min)) for i in (step.first, step.second))
+        mask = occlusion_free(step.forward, step.backward)
+        red, green, blue = np.moveaxis(np.square(warp(following, step.forward) - frame), -1, 0)
+        error = (red + green + blue) / 3  # numpy's mean over the last axis: the same bits, several times slower
+        return float(error[mask].mean()) if mask.any() else np.nan, float(mask.mean())
 
 
-class MiddleFrames:
+class MiddleFrames(_FlowMeasure):
     """Array ((T - 1) // 2,), for each odd frame: mean absolute difference, 0..255, to its interpolation.
 
     The two neighbours are warped half way along the flow between them and averaged. The frame's own flow is not used, so a
     frame that breaks the motion of its neighbours has a large difference.
     """
 
-    cached = True
-
     def __init__(self, flow: str = "dis", weights: str = "") -> None:
-        self.flow = Flow(flow, weights)
-        self.beside_networks = not self.flow.is_network
+        super().__init__(flow, weights)
         self.signature = f"middle-frames|{self.flow.signature}|half-way-warps"
 
-    def __call__(self, clip: Clip) -> Array:
+    def pairs(self, clip: Clip) -> list[tuple[int, int]]:
         if clip.num_frames < 3:
             raise Undefined(f"{clip.num_frames} frames; interpolation needs at least 3")
-        flow = self.flow
-        out = np.empty((clip.num_frames - 1) // 2)
-        frames = [flow.canvas(f) for f in clip.frames]
-        triples = [frames[2 * i : 2 * i + 3] for i in range(len(out))]
-        flows = flow.of_pairs([each for a, _, b in triples for each in ((a, b), (b, a))])
-        for i, (before, middle, after) in enumerate(triples):
-            # At the place x of the middle frame, what moves by f came from x - f/2 and goes to x + f/2.
-            there, back = next(flows), next(flows)
-            halves = [warp(f.astype(np.float32), w * np.float32(0.5)) for f, w in ((before, back), (after, there))]
-            out[i] = np.abs((halves[0] + halves[1]) / 2 - middle).mean()
-        return out
+        return [(i, i + 2) for i in range(0, clip.num_frames - 2, 2)]
+
+    def row(self, clip: Clip, frames: Frames, step: Step) -> tuple[float, ...]:
+        assert step.backward is not None
+        numbers = step.first, step.first + 1, step.second
+        before, middle, after = (frames.on_canvas(i, self.flow.short_min) for i in numbers)
+        # At the place x of the middle frame, what moves by f came from x - f/2 and goes to x + f/2.
+        halves = [warp(f.astype(np.float32), w * np.float32(0.5)) for f, w in ((before, step.backward), (after, step.forward))]
+        return (float(np.abs((halves[0] + halves[1]) / 2 - middle).mean()),)
 
 
-class PairMotion:
+class PairMotion(_FlowMeasure):
     """Array (pairs,), for each pair of frames 1/8 s apart: mean of the largest 5 % of flow, in short sides per 1/8 s.
 
     VBench takes every round(fps / 8)-th frame, 5.3 to 12 fps, and its motion per pair follows. Here the frame next to every
@@ -171,27 +236,34 @@ class PairMotion:
     same. Below 8 fps all frames are taken.
     """
 
-    cached = True
+    both = False
 
     def __init__(self, flow: str = "dis", weights: str = "") -> None:
-        self.flow = Flow(flow, weights)
-        self.beside_networks = not self.flow.is_network
+        super().__init__(flow, weights)
         self.signature = f"pair-motion|{self.flow.signature}|per:1/{DYNAMIC_FPS:g}s-by-time|top5%"
 
-    def __call__(self, clip: Clip) -> Array:
+    def pairs(self, clip: Clip) -> list[tuple[int, int]]:
         index = eighths(clip.num_frames, clip.fps)
         if len(index) < 2:
             raise Undefined(f"{clip.num_frames} frames at {clip.fps:g} fps; motion needs at least two at about 8 fps")
-        flow = self.flow
-        frames = [flow.canvas(f) for f in clip.frames[index]]
-        short = min(frames[0].shape[:2])
-        out = np.empty(len(index) - 1)
-        for i, (step, moved) in enumerate(zip(np.diff(index), flow.of_pairs(list(pairwise(frames))), strict=True)):
-            magnitude = np.hypot(*np.moveaxis(moved, -1, 0)).ravel()
-            number = max(int(0.05 * magnitude.size), 1)
-            top = np.partition(magnitude, -number)[-number:]
-            out[i] = top.mean(dtype=np.float64) / short * (clip.fps / (DYNAMIC_FPS * step))
-        return out
+        return list(pairwise(index.tolist()))
+
+    def row(self, clip: Clip, frames: Frames, step: Step) -> tuple[float, ...]:
+        magnitude = np.hypot(step.forward[..., 0], step.forward[..., 1]).ravel()
+        number = max(int(0.05 * magnitude.size), 1)
+        top = np.partition(magnitude, -number)[-number:]
+        short = min(step.forward.shape[:2])
+        return (float(top.mean(dtype=np.float64) / short * (clip.fps / (DYNAMIC_FPS * (step.second - step.first)))),)
+
+
+def _array(rows: Sequence[tuple[float, ...]]) -> Array:
+    """(n, k) of n rows, and (n,) where a row has one value."""
+    values = np.array(rows, np.float64)
+    return values[:, 0] if values.shape[1] == 1 else values
+
+
+def _intensities(frame: Frame) -> Floats:
+    return frame.astype(np.float32) / np.float32(255)
 
 
 def eighths(frames: int, fps: float) -> npt.NDArray[np.intp]:

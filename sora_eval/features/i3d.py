@@ -7,7 +7,7 @@ scoring runs the exported graph.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sora_eval.features.device import device, evaluation, open_session, run_session
+from sora_eval.features.device import clips_at_a_time, device, evaluation, in_batches, open_session, placed, run_session
 from sora_eval.features.fvd_protocols import BATCH_NORM_EPS, CLIP_FRAMES, FVD_PROTOCOLS, SIDE, FVDProtocol
 from sora_eval.features.video_network import NetworkFile
 from sora_eval.features.view import Array
 from sora_eval.records.clip import Clip
 from sora_eval.util.cache import derived_file
 from sora_eval.util.errors import RefusedError, Undefined
+from sora_eval.util.stages import stage
 from sora_eval.util.weights import I3D_SHA256, cache_folder, load_i3d
 
 Floats = npt.NDArray[np.float32]
@@ -204,17 +205,27 @@ class VideoFeatures:
         return FVD_PROTOCOLS[self._name]
 
     def __call__(self, clip: Clip) -> Array:
+        vector: Array = self.of_prepared([self.prepare(clip)])[0]
+        return vector
+
+    def prepare(self, clip: Clip) -> Tensor:
+        """The network's input (1, 3, T, 224, 224) on its device. Raises Undefined."""
         if self.protocol.cuts and clip.num_frames != CLIP_FRAMES:  # `metrics.distribution` cuts longer clips
             raise Undefined(f"{clip.num_frames} frames; this protocol takes {CLIP_FRAMES}")
         if clip.num_frames > FRAME_LIMIT and not self.protocol.cuts:
             raise Undefined(f"{clip.num_frames} frames; a video network is given at most {FRAME_LIMIT}")
         if self._network is None and clip.num_frames < MIN_FRAMES:
             raise Undefined(f"{clip.num_frames} frames; I3D takes {MIN_FRAMES} to {FRAME_LIMIT}")
-        with evaluation() as where:
-            video = self.protocol.video(clip.frames, where)
-        vector: Array
+        with stage("resize"), placed() as where:
+            return self.protocol.video(clip.frames, where)
+
+    def of_prepared(self, videos: Sequence[Tensor]) -> Array:
+        """Vectors (n, D) of inputs of one size, several at a time where memory allows. Raises Undefined."""
+        return in_batches(self._run, videos, clips_at_a_time())
+
+    def _run(self, videos: Sequence[Tensor]) -> Array:
+        video = torch.cat(list(videos))
         if self._network is not None:
-            vector = self._network(video)[0]
-        else:
-            vector = PRECISIONS[self._precision](video, self.protocol.batch_norm_eps)[0]
-        return vector
+            return self._network(video)
+        vectors: Array = PRECISIONS[self._precision](video, self.protocol.batch_norm_eps)
+        return vectors

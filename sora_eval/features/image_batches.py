@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from sora_eval.features.device import evaluation, in_batches
+from sora_eval.util.stages import stage
 
 PICTURES = 64  # at a time, at most
 
@@ -25,7 +26,8 @@ def embedded(
     """The rows (n, D) of `encode`, which takes pixels (b, 3, side, side), for frames (n, H, W, 3)."""
 
     def run(part: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
-        pixels = torch.stack([transform(Image.fromarray(frame)) for frame in part])
+        with stage("resize"):
+            pixels = torch.stack([transform(Image.fromarray(frame)) for frame in part])
         with evaluation() as where:
             return np.asarray(encode(pixels.to(where)).float().cpu().numpy())
 

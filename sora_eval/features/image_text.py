@@ -171,6 +171,18 @@ def load(spec: str) -> ImageText | TimmModel:
     return model
 
 
+def text_vector(spec: str, text: str) -> Floats:
+    """Unit vector (D,) of a text in a model by its spec; embedded once per process, whatever asks. Raises Undefined."""
+    return _text_vector(spec, text, device())
+
+
+@cache
+def _text_vector(spec: str, text: str, _device: str) -> Floats:
+    model = load(spec)
+    assert not isinstance(model, TimmModel)
+    return model.embed_text(text)
+
+
 def _from_file(architecture: str, path: Path) -> Any:
     """The model with all of its weights from a file, and its transform. Raises WeightsError.
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sora_eval.features.flow import SHORT_MAX, SHORT_MIN, canvas
-from sora_eval.features.view import Array
+from sora_eval.features.parts import SHORT_MAX, SHORT_MIN, Array, Frame, Frames, Parts, alone
 from sora_eval.records.clip import Clip
 from sora_eval.util.errors import Undefined
+from sora_eval.util.stages import stage
 
 POINTS = 200  # per segment, at most
 QUALITY = 0.02  # of the best corner
@@ -36,15 +39,27 @@ class PointTracks:
     )
 
     def __call__(self, clip: Clip) -> Array:
+        return alone(self.parts([self], clip, Frames(clip)))
+
+    @staticmethod
+    def parts(_: Sequence[PointTracks], clip: Clip, frames: Frames) -> Parts:
+        """A part for each segment."""
         if clip.num_frames < 3:
-            raise Undefined(f"{clip.num_frames} frames; laws of motion need at least 3")
+            reason = Undefined(f"{clip.num_frames} frames; laws of motion need at least 3")
+            return Parts([], lambda _: [reason])
         starts = range(0, max(clip.num_frames - 2, 1), SEGMENT - 1)
-        return np.stack([_segment(clip.frames[s : s + SEGMENT]) for s in starts])
+        numbers = [range(s, min(s + SEGMENT, clip.num_frames)) for s in starts]
+        return Parts([partial(_segment, frames, some) for some in numbers], lambda segments: [np.stack(segments)])
 
 
-def _segment(frames: npt.NDArray[np.uint8]) -> Floats:
+def _segment(frames: Frames, numbers: range) -> Floats:
+    with stage("tracks"):
+        return _tracks([_gray(frames.on_canvas(number)) for number in numbers])
+
+
+def _tracks(grays: Sequence[Frame]) -> Floats:
     out = np.full((POINTS, SEGMENT, 2), np.nan)
-    last = _gray(frames[0])
+    last = grays[0]
     corners = cv2.goodFeaturesToTrack(last, POINTS, QUALITY, APART)
     if corners is None:
         return out
@@ -52,8 +67,7 @@ def _segment(frames: npt.NDArray[np.uint8]) -> Floats:
     rows = np.arange(len(places))
     scale = min(last.shape)
     out[rows, 0] = places / scale
-    for t, frame in enumerate(frames[1:], 1):
-        gray = _gray(frame)
+    for t, gray in enumerate(grays[1:], 1):
         if not len(rows):
             break
         there, forward = _follow(last, gray, places)
@@ -67,13 +81,11 @@ def _segment(frames: npt.NDArray[np.uint8]) -> Floats:
     return out
 
 
-def _gray(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    return np.asarray(cv2.cvtColor(canvas(frame), cv2.COLOR_RGB2GRAY), np.uint8)
+def _gray(frame: Frame) -> Frame:
+    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def _follow(
-    a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8], places: npt.NDArray[np.float32]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+def _follow(a: Frame, b: Frame, places: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     moved, status, _ = cv2.calcOpticalFlowPyrLK(  # type: ignore[call-overload]
         a, b, places.reshape(-1, 1, 2), None, winSize=(WINDOW, WINDOW), maxLevel=LEVELS
     )

@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sora_eval.compare.kept import clips_folder, with_kept
 from sora_eval.compare.run_data import Features, RunData, data_of, finite, started_from
+from sora_eval.gate.kept_clips import keep_clips
 from sora_eval.gate.merging import merged
 from sora_eval.records.names import check_name
 from sora_eval.records.speed_metrics import is_speed
@@ -59,6 +61,8 @@ def promote(
     force: bool = False,
     add: bool = False,
     suite: Path | str | None = None,
+    clips: bool = False,
+    kept: Sequence[Mapping[str, Features]] = (),
 ) -> Path:
     """Write runs of one checkpoint under different seeds as the baseline of their suite; returns the file.
 
@@ -66,9 +70,11 @@ def promote(
     `add` they join the runs that the file holds. Raises BaselineError for runs that are not whole, have failed cases or
     metrics, lack scores, were made from uncommitted code or are not of one suite and checkpoint, for a file that cannot be
     written, and for one that exists: of the same suite unless `force` or `add`, of another always. Raises RunError for a
-    damaged run folder.
+    damaged run folder. With `clips` the clips of the runs go into a folder beside the file; `kept` are features of each run's
+    clips, by the signatures of their extractors.
     """
     parts = [data_of(run) for run in runs]
+    parts = [with_kept(data, features) for data, features in zip(parts, kept, strict=True)] if kept else parts
     for data in parts:
         if problem := refusal(data):
             raise BaselineError(f"{data.path} cannot be promoted: {problem}")
@@ -98,6 +104,7 @@ def promote(
         write_atomic(path, text)
     except OSError as error:
         raise BaselineError(f"{path} cannot be written: {error.strerror}") from error
+    keep_clips(runs if clips else (), clips_folder(path), add=add)
     return path
 
 

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from sora_eval.compare.kept import keeps_clips
 from sora_eval.compare.run_data import RunData, data_of
 from sora_eval.gate import baseline as baselines
 from sora_eval.gate.judge import gate
 from sora_eval.gate.limits import agreed
 from sora_eval.gate.series import HORIZON, in_series
 from sora_eval.records.verdict import FILE, GateResult
+from sora_eval.registry.paired_metrics import PAIRED_OUTPUTS
 from sora_eval.runs.find import find_runs
 from sora_eval.runs.folder import RunFolder, stored_suite
 from sora_eval.runs.lock import PATIENCE
 from sora_eval.suite import Gate, Suite, gates_of, load_suite
 from sora_eval.util.errors import RunError
+
+Measure = Callable[[RunData, RunData, Sequence[str]], RunData]  # base, new, and paired metrics beside the cheap ones
+
+
+def with_clips(base: RunData | None, new: RunData, gates: Collection[str], measured: Measure | None) -> RunData:
+    """`new` with the fidelity of its clips to those of `base` where a gate asks for it, or where the baseline keeps clips."""
+    if base is None or measured is None:
+        return new
+    paired = list(dict.fromkeys(PAIRED_OUTPUTS[metric] for metric in gates if metric in PAIRED_OUTPUTS))
+    return measured(base, new, paired) if paired or keeps_clips(base) else new
 
 
 def gate_run(
@@ -28,25 +40,29 @@ def gate_run(
     strict: bool = False,
     series: Path | None = None,
     horizon: int = HORIZON,
+    measured: Measure | None = None,
 ) -> GateResult:
     """Judge a run against `baseline` (a file, a folder of files or a run folder) and write its verdicts.json.
 
     The gates are those of the run where the baseline has no tighter ones, or of a `suite` file with the same fingerprint.
     `series` is a folder of runs: those that started before this one and were gated against this baseline are its series, of
     which half of the budget of false alarms is spent after `horizon` runs. Raises SuiteError, BaselineError and RunError for
-    what cannot be read, belongs to another suite or cannot be written.
+    what cannot be read, belongs to another suite or cannot be written. `measured` compares the clips of both, where a gate is
+    of a paired metric or the baseline keeps clips.
     """
     stored = stored_suite(run)
-    base = baselines.find(baseline, stored.suite.id, profile)
+    base, new = baselines.find(baseline, stored.suite.id, profile), data_of(run)
     if suite is None:
         source, gates = stored, limits_for(stored, base)[0]
-        result = judged(run, base, stored, strict=strict, profile=profile)
+        new = with_clips(base, new, gates, measured)
+        result = judged(new, base, stored, strict=strict, profile=profile)
     else:
         source = load_suite(suite)
         gates = gates_of(source, stored.fingerprint)
-        result = gate(run, base, gates, strict=strict, profile=profile, tradeoff=source.tradeoff)
+        new = with_clips(base, new, gates, measured)
+        result = gate(new, base, gates, strict=strict, profile=profile, tradeoff=source.tradeoff)
     if series is not None and base is not None:
-        result = in_series(result, data_of(run), base, gates, earlier_runs(series, run, base), horizon=horizon)
+        result = in_series(result, new, base, gates, earlier_runs(series, run, base), horizon=horizon)
     with run.lock.held(PATIENCE):
         run.save_json(FILE, result.to_json())
     return result

@@ -15,6 +15,7 @@ from scipy import stats
 
 from sora_eval.compare.cases import Unpaired
 from sora_eval.compare.difference import difference
+from sora_eval.compare.fidelity import drift_of
 from sora_eval.compare.record import Difference
 from sora_eval.compare.run_data import RunData, data_of, restricted
 from sora_eval.gate.asked import Asked, asked
@@ -73,7 +74,15 @@ def gate(
     if tradeoff is not None:
         rows.append(tradeoff_row(rows, tradeoff))
     return GateResult(
-        tuple(rows), strict, profile, _about(new), _about(base), new.incomplete(), level, sized.words() if sized else ""
+        tuple(rows),
+        strict,
+        profile,
+        _about(new),
+        _about(base),
+        new.incomplete(),
+        level,
+        sized.words() if sized else "",
+        drift=drift_of(new, base),
     )
 
 

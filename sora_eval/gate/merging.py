@@ -40,7 +40,11 @@ def merged(parts: Sequence[RunData]) -> RunData:
         samples=samples,
         metrics={key: _row([part.metrics.get(key) for part in parts]) for key in first.metrics},
         scores={m: dict(chain.from_iterable(part.scores.get(m, {}).items() for part in parts)) for m in first.scores},
-        features={m: _features([part.features[m] for part in parts]) for m in first.features},
+        features={
+            m: _features([part.features[m] for part in parts])
+            for m in first.features
+            if all(m in part.features for part in parts)
+        },
         merged_runs=tuple(chain.from_iterable(part.runs for part in parts)),
     )
 

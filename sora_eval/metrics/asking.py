@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from sora_eval.features.view import Array, ClipView
-from sora_eval.metrics.base import ClipMetric, Score, SetMetric
+from sora_eval.metrics.base import ClipMetric, PairMetric, Score, SetMetric
 from sora_eval.registry.metrics import METRICS
+from sora_eval.registry.paired_metrics import PAIRED
 from sora_eval.util.errors import MetricError, SoraEvalError, Undefined, is_out_of_memory, reason_of
 from sora_eval.util.user_code import UserCodeError, user_code
 
@@ -20,6 +21,13 @@ def scores_of(name: str, metric: ClipMetric, view: ClipView) -> dict[str, Score]
     """The score of every output on one clip. Raises Undefined where none exists, MetricError where a user's class fails."""
     with code_of(name):
         scores = metric.score(view)
+        return {output.name: _checked(name, output.name, scores[output.name]) for output in metric.outputs}
+
+
+def pair_scores_of(name: str, metric: PairMetric, base: ClipView, new: ClipView) -> dict[str, Score]:
+    """The score of every output on one pair of clips. Raises as `scores_of`."""
+    with code_of(name):
+        scores = metric.score(base, new)
         return {output.name: _checked(name, output.name, scores[output.name]) for output in metric.outputs}
 
 
@@ -36,7 +44,7 @@ def features_of(name: str, metric: SetMetric, view: ClipView) -> Array:
 def code_of(name: str) -> Iterator[None]:
     """Turns exceptions of a user's metric into MetricError; those of built-in metrics are bugs and keep their traceback,
     unless memory ran out."""
-    if name not in METRICS.built_in:
+    if name not in METRICS.built_in and name not in PAIRED.built_in:
         try:
             with user_code():
                 yield

@@ -1,4 +1,5 @@
-"""The two kinds of metric, both `torchmetrics.Metric`: per-clip (one score per clip) and set (one value per set)."""
+"""The kinds of metric, each a `torchmetrics.Metric`: per-clip (one score per clip), paired (one score per pair of clips of the
+same case in two runs) and set (one value per set)."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from sora_eval.records.bucket import Axis
 from sora_eval.records.case import Prompt
 from sora_eval.stats.distances import ordered
 from sora_eval.stats.set_statistic import SetStatistic
+from sora_eval.util.errors import Undefined
 
 
 @dataclass(frozen=True)
@@ -55,18 +57,10 @@ class Score:
 Scorable = ClipView | Mapping[str, float | None]
 
 
-class ClipMetric(Metric):
-    """A metric with one score per clip; `compute` is the mean of the scores that exist.
+class _MeanOfScores(Metric):
+    """A metric whose value is the mean of its scores. States are float64 sums, so partial states merge and the order of clips
+    does not matter."""
 
-    Subclasses set `outputs` and `signature` and implement `score`. States are float64 sums, so partial states merge
-    and the order of clips does not matter.
-
-    A class that `registry.metrics` does not list also declares its `family` in reports, the axes that do not change its
-    scores (`invariant_to`), and whether it reads facts in `pixels`, so that it is never scored on a canonical canvas. Its
-    options are the parameters of its `__init__`, all with defaults.
-    """
-
-    kind: ClassVar[str] = "per-clip"
     family: ClassVar[str] = "custom"
     invariant_to: ClassVar[frozenset[Axis]] = frozenset()
     pixels: ClassVar[bool] = False
@@ -88,6 +82,32 @@ class ClipMetric(Metric):
         self.add_state("total", zeros.clone(), dist_reduce_fx="sum")
         self.add_state("count", zeros.clone(), dist_reduce_fx="sum")
 
+    def add(self, scores: Mapping[str, float | None]) -> None:
+        """Add existing scores by output to the sums; None is not counted."""
+        for i, output in enumerate(self.outputs):
+            value = scores.get(output.name)
+            if value is not None:
+                self.total[i] += value
+                self.count[i] += 1
+
+    def compute(self) -> torch.Tensor:
+        """Means (outputs,) of the scores, clipped to the limits; NaN without scores."""
+        means = (self.total / self.count).reshape(-1)
+        return torch.stack([m.clamp(*o.limits) if o.limits else m for o, m in zip(self.outputs, means, strict=True)])
+
+
+class ClipMetric(_MeanOfScores):
+    """A metric with one score per clip; `compute` is the mean of the scores that exist.
+
+    Subclasses set `outputs` and `signature` and implement `score`.
+
+    A class that `registry.metrics` does not list also declares its `family` in reports, the axes that do not change its
+    scores (`invariant_to`), and whether it reads facts in `pixels`, so that it is never scored on a canonical canvas. Its
+    options are the parameters of its `__init__`, all with defaults.
+    """
+
+    kind: ClassVar[str] = "per-clip"
+
     def prepare(self, prompts: Iterable[Prompt]) -> None:
         """Receive all prompts of the suite, once, before the first clip."""
 
@@ -98,17 +118,37 @@ class ClipMetric(Metric):
     def update(self, items: Scorable | Sequence[Scorable]) -> None:
         """Add the scores of one clip or of several, or existing scores, to the sums; None is not counted."""
         for item in items if isinstance(items, Sequence) else (items,):
-            scores = {n: s.value for n, s in self.score(item).items()} if isinstance(item, ClipView) else item
-            for i, output in enumerate(self.outputs):
-                value = scores.get(output.name)
-                if value is not None:
-                    self.total[i] += value
-                    self.count[i] += 1
+            self.add({n: s.value for n, s in self.score(item).items()} if isinstance(item, ClipView) else item)
 
-    def compute(self) -> torch.Tensor:
-        """Means (outputs,) of the scores, clipped to the limits; NaN without scores."""
-        means = (self.total / self.count).reshape(-1)
-        return torch.stack([m.clamp(*o.limits) if o.limits else m for o, m in zip(self.outputs, means, strict=True)])
+
+class PairMetric(_MeanOfScores):
+    """A metric with one score per pair of clips of one case, in a run BASE and a run NEW; `compute` is the mean of the scores.
+
+    Both clips have the same frames, sides and rate. Subclasses set `outputs`, `signature` and `identical`, the score by output
+    of a clip and itself, and implement `score`. A score is symmetric, and `identical` is its best value. `ClipMetric` lists the
+    other declarations.
+    """
+
+    kind: ClassVar[str] = "paired"
+    identical: Mapping[str, float]
+
+    @abstractmethod
+    def score(self, base: ClipView, new: ClipView) -> Mapping[str, Score]:
+        """The score of every output on one pair. Raises `Undefined` when none exists."""
+
+    def update(self, base: ClipView | Sequence[ClipView], new: ClipView | Sequence[ClipView]) -> None:
+        """Add the scores of one pair or of several to the sums."""
+        pairs = [([v] if isinstance(v, ClipView) else list(v)) for v in (base, new)]
+        for a, b in zip(*pairs, strict=True):
+            check_pair(a, b)
+            self.add({name: s.value for name, s in self.score(a, b).items()})
+
+
+def check_pair(base: ClipView, new: ClipView) -> None:
+    """Raises Undefined for two clips of other frames, sides or rates, of which no frame answers another."""
+    sizes = [f"{v.clip.width}x{v.clip.height}x{v.clip.num_frames} at {v.clip.fps:g} fps" for v in (base, new)]
+    if sizes[0] != sizes[1]:
+        raise Undefined(f"base is {sizes[0]}, new {sizes[1]}: no frame answers another")
 
 
 class SetMetric(Metric):
@@ -145,9 +185,13 @@ class SetMetric(Metric):
         self.add_state("generated", [], dist_reduce_fx="cat")
         self.add_state("real", [], dist_reduce_fx="cat")
 
+    def seen(self, view: ClipView) -> ClipView:
+        """The frames of a clip that the extractor is given: all of them, unless a protocol cuts them."""
+        return view
+
     def features(self, view: ClipView) -> Array:
         """The vector (D,) of one clip. Raises `Undefined` where the protocol does not cover it."""
-        return view.features(self.extractor)
+        return self.seen(view).features(self.extractor)
 
     def update(self, items: ClipView | Sequence[ClipView] | npt.ArrayLike, *, real: bool = False) -> None:
         """Add one clip or several, or existing vectors (n, D), to the generated or the real set."""

@@ -21,6 +21,7 @@ from sora_eval.metrics.base import ClipMetric, Output, Score
 from sora_eval.records.clip import Clip
 from sora_eval.util.errors import MetricError, Undefined, WeightsError
 from sora_eval.util.processes import session_threads
+from sora_eval.util.stages import stage
 from sora_eval.util.weights import sha256_file
 
 
@@ -54,7 +55,8 @@ class Recaption:
             raise Undefined(f"{clip.width}x{clip.height} px; the recaptioner needs at least {MULTIPLE}x{MULTIPLE}")
         frames = clip.frames[: (clip.num_frames - 1) // TIME_STRIDE * TIME_STRIDE + 1, :height, :width]
         try:
-            return np.array(_pipeline(self._checkpoint).caption([np.ascontiguousarray(frames)]))
+            with stage("network"):
+                return np.array(_pipeline(self._checkpoint).caption([np.ascontiguousarray(frames)]))
         except CheckpointError as error:
             raise MetricError(f"caption_facts: {error}") from error
         except ReferenceModelError as error:

@@ -7,12 +7,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sora_eval.metrics.asking import code_of
-from sora_eval.metrics.base import ClipMetric, SetMetric
+from sora_eval.metrics.base import ClipMetric, PairMetric, SetMetric
 from sora_eval.records.case import Prompt
-from sora_eval.registry.metrics import METRICS, check_options, metric_info
+from sora_eval.registry.metric_info import MetricInfo
+from sora_eval.registry.metrics import METRICS, check_options, check_options_of
+from sora_eval.registry.paired_metrics import PAIRED
+from sora_eval.registry.registry import Registry
 from sora_eval.util.errors import MetricError, SoraEvalError
 from sora_eval.util.redaction import given_again, remember
 from sora_eval.util.user_code import UserCodeError, user_code
+
+NEEDED = {  # attributes that an instance has, by kind
+    "per-clip": ("signature",),
+    "paired": ("signature", "identical"),
+    "set": ("signature", "extractor", "least", "statistic"),
+}
 
 
 @dataclass
@@ -50,17 +59,32 @@ def create(name: str, options: dict[str, Any] | None = None) -> ClipMetric | Set
     options, MetricError where the class of a user cannot be created.
     """
     check_options(name, options or {})
-    remember(options or {})
-    arguments = {**metric_info(name).options, **given_again(options or {}, f"metric {name}", MetricError)}
-    if name in METRICS.built_in:
-        metric: ClipMetric | SetMetric = METRICS.load(name)(**arguments)
-        return metric
+    made: ClipMetric | SetMetric = _made(name, METRICS, options or {})
+    return made
+
+
+def create_paired(name: str, options: dict[str, Any] | None = None) -> PairMetric:
+    """The same for a paired metric."""
+    check_options_of(PAIRED.info(name), f"paired metric {name}: ", options or {})
+    made: PairMetric = _made(name, PAIRED, options or {})
+    return made
+
+
+def create_any(name: str, options: dict[str, Any] | None = None) -> ClipMetric | SetMetric | PairMetric:
+    """A metric of any kind by its name; raises as `create`."""
+    return create_paired(name, options) if name in PAIRED.built_in else create(name, options)
+
+
+def _made(name: str, registry: Registry[MetricInfo], options: dict[str, Any]) -> Any:
+    remember(options)
+    arguments = {**registry.info(name).options, **given_again(options, f"metric {name}", MetricError)}
+    if name in registry.built_in:
+        return registry.load(name)(**arguments)
     try:
         with user_code():
-            metric = METRICS.load(name)(**arguments)
+            metric = registry.load(name)(**arguments)
     except UserCodeError as error:
         raise MetricError(f"{name} cannot be made: {error}") from error
-    needed = ("signature",) if isinstance(metric, ClipMetric) else ("signature", "extractor", "least", "statistic")
-    if missing := [attribute for attribute in needed if not hasattr(metric, attribute)]:
-        raise MetricError(f"{name} has no {', '.join(missing)}; a {metric.kind} metric sets {', '.join(needed)}")
+    if missing := [attribute for attribute in NEEDED[metric.kind] if not hasattr(metric, attribute)]:
+        raise MetricError(f"{name} has no {', '.join(missing)}; a {metric.kind} metric sets {', '.join(NEEDED[metric.kind])}")
     return metric

@@ -6,7 +6,7 @@ import torch
 
 from sora_eval.features.fvd_protocols import CLIP_FRAMES
 from sora_eval.features.i3d import VideoFeatures
-from sora_eval.features.view import Array, ClipView
+from sora_eval.features.view import ClipView
 from sora_eval.metrics.base import Output, Score, SetMetric
 from sora_eval.stats.distances import frechet_distance, gaussian_distance, kernel_distance, precision_recall
 from sora_eval.stats.extrapolation import extrapolated_frechet
@@ -27,12 +27,12 @@ class _VideoSetMetric(SetMetric):
             self.unseen = frozenset({"length"})  # of every clip it takes the same number of frames
         self.signature = f"{self.outputs[0].name}|{self.extractor.signature}|{self.statistic}"
 
-    def features(self, view: ClipView) -> Array:
-        """The vector (D,) of one clip, or of the 16 frames of it that the protocol cuts."""
+    def seen(self, view: ClipView) -> ClipView:
+        """The clip, or the 16 frames of it that the protocol cuts."""
         protocol = self.extractor.protocol
-        if protocol.cuts:
-            view = view.window(protocol.start(view.case.id, view.clip.num_frames, view.real), CLIP_FRAMES)
-        return super().features(view)
+        if not protocol.cuts:
+            return view
+        return view.window(protocol.start(view.case.id, view.clip.num_frames, view.real), CLIP_FRAMES)
 
     def statistic_of_protocol(self) -> SetStatistic:
         """The statistic of two sets; a protocol may decide its details."""

@@ -7,7 +7,7 @@ from typing import cast
 
 import numpy as np
 
-from sora_eval.features.image_text import Floats, FrameEmbeddings, ImageText
+from sora_eval.features.image_text import Floats, FrameEmbeddings, ImageText, text_vector
 from sora_eval.features.timm_network import TimmModel
 from sora_eval.features.view import ClipView
 from sora_eval.metrics.base import ClipMetric, Output, Score
@@ -25,7 +25,6 @@ class _PromptMetric(ClipMetric):
             raise WeightsError(f"{model!r} has no text tower; a text metric needs a CLIP model")
         self.extractor.model.check_text()
         self.truncation = f"text:{self._model.context_length}-tokens-with-end"
-        self._texts: dict[str, Floats] = {}
 
     @property
     def _model(self) -> ImageText:
@@ -35,9 +34,7 @@ class _PromptMetric(ClipMetric):
         """The prompt's unit vector (D,). Raises Undefined for an empty prompt and words that a closed vocabulary lacks."""
         if not prompt.strip():
             raise Undefined("the clip has no prompt")
-        if prompt not in self._texts:
-            self._texts[prompt] = self._model.embed_text(prompt)
-        return self._texts[prompt]
+        return text_vector(self.extractor.spec, prompt)
 
     def note(self, prompt: str) -> str:
         """What the model does not see of a prompt, or ''."""

@@ -58,4 +58,4 @@ def score_oracles(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
 
 def _views(generator: Generator, suite: Suite, case: Case) -> Views | str:
     answer = answers_of(generator, suite, [case])[0]
-    return answer if isinstance(answer, str) else Views(answer, case, suite)
+    return answer if isinstance(answer, str) else Views(answer, case, suite, seed_offset=0)

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import zip_longest
+from itertools import chain, islice, zip_longest
+from typing import TypeVar
 
 import numpy as np
 
-from sora_eval.features.device import where
+from sora_eval.features.device import clips_at_a_time, where
 from sora_eval.features.shipped import unlike_shipped
 from sora_eval.features.view import Array
 from sora_eval.generators.asking import answers_of, clip_of
 from sora_eval.generators.protocol import ClipSource, Generator
 from sora_eval.pipeline.again import in_plan_order
 from sora_eval.pipeline.reference import open_reference
-from sora_eval.pipeline.score_clip import ClipResult, ReferenceResult, Scorer
+from sora_eval.pipeline.score_clip import ClipResult, Job, ReferenceResult, Scorer
 from sora_eval.pipeline.workers import Workers
 from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
@@ -33,6 +34,7 @@ from sora_eval.util.cache import warn_once
 from sora_eval.util.errors import SuiteError
 from sora_eval.util.progress import track
 
+T = TypeVar("T")
 ScoreReference = Callable[[Iterable[tuple[Case, Clip | str]]], Iterable[tuple[Case, ReferenceResult]]]
 
 
@@ -67,13 +69,27 @@ def score(folder: RunFolder, suite: Suite, cases: list[Case], source: ClipSource
     folder.update_head(networks=where())
     scoring = Scoring(folder, suite, cases, source)
     with Workers(scoring.scorer, workers) as pool:
-        jobs = [scoring.job(case) for case in cases]
+        size = clips_at_a_time()
+        groups = list(groups_of([scoring.job(case) for case in cases], size))
         # A single worker knows the clip that follows.
-        following = [job[:2] for job in jobs[1:]] if workers == 1 else []
-        jobs_and_following = ((*job, after) for job, after in zip_longest(jobs, following))
-        for case, result in zip(cases, track(pool.map(Scorer.case, jobs_and_following), "score", len(jobs)), strict=True):
+        following = [group[0] for group in groups[1:]] if workers == 1 else []
+        results = chain.from_iterable(pool.map(Scorer.cases, zip_longest(groups, following)))
+        for case, result in zip(cases, track(results, "score", len(cases)), strict=True):
             scoring.add(case, result)
-        scoring.end(lambda clips: pool.map(Scorer.reference, clips))
+        scoring.end(
+            lambda clips: chain.from_iterable(pool.map(Scorer.references, ((group,) for group in groups_of(clips, size))))
+        )
+
+
+def groups_of(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Consecutive items, `size` at a time.
+
+    >>> list(groups_of("abc", 2))
+    [['a', 'b'], ['c']]
+    """
+    iterator = iter(items)
+    while group := list(islice(iterator, size)):
+        yield group
 
 
 class Scoring:
@@ -95,7 +111,7 @@ class Scoring:
         self._results: dict[str, dict[str, Array]] = {}
         self._broken: set[str] = set()
 
-    def job(self, case: Case, sample: SampleRow | None = None) -> tuple[Case, SampleRow | None, bool]:
+    def job(self, case: Case, sample: SampleRow | None = None) -> Job:
         """The arguments of `Scorer.case`; `sample` is the row of a clip that was made since."""
         return case, sample or self.samples.get(case.id), case.id not in self.scored
 

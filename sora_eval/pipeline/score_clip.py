@@ -1,19 +1,22 @@
-"""Scoring of one clip, decoded once for all metrics. It writes nothing; `pipeline.score` follows the plan and writes."""
+"""Scoring of clips, each decoded once for all metrics. It writes nothing; `pipeline.score` follows the plan and writes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
-from sora_eval.features.view import Array, ClipView, FeatureCache
-from sora_eval.generators.asking import clip_of
+from sora_eval.features.view import Array, ClipView, FeatureCache, compute_together
+from sora_eval.generators.asking import clip_of, request_of
 from sora_eval.generators.protocol import ClipSource
-from sora_eval.metrics.asking import features_of, scores_of
+from sora_eval.metrics.asking import code_of, features_of, scores_of
 from sora_eval.metrics.base import ClipMetric, SetMetric
 from sora_eval.metrics.create import make_metrics
 from sora_eval.pipeline.canonical import on_canvas
@@ -26,9 +29,11 @@ from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import SampleRow, ScoreRow, Status
 from sora_eval.suite import Suite
 from sora_eval.util.errors import ClipError, MetricError, RunError, Undefined
+from sora_eval.util.stages import ALL, asked_by, is_counting, stage
 from sora_eval.video.codec import read_clip
 
-THREADS = 4  # of a scorer: clips that are read, flows and tracks; they wait for each other's cores at times
+THREADS = min(4, os.cpu_count() or 1)  # of a scorer, for flows and tracks
+ROOM = 1 << 30  # bytes of frames of clips that are scored at a time; one clip may have more
 
 
 def signature_of(name: str, metric: ClipMetric | SetMetric, suite: Suite) -> str:
@@ -57,34 +62,71 @@ class ReferenceResult:
     sha256: str = ""
 
 
+Job = tuple[Case, SampleRow | None, bool]  # a case, its row if it has one, and whether its scores are asked for
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A job with its clip, or why there is none; `row` is the row of samples of a clip of a folder."""
+
+    job: Job
+    views: Views | str
+    row: SampleRow | None
+
+
 class Scorer:
-    """Scores one clip at a time. It writes nothing, and keeps no clip after its score."""
+    """Scores clips one by one, or several at a time where networks take them. It writes nothing, and keeps no clip after its
+    score.
+
+    While stages are counted (`util.stages`), nothing runs beside anything, and features do not come from the cache.
+    """
 
     def __init__(self, folder: RunFolder, suite: Suite, prompts: list[Prompt], source: ClipSource | None) -> None:
         self.folder, self.suite, self.source = folder, suite, source
         self.metrics = make_metrics(suite.metrics, prompts)
-        self._threads = ThreadPoolExecutor(THREADS, "scoring")
-        self._reading: dict[str, Future[tuple[Clip | str, SampleRow | None]]] = {}
-        self.cache = FeatureCache()
+        self._threads = None if is_counting() else ThreadPoolExecutor(THREADS, "scoring")
+        self._reader = (
+            None if is_counting() else ThreadPoolExecutor(1, "reading")
+        )  # the next clip waits for no flow of this one
+        self._reading: dict[str, Future[_Read]] = {}
+        self.cache = None if is_counting() else FeatureCache()
+        self._seed_offset = folder.head.seed_offset
         # A distance needs a reference set.
         self.sets = self.metrics.sets if suite.reference is not None else {}
         metrics_by_name: dict[str, ClipMetric | SetMetric] = {**self.metrics.per_clip, **self.sets}
         self.signatures = {name: signature_of(name, metric, suite) for name, metric in metrics_by_name.items()}
 
-    def case(
-        self, case: Case, sample: SampleRow | None, with_scores: bool, following: tuple[Case, SampleRow | None] | None = None
-    ) -> ClipResult:
-        """Score a clip of the run; `sample` is its row, None before it exists. Rows of scores only `with_scores`.
+    def case(self, case: Case, sample: SampleRow | None, with_scores: bool) -> ClipResult:
+        """Score a clip of the run; `sample` is its row, None before it exists. Rows of scores only `with_scores`."""
+        (result,) = self.cases([(case, sample, with_scores)])
+        return result
 
-        The clip that is `following` is read in a thread meanwhile.
+    def cases(self, jobs: Sequence[Job], following: Job | None = None) -> list[ClipResult]:
+        """The results of several jobs, as `case` gives them; networks of sets see their clips together, at most `ROOM` bytes
+        of frames at a time.
+
+        The clip that follows is read and prepared in threads meanwhile.
         """
-        begun = self._reading.pop(case.id, None)
-        clip, read = begun.result() if begun is not None else self._read(case, sample)
-        if following is not None:
-            self._reading = {following[0].id: self._threads.submit(self._read, *following)}
-        views = clip if isinstance(clip, str) else Views(clip, case, self.suite, self.cache)
-        if with_scores and isinstance(views, Views):
-            self._begin(views)
+        results, group = list[ClipResult](), list[_Read]()
+        for job, after in zip_longest(jobs, jobs[1:], fillvalue=following):
+            assert job is not None
+            with asked_by(ALL):
+                group.append(self._taken(job))
+            if after is not None and self._reader is not None:
+                self._reading = {after[0].id: self._reader.submit(self._read, after)}
+            if job is jobs[-1] or sum(r.views.bytes for r in group if isinstance(r.views, Views)) > ROOM:
+                self._together([r.views for r in group if isinstance(r.views, Views)])
+                with asked_by(ALL):
+                    results += [self._scored(each) for each in group]
+                group = []
+        return results
+
+    def _taken(self, job: Job) -> _Read:
+        begun = self._reading.pop(job[0].id, None)
+        return begun.result() if begun is not None else self._read(job)
+
+    def _scored(self, read: _Read) -> ClipResult:
+        (case, sample, with_scores), views = read.job, read.views
         rows, vectors = list[ScoreRow](), dict[str, Array]()
         for name, metric in self.sets.items():
             try:
@@ -95,7 +137,7 @@ class Scorer:
                     rows.append(_score_row(case, metric.outputs[0].name, None, status, str(reason), {}, self.signatures[name]))
         if with_scores:  # after the networks of sets, beside which the threads have computed
             rows = score_rows(case, views, self.metrics.per_clip, self.signatures) + rows
-        return ClipResult(None if sample else read, rows, vectors, frozenset(self.metrics.missing))
+        return ClipResult(None if sample else read.row, rows, vectors, frozenset(self.metrics.missing))
 
     def lost(self, case: Case, sample: SampleRow | None, reason: str) -> ClipResult:
         """The result of a clip that no process could score: an error of every metric."""
@@ -108,37 +150,78 @@ class Scorer:
         rows = [_score_row(case, output, None, "error", reason, {}, self.signatures[name]) for output, name in outputs]
         return ClipResult(sample_made, rows, {}, frozenset(self.metrics.missing))
 
-    def _read(self, case: Case, sample: SampleRow | None) -> tuple[Clip | str, SampleRow | None]:
-        """The clip of a case, or why there is none, and its row where it comes from a folder."""
+    def _read(self, job: Job) -> _Read:
+        """The clip of a job, or why there is none; what its metrics need and no network computes begins in threads."""
+        case, sample, with_scores = job
+        row: SampleRow | None = None
         if self.source is not None and self.suite.axes is None:
-            return _read_native(case, self.source, sample)
-        return _read_made(self.folder, case, sample), None
+            clip, row = _read_native(case, self.source, sample)
+        else:
+            clip = _read_made(self.folder, case, sample)
+        if isinstance(clip, str):
+            return _Read(job, clip, row)
+        views = Views(clip, case, self.suite, self.cache, seed_offset=self._seed_offset)
+        self._expect(views, {**self.sets, **self.metrics.per_clip} if with_scores else self.sets)
+        return _Read(job, views, row)
 
-    def _begin(self, views: Views) -> None:
-        """Start in threads what the per-clip metrics need and what no network computes."""
-        for name, metric in self.metrics.per_clip.items():
-            extractor: Any = getattr(metric, "extractor", None)
-            if getattr(extractor, "beside_networks", False):
-                with suppress(Undefined):
-                    views.of(name).begin(extractor, self._threads)
+    def _expect(self, views: Views, metrics: Mapping[str, ClipMetric | SetMetric]) -> None:
+        """Tell each view of a clip what its metrics will ask for."""
+        by_view: dict[ClipView, list[Any]] = {}
+        for name, metric in metrics.items():
+            extractor = getattr(metric, "extractor", None)
+            if extractor is None:
+                continue
+            with suppress(Undefined):
+                view = views.of(name)
+                by_view.setdefault(metric.seen(view) if isinstance(metric, SetMetric) else view, []).append(extractor)
+        for view, extractors in by_view.items():
+            view.expect(extractors, self._threads, self._reader)
 
     def reference(self, case: Case, clip: Clip | str) -> tuple[Case, ReferenceResult]:
         """The results of a reference clip; `clip` may be the reason why there is none."""
-        if isinstance(clip, str):
-            return case, ReferenceResult({}, (f"{case.id}: {clip}",))
-        views, vectors, failed = Views(clip, case, self.suite, self.cache, real=True), {}, []
+        (result,) = self.references([(case, clip)])
+        return result
+
+    def references(self, clips: Sequence[tuple[Case, Clip | str]]) -> list[tuple[Case, ReferenceResult]]:
+        """The results of several reference clips, which the networks see together."""
+        pairs = [(case, c if isinstance(c, str) else Views(c, case, self.suite, self.cache, real=True)) for case, c in clips]
+        self._together([views for _, views in pairs if isinstance(views, Views)])
+        with asked_by(ALL):
+            return [(case, self._reference(case, views)) for case, views in pairs]
+
+    def _reference(self, case: Case, views: Views | str) -> ReferenceResult:
+        if isinstance(views, str):
+            return ReferenceResult({}, (f"{case.id}: {views}",))
+        vectors, failed, clip = {}, [], views.clip
         for name in self.sets:
             try:
                 vectors[name] = self._features(name, views)
             except (Undefined, MetricError) as reason:
                 failed.append(f"{case.id}: {reason}")
         bucket = Bucket(clip.width, clip.height, clip.num_frames, clip.fps)
-        return case, ReferenceResult(vectors, tuple(failed), str(bucket), clip.sha256)
+        return ReferenceResult(vectors, tuple(failed), str(bucket), clip.sha256)
+
+    def _together(self, clips: Sequence[Views]) -> None:
+        """Compute what the networks of sets give for several clips; what has no value there says why when it is asked."""
+        if len(clips) < 2:
+            return
+        for name, metric in self.sets.items():
+            extractor: Any = getattr(metric, "extractor", None)
+            if hasattr(extractor, "of_prepared"):
+                with asked_by(name), suppress(Undefined, MetricError), code_of(name):
+                    compute_together(extractor, [metric.seen(view) for view in _of_all(clips, name)])
 
     def _features(self, name: str, views: Views | str) -> Array:
         if isinstance(views, str):
             raise Undefined(f"no clip: {views}")
-        return features_of(name, self.sets[name], views.of(name))
+        with asked_by(name):
+            return features_of(name, self.sets[name], views.of(name))
+
+
+def _of_all(clips: Sequence[Views], metric: str) -> Iterator[ClipView]:
+    for views in clips:
+        with suppress(Undefined):
+            yield views.of(metric)
 
 
 def score_rows(
@@ -152,7 +235,8 @@ def score_rows(
             rows += [_score_row(case, n, None, "error", f"no clip: {views}", {}, signature) for n in outputs]
             continue
         try:
-            scores = scores_of(name, metric, views.of(name))
+            with asked_by(name):
+                scores = scores_of(name, metric, views.of(name))
         except (Undefined, MetricError) as reason:
             why: Status = "undefined" if isinstance(reason, Undefined) else "error"
             rows += [_score_row(case, n, None, why, str(reason), {}, signature) for n in outputs]
@@ -170,12 +254,35 @@ def score_rows(
 class Views:
     """A clip unchanged, and on the canonical canvas if the suite has one; each view is made at most once.
 
-    `real` marks one of the reference set.
+    `real` marks one of the reference set; `seed_offset` is that of the
+    seeds by which the clip was asked for, None where these are not known.
     """
 
-    def __init__(self, clip: Clip, case: Case, suite: Suite, cache: FeatureCache | None = None, *, real: bool = False) -> None:
-        self._native, self._canvas, self._cache = ClipView(clip, case, cache, real=real), suite.canonical, cache
+    def __init__(
+        self,
+        clip: Clip,
+        case: Case,
+        suite: Suite,
+        cache: FeatureCache | None = None,
+        *,
+        real: bool = False,
+        seed_offset: int | None = None,
+    ) -> None:
+        known = seed_offset is not None and case.width is not None and not real
+        request = partial(request_of, case, suite, seed_offset or 0) if known else None
+        self._native, self._canvas = ClipView(clip, case, cache, real=real, request=request), suite.canonical
+        self._cache = cache
         self._canonical: ClipView | Undefined | None = None
+
+    @property
+    def clip(self) -> Clip:
+        """The clip unchanged."""
+        return self._native.clip
+
+    @property
+    def bytes(self) -> int:
+        """Memory of its frames."""
+        return self.clip.frames.nbytes
 
     def of(self, metric: str) -> ClipView:
         """The view for a metric. Raises Undefined for a clip that does not fill the canvas."""
@@ -195,7 +302,8 @@ class Views:
 def _read_native(case: Case, source: ClipSource, row: SampleRow | None) -> tuple[Clip | str, SampleRow]:
     """The clip of a case, or why there is none, and its row; a clip other than that of the `row` it has already is none."""
     path = source.path(case).resolve()
-    clip = clip_of(source, case)
+    with stage("decode"):
+        clip = clip_of(source, case)
     if isinstance(clip, str):
         return clip, sample_row(case, None, str(path), clip)
     if row is not None and (clip.sha256, clip.fps) != (row.sha256, row.fps):
@@ -210,7 +318,8 @@ def _read_made(folder: RunFolder, case: Case, row: SampleRow | None) -> Clip | s
     if row.status != "ok":
         return row.error
     try:
-        clip = read_clip(folder.clip_file(row.clip))
+        with stage("decode"):
+            clip = read_clip(folder.clip_file(row.clip))
     except (ClipError, RunError) as error:
         return str(error)
     if clip.sha256 != row.sha256:

@@ -158,7 +158,13 @@ def attribution_rows(metric: SetMetric, folder: RunFolder, signature: str) -> li
     """Rows of `stats.attribution`, the effect of each clip on a distance; empty for other statistics or too few clips."""
     name = metric.outputs[0].name
     generated, real = folder.load_features(name), folder.load_features(REFERENCE + name)
-    if not metric.statistic.is_distance or not generated or not real or len(generated["ids"]) < 3 or len(real["ids"]) < 2:
+    if (
+        not (metric.statistic.is_distance or metric.statistic.is_mean)
+        or not generated
+        or not real
+        or len(generated["ids"]) < 3
+        or len(real["ids"]) < 2
+    ):
         return []
     values = attribution(metric.statistic, generated["values"], real["values"])
     rank = (-values).argsort(kind="stable").argsort(kind="stable") + 1

@@ -163,10 +163,14 @@ class SharedRuns:
         return result
 
     def _judge(self, run: RunFolder, base: Any, strict: bool) -> GateResult:
-        from sora_eval.gate.gate_run import judged
+        from sora_eval.compare.run_data import data_of
+        from sora_eval.fidelity.asked import with_gated
+        from sora_eval.gate.gate_run import judged, limits_for, with_clips
         from sora_eval.runs.folder import stored_suite
 
-        return judged(run, base, stored_suite(run), strict=strict, profile=self.config.getoption("--sora-profile"))
+        stored, base = stored_suite(run), None if base is None else data_of(base)
+        new = with_clips(base, data_of(run), limits_for(stored, base)[0], with_gated)
+        return judged(new, base, stored, strict=strict, profile=self.config.getoption("--sora-profile"))
 
     def _baseline(self, run: RunFolder) -> Any:
         """The baseline of the session; None where there is none yet."""

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sora_eval.util.errors import ClipError
+from sora_eval.util.stages import stage
 
 LEAST_FPS, MOST_FPS = 1e-3, 1e5  # rates that a video file can hold
 MOST_STAGES = 100
@@ -53,9 +54,10 @@ class Clip:
     @cached_property
     def sha256(self) -> str:
         """Hash of the content (shape and pixels), not of a file, as 64 hex digits."""
-        digest = hashlib.sha256(repr(self.frames.shape).encode())
-        digest.update(np.ascontiguousarray(self.frames).data)
-        return digest.hexdigest()
+        with stage("hash"):
+            digest = hashlib.sha256(repr(self.frames.shape).encode())
+            digest.update(np.ascontiguousarray(self.frames).data)
+            return digest.hexdigest()
 
 
 def _own(frames: Any) -> npt.NDArray[np.uint8]:
@@ -82,7 +84,7 @@ def _rate(fps: Any) -> float:
 def _times(seconds: Any) -> dict[str, float]:
     if not isinstance(seconds, Mapping) or len(seconds) > MOST_STAGES:
         raise ClipError(f"seconds are a {type(seconds).__name__}; expected seconds by stage, at most {MOST_STAGES} stages")
-    for stage, value in seconds.items():
-        if not isinstance(stage, str) or not isinstance(value, Real) or not 0 <= float(value) < math.inf:
-            raise ClipError(f"seconds of the stage {stage!r:.60} = {value!r:.60}; expected a finite number of at least 0")
-    return {str(stage): float(value) for stage, value in seconds.items()}
+    for name, value in seconds.items():
+        if not isinstance(name, str) or not isinstance(value, Real) or not 0 <= float(value) < math.inf:
+            raise ClipError(f"seconds of the stage {name!r:.60} = {value!r:.60}; expected a finite number of at least 0")
+    return {str(name): float(value) for name, value in seconds.items()}

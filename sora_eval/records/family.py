@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from typing import Literal
 
-Family = Literal["distribution", "text", "temporal", "physics"]
+Family = Literal["distribution", "text", "temporal", "physics", "picture"]

@@ -12,9 +12,10 @@ from typing import Any
 from sora_eval.util.errors import RunError
 from sora_eval.util.sealed import read_json, sealed, unsealed
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 SEALED_SINCE = 3  # the file has its digest
 SERIES_SINCE = 4
+DRIFT_SINCE = 5
 FILE = "verdicts.json"
 OTHER_SEEDS = "other seeds"  # how a row begins to say that no seed is the baseline's
 EXIT_PASS, EXIT_REGRESSED, EXIT_UNDECIDED, EXIT_INCOMPLETE = 0, 10, 11, 12
@@ -103,7 +104,8 @@ class GateResult:
     """All rows of a gate. `run` and `baseline` describe the two sides; `incomplete` says why the run is not whole, or ''.
 
     `alpha` is the chance of a false REGRESSED; intervals have the confidence 1 - `alpha`. `sizing` says after how many
-    prompts a run of `--until-decided` ended, or ''; `series` which run of a series this is, or ''.
+    prompts a run of `--until-decided` ended, or ''; `series` which run of a series this is, or ''; `drift` how many cases
+    drifted, or '' where the clips were not compared.
     """
 
     rows: tuple[GateRow, ...]
@@ -115,6 +117,7 @@ class GateResult:
     alpha: float = 0.05
     sizing: str = ""
     series: str = ""
+    drift: str = ""
 
     @property
     def verdict(self) -> Verdict:
@@ -136,8 +139,9 @@ class GateResult:
 
     @property
     def headline(self) -> str:
-        """The last line of output: `gate: PASS (7 gates)`; after it the prompts of `--until-decided`, the run of a series."""
-        return "; ".join(filter(None, [self._counts, self.sizing, self.series]))
+        """The last line of output: `gate: PASS (7 gates)`; after it the prompts of `--until-decided`, the run of a series, and
+        how many cases drifted."""
+        return "; ".join(filter(None, [self._counts, self.sizing, self.series, self.drift]))
 
     @property
     def situation(self) -> str:
@@ -190,6 +194,7 @@ class GateResult:
                 "alpha": self.alpha,
                 "sizing": self.sizing,
                 "series": self.series,
+                "drift": self.drift,
                 "run": self.run,
                 "baseline": self.baseline,
                 "rows": [asdict(r) for r in self.rows],
@@ -221,6 +226,7 @@ class GateResult:
             data["alpha"],
             data["sizing"],
             data["series"] if schema >= SERIES_SINCE else "",
+            data["drift"] if schema >= DRIFT_SINCE else "",
         )
 
     @staticmethod

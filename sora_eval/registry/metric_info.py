@@ -19,7 +19,7 @@ class MetricInfo:
     """
 
     family: str
-    kind: Literal["per-clip", "set"]
+    kind: Literal["per-clip", "set", "paired"]
     target: str  # module:class
     about: str
     options: dict[str, Any] = field(default_factory=dict)
@@ -41,9 +41,18 @@ def info_of_class(name: str, target: str, loaded: Any) -> MetricInfo:
     `ClipMetric` and `SetMetric` of `metrics.base` describe the declarations. Raises ValueError for another object, and for
     missing or invalid declarations.
     """
+    return _info(name, target, loaded, ("per-clip", "set"), "ClipMetric or SetMetric")
+
+
+def info_of_paired_class(name: str, target: str, loaded: Any) -> MetricInfo:
+    """The same of a paired metric, which derives from `PairMetric`."""
+    return _info(name, target, loaded, ("paired",), "PairMetric")
+
+
+def _info(name: str, target: str, loaded: Any, kinds: tuple[str, ...], bases: str) -> MetricInfo:
     kind = getattr(loaded, "kind", None) if inspect.isclass(loaded) else None
-    if kind not in ("per-clip", "set"):
-        raise ValueError("expected a class that derives from ClipMetric or SetMetric of sora_eval.metrics.base")
+    if kind not in kinds:
+        raise ValueError(f"expected a class that derives from {bases} of sora_eval.metrics.base")
     if missing := sorted(getattr(loaded, "__abstractmethods__", ())):
         raise ValueError(f"it does not implement {', '.join(missing)}")
     unknown = [axis for axis in loaded.invariant_to if axis not in AXES]

@@ -177,6 +177,53 @@ _BUILT_IN = {
         outputs=tuple(f"object_facts.{fact}" for fact in ("count", "colour", "shape", "motion", "velocity_error")),
         pixels=True,
     ),
+    "fitted_parameters": MetricInfo(
+        "physics",
+        "per-clip",
+        "sora_eval.metrics.physics:FittedParameters",
+        "g, restitution, friction, drag and stiffness read back from tracks, and their error against the world's",
+        outputs=tuple(
+            f"fitted_parameters.{name}{what}"
+            for name in ("gravity", "restitution", "friction", "drag", "stiffness")
+            for what in ("", "_error")
+        ),
+        pixels=True,
+    ),
+    "conservation": MetricInfo(
+        "physics",
+        "per-clip",
+        "sora_eval.metrics.physics:Conservation",
+        "energy and momentum of tracked objects along the clip: share of it in which they are conserved, and curves",
+        outputs=("conservation.energy", "conservation.momentum"),
+        pixels=True,
+    ),
+    "continuation": MetricInfo(
+        "physics",
+        "per-clip",
+        "sora_eval.metrics.physics:Continuation",
+        "laws after given first frames of the world's clip, and the distance from what follows there",
+        outputs=tuple(
+            f"continuation.{name}"
+            for name in (
+                "permanence",
+                "continuity",
+                "rigidity",
+                "free_fall",
+                "collision",
+                "support",
+                "position_error",
+            )
+        ),
+        pixels=True,
+    ),
+    "first_frame_fidelity": MetricInfo(
+        "physics",
+        "per-clip",
+        "sora_eval.metrics.first_frames:FirstFrameFidelity",
+        "first frames against those that the clip was to begin with: rmse and (1 - SSIM) / 2",
+        outputs=("first_frame_fidelity.rmse", "first_frame_fidelity.dssim"),
+        pixels=True,
+    ),
     "physics_iq": MetricInfo(
         "physics",
         "per-clip",
@@ -204,6 +251,33 @@ _BUILT_IN = {
         "sora_eval.metrics.point_laws:PointLaws",
         "permanence, continuity, rigidity and smoothness of points followed through any video: proxies",
         outputs=tuple(f"point_laws.{law}" for law in ("permanence", "continuity", "rigidity", "smoothness")),
+    ),
+    "natural_scene": MetricInfo(
+        "picture",
+        "set",
+        "sora_eval.metrics.picture:NaturalScene",
+        "how unlike those of real clips the contrasts of patches are: grows with blur, noise and blocks",
+        invariant_to=frozenset({"fps", "length"}),
+    ),
+    "niqe_refitted": MetricInfo(
+        "picture",
+        "set",
+        "sora_eval.metrics.picture:NiqeRefitted",
+        "NIQE's features and distance, fitted to the suite's own real clips",
+    ),
+    "aesthetic": MetricInfo(
+        "picture",
+        "per-clip",
+        "sora_eval.metrics.picture:Aesthetic",
+        "a linear head from a file on the frames' embeddings, such as LAION's",
+        {"model": "world", "head": ""},
+    ),
+    "imaging_quality": MetricInfo(
+        "picture",
+        "per-clip",
+        "sora_eval.metrics.picture:ImagingQuality",
+        "the score of any network of pictures in an ONNX file",
+        {"network": ""},
     ),
     **{
         f"vbench_{name}": MetricInfo(
@@ -256,7 +330,11 @@ def check_options(name: str, options: dict[str, Any]) -> None:
     Raises SuiteError for an unknown key, another type than the default's, or a value outside the choices; RegistryError for
     an unknown metric.
     """
-    info, table = metric_info(name), f"[metrics.{quoted(name)}]"
+    check_options_of(metric_info(name), f"[metrics.{quoted(name)}]", options)
+
+
+def check_options_of(info: MetricInfo, table: str, options: dict[str, Any]) -> None:
+    """The same by the record of the metric; `table` is how messages name it."""
     for key, value in options.items():
         if key not in info.options:
             raise SuiteError(f"{table}.{key} is not an option{near(key, list(info.options))}")

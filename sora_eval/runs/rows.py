@@ -167,7 +167,7 @@ class MetricRow(Row):
     declared: str = ""
     """Key of the suite's [metrics] that this row comes from; '' for speed."""
     family: str = ""
-    """Family of the metric: distribution, text, temporal, physics, speed, or a user's own."""
+    """Family of the metric: distribution, text, temporal, physics, picture, speed, or a user's own."""
     buckets: dict[str, int] = Field(default_factory=dict)
     """Number of scored clips by bucket."""
     sensitive_to: tuple[Axis, ...] = ()

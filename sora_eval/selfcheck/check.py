@@ -10,10 +10,11 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from sora_eval.registry.metrics import METRICS, check_outputs, metric_info
+from sora_eval.registry.paired_metrics import PAIRED
 from sora_eval.registry.spec import split_spec
 from sora_eval.selfcheck.material import open_material
 from sora_eval.selfcheck.result import Result
-from sora_eval.util.errors import RegistryError, SelfcheckError, SuiteError, near
+from sora_eval.util.errors import RegistryError, SelfcheckError, SoraEvalError, SuiteError, near
 from sora_eval.video.corruptions import CORRUPTIONS
 
 
@@ -28,20 +29,29 @@ def selfcheck(
     """Show graded damage to metrics and judge their claims.
 
     `clips` is a suite of world prompts or `folder:PATH`, `n` the number of clips; `metrics` are `NAME[?option=value&...]`, by
-    default all. Without `corruptions` all are shown, set metrics see only the most informative ones, and clips are read back
-    from files of many kinds; `seed` is theirs. Scores go to `out` as they are computed: a killed selfcheck resumes from there.
-    Raises SelfcheckError for unknown names, for clips that cannot be used and for an `out` that cannot be written.
+    default all but the paired ones, which see every damaged clip against the clean one. Without `corruptions` all are shown,
+    set metrics see only the most informative ones, and clips are read back from files of many kinds; `seed` is theirs. Scores
+    go to `out` as they are computed: a killed selfcheck resumes from there. Raises SelfcheckError for unknown names, for clips
+    that cannot be used and for an `out` that cannot be written.
     """
     names = check_corruptions(corruptions)
     options = check_metrics(metrics)
     material = open_material(clips, n, seed)
 
-    from sora_eval.metrics.create import make_metrics
+    from sora_eval.metrics.create import create_paired, make_metrics
     from sora_eval.selfcheck.decoding import decoding
     from sora_eval.selfcheck.judge import judge
     from sora_eval.selfcheck.measure import measure, open_scores
+    from sora_eval.selfcheck.paired import AgainstClean
 
-    instances, store = make_metrics(options, material.prompts), open_scores(out, material)
+    single = {name: given for name, given in options.items() if name not in PAIRED.built_in}
+    instances, store = make_metrics(single, material.prompts), open_scores(out, material)
+    for name, given in options.items():
+        if name in PAIRED.built_in:
+            try:
+                instances.per_clip[name] = AgainstClean(create_paired(name, given))
+            except SoraEvalError as error:
+                instances.missing[name] = str(error)
     measurements = measure(material, instances, names, store, all_sets=bool(corruptions))
     label = clips if material.exact else f"folder:{Path(clips.removeprefix('folder:')).name}"  # results hold no paths
     result = judge(material, instances, measurements, label)
@@ -52,7 +62,7 @@ def check_metrics(specs: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Options by metric, from specs `NAME[?option=value&...]`; without specs all registered metrics. Raises SelfcheckError."""
     try:
         options = dict(map(_read_spec, specs or [*METRICS.built_in, *METRICS.third_party()]))
-        check_outputs(options)
+        check_outputs(name for name in options if name not in PAIRED.built_in)
     except (RegistryError, SuiteError) as error:
         raise SelfcheckError(str(error)) from error
     return options
@@ -60,7 +70,8 @@ def check_metrics(specs: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 def _read_spec(spec: str) -> tuple[str, dict[str, Any]]:
     name, texts = split_spec(spec, "metric", SelfcheckError)
-    defaults, options = metric_info(name).options, dict[str, Any]()
+    info = PAIRED.info(name) if name in PAIRED.built_in else metric_info(name)
+    defaults, options = info.options, dict[str, Any]()
     for key, text in texts.items():
         if key not in defaults:
             raise SelfcheckError(f"metric {spec!r}: {key!r} is not an option{near(key, list(defaults))}")

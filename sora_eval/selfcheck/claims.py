@@ -62,6 +62,12 @@ _claim(
 )
 _claim("fvd kvd mmd precision recall", "blind", "caption_swap", "the prompt is not looked at")
 
+# Picture: frames are looked at one by one, against patches of real ones.
+_claim("natural_scene", "worse", "blur noise jpeg_blocks", "the contrasts of patches leave those of real clips")
+_claim("niqe_refitted", "worse", "noise", "no real patch is as rough")
+_claim("natural_scene niqe_refitted", "blind", "reversal frame_shuffle", "the order of frames does not count")
+_claim("natural_scene niqe_refitted", "blind", "caption_swap", "the prompt is not looked at")
+
 # Text: frames are looked at one by one.
 _claim("clip_score clip_retrieval caption_facts", "worse", "caption_swap", "the clip shows another prompt")
 _claim("clip_score", "worse", "blur noise jpeg_blocks colour_shift object_vanish", "frames no longer show what is asked for")
@@ -127,6 +133,48 @@ _claim("object_facts.velocity_error", "worse", "speed_change", "another speed th
 _claim("object_facts.count object_facts.colour object_facts.shape", "worse", "caption_swap", "other objects are there")
 _claim("object_facts.colour object_facts.shape", "blind", "reversal speed_change frame_shuffle freeze", "objects are the same")
 
+# Constants: what a fit of the tracks says. Of friction, drag and stiffness the clips of `world` state no truth.
+_claim("fitted_parameters.gravity_error", "worse", "gravity_changed speed_change", "flights have another acceleration")
+_claim("fitted_parameters.gravity", "down", "gravity_changed speed_change", "what falls more slowly has a smaller g")
+_claim("fitted_parameters.gravity fitted_parameters.gravity_error", "blind", "reversal", "backwards a parabola has the same g")
+_claim("fitted_parameters.restitution", "up", "reversal", "backwards an impact gives the speed that it took")
+
+# Energy and momentum: sums over the objects that the prompt names.
+_BOTH = "conservation.energy conservation.momentum"
+_claim(_BOTH, "worse", "object_vanish caption_swap", "a step without one of the objects conserves nothing")
+_claim(_BOTH, "worse at full", "teleport", "a jump has a speed that nothing gave; more of them need not break more steps")
+_claim("conservation.energy", "worse", "pass_through_floor", "what sinks through the floor loses height and gains no speed")
+_claim("conservation.momentum", "worse", "gravity_changed speed_change", "gravity gives another momentum than it should")
+_claim(
+    "conservation.energy", "blind", "gravity_changed freeze", "what hangs in the air keeps its energy: read it beside momentum"
+)
+_claim("conservation.momentum", "blind", "reversal", "what is conserved is conserved backwards")
+
+# After given frames, of which the first one is given here: laws as above, and the distance from what follows.
+_LATER = "continuation.permanence continuation.continuity continuation.rigidity"
+_claim(_LATER, "worse", "object_vanish", "an expected object is not there")
+_claim("continuation.continuity", "worse", "teleport", "steps longer than the object")
+_claim("continuation.collision", "worse", "object_vanish", "what an unseen object met nobody can tell")
+_claim("continuation.free_fall", "worse", "gravity_changed speed_change freeze", "flights leave the law")
+_claim("continuation.support", "worse", "pass_through_floor", "objects sink")
+_claim("continuation.permanence continuation.rigidity", "blind", "reversal speed_change freeze", "laws of a state")
+_claim(
+    "continuation.position_error",
+    "worse",
+    "gravity_changed speed_change freeze reversal object_vanish pass_through_floor",
+    "objects are not where they should be by then",
+)
+_FIRST = "first_frame_fidelity.rmse first_frame_fidelity.dssim"
+_claim(_FIRST, "worse", "blur noise jpeg_blocks local_warp reversal", "the first frame is another picture")
+_claim("first_frame_fidelity.rmse", "worse", "colour_shift flicker", "its colours are others")
+_claim(
+    _FIRST,
+    "blind",
+    "freeze frame_drop speed_change gravity_changed teleport pass_through_floor",
+    "what comes after the given frames is not looked at",
+)
+_claim(_FIRST, "blind", "caption_swap", "the prompt is not looked at")
+
 # Points: what can be followed, without facts.
 _POINTS = "point_laws.permanence point_laws.continuity point_laws.rigidity point_laws.smoothness"
 _claim(_POINTS, "worse", "blur noise flicker local_warp", "points are lost, or leave their neighbours")
@@ -170,3 +218,18 @@ _claim(_EVEN, "better", "gravity_changed", "what hovers has the smoother path, a
 _claim("feature_geometry.speed_variation feature_geometry.residual", "better", "freeze", _STILL)
 _claim(f"{_STRAIGHT} feature_geometry.residual", "better", "blur", "less of the picture moves the features")
 _claim(f"{_STRAIGHT} {_EVEN}", "blind", "caption_swap", "the prompt is not looked at")
+
+# Fidelity: the damaged clip against the clean one, so nearly every damage is seen; what it means is not.
+_PIXELS = "fidelity.psnr fidelity.psnr.worst fidelity.ssim fidelity.ssim.worst"
+_MEANS = "fidelity.psnr fidelity.ssim"
+_claim(f"{_PIXELS} fidelity.latent", "worse", "blur noise local_warp", "every frame is another")
+_claim(_MEANS, "worse", "jpeg_blocks colour_shift flicker", "frames are others")
+_claim(f"{_MEANS} fidelity.latent", "worse", "freeze frame_shuffle object_vanish", "frames show another moment or scene")
+_claim("fidelity.flow", "worse", "noise local_warp freeze frame_shuffle", "something else moves")
+_claim("fidelity.features.video fidelity.features.image", "worse", "blur noise", "the look of every frame changes")
+_claim(
+    f"{_PIXELS} fidelity.latent fidelity.flow fidelity.features.video fidelity.features.image",
+    "blind",
+    "caption_swap",
+    "the prompt is not looked at",
+)

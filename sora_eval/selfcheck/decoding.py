@@ -21,6 +21,7 @@ from sora_eval.records.case import Case
 from sora_eval.records.clip import Clip
 from sora_eval.selfcheck.material import Cell, Material
 from sora_eval.selfcheck.measure import StoredScores
+from sora_eval.selfcheck.paired import AgainstClean
 from sora_eval.selfcheck.result import Decoded
 from sora_eval.util.errors import SoraEvalError, line_of
 from sora_eval.util.progress import track
@@ -169,7 +170,8 @@ def _psnr(found: list[Clip], clips: list[Clip]) -> float | None:
 
 
 def _scores(store: StoredScores, metrics: Metrics, clip: Clip, case: Case, cache: FeatureCache) -> dict[str, float]:
-    outputs = store.scores(ClipView(clip, case, cache), metrics.per_clip, Cell("decoded")).values()
+    alone = {name: metric for name, metric in metrics.per_clip.items() if not isinstance(metric, AgainstClean)}
+    outputs = store.scores(ClipView(clip, case, cache), alone, Cell("decoded")).values()
     return {name: value for scores in outputs for name, (value, _) in scores.items() if value is not None}
 
 

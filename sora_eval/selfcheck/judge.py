@@ -9,10 +9,11 @@ import numpy as np
 
 from sora_eval.metrics.base import ClipMetric, Output, SetMetric
 from sora_eval.metrics.create import Metrics
-from sora_eval.registry.metrics import METRICS, metric_info
+from sora_eval.registry.metrics import METRICS
 from sora_eval.selfcheck.claims import CLAIMS, Claim
 from sora_eval.selfcheck.material import Cell, Material
 from sora_eval.selfcheck.measure import Measurements
+from sora_eval.selfcheck.paired import info_of
 from sora_eval.selfcheck.responses import LEAST_PAIRS, NOTICED, direction, paired_effect, rank_correlation, set_effect
 from sora_eval.selfcheck.result import Detection, Response, Result, Row
 from sora_eval.stats.distances import set_statistic
@@ -29,7 +30,7 @@ def judge(material: Material, metrics: Metrics, measurements: Measurements, clip
     corruptions = tuple(dict.fromkeys(c.kind for c in measurements.cells if c.kind in CORRUPTIONS))
     by_key = {(r.metric, r.corruption, r.strength): r for r in rows}
     summary = [
-        _response(by_key, output, metric_info(name).family, corruption, exact=material.exact)
+        _response(by_key, output, info_of(name).family, corruption, exact=material.exact)
         for name, metric in instances.items()
         for output in metric.outputs
         for corruption in corruptions
@@ -40,7 +41,7 @@ def judge(material: Material, metrics: Metrics, measurements: Measurements, clip
 
 
 def _rows(name: str, metric: ClipMetric | SetMetric, output: Output, measurements: Measurements, n: int) -> Iterator[Row]:
-    info = metric_info(name)
+    info = info_of(name)
     for cell in measurements.cells:
         if isinstance(metric, SetMetric):
             value, change, effect, scored, reason = _set_value(metric, measurements, cell)

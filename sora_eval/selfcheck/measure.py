@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +22,29 @@ import numpy.typing as npt
 import torch
 
 from sora_eval.features.view import ClipView, FeatureCache
+from sora_eval.generators.asking import seed_of
 from sora_eval.metrics.asking import features_of, scores_of
 from sora_eval.metrics.base import ClipMetric, SetMetric
 from sora_eval.metrics.create import Metrics
 from sora_eval.records.case import Case, Prompt
 from sora_eval.records.clip import Clip
+from sora_eval.records.request import Request
 from sora_eval.selfcheck.claims import SET_CORRUPTIONS
 from sora_eval.selfcheck.material import Cell, Material, cells_of
+from sora_eval.selfcheck.paired import AgainstClean
 from sora_eval.util.errors import MetricError, SelfcheckError, SoraEvalError, Undefined, line_of
 from sora_eval.util.files import append_lines, cut_torn_line, whole_lines
 from sora_eval.util.progress import Estimate, announce, track
 from sora_eval.util.sealed import parse_json, sealed, unsealed
-from sora_eval.video.corruptions import CORRUPTIONS
+from sora_eval.video.corruptions import CLEAN, CORRUPTIONS
 
 Scores = dict[str, tuple[float | None, str]]  # output -> value, or None with its reason
 Vectors = dict[int, npt.NDArray[Any]]  # features of clips
 
 
 class StoredScores:
-    """Scores on disk, one line per (clip, treatment), looked up by content: frames, rate, prompt, facts, metric, signature and
-    the prompts of `prepare`. Raises SelfcheckError for a damaged line."""
+    """Scores on disk, one line per (clip, treatment), looked up by content: frames, rate, given first frames, prompt, facts,
+    metric, signature and the prompts of `prepare`. Raises SelfcheckError for a damaged line."""
 
     def __init__(self, path: Path, prompts: Sequence[Prompt]) -> None:
         self._path = path
@@ -63,7 +67,8 @@ class StoredScores:
 
     def scores(self, view: ClipView, metrics: dict[str, ClipMetric], cell: Cell) -> dict[str, Scores]:
         """The scores of every metric on one clip; new ones are appended in one write."""
-        keys = {name: self._key(view.clip, view.case, name, m) for name, m in metrics.items()}
+        given = "" if view.given is None else hashlib.sha256(view.given.tobytes()).hexdigest()
+        keys = {name: self._key(view.clip, view.case, given, name, m) for name, m in metrics.items()}
         new = {keys[name]: _score(name, m, view) for name, m in metrics.items() if keys[name] not in self._scores}
         if new:
             self._scores.update(new)
@@ -72,9 +77,10 @@ class StoredScores:
             append_lines(self._path, json.dumps(sealed(row)) + "\n")
         return {name: self._scores[key] for name, key in keys.items()}
 
-    def _key(self, clip: Clip, case: Case, name: str, metric: ClipMetric) -> str:
+    def _key(self, clip: Clip, case: Case, given: str, name: str, metric: ClipMetric) -> str:
         facts = json.dumps(case.prompt.facts, sort_keys=True)
-        parts = [clip.sha256, clip.fps, case.prompt.text, facts, name, metric.signature, self._context]
+        parts = [clip.sha256, clip.fps, given, case.prompt.text, facts, name, metric.signature, self._context]
+        parts += [metric.beside] if isinstance(metric, AgainstClean) else []
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
 
@@ -121,13 +127,15 @@ def measure(
     `SET_CORRUPTIONS` only, unless `all_sets`."""
     cells, cache, n = cells_of(corruptions), FeatureCache(), len(material.cases)
     extractors = {metric.extractor.signature: (name, metric) for name, metric in metrics.sets.items()}
-    set_cells = [c for c in cells if all_sets or c.kind not in CORRUPTIONS or c.kind in SET_CORRUPTIONS]
+    # Those that run no network see everything.
+    costly = {s for s, (_, metric) in extractors.items() if not getattr(metric.extractor, "beside_networks", False)}
+    set_cells = {c for c in cells if all_sets or c.kind not in CORRUPTIONS or c.kind in SET_CORRUPTIONS}
     names = [o.name for m in metrics.per_clip.values() for o in m.outputs]
     measurements = Measurements(
         cells,
         {(name, cell): np.full(n, np.nan) for name in names for cell in cells},
         {(name, cell): Counter() for name in [*names, *extractors] for cell in cells},
-        {(signature, cell): {} for signature in extractors for cell in set_cells},
+        {(signature, cell): {} for signature in extractors for cell in cells if signature not in costly or cell in set_cells},
         {signature: {} for signature in extractors},
     )
     announce(
@@ -135,9 +143,13 @@ def measure(
         "how long it takes is said after the first scores, and what is done is kept"
     )
     estimate = Estimate("the selfcheck", "; fewer --n, --metrics or --corruptions take less")
+    paired = [metric for metric in metrics.per_clip.values() if isinstance(metric, AgainstClean)]
     with _one_thread():
         for done, (i, cell, view) in enumerate(track(_views(material, cells, cache), "selfcheck", n * len(cells)), 1):
             started, stored = time.monotonic(), store.made
+            if cell.kind == CLEAN and isinstance(view, ClipView):
+                for pair in paired:
+                    pair.show_clean(view)
             if isinstance(view, str):
                 for name in [*names, *extractors]:
                     measurements.reasons[name, cell][view] += 1
@@ -146,10 +158,10 @@ def measure(
                 for name, (value, reason) in scores.items():
                     measurements.values[name, cell][i] = np.nan if value is None else value
                     measurements.reasons[name, cell].update([reason] if value is None else [])
-            if cell in set_cells:
-                # As the case itself, not as one with a swapped caption: a protocol may draw frames by the id of the case.
-                own = ClipView(view.clip, material.cases[i], cache)
-                for signature, (name, metric) in extractors.items():
+            # As the case itself, not as one with a swapped caption: a protocol may draw frames by the id of the case.
+            own = ClipView(view.clip, material.cases[i], cache)
+            for signature, (name, metric) in extractors.items():
+                if (signature, cell) in measurements.vectors:
                     try:
                         measurements.vectors[signature, cell][i] = features_of(name, metric, own)
                     except (Undefined, MetricError) as reason:
@@ -204,4 +216,11 @@ def _views(material: Material, cells: list[Cell], cache: FeatureCache) -> Iterat
             except (Undefined, SoraEvalError) as reason:
                 yield i, cell, str(reason)
                 continue
-            yield i, cell, ClipView(treated, case, cache)
+            yield i, cell, ClipView(treated, case, cache, request=partial(_request, material.cases[i], clip))
+
+
+def _request(case: Case, clip: Clip) -> Request:
+    """What treated clips answer: image to video, from the first frame of the clean clip."""
+    size = (clip.width, clip.height, clip.num_frames, clip.fps)
+    facts = case.prompt.facts
+    return Request(case.prompt.text, *size, seed_of(case), facts=facts, case_seed=case.seed, first_frames=clip.frames[:1])

@@ -29,6 +29,9 @@ def attribution(spec: SetStatistic, generated: npt.ArrayLike, real: npt.ArrayLik
         raise ValueError(f"leave-one-out values need at least 3 generated clips, found {len(a)}")
     statistic, (rows_a, rows_b) = set_statistic(spec, a, b)
     value = statistic(rows_a, rows_b)
+    if spec.is_mean:
+        scores = np.array([statistic(rows_a[i : i + 1], rows_b) for i in range(len(a))])
+        return (scores - value) / (len(a) - 1)
     if spec.kind == "frechet" and not spec.ridge:
         centre = np.concatenate([a, b]).mean(0)
         k, (rows_a, rows_b) = gram(a - centre, b - centre)

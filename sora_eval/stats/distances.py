@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import cdist
 
+from sora_eval.stats.natural_scene import clip_distances
 from sora_eval.stats.set_statistic import SetStatistic
 
 Array = npt.NDArray[np.float64]
@@ -197,6 +200,8 @@ def set_statistic(spec: SetStatistic, *sets: npt.ArrayLike) -> tuple[Statistic, 
 
     Terms that all subsets share are computed once, so permutations and jackknives are cheap. Raises ValueError as `gram` does.
     """
+    if spec.is_mean:
+        return _mean_of_clips("niqe" if spec.kind == "niqe" else "natural-scene", *sets)
     k, rows = gram(*sets)
     if spec.kind in ("mmd-cubic", "mmd-gaussian"):
         kernel = kernel_of(spec, k, np.shape(sets[0])[1], rows[-1])
@@ -219,6 +224,21 @@ def set_statistic(spec: SetStatistic, *sets: npt.ArrayLike) -> tuple[Statistic, 
         neighbours + 1,
         (lambda s, b: _recall_many(distances, s, b, neighbours)) if recall else None,
     ), rows
+
+
+def _mean_of_clips(kind: Literal["natural-scene", "niqe"], *sets: npt.ArrayLike) -> tuple[Statistic, list[Index]]:
+    joined = np.concatenate([_vectors(s) for s in sets])
+    ends = np.cumsum([len(np.asarray(s)) for s in sets])
+    rows = [np.arange(end - len(np.asarray(s)), end) for s, end in zip(sets, ends, strict=True)]
+
+    @cache
+    def scores(reference: bytes) -> Array:
+        return clip_distances(kind, joined, joined[np.frombuffer(reference, np.intp)])
+
+    def together(many: Index, b: Index) -> Array:
+        return np.asarray(scores(np.asarray(b, np.intp).tobytes())[many].mean(1))
+
+    return Statistic(lambda a, b: float(together(a[None], b)[0]), 1, together), rows
 
 
 def precision_recall(generated: npt.ArrayLike, real: npt.ArrayLike, k: int = 3) -> tuple[float, float]:

@@ -17,7 +17,7 @@ class SetStatistic(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-    kind: Literal["frechet", "mmd-cubic", "mmd-gaussian", "precision", "recall"]
+    kind: Literal["frechet", "mmd-cubic", "mmd-gaussian", "precision", "recall", "natural-scene", "niqe"]
     ddof: int = 1
     ridge: float = 0.0
     neighbours: int = 3
@@ -27,12 +27,19 @@ class SetStatistic(BaseModel):
             return f"frechet|ddof:{self.ddof}" + (f"|ridge:{self.ridge:g}" if self.ridge else "")
         if self.kind == "mmd-gaussian":
             return "mmd-gaussian-unbiased|bandwidth:median-of-reference"
+        if self.is_mean:
+            return f"{'niqe-distance' if self.kind == 'niqe' else 'kl-divergence'}|mean-of-clips"
         return "mmd-cubic-unbiased" if self.kind == "mmd-cubic" else f"{self.kind}-knn:{self.neighbours}"
 
     @property
     def is_distance(self) -> bool:
         """Larger means further apart, so a permutation test can ask whether two sets have one source."""
-        return self.kind not in ("precision", "recall")
+        return self.kind not in ("precision", "recall") and not self.is_mean
+
+    @property
+    def is_mean(self) -> bool:
+        """The mean of a score of every generated clip, against the reference set as a whole."""
+        return self.kind in ("natural-scene", "niqe")
 
     @property
     def span(self) -> float | None:
@@ -42,4 +49,4 @@ class SetStatistic(BaseModel):
     @property
     def is_unbiased(self) -> bool:
         """Its mean does not depend on the number of vectors, so that leave-one-out values estimate its error."""
-        return self.kind in ("mmd-cubic", "mmd-gaussian")
+        return self.kind in ("mmd-cubic", "mmd-gaussian") or self.is_mean

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from sora_eval.records.speed_metrics import PROMISED, SERVED_METRICS, SPEED_METRICS, is_speed
 from sora_eval.registry.metrics import METRICS, check_options, check_outputs, metric_info, outputs_of, quoted
+from sora_eval.registry.paired_metrics import PAIRED_OUTPUTS
 from sora_eval.suite.changes import Change, changed, parsed_change, records
 from sora_eval.suite.explaining import ending, explained, line_of
 from sora_eval.suite.serve import Serve
@@ -155,7 +156,7 @@ def _check_metrics(suite: Suite, source: _Source) -> None:
 
 
 def _check_gate(suite: Suite, metric: str, source: _Source) -> None:
-    known = [o for name in suite.metrics for o in outputs_of(name)]
+    known = [*(o for name in suite.metrics for o in outputs_of(name)), *PAIRED_OUTPUTS]
     at = source.at(["gates", metric])
     if suite.throughput is not None:
         known += SPEED_METRICS

@@ -53,8 +53,13 @@ def is_strict(choice: bool | None) -> bool:
     return os.environ.get("CI", "").lower() not in ("", "0", "false") if choice is None else choice
 
 
+_before_reset = 0  # bytes
+
+
 def reset_peak() -> None:
     """Restart the count of `peak_bytes` on Linux; no effect on other systems."""
+    global _before_reset  # noqa: PLW0603
+    _before_reset = max(_before_reset, peak_bytes())
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
@@ -74,3 +79,14 @@ def peak_bytes() -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def most_bytes() -> int:
+    """Peak memory in bytes of this process since its start, or of the largest of its processes that have ended."""
+    ended = 0
+    if sys.platform != "win32":
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        ended = int(peak if sys.platform == "darwin" else peak * 1024)
+    return max(_before_reset, peak_bytes(), ended)

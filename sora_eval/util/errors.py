@@ -141,6 +141,10 @@ class BaselineError(SoraEvalError):
     """A baseline that is missing, damaged, of another schema, or that must not be written."""
 
 
+class VoteError(SoraEvalError):
+    """Votes that cannot be read, or runs that have nothing to vote on."""
+
+
 class RefusedError(SoraEvalError):
     """A requested number that would mislead; the message says why, and what to use instead."""
 

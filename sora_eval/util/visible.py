@@ -53,7 +53,7 @@ def say(text: object = "", *, err: bool = False, message: bool = False) -> None:
 
 
 def _broken(line: str, width: int) -> str:
-    return textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False, drop_whitespace=True) if line else line
+    return textwrap.fill(line, width, break_on_hyphens=False) if line else line
 
 
 def _escaped(match: re.Match[str]) -> str:

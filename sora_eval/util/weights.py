@@ -59,10 +59,19 @@ def world_clip() -> Path:
 
     Raises WeightsError if the reference_model package is not installed.
     """
+    return _checkpoints("CLIP") / "clip"
+
+
+def world_encoder() -> Path:
+    """File of the encoder of the reference model's VAE, shipped. Raises WeightsError as `world_clip`."""
+    return _checkpoints("VAE") / "shared" / "vae_encoder" / "model.onnx"
+
+
+def _checkpoints(what: str) -> Path:
     spec = importlib.util.find_spec("reference_model")
     if spec is None or spec.origin is None:
-        raise WeightsError("the reference_model package is not installed, and the 'world' CLIP ships with it")
-    return Path(spec.origin).parent / "checkpoints" / "clip"
+        raise WeightsError(f"the reference_model package is not installed, and the 'world' {what} ships with it")
+    return Path(spec.origin).parent / "checkpoints"
 
 
 def _i3d_path() -> Path:

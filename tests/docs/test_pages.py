@@ -22,11 +22,15 @@ from tests.runs import make_run
 
 PAGES = {
     "checkpoints": "ladder.md",
+    "continuation": "continuation.md",
     "error_rates": "verdicts.md",
+    "fidelity": "fidelity.md",
     "generators": "generators.md",
+    "picture": "metrics.md",
     "installed_sizes": "installation.md",
     "reference_model": "reference_model.md",
     "scale": "scale.md",
+    "scoring": "performance.md",
     "selfcheck": "selfcheck.md",
     "series": "ci.md",
     "speed": "performance.md",

@@ -154,6 +154,8 @@ def support(scene: Scene) -> Score:
     """
     if not scene.gravity:
         return Score(None, "nothing has weight in this prompt")
+    if scene.device:
+        return Score(None, f"a {scene.device} holds the object in this prompt")
     return _share({t.colour: _supported(t, scene) for t in scene.objects})
 
 

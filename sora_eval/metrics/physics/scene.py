@@ -51,9 +51,23 @@ class TrackedObject:
 
 
 @dataclass(frozen=True)
+class Constants:
+    """The constants that a prompt's facts state, in px and frames: g, restitution, friction, drag, and of a device the length
+    (px), the angle (degrees) and the stiffness (1/frame^2); 0 where it has none."""
+
+    gravity: float
+    restitution: float = 0.0
+    friction: float = 0.0
+    drag: float = 0.0
+    length: float = 0.0
+    angle: float = 0.0
+    stiffness: float = 0.0
+
+
+@dataclass(frozen=True)
 class Scene:
     """The prompt's objects, all visible tracks (`seen`, also of other colours), and the space: sizes in px, `gravity` in
-    px/frame^2, the floor's y in px."""
+    px/frame^2, the floor's y in px. `constants` and `device` (pendulum, ramp, spring) of prompts that state them."""
 
     objects: tuple[TrackedObject, ...]
     seen: tuple[Track, ...]
@@ -63,6 +77,14 @@ class Scene:
     gravity: float
     floor_y: float
     occluder: bool
+    constants: Constants | None = None
+    device: str | None = None
+
+    def truth(self, name: str) -> float | None:
+        """The stated value of a constant; of g that of the scene. None where the facts do not state it."""
+        if name == "gravity":
+            return self.gravity
+        return None if self.constants is None else float(getattr(self.constants, name))
 
     @cached_property
     def touching(self) -> dict[str, Bools]:
@@ -102,7 +124,19 @@ def scene_of(view: ClipView, extractor: BlobTracks) -> Scene:
     )
     gravity, floor_y = float(facts["gravity"]), clip.height - float(facts["floor"])
     occluder = bool(facts.get("occluder"))
-    return Scene(objects, tuple(seen.values()), clip.num_frames, clip.width, clip.height, gravity, floor_y, occluder)
+    space = (clip.num_frames, clip.width, clip.height, gravity, floor_y, occluder)
+    return Scene(objects, tuple(seen.values()), *space, _constants(facts), facts.get("device"))
+
+
+def _constants(facts: dict[str, Any]) -> Constants | None:
+    """Raises Undefined for a table of constants that holds anything but known numbers."""
+    stated = facts.get("constants")
+    if stated is None:
+        return None
+    try:
+        return Constants(**{name: float(value) for name, value in stated.items() if value is not None})
+    except (TypeError, ValueError, AttributeError) as error:
+        raise Undefined(f"the prompt's constants cannot be read: {error}; docs/suites.md says what they hold") from error
 
 
 def near(a: Track, b: Track) -> Bools:

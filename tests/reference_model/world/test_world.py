@@ -77,10 +77,12 @@ def test_held_out_combinations_come_only_when_asked_for():
     assert (facts.objects[0].colour, facts.objects[0].motion) in HELD_OUT
 
 
-@pytest.mark.parametrize(("name", "count", "seed"), [("quick", 32, 7), ("world", 125, 11), ("held_out", 32, 13)])
+@pytest.mark.parametrize(
+    ("name", "count", "seed"), [("quick", 32, 7), ("world", 125, 11), ("held_out", 32, 13), ("unseen", 54, 17)]
+)
 def test_shipped_prompts_are_what_their_command_draws(name, count, seed):
     rows = [json.loads(line) for line in (ROOT / f"suites/prompts/{name}.jsonl").read_text().splitlines()]
-    assert rows == json.loads(json.dumps(sample_prompts(count, seed, name if name == "held_out" else "train")))
+    assert rows == json.loads(json.dumps(sample_prompts(count, seed, name if name in ("held_out", "unseen") else "train")))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from sora_eval.util.weights import sha256_file
 from tests.conftest import view_of
 from tests.sora_eval.conftest import write_network
 
-SETS = [n for n, i in METRICS.built_in.items() if i.kind == "set"]
+SETS = [n for n, i in METRICS.built_in.items() if i.family == "distribution"]
 
 
 def means(frames, protocol="original"):

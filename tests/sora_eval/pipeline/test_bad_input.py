@@ -16,7 +16,7 @@ from sora_eval.video.codec import write_clip
 from tests.conftest import view_of
 
 TEMPORAL = [n for n, i in METRICS.built_in.items() if i.family == "temporal"]
-SETS = [n for n, i in METRICS.built_in.items() if i.kind == "set"]
+SETS = [n for n, i in METRICS.built_in.items() if i.family == "distribution"]
 
 
 @pytest.mark.parametrize("name", TEMPORAL)

@@ -114,7 +114,7 @@ def test_the_answer_and_the_table_of_a_run_have_it(suite):
     perfect = evaluate.run(suite, "world", "runs")
     text = of_run(perfect).text
     assert "1 in temporal" in text
-    assert "1 in distribution" in text
+    assert "1 in custom" in text
 
 
 def test_other_protocols_and_other_n_are_not_placed(suite):
