@@ -16,8 +16,9 @@ from sora_eval.compare.run_data import RunData, data_of
 from sora_eval.compare.slices import slice_rows
 from sora_eval.studies.repeats import repeat
 from sora_eval.suite import load_suite
+from sora_eval_reports.numbers import interval, number
 from sora_eval_reports.text.checkpoints import by_family, reasons, sentence, steps_of, table, title
-from sora_eval_reports.text.tables import escape, interval, markdown, number
+from sora_eval_reports.text.tables import escape, markdown
 
 COMMAND = "python -m docs.pages.continuation"
 MARK = "measured"

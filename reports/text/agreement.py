@@ -7,8 +7,9 @@ import pandas as pd
 from sora_eval.stats.intervals import Interval
 from sora_eval.util.visible import say
 from sora_eval.votes.agreement import Agreement, Share
+from sora_eval_reports.numbers import number
 from sora_eval_reports.text.console import console
-from sora_eval_reports.text.tables import number, terminal
+from sora_eval_reports.text.tables import terminal
 
 
 def _per_cent(low: float | None, high: float | None) -> str:
