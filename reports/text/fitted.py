@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import pandas as pd
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
@@ -20,15 +19,15 @@ _BREAK = re.compile(r"(?<=[._:/, -])")  # places where a heading may go on in an
 
 
 class Fitted:
-    """A table with its title, which may leave out the columns `drop`, first the first of them, where it is too wide.
+    """A table, by its columns, with its title; where it is too wide, it leaves out the columns `drop`, the first of them first.
 
     Numbers stay whole; a text goes on in another line. The first column is repeated in every part of a table in parts.
     """
 
-    def __init__(self, table: pd.DataFrame, title: str, drop: Sequence[str] = ()) -> None:
+    def __init__(self, columns: Mapping[str, Sequence[object]], title: str, drop: Sequence[str] = ()) -> None:
         self.title, self.drop = title, drop
-        self.cells = {str(c): [visible(str(v)) for v in table[c]] for c in table.columns}
-        self.rows = len(table)
+        self.cells = {name: [visible(str(v)) for v in values] for name, values in columns.items()}
+        self.rows = max(map(len, self.cells.values()), default=0)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width, shown = options.max_width, list(self.cells)

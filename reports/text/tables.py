@@ -228,7 +228,7 @@ def comparison_notes(comparison: Comparison) -> list[str]:
 def terminal(table: pd.DataFrame, title: str, drop: Sequence[str] = ()) -> Fitted:
     """A table that fits the console, without the columns `drop` where it is too wide; markup and control characters in prompts
     and reasons stay text."""
-    return Fitted(table, title, drop)
+    return Fitted({str(name): table[name].tolist() for name in table.columns}, title, drop)
 
 
 def escape(text: str) -> str:

@@ -30,15 +30,13 @@ def listing(
     wide: Wide = False,
 ) -> None:
     """List suites, metrics, generators, formats of manifests, weights or runs."""
-    import pandas as pd
-
     from sora_eval_reports.text.console import console
     from sora_eval_reports.text.fitted import Fitted
 
     out = console()
     for kind in [what] if what else [w for w in What if w is not What.runs]:
         rows, columns = _rows(kind, root)
-        out.print(Fitted(pd.DataFrame(rows, columns=list(columns)), kind.value, ["changes with"]), "")
+        out.print(Fitted({name: [row[i] for row in rows] for i, name in enumerate(columns)}, kind.value, ["changes with"]), "")
 
 
 def _rows(kind: What, root: Path) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:

@@ -254,8 +254,8 @@ def score_rows(
 class Views:
     """A clip unchanged, and on the canonical canvas if the suite has one; each view is made at most once.
 
-    `real` marks one of the reference set; `seed_offset` is that of the
-    seeds by which the clip was asked for, None where these are not known.
+    `real` marks one of the reference set; `seed_offset` is that of the seeds by which the clip was asked for, None where these
+    are not known.
     """
 
     def __init__(

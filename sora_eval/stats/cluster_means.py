@@ -6,19 +6,21 @@ The prompt is the unit (the cluster); seeds and shapes of one prompt are not ind
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
 from sora_eval.stats.intervals import CONFIDENCE, RESAMPLES, Array, Interval
+from sora_eval.stats.packed_draws import AT_A_TIME, Bits, packed, parts_of, unpacked
 
 LEAST_CLUSTERS = 3  # with two, an interval that holds is as wide as the range
 LEAST_OUTSIDE = 10  # means of subsets beyond a bound
-AT_A_TIME = 1 << 20  # signs: flips of many clusters, all at once, would fill the memory (10^4 x 10^4 are several GB)
-MOST_FLIPPED = 5000  # clusters; with more, Student's t is exact enough, and flips would fill the memory
+MOST_FLIPPED = 5000  # clusters; with more, Student's t is exact enough
+ROUNDING = 1e-12  # of the sum of sizes: sums in another order differ in the last digits, and a tie counts
 
 
 def cluster_sums(values: npt.ArrayLike, clusters: Sequence[str]) -> tuple[Array, Array]:
@@ -107,8 +109,9 @@ def difference_bounds(differences: npt.ArrayLike, clusters: Sequence[str], level
         return mean_interval(array, clusters, 1 - 2 * level, span)
     size = counts.mean()
     largest = np.abs(sums / counts).max() * size
-    subsets = _subsets(n + 2, max(RESAMPLES, math.ceil(LEAST_OUTSIDE / level)))
-    means = (subsets @ np.append(sums, [-largest, largest])) / (subsets @ np.append(counts, [size, size]))
+    means = _means_of_subsets(
+        np.append(sums, [-largest, largest]), np.append(counts, [size, size]), max(RESAMPLES, math.ceil(LEAST_OUTSIDE / level))
+    )
     rank = int(level * (len(means) + 1))
     if rank < 1:
         return Interval(None, None, f"none: {n} prompts are too few for a confidence of {1 - level:.3g}")
@@ -116,15 +119,25 @@ def difference_bounds(differences: npt.ArrayLike, clusters: Sequence[str], level
     return Interval(float(low), float(high), f"inverted sign flips with pseudo-prompts, {n} prompts")
 
 
-@lru_cache(maxsize=16)
-def _subsets(n: int, most: int) -> Array:
-    """Membership (p, n), 0 or 1, of every non-empty subset of n clusters, or of `most` random ones: half of them drawn, and the
-    same with the last two clusters exchanged, so that negated differences have negated bounds."""
+def _means_of_subsets(sums: Array, counts: Array, most: int) -> Array:
+    """Means of the values in every non-empty subset of n clusters with these sums and numbers (n,), or in `most` random ones:
+    half of them drawn, and the same with the last two clusters exchanged, so that negated differences have negated bounds."""
+    n = len(sums)
     if 2**n <= most:
-        return np.array([[i >> j & 1 for j in range(n)] for i in range(1, 2**n)], np.float64)
-    drawn = np.random.default_rng(0).integers(0, 2, (most // 2, n)).astype(np.float64)
-    subsets = np.concatenate([drawn, drawn[:, [*range(n - 2), n - 1, n - 2]]])
-    return subsets[subsets.any(1)]
+        subsets = np.array([[i >> j & 1 for j in range(n)] for i in range(1, 2**n)], np.float64)
+        return np.asarray(subsets @ sums / (subsets @ counts))
+    exchanged = [*range(n - 2), n - 1, n - 2]
+    sides = np.stack([sums, counts, sums[exchanged], counts[exchanged]], 1)
+    totals = np.concatenate([part.astype(np.float64) @ sides for part in unpacked(_drawn_subsets(n, most // 2), n, AT_A_TIME)])
+    totals = totals[totals[:, 1] > 0]
+    return np.concatenate([totals[:, 0] / totals[:, 1], totals[:, 2] / totals[:, 3]])
+
+
+@lru_cache(maxsize=16)
+def _drawn_subsets(n: int, number: int) -> Bits:
+    """Random subsets of n clusters, a row each, packed."""
+    rng = np.random.default_rng(0)
+    return packed(rng.integers(0, 2, (stop - start, n)).astype(bool) for start, stop in parts_of(number, n, AT_A_TIME))
 
 
 def sign_flip_p(
@@ -132,7 +145,8 @@ def sign_flip_p(
 ) -> float | None:
     """Two-sided p of a mean paired difference of 0: signs of whole clusters are flipped; twice the smaller tail, never 0.
 
-    Exact when all 2^n sign patterns are no more than `permutations`. None with fewer than two clusters.
+    Over all 2^n sign patterns, where these are no more than `permutations`, else over so many drawn ones, each tail being
+    (c + 1) / (P + 1): the test, and the very draws, of `scipy.stats.permutation_test`. None with fewer than two clusters.
 
     >>> sign_flip_p([1.0, 2.0, 3.0], ["a", "b", "c"])  # 2 of 8 sign patterns reach |6|
     0.25
@@ -140,17 +154,29 @@ def sign_flip_p(
     sums, _ = cluster_sums(differences, clusters)
     if len(sums) < 2:
         return None
-    result = stats.permutation_test(
-        (sums,),
-        lambda x, axis=-1: x.sum(axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=permutations,
-        batch=max(1, AT_A_TIME // len(sums)),
-        alternative="two-sided",
-        rng=np.random.default_rng(seed),
-    )
-    return float(result.pvalue)
+    if not sums.any():
+        return 1.0
+    exact = 2 ** len(sums) <= permutations
+    below = above = 0 if exact else 1
+    reach, observed = ROUNDING * np.abs(sums).sum(), sums.sum()
+    for flipped in _all_flips(len(sums)) if exact else _drawn_flips(len(sums), permutations, seed):
+        changed = observed - 2 * (flipped.astype(np.float64) @ sums)
+        below += int((changed <= observed + reach).sum())
+        above += int((changed >= observed - reach).sum())
+    return min(1.0, 2 * min(below, above) / (2 ** len(sums) if exact else permutations + 1))
+
+
+def _all_flips(n: int) -> Iterator[npt.NDArray[Any]]:
+    """Every subset of n clusters (2^n, n), 0 or 1."""
+    yield np.arange(2**n)[:, None] >> np.arange(n) & 1
+
+
+def _drawn_flips(n: int, number: int, seed: int) -> Iterator[npt.NDArray[Any]]:
+    """Random subsets of n clusters, 0 or 1, a row each, in parts. The last bit of every 32 is what numpy's `permuted` exchanges
+    pairs by, as SciPy uses it, at a tenth of the time."""
+    rng = np.random.default_rng(seed)
+    for start, stop in parts_of(number, n, AT_A_TIME):
+        yield rng.integers(0, 2**32, (stop - start, n), np.uint32) & 1 ^ 1
 
 
 def least_swap_p(clusters: int, permutations: int = RESAMPLES) -> float:

@@ -5,7 +5,7 @@ A table has a row per prompt and shape and a column per seed, NaN where there is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sora_eval.stats.intervals import Array
-
-CHUNK = 10_000  # permutations at a time: a gate at a small level asks for 10^5 and more, which fill the memory
+from sora_eval.stats.packed_draws import AT_A_TIME, Bits, packed, parts_of, unpacked
 
 
 @dataclass(frozen=True)
@@ -86,12 +85,22 @@ def permuted_labels_p(base: Array, new: Array, clusters: Sequence[str], permutat
     sums = np.stack([np.bincount(codes, column) for column in np.where(known, joint, 0.0).T], 1)
     values = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
     weights = np.bincount(codes) / len(codes)
-    drawn = _labels(len(weights), joint.shape[1], k, permutations)
-    observed = _difference(_first(len(weights), joint.shape[1], k)[None], values) @ weights
-    reached = 0
-    for i in range(0, permutations, CHUNK):
-        reached += (np.abs(_difference(drawn[i : i + CHUNK], values) @ weights) >= abs(observed[0]) - 1e-12).sum()
-    return float((reached + 1) / (permutations + 1))
+    of, width = _statistic(values, weights, k), values.size
+    reached, observed = 0, abs(of(np.arange(width)[None] % values.shape[1] < k)[0])
+    for is_new in unpacked(_labels(*values.shape, k, permutations), width, AT_A_TIME):
+        reached += int((np.abs(of(is_new.view(bool))) >= observed - 1e-12).sum())
+    return (reached + 1) / (permutations + 1)
+
+
+def _statistic(values: Array, weights: Array, k: int) -> Callable[[npt.NDArray[np.bool_]], Array]:
+    """The mean over clusters of new minus base, (p,), as a function of labels (p, c s) of `values` (c, s)."""
+    clusters, columns = values.shape
+    if not np.isfinite(values).all():
+        return lambda is_new: _difference(is_new.reshape(-1, clusters, columns), values) @ weights
+    # With every score there it is linear: each new one counts for 1 / k + 1 / K, less all of them over K.
+    rest, weighted = columns - k, weights[:, None] * values
+    new, all_base = weighted.ravel() * (1 / k + 1 / rest), weighted.sum() / rest
+    return lambda is_new: np.asarray(is_new.astype(np.float64) @ new - all_base)
 
 
 def _difference(is_new: npt.NDArray[np.bool_], values: Array) -> Array:
@@ -104,15 +113,9 @@ def _difference(is_new: npt.NDArray[np.bool_], values: Array) -> Array:
     return np.where((n > 0) & (rest > 0), of_new / np.maximum(n, 1) - (filled.sum(1) - of_new) / np.maximum(rest, 1), 0.0)
 
 
-def _first(clusters: int, columns: int, k: int) -> npt.NDArray[np.bool_]:
-    return np.broadcast_to(np.arange(columns) < k, (clusters, columns))
-
-
 @lru_cache(maxsize=8)
-def _labels(clusters: int, columns: int, k: int, permutations: int) -> npt.NDArray[np.bool_]:
-    """Random labels (p, clusters, columns), `k` of each cluster's columns true."""
-    rng, labels = np.random.default_rng(0), np.empty((permutations, clusters, columns), bool)
-    for i in range(0, permutations, CHUNK):
-        chunk = labels[i : i + CHUNK]
-        chunk[:] = rng.random(chunk.shape).argsort(2) < k
-    return labels
+def _labels(clusters: int, columns: int, k: int, permutations: int) -> Bits:
+    """Random labels (p, clusters x columns), `k` of each cluster's columns true, packed."""
+    rng, width = np.random.default_rng(0), clusters * columns
+    shapes = ((stop - start, clusters, columns) for start, stop in parts_of(permutations, width, AT_A_TIME))
+    return packed((rng.random(shape).argsort(2) < k).reshape(-1, width) for shape in shapes)

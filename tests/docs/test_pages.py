@@ -29,6 +29,7 @@ PAGES = {
     "picture": "metrics.md",
     "installed_sizes": "installation.md",
     "reference_model": "reference_model.md",
+    "scale": "scale.md",
     "scoring": "performance.md",
     "selfcheck": "selfcheck.md",
     "series": "ci.md",

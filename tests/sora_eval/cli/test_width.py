@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import numpy as np
-import pandas as pd
 import pytest
 from rich.cells import cell_len
 
@@ -124,17 +123,17 @@ def test_wide_shows_every_column_in_one_row(runs):
 def test_no_number_is_cut(width, capsys):
     numbers = [f"{v:.4g}" for v in np.random.default_rng(0).lognormal(0, 6, 60)]
     names = list(BUILT_IN.built_in)[:12]
-    table = pd.DataFrame({"metric": names, **{f"run {i}": numbers[5 * i : 5 * i + 5] * 2 + numbers[:2] for i in range(12)}})
+    table = {"metric": names, **{f"run {i}": numbers[5 * i : 5 * i + 5] * 2 + numbers[:2] for i in range(12)}}
     Terminal(width=width).print(Fitted(table, "numbers"))
     out = capsys.readouterr().out
     assert max(map(cell_len, out.splitlines())) <= width
     shown = set(out.split())
-    assert {v for column in table for v in table[column]} <= shown
+    assert {v for column in table.values() for v in column} <= shown
 
 
 def test_a_long_text_goes_on_and_is_whole(capsys):
     text = "a reason of many words " * 10
-    Terminal(width=60).print(Fitted(pd.DataFrame({"metric": ["fvd"], "why": [text]}), "t"))
+    Terminal(width=60).print(Fitted({"metric": ["fvd"], "why": [text]}, "t"))
     assert " ".join(capsys.readouterr().out.split()[3:]) == f"fvd {text}".strip()
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from sora_eval.stats import seeds as seeds_module
 from sora_eval.stats.seeds import permuted_labels_p, seed_changes
 
 
@@ -67,3 +68,20 @@ def test_a_collapse_of_few_prompts_is_found_by_labels(rng):
 def test_scores_that_are_missing_are_left_out():
     base, new = np.array([[1.0, np.nan, 3.0]] * 8), np.array([[np.nan, 9.0]] * 8)
     assert permuted_labels_p(base, new, list("abcdefgh"), 199) <= 0.05
+
+
+def test_labels_in_parts_and_a_linear_sum_give_the_p_of_an_independent_count(rng, monkeypatch):
+    """With every score there, and one missing, against labels that are drawn all at once."""
+    names = [f"{i // 2:02d}" for i in range(24)]
+    monkeypatch.setattr(seeds_module, "AT_A_TIME", 100)
+    for missing in (False, True):
+        base, new = rng.standard_normal((24, 3)), rng.standard_normal((24, 2)) + 0.3
+        if missing:
+            base[:2, 1] = np.nan
+        seeds = np.concatenate([new, base], 1).reshape(12, 2, 5).mean(1)
+        labels = np.random.default_rng(0).random((199, 12, 5)).argsort(2) < 2
+        labels = np.concatenate([np.arange(5)[None, None].repeat(12, 1) < 2, labels])
+        side = [np.where(labels == wanted, seeds, np.nan) for wanted in (True, False)]
+        changes = np.abs((np.nanmean(side[0], 2) - np.nanmean(side[1], 2)).mean(1))
+        expected = ((changes[1:] >= changes[0] - 1e-12).sum() + 1) / 200
+        assert permuted_labels_p(base, new, names, 199) == pytest.approx(expected)
