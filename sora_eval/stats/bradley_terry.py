@@ -47,9 +47,8 @@ def bradley_terry(
     """Strengths of `items` from votes (n,) of 1 (left), -1 (right) or 0 (tie) on the items numbered `left` and `right` (n,).
 
     Intervals are of sandwich errors over whole clusters (n,), at least those of independent votes, Student's t.
-    Raises RefusedError where the votes leave a strength
-    without a bound (Ford 1957): an item or a group of them always wins or always loses, or is never compared; and where one
-    side always wins.
+    Raises RefusedError where the votes leave a strength without a bound (Ford 1957): an item or a group of them always wins or
+    always loses, or is never compared; and where one side always wins.
     """
     a, b, choice = (np.asarray(x, np.intp) for x in (left, right, votes))
     _check(a, b, choice, items)
