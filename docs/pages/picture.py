@@ -42,7 +42,9 @@ def main(
     sources = clips or ["world"]
     rows = [row for source in sources for row in measured(source, n, frames)]
     given = " ".join(f"--clips {'folder:PATH' if s.startswith('folder:') else s}" for s in sources)
-    write_page(page, between(page.read_text(encoding="utf-8"), MARK, page_block(rows, f"{COMMAND} {given}", frames)))
+    write_page(
+        page, between(page.read_text(encoding="utf-8"), MARK, page_block(rows, f"{COMMAND} {given} --frames {frames}", frames))
+    )
 
 
 def measured(source: str, n: int, frames: int) -> Iterator[dict[str, str]]:
@@ -62,7 +64,7 @@ def measured(source: str, n: int, frames: int) -> Iterator[dict[str, str]]:
                 damaged = (corrupt(c, damage, strength, material.cases[i].id) for i, c in enumerate(some))
                 cells.append(np.stack([extractor(c) for c in damaged]))
             distances[metric, damage] = np.stack([clip_distances(kind, cell, real) for cell in cells])
-        row = {"clips": f"{len(some)} of {'a folder' if folder else f'`{source}`'}", "metric": f"`{metric}`"}
+        row = {"clips": f"{len(some)} of {'a folder' if folder else source}", "metric": metric}
         for damage in DAMAGES:
             curves = distances[metric, damage] - distances[metric, damage][0]  # (strengths, clips)
             whole = rank_correlation(STRENGTHS, curves[1:].mean(1).tolist()) or 0.0

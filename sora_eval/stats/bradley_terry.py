@@ -46,9 +46,9 @@ def bradley_terry(
 ) -> Strengths:
     """Strengths of `items` from votes (n,) of 1 (left), -1 (right) or 0 (tie) on the items numbered `left` and `right` (n,).
 
-    Intervals are sandwich errors over whole clusters (n,), Student's t. Raises RefusedError where the votes leave a strength
-    without a bound (Ford 1957): an item or a group of them always wins or always loses, or is never compared; and where one
-    side always wins.
+    Intervals are of sandwich errors over whole clusters (n,), at least those of independent votes, Student's t.
+    Raises RefusedError where the votes leave a strength without a bound (Ford 1957): an item or a group of them always wins or
+    always loses, or is never compared; and where one side always wins.
     """
     a, b, choice = (np.asarray(x, np.intp) for x in (left, right, votes))
     _check(a, b, choice, items)
@@ -85,10 +85,13 @@ def bradley_terry(
     fit = minimize(
         loss, np.zeros(k), jac=lambda x: -scores(x).sum(0), hess=hessian, method="trust-exact", options={"gtol": 1e-8}
     )
-    covariance, n = _sandwich(scores(fit.x), hessian(fit.x), clusters)
+    information = hessian(fit.x)
+    covariance, n = _sandwich(scores(fit.x), information, clusters)
     full = np.zeros((items + 1, k))  # to all items and the side
     full[:items, : items - 1], full[items, items - 1] = contrast, 1.0
-    values, errors = full @ fit.x, np.sqrt(np.einsum("ik,kl,il->i", full, covariance, full))
+    # Of few votes the residuals of whole prompts can cancel; then the votes' own chance is what is known.
+    variances = [np.einsum("ik,kl,il->i", full, c, full) for c in (covariance, np.linalg.pinv(information))]
+    values, errors = full @ fit.x, np.sqrt(np.maximum(*variances))
     intervals = [_interval(float(v), float(e), n, confidence) for v, e in zip(values, errors, strict=True)]
     return Strengths(
         values[:items], tuple(intervals[:items]), float(values[items]), intervals[items], float(fit.x[items]) if ties else None

@@ -86,7 +86,7 @@ class TestInTheBrowser:
         seen = set()
         for i in range(PAIRS):
             assert page.locator("#progress").inner_text() == f"{i + 1} of {PAIRS}"
-            page.wait_for_function("document.getElementById('left').dataset.frame !== undefined")
+            page.wait_for_selector("#left[data-frame]")
             seen.add(page.locator("#prompt").inner_text())
             page.keyboard.press(("ArrowLeft", "ArrowRight", "ArrowDown")[i % 3])
         assert page.locator("#end").is_visible()
@@ -101,7 +101,14 @@ class TestInTheBrowser:
     def test_both_clips_play_together_pause_and_go_back(self, browser, made):
         page, said = self.start(browser, made[1], "bob")
         frames = "['left', 'right'].map((i) => document.getElementById(i).dataset.frame)"
-        page.wait_for_function(f"(() => {{ const f = {frames}; return f[0] > 0 && f[0] === f[1]; }})()")
+        page.wait_for_selector("#left[data-frame]")
+        page.wait_for_selector("#right[data-frame]")
+        seen = []
+        while len({left for left, _ in seen}) < 3 and len(seen) < 200:
+            page.wait_for_timeout(50)
+            seen.append(tuple(page.evaluate(frames)))
+        assert len({left for left, _ in seen}) >= 3
+        assert all(left == right for left, right in seen)
         page.keyboard.press(" ")
         held = page.evaluate(frames)
         page.wait_for_timeout(400)
