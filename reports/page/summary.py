@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from sora_eval.compare.pair_scores import FAMILY as FIDELITY
 from sora_eval_reports.page.rows import Row
 
 WORST = 3  # clips beside a family
@@ -47,7 +48,8 @@ def families(
     for row in rows:
         if row.kind == "all" and row.run == label and row.family != "speed":
             found.setdefault(row.family or "other", []).append(row)
-    return [Family(name, lines, _worst([r.metric for r in lines], cases, cards, better)) for name, lines in found.items()]
+    named = sorted(found.items(), key=lambda family: family[0] == FIDELITY)  # how far clips lie apart says not which are better
+    return [Family(name, lines, _worst([r.metric for r in lines], cases, cards, better)) for name, lines in named]
 
 
 def _worst(

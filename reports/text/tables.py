@@ -198,10 +198,10 @@ def comparison_table(comparison: Comparison, slices: bool = False, digits: int =
 
 
 def _worst_first(row: dict[Any, Any]) -> int:
-    """The order of a comparison: worse, without a value, unclear, better, not comparable."""
+    """The order of a comparison: worse, without a value, unclear, better, not comparable; last how far clips lie apart."""
     if row["status"] != "ok":
         return 4 if row["status"] == Verdict.NOT_COMPARABLE else 1
-    return {"base": 0, "new": 3}.get(str(row["better"]), 2)
+    return {"base": 0, "new": 3, "differs": 5, "identical": 5}.get(str(row["better"]), 2)
 
 
 def _better(row: dict[Any, Any], names: Mapping[str, str], in_short: bool) -> str:
