@@ -40,7 +40,7 @@ def main() -> None:
         for name, width, height, scheme, section in PICTURES if given.runs else ():
             page, said = chromium.open_page(started, file, width, height, scheme)
             for select in ("#s-metric", "#g-metric"):
-                if page.locator(f"{select} option[value='{given.metric}']").count():
+                if page.locator(f"{select}:visible option[value='{given.metric}']").count():
                     page.select_option(select, given.metric)
             if page.locator("#g-order option[value=improved]").count():
                 page.select_option("#g-order", "improved")
