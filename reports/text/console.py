@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from rich.text import Text
 
 from sora_eval.util.terminal import Terminal, has_width, is_wide
+from sora_eval.util.visible import width_of
 
 PLAIN_WIDTH = 80  # columns of a table where the output is no terminal
 WIDE = 1000  # columns of --wide
@@ -14,11 +16,11 @@ MOST_NOTES = 5  # lines of notes after a table
 
 
 def console() -> Terminal:
-    """Standard output, as wide as the terminal; elsewhere as $COLUMNS says, or PLAIN_WIDTH; WIDE with --wide."""
+    """Standard output, as wide as the terminal; elsewhere as $SORA_EVAL_COLUMNS says, or PLAIN_WIDTH; WIDE with --wide."""
     if is_wide():
         return Terminal(width=WIDE)
     out = Terminal()
-    return out if has_width(out) else Terminal(width=PLAIN_WIDTH)
+    return out if out.is_terminal else Terminal(width=width_of(sys.stdout) or PLAIN_WIDTH)
 
 
 def line(out: Terminal, text: str | Text, style: str = "") -> None:

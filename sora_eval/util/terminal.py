@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,7 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from sora_eval.util.visible import visible
+from sora_eval.util.visible import visible, width_of
 
 _WIDE = ContextVar("wide", default=False)
 
@@ -33,8 +33,8 @@ def is_wide() -> bool:
 
 
 def has_width(console: Console) -> bool:
-    """Whether lines are broken to a width: in a terminal, and where $COLUMNS asks for it."""
-    return console.is_terminal or os.environ.get("COLUMNS", "").isdigit()
+    """Whether lines are broken to a width: in a terminal, and where $SORA_EVAL_COLUMNS asks for it."""
+    return console.is_terminal or width_of(sys.stdout) is not None
 
 
 class Terminal(Console):

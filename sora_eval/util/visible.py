@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 import textwrap
+from typing import TextIO
 
 # C0 without tab and newline, DEL and C1; marks that turn the direction of text; separators of lines; halves of surrogate
 # pairs, which are the bytes of file names that are not UTF-8; tags, which cannot be seen.
@@ -42,12 +43,23 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def width_of(stream: TextIO) -> int | None:
+    """The columns that lines are broken to: of a terminal, or where the output is none those that $SORA_EVAL_COLUMNS asks for.
+
+    $COLUMNS asks for nothing: libraries set it for their child processes, whose output a program reads.
+    """
+    asked = os.environ.get("SORA_EVAL_COLUMNS", "")
+    if asked.isdigit() and int(asked):
+        return int(asked)
+    return shutil.get_terminal_size().columns if stream.isatty() else None
+
+
 def say(text: object = "", *, err: bool = False, message: bool = False) -> None:
     """Print a text to standard output, or to standard error, as `visible` shows it. A `message`, and all of standard error,
-    goes on in another line where a terminal, or $COLUMNS, has a width."""
+    goes on in another line where the output has a width."""
     shown, stream = visible(str(text)), sys.stderr if err else sys.stdout
-    if (err or message) and (stream.isatty() or os.environ.get("COLUMNS", "").isdigit()):
-        width = shutil.get_terminal_size().columns
+    width = width_of(stream) if err or message else None
+    if width:
         shown = "\n".join(_broken(line, width) for line in shown.split("\n"))
     print(shown, file=stream, flush=True)
 

@@ -69,15 +69,15 @@ def held_to_width(done, code=0):
 )
 def test_verbs_on_runs(runs, arguments):
     ladder = [r for r in runs if "judged" not in r]
-    held_to_width(sora_eval(*(ladder[a] if isinstance(a, int) else a for a in arguments), COLUMNS=str(WIDTH)))
+    held_to_width(sora_eval(*(ladder[a] if isinstance(a, int) else a for a in arguments), SORA_EVAL_COLUMNS=str(WIDTH)))
 
 
 def test_gates(runs):
     base, new = (r for r in runs if "judged" in r)
     for run, baseline, code in ((new, base, 10), (base, base, 0), (new, "baselines", 11)):
-        out = held_to_width(sora_eval("gate", run, "--baseline", baseline, "--strict", COLUMNS=str(WIDTH)), code)
+        out = held_to_width(sora_eval("gate", run, "--baseline", baseline, "--strict", SORA_EVAL_COLUMNS=str(WIDTH)), code)
         assert out.splitlines()[0].split(":")[0] in ("REGRESSED", "PASS", "NO BASELINE", "INCONCLUSIVE")
-    held_to_width(sora_eval("show", new, COLUMNS=str(WIDTH)))
+    held_to_width(sora_eval("show", new, SORA_EVAL_COLUMNS=str(WIDTH)))
 
 
 @pytest.mark.parametrize(
@@ -91,29 +91,31 @@ def test_gates(runs):
     ],
 )
 def test_messages(runs, arguments):
-    held_to_width(sora_eval(*arguments, COLUMNS=str(WIDTH)), 2)
+    held_to_width(sora_eval(*arguments, SORA_EVAL_COLUMNS=str(WIDTH)), 2)
 
 
 @pytest.mark.parametrize("verb", ["", *sorted(c.name for c in app.registered_commands)])
 def test_help(verb):
-    held_to_width(sora_eval(*filter(None, [verb]), "--help", COLUMNS=str(WIDTH)))
+    held_to_width(sora_eval(*filter(None, [verb]), "--help", SORA_EVAL_COLUMNS=str(WIDTH)))
 
 
 def test_a_run_a_score_and_a_benchmark(workspace):
-    held_to_width(sora_eval("run", "small.toml", "-g", "python:my_generator:generate", "--limit", "4", COLUMNS=str(WIDTH)))
-    held_to_width(sora_eval("score", "latest", COLUMNS=str(WIDTH)))
-    held_to_width(sora_eval("bench", "small.toml", "-g", "python:my_generator:generate", COLUMNS=str(WIDTH)))
+    held_to_width(
+        sora_eval("run", "small.toml", "-g", "python:my_generator:generate", "--limit", "4", SORA_EVAL_COLUMNS=str(WIDTH))
+    )
+    held_to_width(sora_eval("score", "latest", SORA_EVAL_COLUMNS=str(WIDTH)))
+    held_to_width(sora_eval("bench", "small.toml", *generator, SORA_EVAL_COLUMNS=str(WIDTH)))
 
 
 def test_a_selfcheck(workspace):
     arguments = ["--n", "3", "--metrics", "temporal_flickering,warping_error", "--corruptions", "flicker,freeze"]
-    done = sora_eval("selfcheck", *arguments, COLUMNS=str(WIDTH))
+    done = sora_eval("selfcheck", *arguments, SORA_EVAL_COLUMNS=str(WIDTH))
     held_to_width(done, done.returncode)
     assert "3 clips under 17 treatments each, 2 metrics" in " ".join(done.stderr.split())
 
 
 def test_wide_shows_every_column_in_one_row(runs):
-    done = sora_eval("compare", runs[0], runs[1], "--wide", COLUMNS=str(WIDTH))
+    done = sora_eval("compare", runs[0], runs[1], "--wide", SORA_EVAL_COLUMNS=str(WIDTH))
     heading = next(line for line in done.stdout.splitlines() if line.startswith("metric"))
     assert {"change", "95 % of change", "p", "n", "better"} <= set(re.split(r"\s{2,}", heading))
     assert max(map(cell_len, done.stdout.splitlines())) > WIDTH
@@ -139,7 +141,7 @@ def test_a_long_text_goes_on_and_is_whole(capsys):
 
 @pytest.mark.parametrize("count", [1, 5, 6, 40])
 def test_notes_take_five_lines_and_say_where_the_others_are(count, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", str(WIDTH))
+    monkeypatch.setenv("SORA_EVAL_COLUMNS", str(WIDTH))
     texts = [f"note {i} " + "that is long " * (10 if count > 5 else 1) for i in range(count)]
     notes(console(), texts, "", "sora-eval show RUN --notes")
     lines = capsys.readouterr().out.splitlines()
