@@ -101,7 +101,7 @@ class Scoring:
         planned = cases if source is None else source.cases()[: folder.head.limit]  # a shard ranks among the prompts of all
         self.prompts = suite.prompt_list or [c.prompt for c in planned]
         """All prompts of the suite, among which retrieval ranks."""
-        self.scorer = partial(Scorer, folder, suite, self.prompts, source)
+        self.scorer = partial(Scorer, folder, suite, self.prompts, source, folder.head.seed_offset)
         """Makes the state of a process that scores."""
         self.samples = {row.id: row for row in folder.rows(SampleRow)}
         """The rows of samples that the run had."""

@@ -81,8 +81,10 @@ class Scorer:
     While stages are counted (`util.stages`), nothing runs beside anything, and features do not come from the cache.
     """
 
-    def __init__(self, folder: RunFolder, suite: Suite, prompts: list[Prompt], source: ClipSource | None) -> None:
-        self.folder, self.suite, self.source = folder, suite, source
+    def __init__(
+        self, folder: RunFolder, suite: Suite, prompts: list[Prompt], source: ClipSource | None, seed_offset: int = 0
+    ) -> None:
+        self.folder, self.suite, self.source, self._seed_offset = folder, suite, source, seed_offset
         self.metrics = make_metrics(suite.metrics, prompts)
         self._threads = None if is_counting() else ThreadPoolExecutor(THREADS, "scoring")
         self._reader = (
@@ -90,7 +92,6 @@ class Scorer:
         )  # the next clip waits for no flow of this one
         self._reading: dict[str, Future[_Read]] = {}
         self.cache = None if is_counting() else FeatureCache()
-        self._seed_offset = folder.head.seed_offset
         # A distance needs a reference set.
         self.sets = self.metrics.sets if suite.reference is not None else {}
         metrics_by_name: dict[str, ClipMetric | SetMetric] = {**self.metrics.per_clip, **self.sets}

@@ -108,7 +108,8 @@ def write_material(folder: Path, prompts: int, network: str) -> None:
 
 
 def _table(metric: str, network: str) -> str:
-    options = {"network": network} if network and "network" in METRICS.built_in[metric].options else {}
+    info = METRICS.built_in[metric]  # a network of videos is none of pictures, which metrics of single clips take
+    options = {"network": network} if network and info.kind != "per-clip" and "network" in info.options else {}
     if metric == "physics_iq":
         options = {"real": "takes"}
     return f"[metrics.{metric}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in options.items())

@@ -98,7 +98,7 @@ class Flow:
         else:
             assert self._scoring is not None
             threads = max(threads // self._engine.scorers_per_machine(), 1)
-            make_state = partial(ScorerState, path, self._suite, self._scoring.prompts, self._source)
+            make_state = partial(ScorerState, path, self._suite, self._scoring.prompts, self._source, self._seed_offset)
         setup = Setup(threads, sessions, device(), str(Path.cwd()), tuple(os.path.abspath(entry) for entry in sys.path))
         crew = Crew(
             what,

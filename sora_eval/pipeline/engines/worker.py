@@ -152,11 +152,11 @@ class GeneratorState:
 class ScorerState:
     """The metrics with their networks, which score clips. Raises RunError where it finds no clip of a folder."""
 
-    def __init__(self, path: Path, suite: Suite, prompts: list[Prompt], source: ClipSource | None) -> None:
+    def __init__(self, path: Path, suite: Suite, prompts: list[Prompt], source: ClipSource | None, seed_offset: int) -> None:
         if source is not None and suite.axes is None and not any(source.path(case).exists() for case in source.cases()):
             raise RunError(f"a scorer finds no clip of {source.checkpoint}; put the clips where every machine sees them")
         self._files = _Files(path)
-        self._scorer = Scorer(self._files.folder, suite, prompts, source)
+        self._scorer = Scorer(self._files.folder, suite, prompts, source, seed_offset)
 
     @property
     def place(self) -> Place:

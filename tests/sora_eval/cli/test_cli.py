@@ -96,7 +96,10 @@ def test_failed_cases_exit_12(workspace):
     ("arguments", "message"),
     [
         (("run",), "give a suite to run"),
-        (("run", "nothing"), "suite 'nothing' is neither a file nor shipped; shipped: gate, gate-speed, held_out, physics_iq"),
+        (
+            ("run", "nothing"),
+            "suite 'nothing' is neither a file nor shipped; shipped: continue, gate, gate-speed, held_out, physics_iq",
+        ),
         (("run", "small.toml", "-g", "magic"), "generator 'magic' is not known; expected one of: reference"),
         (("run", "small.toml", "-g", "prompts.jsonl"), "it is a file or folder: say folder:prompts.jsonl for its clips"),
         (("run", "small.toml", "-g", "reference:lost"), "'lost' is neither shipped nor a folder"),

@@ -100,9 +100,8 @@ def test_help(verb):
 
 
 def test_a_run_a_score_and_a_benchmark(workspace):
-    held_to_width(
-        sora_eval("run", "small.toml", "-g", "python:my_generator:generate", "--limit", "4", SORA_EVAL_COLUMNS=str(WIDTH))
-    )
+    generator = ("-g", "python:my_generator:generate")
+    held_to_width(sora_eval("run", "small.toml", *generator, "--limit", "4", SORA_EVAL_COLUMNS=str(WIDTH)))
     held_to_width(sora_eval("score", "latest", SORA_EVAL_COLUMNS=str(WIDTH)))
     held_to_width(sora_eval("bench", "small.toml", *generator, SORA_EVAL_COLUMNS=str(WIDTH)))
 

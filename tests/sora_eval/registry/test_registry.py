@@ -232,6 +232,7 @@ magic.options = ("strength",)
     install(path, "magic-3", {f"sora_eval.{group}": names for group, names in points.items()})
     listed = sora_eval("list", "metrics").stdout + sora_eval("list", "generators").stdout + sora_eval("list", "formats").stdout
     assert "mine" not in sys.modules
+    listed = " ".join(listed.split())  # in a table of 80 columns
     assert [f"of magic 3 (mine:{name})" in listed for name in ("Mine", "magic", "HEAD")] == [True] * 3
     suite = Path("small.toml")
     suite.write_text(suite.read_text() + "[metrics.shiny]\n[gates.mine]\nmax_decrease = 1\n")
