@@ -146,7 +146,7 @@ def test_numbers_of_numpy_are_numbers():
 def test_what_a_generator_does_to_the_process_is_undone(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "gone").mkdir()
-    handler = signal.getsignal(signal.SIGINT)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def unruly(request):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -161,8 +161,7 @@ def test_what_a_generator_does_to_the_process_is_undone(tmp_path, monkeypatch, c
     request = replace(REQUEST, facts={"objects": [1]})
     assert isinstance(answers(PythonGenerator("python:m:f", unruly), [request])[0], Clip)
     assert os.getcwd() == str(tmp_path)
-    assert signal.getsignal(signal.SIGINT) is handler
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert {number: signal.getsignal(number) for number in handlers} == handlers
     print("the result")
     assert capsys.readouterr() == ("the result\n", "a word\n")
 
