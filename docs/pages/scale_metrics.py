@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 
 import numpy as np
@@ -20,9 +21,9 @@ class _OfPixels(ClipMetric):
     def score(self, view: ClipView) -> Mapping[str, Score]:
         return {self.outputs[0].name: Score(self.of(view.clip.frames))}
 
+    @abstractmethod
     def of(self, frames: npt.NDArray[np.uint8]) -> float:
         """The number of frames (T, H, W, 3)."""
-        raise NotImplementedError
 
 
 class Brightness(_OfPixels):

@@ -12,9 +12,9 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from sora_eval.runs.rows import MetricRow, SampleRow
+from sora_eval.runs.rows import SampleRow
 from sora_eval.util.errors import RunError
-from sora_eval_reports.answer.of_runs import of_source, scale_behind
+from sora_eval_reports.answer.of_runs import of_source
 from sora_eval_reports.answer.one_run import share
 from sora_eval_reports.numbers import interval, number, signed
 from sora_eval_reports.page import charts, gallery, notices, speed, summary
@@ -54,7 +54,6 @@ def context(source: Source, clips: int, responses: list[dict[str, Any]], beside:
         "specs": _specs(source),
         "better": better,
         "orders": gallery.ORDERS,
-        "scale": _scale(source),
     }
     return {
         "families": families,
@@ -88,19 +87,6 @@ def context(source: Source, clips: int, responses: list[dict[str, Any]], beside:
 def _many(source: Source) -> dict[str, Any]:
     """The runs as a table."""
     return summary.table_of_runs(source.frames.metrics.to_dict("records"), [run.name for run in source.runs])
-
-
-def _scale(source: Source) -> dict[str, Any]:
-    """The marks of every metric of the last run, with their places; empty without a scale."""
-    scale = scale_behind(source.runs[-1]) if source.runs else None
-    if scale is None:
-        return {}
-    known = {r.metric: scale.of(r.metric, r.signature) for r in source.runs[-1].rows(MetricRow)}
-    return {
-        metric: {name: {"value": m.value, "n": m.n, "place": own.place(m.value)} for name, m in own.marks.items()}
-        for metric, own in known.items()
-        if own is not None
-    }
 
 
 def _environment() -> Environment:

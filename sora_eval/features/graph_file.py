@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,35 @@ from sora_eval.features.device import device, evaluation, open_session
 from sora_eval.util.errors import DeviceError, Undefined, WeightsError, line_of
 from sora_eval.util.weights import sha256_file
 
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
 Floats = npt.NDArray[np.float32]
+
+
+def onnx_network(path: Path, what: str, contract: str, fits: Callable[[Sequence[Any]], bool]) -> ort.InferenceSession:
+    """The session of an ONNX file of one float32 input, opened once per process and device; `fits` judges the input's shape, in
+    which a number that is left open is None. Raises WeightsError for another file, which names `what` it should be and the
+    `contract`."""
+    if not path.is_file():
+        raise WeightsError(f"{what} {str(path)!r} does not exist; {contract}")
+    try:
+        session = _session(str(path), device())
+    except DeviceError:
+        raise
+    except Exception as error:  # damaged files raise whatever ONNX Runtime raises
+        raise WeightsError(f"{what} {str(path)!r} cannot be read as ONNX: {line_of(error, -1)}; {contract}") from error
+    inputs = session.get_inputs()
+    shapes = [[n if isinstance(n, int) else None for n in i.shape] for i in inputs]
+    if len(inputs) != 1 or inputs[0].type != "tensor(float)" or not fits(shapes[0]):
+        given = ", ".join(f"{i.name}: {i.type}{i.shape}" for i in inputs) or "no input"
+        raise WeightsError(f"{what} {str(path)!r} takes {given}; {contract}")
+    return session
+
+
+@cache
+def _session(path: str, _device: str) -> ort.InferenceSession:
+    return open_session(Path(path))
 
 
 class GraphFile:
@@ -58,7 +87,7 @@ def _open(path: str, where: str) -> tuple[Any, int | None] | WeightsError:
         return WeightsError(f"network {path!r} does not exist")
     try:
         if path.endswith(".onnx"):
-            session = open_session(Path(path))
+            session = _session(path, where)
             names = [i.name for i in session.get_inputs()]
             return lambda *values: session.run(None, dict(zip(names, values, strict=True)))[0], len(names)
         return _torchscript(path, where)
@@ -69,12 +98,19 @@ def _open(path: str, where: str) -> tuple[Any, int | None] | WeightsError:
         return WeightsError(f"network {path!r} cannot be read as {kind}: {line_of(error, -1)}")
 
 
-def _torchscript(path: str, where: str) -> tuple[Any, int | None]:
+def load_torchscript(path: Path, where: str) -> Any:
+    """The module of a TorchScript file on a device, for evaluation. Raises what torch raises."""
     import torch
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript's end is announced; its files stay
-        module = torch.jit.load(path, map_location=where).eval()  # type: ignore[no-untyped-call]
+        return torch.jit.load(str(path), map_location=where).eval()  # type: ignore[no-untyped-call]
+
+
+def _torchscript(path: str, where: str) -> tuple[Any, int | None]:
+    import torch
+
+    module = load_torchscript(Path(path), where)
 
     def run(*values: Floats) -> Any:
         with evaluation() as place:

@@ -5,16 +5,16 @@ Contract: one input (1, 3, T, H, W) float32 in [-1, 1], and the latent as the fi
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sora_eval.features.device import device, evaluation, open_session, run_session
+from sora_eval.features.device import evaluation, run_session
+from sora_eval.features.graph_file import onnx_network
 from sora_eval.features.view import Array
 from sora_eval.records.clip import Clip
-from sora_eval.util.errors import DeviceError, Undefined, WeightsError, line_of
+from sora_eval.util.errors import Undefined, line_of
 from sora_eval.util.weights import sha256_file, world_encoder
 
 if TYPE_CHECKING:
@@ -35,21 +35,15 @@ class Latents:
 
     def __init__(self, encoder: str = WORLD) -> None:
         self._encoder = encoder
-        path = self._path()
-        if not path.is_file():
-            raise WeightsError(f"encoder {encoder!r} does not exist; {CONTRACT}")
         self._open()
         kind = "world-vae|cut:8px-1+4n" if encoder == WORLD else "encoder:file"
-        self.signature = f"{kind}|weights:{sha256_file(path)[:12]}|fp32"
+        self.signature = f"{kind}|weights:{sha256_file(self._path())[:12]}|fp32"
 
     def _path(self) -> Path:
         return world_encoder() if self._encoder == WORLD else Path(self._encoder)
 
     def _open(self) -> ort.InferenceSession:
-        session = _session(str(self._path()), device())
-        if isinstance(session, WeightsError):
-            raise session
-        return session
+        return onnx_network(self._path(), "encoder", CONTRACT, lambda shape: len(shape) == 5)
 
     def __call__(self, clip: Clip) -> Array:
         import torch
@@ -71,18 +65,3 @@ class Latents:
         if not np.isfinite(latent).all():
             raise Undefined("the encoder gave NaN or infinite values")
         return np.asarray(latent, np.float32).ravel()
-
-
-@cache
-def _session(path: str, _device: str) -> ort.InferenceSession | WeightsError:
-    try:
-        session = open_session(Path(path))
-    except DeviceError:
-        raise
-    except Exception as error:  # damaged files raise whatever ONNX Runtime raises
-        return WeightsError(f"encoder {path!r} cannot be read as ONNX: {line_of(error, -1)}; {CONTRACT}")
-    inputs = session.get_inputs()
-    if len(inputs) != 1 or len(inputs[0].shape) != 5 or inputs[0].type != "tensor(float)":
-        given = ", ".join(f"{i.name}: {i.type}{i.shape}" for i in inputs) or "no input"
-        return WeightsError(f"encoder {path!r} takes {given}; {CONTRACT}")
-    return session

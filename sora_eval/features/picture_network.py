@@ -7,7 +7,6 @@ frames are resized to them with Pillow's bicubic filter, without regard to their
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +15,11 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from sora_eval.features.device import device, in_batches, open_session, run_session
+from sora_eval.features.device import device, in_batches, run_session
+from sora_eval.features.graph_file import onnx_network
 from sora_eval.features.view import Array
 from sora_eval.records.clip import Clip
-from sora_eval.util.errors import DeviceError, Undefined, WeightsError, line_of
+from sora_eval.util.errors import Undefined, line_of
 from sora_eval.util.weights import sha256_file
 
 if TYPE_CHECKING:
@@ -29,36 +29,13 @@ AT_A_TIME = 8
 CONTRACT = "expected an ONNX network from (N or 1, 3, H, W) float32 in [0, 1] to one score per picture"
 
 
-@cache
-def _opened(path: str, _device: str) -> ort.InferenceSession | WeightsError:
-    if not Path(path).is_file():
-        return WeightsError(f"network {path!r} does not exist; {CONTRACT}")
-    try:
-        session = open_session(Path(path))
-    except DeviceError:
-        raise
-    except Exception as error:  # damaged files raise whatever their reader raises
-        return WeightsError(f"network {path!r} cannot be read as ONNX: {line_of(error, -1)}; {CONTRACT}")
-    inputs = session.get_inputs()
-    shape = inputs[0].shape if inputs else []
-    numbers = [n if isinstance(n, int) else None for n in shape]  # None: of any size
-    known = (
-        len(numbers) == 4
-        and numbers[0] in (None, 1)
-        and numbers[1] in (None, 3)
-        and (numbers[2] is None) == (numbers[3] is None)
-    )
-    if len(inputs) != 1 or not known or inputs[0].type != "tensor(float)":
-        signature = ", ".join(f"{i.name}: {i.type}{i.shape}" for i in inputs) or "no input"
-        return WeightsError(f"network {path!r} takes {signature}; {CONTRACT}")
-    return session
+def _fits(shape: Sequence[int | None]) -> bool:
+    """Whether pictures of some batch, three channels, and sides that are both given or both open go in."""
+    return len(shape) == 4 and shape[0] in (None, 1) and shape[1] in (None, 3) and (shape[2] is None) == (shape[3] is None)
 
 
 def _session(path: str) -> ort.InferenceSession:
-    result = _opened(path, device())
-    if isinstance(result, WeightsError):
-        raise result
-    return result
+    return onnx_network(Path(path), "network", CONTRACT, _fits)
 
 
 class FrameScores:

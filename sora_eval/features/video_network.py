@@ -5,7 +5,6 @@ Contract: input (N, 3, T, 224, 224) float32 in [-1, 1], as a protocol of `featur
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from sora_eval.features.device import device, evaluation, open_session, run_session
 from sora_eval.features.fvd_protocols import CLIP_FRAMES, SIDE
+from sora_eval.features.graph_file import load_torchscript
 from sora_eval.util.errors import DeviceError, Undefined, WeightsError, line_of
 from sora_eval.util.weights import sha256_file
 
@@ -103,9 +103,7 @@ def _open_onnx(path: Path) -> tuple[Run, int]:
 
 
 def _open_torchscript(path: Path) -> tuple[Run, int]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TorchScript's end is announced; its files stay
-        module = torch.jit.load(str(path), map_location=device()).eval()  # type: ignore[no-untyped-call]
+    module = load_torchscript(path, device())
 
     def run(video: Tensor) -> npt.NDArray[Any]:
         with evaluation():
