@@ -104,7 +104,7 @@ def sample(
 
 @app.command(
     epilog="Example: python -m reference_model export --source work/long --out reference_model/checkpoints\n\n"
-    "Example: python -m reference_model export --checkpoint base --int8 --out work/checkpoints"
+    "Example: python -m reference_model export --checkpoint base --int8 --own --out work/checkpoints"
 )
 def export(
     source: Annotated[Path, typer.Option(help="The working folder of `train`.")] = Path("work/base"),
@@ -115,6 +115,9 @@ def export(
         ),
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="With --checkpoint: NAME-int8 too.")] = False,
+    own: Annotated[
+        bool, typer.Option("--own", help="With --checkpoint: the networks that it shares with others are copied as they are.")
+    ] = False,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Gets a folder per checkpoint, shared/ and, of a training, clip/.")
     ] = Path("work/checkpoints"),
@@ -125,7 +128,7 @@ def export(
     from reference_model.sampling.checkpoint import resolve
 
     if checkpoint:
-        worst = {resolve(name).name: export_again(name, out, int8) for name in checkpoint}
+        worst = {resolve(name).name: export_again(name, out, int8, own) for name in checkpoint}
     else:
         worst = export_all(load_config(source / "config.json"), source, out)
     for name, parts in worst.items():

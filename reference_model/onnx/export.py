@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -161,11 +162,11 @@ def export_snapshot(config: ModelConfig, folder: Path, out: Path) -> int:
     return step
 
 
-def export_again(checkpoint: str, out: Path, with_int8: bool = False) -> dict[str, float]:
+def export_again(checkpoint: str, out: Path, with_int8: bool = False, own: bool = False) -> dict[str, float]:
     """Export a checkpoint's own weights once more, with the graphs of the code as it is now, into `out/NAME`.
 
-    Files that it shares with other checkpoints keep their place beside it (`out/shared`). With `with_int8` also
-    `out/NAME-int8`. Returns the largest difference from torch of each graph.
+    Files that it shares with other checkpoints keep their place beside it (`out/shared`); with `own` they are copied as they
+    are. With `with_int8` also `out/NAME-int8`. Returns the largest difference from torch of each graph that was exported.
     """
     source = resolve(checkpoint)
     backend = load_backend(checkpoint, "torch")
@@ -173,8 +174,15 @@ def export_again(checkpoint: str, out: Path, with_int8: bool = False) -> dict[st
     config, networks, target = backend.config, specs(backend.config), out / source.name
     record = read_checkpoint(source)
     files, made = record.names, record.made
-    worst = {part: export_component(backend.modules[part], networks[part], target / files[part]) for part in COMPONENTS}
-    now = {"torch": torch.__version__, "onnx_opset": OPSET, "largest_difference_from_torch": worst}
+    worst = {}
+    for part in COMPONENTS:
+        if own and part not in OWN:
+            (target / files[part]).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(record.checked(part), target / files[part])
+        else:
+            worst[part] = export_component(backend.modules[part], networks[part], target / files[part])
+    differences = made.get("largest_difference_from_torch", {}) | worst
+    now = {"torch": torch.__version__, "onnx_opset": OPSET, "largest_difference_from_torch": differences}
     write_checkpoint(config, target, files, made | now)
     if with_int8:
         provenance = {k: v for k, v in made.items() if k != "largest_difference_from_torch"}

@@ -12,14 +12,15 @@ from typer.testing import CliRunner
 
 from docs.pages.reference_figures import ablation
 from reference_model.__main__ import app
-from reference_model.config import PRESETS, override
+from reference_model.config import PRESETS, load_config, override
 from reference_model.errors import ReferenceModelError
 from reference_model.networks.components import build
 from reference_model.onnx.export import export_again
 from reference_model.onnx.int8 import NEAR
+from reference_model.onnx.specs import specs
 from reference_model.recipe import STAGES, start_from, train
 from reference_model.sampling.backends import weights_of
-from reference_model.sampling.checkpoint import COMPONENTS, component_files, read_checkpoint
+from reference_model.sampling.checkpoint import COMPONENTS, component_files, read_checkpoint, resolve
 from reference_model.sampling.pipeline import Pipeline, Request
 from reference_model.training import data
 from reference_model.training.denoising import Denoiser, denoising_loss
@@ -158,6 +159,31 @@ def test_a_checkpoint_exported_again_holds_the_same_weights_under_the_same_names
         names = set(build(TINY)[part].state_dict()) & set(old)  # each half of the VAE holds its own
         assert names
         assert all(np.array_equal(old[n], new[n]) for n in names)
+
+
+def test_networks_that_are_shared_stay_as_they_are_where_only_own_ones_are_exported_again(trained, tmp_path):
+    worst = export_again(str(trained / "checkpoints/early"), tmp_path, own=True)
+    assert set(worst) == {"text_encoder", "dit"}
+    old, new = (read_checkpoint(folder / "early") for folder in (trained / "checkpoints", tmp_path))
+    assert {part: old.sha256[part] for part in COMPONENTS if part not in worst}.items() <= new.sha256.items()
+    assert set(new.made["largest_difference_from_torch"]) == set(COMPONENTS)
+
+
+@pytest.mark.parametrize("name", ["early", "middle", "base", "base-int8"])
+def test_no_weight_of_attention_is_subnormal_nor_goes_to_another_clip(name):
+    """Arithmetic with subnormal numbers takes several times as long; packs are full of places that do not see each other."""
+    spec = specs(load_config(resolve(name) / "config.json"))["dit"]
+    model = onnx.load(resolve(name) / "dit/model.onnx")
+    weights = [node.output[0] for node in model.graph.node if node.op_type == "Softmax"]
+    model.graph.output.extend(onnx.helper.make_tensor_value_info(w, onnx.TensorProto.FLOAT, None) for w in weights)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    feed = spec.feed(0)
+    blocked = feed["clip"][:, None, :, None] != feed["clip"][:, None, None, :]
+    real = np.broadcast_to(feed["clip"][:, None, :, None] >= 0, blocked.shape)
+    for w in session.run(weights, feed):
+        assert w[w > 0].min() >= np.finfo(np.float32).tiny
+        if w.shape[-1] == blocked.shape[-1]:
+            assert (w * (blocked & real)).sum(-1).max() <= 1e-9
 
 
 def test_ablations_are_judged_on_the_same_clips_and_give_the_same_figure_again(trained, tmp_path):
