@@ -22,12 +22,14 @@ from sora_eval.speed import summary as speed
 from sora_eval.stats.cluster_means import mean_interval
 from sora_eval.stats.intervals import Interval
 from sora_eval.suite import Suite
+from sora_eval.util.collection import uncollected
 from sora_eval.util.errors import MetricError
 from sora_eval.util.redaction import redact
 
 Scores = dict[str, dict[str, ScoreRow]]  # by metric, then by case
 
 
+@uncollected()
 def summarise(folder: RunFolder, suite: Suite, cases: list[Case]) -> None:
     """Rebuild metrics.jsonl and attribution.jsonl from the scores, features and timings on disk."""
     metrics = make_metrics(suite.metrics, suite.prompt_list or [c.prompt for c in cases])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
+from pathlib import Path
 
 from sora_eval.compare.difference import unlike
 from sora_eval.compare.drift_bounds import Bound, DriftBounds
@@ -20,10 +21,12 @@ def drift_bounds(runs: Sequence[RunFolder | RunData], specs: Sequence[str] = CHE
     """The farthest value of every paired output of `specs` between any two of these runs.
 
     The cases of a suite are alike in how far repeats lie apart, so a further case in which nothing changed is past the farthest
-    of n with a chance of 1 / (n + 1) at most. Raises RunError for fewer than two runs, unlike suites, other weights, runs that
-    are not whole, and no pair of clips.
+    of n with a chance of 1 / (n + 1) at most. Raises RunError for fewer than two runs, one run twice, unlike suites, other
+    weights, runs that are not whole, and no pair of clips.
     """
     data = [data_of(run) for run in runs]
+    if len({Path(run.path).resolve() for run in data}) < len(data):
+        raise RunError("one of these runs is given twice: its clips lie at no distance from themselves; give each once")
     if len(data) < 2:
         raise RunError(f"found {len(data)} run, expected two or more of one checkpoint: repeats on other threads or backends")
     for run in data:

@@ -44,7 +44,8 @@ def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T
         if now - last_line > LINE_EVERY or count == total:
             last_line = now
             left = f", {(now - start) / count * (total - count):.0f} s left" if total and count < total else ""
-            console.print(f"{what}: {count}/{total or '?'} in {now - start:.0f} s{left}", soft_wrap=True)
+            line = f"{what}: {count}/{total or '?'} in {now - start:.0f} s{left}"
+            console.print(line, soft_wrap=not has_width(console))
 
 
 def announce(text: str) -> None:

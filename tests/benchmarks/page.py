@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from statistics import median
 
 import pandas as pd
 
@@ -25,6 +26,7 @@ def rows(benchmarks: dict[str, dict]) -> list[tuple[str, float, str, float, bool
 
     i3d, large = "test_i3d[onnx]", "test_large_report"
     frechet = {w: [seconds(f"test_frechet[{f}-{w}]") for f in ("scipy sqrtm", "nuclear norm")] for w in (400, 2048)}
+    clicks = [median(b["extra_info"]["milliseconds"]) for name, b in benchmarks.items() if name.startswith("test_first_click")]
     return [
         ("I3D, ONNX Runtime against torch eager", seconds("test_i3d[torch eager]") / seconds(i3d), "x", 1.3, True),
         ("I3D, share of the machine's fp32 matrix peak", 100 * extra(i3d, "share_of_peak"), "%", 80, True),
@@ -38,6 +40,7 @@ def rows(benchmarks: dict[str, dict]) -> list[tuple[str, float, str, float, bool
         ("gate of 64 cases: 2 set and 20 per-clip metrics, from the files", seconds("test_gate"), "s", 10, False),
         ("HTML report of two runs, 1000 cases x 10 metrics", seconds(large), "s", 20, False),
         ("its size without clips", extra(large, "bytes") / 1e6, "MB", 10, False),
+        ("the first click on it, until what it did is drawn: the slowest place", max(clicks), "ms", 200, False),
     ]
 
 

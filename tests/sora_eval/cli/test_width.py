@@ -22,6 +22,11 @@ WIDTH = 80
 LONG = {**METRICS, "object_facts.velocity_error": ("px/frame", False), "subject_consistency": ("1", True)}
 LIMITS = {m: Gate(max_decrease=5.0, min_change=0.001) for m in ("clip_score", "physics_laws.permanence", "object_facts.count")}
 
+GATES = """
+[gates.temporal_flickering]
+max_decrease = 2.0
+"""
+
 
 @pytest.fixture
 def runs(tmp_path, monkeypatch):
@@ -104,6 +109,44 @@ def test_a_run_a_score_and_a_benchmark(workspace):
     held_to_width(sora_eval("run", "small.toml", *generator, "--limit", "4", SORA_EVAL_COLUMNS=str(WIDTH)))
     held_to_width(sora_eval("score", "latest", SORA_EVAL_COLUMNS=str(WIDTH)))
     held_to_width(sora_eval("bench", "small.toml", *generator, SORA_EVAL_COLUMNS=str(WIDTH)))
+
+
+def test_what_is_known_before_a_gate(workspace):
+    """Studies of a suite's gate: repeats are made once, limits, sizes and errors come from them."""
+    (workspace / "small.toml").write_text((workspace / "small.toml").read_text() + GATES)
+    generator = ("-g", "python:my_generator:generate")
+
+    def said(*arguments, code=0):
+        return held_to_width(sora_eval(*arguments, SORA_EVAL_COLUMNS=str(WIDTH)), code)
+
+    said("calibrate", "small.toml", *generator, "--repeats", "3", "--baseline-seeds", "2", "--seeds", "1", "--draws", "20")
+    runs = sorted(f"runs/{p.name}" for p in (workspace / "runs").iterdir() if p.name[0] == "2")
+    said("calibrate", "--drift", runs[0], runs[0], code=2)
+    said("plan", "small.toml", *generator, "--pool", "runs", "--baseline-seeds", "2")
+    worse = ("--against", "python:my_generator:noisy", "--others", "1")
+    few = ("--repeats", "3", "--draws", "10", "--power", "10", "--seeds", "2", "1", "--workers", "1")
+    said("error-rates", "small.toml", *generator, *worse, *few, "--pool", "runs")
+    said("baseline", "promote", *runs[:2])
+    said("baseline", "show", "baselines/small.json")
+    said("vote", *runs[:2], code=2)
+
+
+def test_shards(workspace):
+    generator = ("-g", "python:my_generator:generate")
+    for shard in ("1/2", "2/2"):
+        held_to_width(
+            sora_eval("run", "small.toml", *generator, "--shard", shard, "-o", "shards", SORA_EVAL_COLUMNS=str(WIDTH))
+        )
+    shards = sorted(f"shards/{p.name}" for p in (workspace / "shards").iterdir() if p.name[0] == "2")
+    held_to_width(sora_eval("merge", shards[0], SORA_EVAL_COLUMNS=str(WIDTH)), 2)
+    held_to_width(sora_eval("merge", *shards, SORA_EVAL_COLUMNS=str(WIDTH)))
+
+
+def test_laws_and_the_scale_of_a_suite(workspace):
+    held_to_width(
+        sora_eval("laws", "quick", "--limit", "4", "-g", "reference:early", "-g", "reference", SORA_EVAL_COLUMNS=str(WIDTH))
+    )
+    held_to_width(sora_eval("scale", "small.toml", SORA_EVAL_COLUMNS=str(WIDTH)))
 
 
 def test_a_selfcheck(workspace):
