@@ -12,22 +12,24 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from sora_eval.cli import app
+from sora_eval.gate.gate_run import gate_run
 from sora_eval.records.clip import Clip
 from sora_eval.runs.rows import SampleRow
+from sora_eval.suite import Gate
 from sora_eval.video.codec import read_clip
 from sora_eval_reports.page import page as html
 from sora_eval_reports.page import videos
 from sora_eval_reports.page.summary import SPARK, spark, table_of_runs
 from sora_eval_reports.source import open_source
 from tests.reports import chromium
-from tests.runs import drawn_run
+from tests.runs import drawn_run, make_run
 
 needs_chromium = pytest.mark.skipif(chromium.binary() is None, reason="no Chromium: apt-get install chromium")
 
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """Pages of one run, of two, and of ten."""
+    """Pages of one run, of two, of ten, and of one that a gate found REGRESSED in one row and INCONCLUSIVE in another."""
     root = tmp_path_factory.mktemp("pages")
     steps = range(500, 5500, 500)
     runs = [drawn_run(root, f"r{i}", checkpoint=f"ck{i}", steps=s, shift=0.2 * i - 0.6, seed=i) for i, s in enumerate(steps)]
@@ -35,6 +37,16 @@ def pages(tmp_path_factory):
     for count in (1, 2, 10):
         files[count] = root / f"{count}.html"
         files[count].write_text(html.render(open_source([r.path for r in runs[:count]]), clips=8), encoding="utf-8")
+    gates = {m: Gate(max_decrease=5.0) for m in ("physics_laws.permanence", "object_facts.velocity_error")}
+    noise = np.random.default_rng(0).normal(0, 4, 24)
+    moved = (dict.fromkeys(gates, 0.0), dict(zip(gates, (-2.0, noise), strict=True)))
+    judged = [
+        make_run(root / f"judged{i}", {m: 10.0 + by[m] + np.zeros(24) for m in gates}, gates=gates)
+        for i, by in enumerate(moved)
+    ]
+    assert {r.verdict for r in gate_run(judged[1], judged[0].path).rows} == {"REGRESSED", "INCONCLUSIVE"}
+    files["gate"] = root / "gate.html"
+    files["gate"].write_text(html.render(open_source([judged[1].path])), encoding="utf-8")
     return files
 
 
@@ -45,7 +57,7 @@ def browser():
 
 
 @needs_chromium
-@pytest.mark.parametrize("count", [1, 2, 10])
+@pytest.mark.parametrize("count", [1, 2, 10, "gate"])
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")])
 def test_axe_finds_nothing_serious_and_nothing_sticks_out(browser, pages, count, width, scheme):
     page, said = chromium.open_page(browser, pages[count], width, 900, scheme)
