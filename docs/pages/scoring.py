@@ -114,8 +114,8 @@ def block(clips: int, before: Sequence[Took], now: Sequence[Took], commit: str, 
     return f"""Measured {date.today()}, {machine["cpu"]}, {machine["cores"]} cores.
 
 `sora-eval run videos` on {clips} real clips, everything from start to table, no feature cached, CLIP: {model}.
-{commit} (before) and {commit_now} (now) in turns. The ratio is the median of the rounds; the machine had other work, which
-processor seconds feel less than those of the clock.
+{commit} (before) and {commit_now} (now) in turns. The ratio is the median of the rounds. Other work on the machine
+moves processor seconds less than those of the clock.
 
 {table}
 

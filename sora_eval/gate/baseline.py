@@ -214,6 +214,9 @@ def _unpack(data: dict[str, Any]) -> npt.NDArray[Any]:
 
 def read(path: Path) -> RunData:
     """Read a baseline file; older schemas are upgraded. Raises BaselineError for newer, damaged, missing and foreign files."""
+    if path.is_dir():
+        inside = ", ".join(sorted(p.name for p in path.glob("*.json"))) or "none"
+        raise BaselineError(f"{path} is a folder; expected a baseline file (in it: {inside})")
     try:
         data = read_json(path)
     except FileNotFoundError:

@@ -128,6 +128,7 @@ def test_what_is_known_before_a_gate(workspace):
     said("error-rates", "small.toml", *generator, *worse, *few, "--pool", "runs")
     said("baseline", "promote", *runs[:2])
     said("baseline", "show", "baselines/small.json")
+    said("baseline", "show", "baselines", code=2)
     said("vote", *runs[:2], code=2)
 
 
