@@ -48,12 +48,14 @@ def _replace(path: Path, text: str) -> None:
 
 def heat_map(result: Result, path: Path) -> None:
     """Write a PNG, outputs x corruptions: colour is the effect at full strength, red for worse, numbers rank correlations."""
-    metrics = list(dict.fromkeys(r.metric for r in result.summary))
+    measured = {r.metric for r in result.summary if r.effect_sd is not None or r.claimed}
+    metrics = [m for m in dict.fromkeys(r.metric for r in result.summary) if m in measured]
+    without = len({r.metric for r in result.summary} - measured)
     names = list(dict.fromkeys(r.corruption for r in result.summary))
     better = {r.metric: r.higher_is_better for r in result.rows}
     figure, ax = plt.subplots(figsize=(3.4 + 0.62 * len(names), 1.9 + 0.34 * len(metrics)))
     colours = np.full((len(metrics), len(names)), np.nan)
-    for r in result.summary:
+    for r in (r for r in result.summary if r.metric in measured):
         y, x = metrics.index(r.metric), names.index(r.corruption)
         if r.effect_sd is None or r.rank_correlation is None:
             ax.text(x, y, "·", ha="center", va="center", color="0.5", fontsize=8)
@@ -78,9 +80,11 @@ def heat_map(result: Result, path: Path) -> None:
     bar = figure.colorbar(image, ax=ax, fraction=0.02, pad=0.01)
     bar.set_label("effect at full strength, sd (red: worse)", fontsize=8)
     bar.ax.tick_params(labelsize=7)
+    left_out = f"\n{without} outputs have no value here, for want of a network, a head or a law, and are left out"
     legend = (
         f"number: rank correlation with strength, where the effect is {NOTICED:g} sd or more\n"
         "framed: claimed (dotted: a documented blind spot; red: does not hold); dot: not measured"
+        + (left_out if without else "")
     )
     ax.set_xlabel(legend, fontsize=7)
     figure.savefig(path, dpi=130, bbox_inches="tight")
