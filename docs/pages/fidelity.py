@@ -75,8 +75,8 @@ def block(arms: Sequence[Arm], bounds: DriftBounds, cases: int, seconds: float) 
         f"two rows cannot drift. Means over pairs. All five paired metrics of {cases} pairs, with the networks' features in "
         f"the cache as after a run with `fvd` and `clip_score`, took {seconds:.1f} s on two cores."
     )
-    rows = [{"against the base": f"`{arm.spec}`", **_values(arm.comparison)} for arm in arms]
-    limits = [{"output": f"`{name}`", "farthest of repeats": number(bound.value)} for name, bound in bounds.bounds.items()]
+    rows = [{"against the base": arm.spec, **_values(arm.comparison)} for arm in arms]
+    limits = [{"output": name, "farthest of repeats": number(bound.value)} for name, bound in bounds.bounds.items()]
     said = "\n".join(f"- `{arm.spec}`: {arm.comparison.headline}" for arm in arms)
     return "\n\n".join([about, markdown(pd.DataFrame(rows)), said, "Bounds:", markdown(pd.DataFrame(limits))])
 
