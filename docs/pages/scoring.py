@@ -25,7 +25,7 @@ import typer
 from docs.pages.program import between, check_markers, launch, write_page
 from docs.pages.speed import paired_ratio
 from sora_eval.pipeline.run import rescore
-from sora_eval.runs.folder import RunFolder
+from sora_eval.runs.find import resolve_run
 from sora_eval.runs.rows import SampleRow
 from sora_eval.util.environment import git_state, hardware
 from sora_eval.util.errors import RunError, line_of
@@ -65,15 +65,15 @@ def main(
     versions = {"before": before.resolve(), "now": Path.cwd()}
     took: dict[str, list[Took]] = {name: [] for name in versions}
     with TemporaryDirectory() as folder:
-        for turn in track(range(rounds + 1), "rounds"):
-            for name, root in versions.items():
-                one = command(root, arguments, Path(folder) / f"{name}-{turn}")
-                took[name] += [one] if turn else []
+        warm = {name: command(root, arguments, Path(folder) / f"{name}-warm") for name, root in versions.items()}
         with counting() as stages:
-            run = rescore(RunFolder(took["now"][-1].run))
-            number = len(run.rows(SampleRow))
-        command(Path.cwd(), ["run", "quick"], Path(folder) / "warm", keep_features=True)
+            run = rescore(resolve_run(warm["now"].run, True))  # made above, with another cache
+        number = len(run.rows(SampleRow))
+        command(Path.cwd(), ["run", "quick"], Path(folder) / "quick-warm", keep_features=True)
         quick = command(Path.cwd(), ["run", "quick"], Path(folder) / "quick", keep_features=True)
+        for turn in track(range(rounds), "rounds"):
+            for name, root in versions.items():
+                took[name].append(command(root, arguments, Path(folder) / f"{name}-{turn}"))
     text = block(number, took["before"], took["now"], commit, model_name, stages, quick)
     write_page(page, between(page.read_text(encoding="utf-8"), MARK, text))
 
@@ -91,7 +91,7 @@ def command(root: Path, arguments: Sequence[str], out: Path, *, keep_features: b
     environment = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / '.links'}", "SORA_EVAL_CACHE": str(cache)}
     line = [sys.executable, "-c", MAIN, *arguments, "--out", str(out)]
     began, before = time.monotonic(), os.times()
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(line, cwd=root, env=environment, capture_output=True, text=True, check=False)
     seconds, after = time.monotonic() - began, os.times()
     if done.returncode:
         raise RunError(f"sora-eval {arguments[0]} of {root} failed: {line_of(RuntimeError(done.stderr.strip() or '?'), -1)}")
