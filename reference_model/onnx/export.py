@@ -182,11 +182,12 @@ def export_again(checkpoint: str, out: Path, with_int8: bool = False, own: bool 
         else:
             worst[part] = export_component(backend.modules[part], networks[part], target / files[part])
     differences = made.get("largest_difference_from_torch", {}) | worst
-    now = {"torch": torch.__version__, "onnx_opset": OPSET, "largest_difference_from_torch": differences}
+    now: dict[str, Any] = {"weights_of": record.weights_hash, "torch": torch.__version__, "onnx_opset": OPSET}
+    now["largest_difference_from_torch"] = differences
     write_checkpoint(config, target, files, made | now)
     if with_int8:
-        provenance = {k: v for k, v in made.items() if k != "largest_difference_from_torch"}
-        write_int8(config, target, files, provenance | {"torch": torch.__version__})
+        provenance = {k: v for k, v in (made | now).items() if k != "largest_difference_from_torch"}
+        write_int8(config, target, files, provenance)
     return worst
 
 

@@ -55,8 +55,8 @@ class Checkpoint:
 
     @property
     def weights_hash(self) -> str:
-        """The `content_hash` of the checkpoint whose weights these are, in another precision or as they are."""
-        return str(self.made.get("quantized_from", self.content_hash))
+        """The `content_hash` of the checkpoint whose weights these are, in other graphs, another precision or as they are."""
+        return str(self.made.get("weights_of") or self.made.get("quantized_from") or self.content_hash)
 
     def check(self, name: str, path: Path) -> None:
         """Raises CheckpointError for a file that is not the one that was exported; an older checkpoint records none."""

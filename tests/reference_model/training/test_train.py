@@ -154,6 +154,8 @@ def test_an_int8_decoder_decodes_each_clip_as_if_it_were_alone(trained):
 def test_a_checkpoint_exported_again_holds_the_same_weights_under_the_same_names(trained, tmp_path):
     export_again(str(trained / "checkpoints/early"), tmp_path, with_int8=True)
     assert sorted(p.parent.name for p in tmp_path.glob("*/checkpoint.json")) == ["early", "early-int8"]
+    before = read_checkpoint(trained / "checkpoints/early").weights_hash
+    assert {read_checkpoint(tmp_path / name).weights_hash for name in ("early", "early-int8")} == {before}
     for part in COMPONENTS:
         old, new = weights_of(graph(trained, "early", part)), weights_of(component_files(tmp_path / "early")[part])
         names = set(build(TINY)[part].state_dict()) & set(old)  # each half of the VAE holds its own
