@@ -21,7 +21,8 @@ from onnxscript import optimizer
 from reference_model.sampling.backends import HALF
 
 # The score of a blocked place. ONNX Runtime's softmax turns -1e9 into a subnormal number, and arithmetic with these takes four
-# times as long; this gives a weight that is normal and adds nothing in single precision: QK-norm keeps scores within +-27.
+# times as long; this gives a weight that is normal and adds nothing in single precision: QK-norm keeps the scores of the
+# shipped weights within +-27.
 UNSEEN = -50.0
 EVERYTHING = 1 << 30  # elements: no weight is too large to be folded
 

@@ -157,7 +157,6 @@ def test_without_perfect_clips_there_is_one_message(workspace):
     assert "[reference] with generator" in done.stderr
 
 
-@pytest.mark.skipif(not known.SHIPPED.is_file(), reason="no scale ships")
 def test_shipped_scales_are_of_the_shipped_suites():
     stored = known.from_json(json.loads(known.SHIPPED.read_text()))
     suites = {known.key_of(s): s for s in map(load_suite, shipped()) if s.metrics and scales.of_world(s)}
