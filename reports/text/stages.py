@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from sora_eval.util.stages import ALL, OTHER, Stages
+from sora_eval.util.stages import ALL, NEEDED, OTHER, Stages
 from sora_eval_reports.text.console import console
 from sora_eval_reports.text.tables import terminal
 
 COLUMNS = ("decode", "hash", "resize", "network", "flow", "tracks", OTHER)
-NEEDED = ("network", "flow", "tracks")  # what metrics are made of; the rest is on the way
 
 
 def stage_table(stages: Stages, *, processor: bool = False) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from sora_eval.records.speed_metrics import is_speed
 from sora_eval.records.verdict import Verdict
 from sora_eval.runs.folder import RunFolder
 from sora_eval.stats.power import ALPHA, holm
+from sora_eval.util.collection import uncollected
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Comparison:
         return f"worse: {', '.join(worse)}" if worse else "no metric is worse"
 
 
+@uncollected()
 def compare(base: RunFolder | RunData, new: RunFolder | RunData, slices: bool = False) -> Comparison:
     """Compare two runs; the clips too, where `sora_eval.fidelity` measured them. With `slices`, every metric also by shape,
     length and tag; speed always by shape.

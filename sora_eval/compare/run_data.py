@@ -19,6 +19,7 @@ from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow
 from sora_eval.runs.slices import Slice, slices_of
 from sora_eval.runs.vectors import REFERENCE
 from sora_eval.suite import Gate
+from sora_eval.util.collection import uncollected
 from sora_eval.util.visible import encodable
 
 Features = tuple[list[str], npt.NDArray[Any]]  # case ids, vectors (n, D)
@@ -132,6 +133,7 @@ def part_of(data: RunData, cases: Collection[str]) -> RunData:
     return replace(data, samples=samples, scores=scores, features=features)
 
 
+@uncollected()
 def data_of(run: RunFolder | RunData) -> RunData:
     """Read a run folder; RunData is returned as it is. A NaN or infinite score becomes an error with its reason.
 

@@ -28,6 +28,7 @@ from sora_eval.runs.head import RunHead, now
 from sora_eval.runs.rows import MetricRow, SampleRow, ScoreRow, TimingRow, parsed
 from sora_eval.runs.upgrade import upgraded_head, upgraded_row
 from sora_eval.suite import Gate, gates_of, load_suite
+from sora_eval.util.collection import uncollected
 from sora_eval.util.errors import BaselineError
 from sora_eval.util.files import write_atomic
 from sora_eval.util.sealed import read_json, sealed, unsealed
@@ -277,6 +278,7 @@ UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
 }
 
 
+@uncollected()
 def _data(content: dict[str, Any], path: Path) -> RunData:
     columns = content["cases"]
     cases: list[str] = columns["id"]

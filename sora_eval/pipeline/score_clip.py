@@ -29,7 +29,7 @@ from sora_eval.runs.folder import RunFolder
 from sora_eval.runs.rows import SampleRow, ScoreRow, Status
 from sora_eval.suite import Suite
 from sora_eval.util.errors import ClipError, MetricError, RunError, Undefined
-from sora_eval.util.stages import ALL, asked_by, is_counting, stage
+from sora_eval.util.stages import ALL, asked_by, is_counting, is_measured, stage
 from sora_eval.video.codec import read_clip
 
 THREADS = min(4, os.cpu_count() or 1)  # of a scorer, for flows and tracks
@@ -78,7 +78,8 @@ class Scorer:
     """Scores clips one by one, or several at a time where networks take them. It writes nothing, and keeps no clip after its
     score.
 
-    While stages are counted (`util.stages`), nothing runs beside anything, and features do not come from the cache.
+    While stages are counted (`util.stages`), nothing runs beside anything; while they are measured in any way, features do not
+    come from the cache.
     """
 
     def __init__(
@@ -87,11 +88,10 @@ class Scorer:
         self.folder, self.suite, self.source, self._seed_offset = folder, suite, source, seed_offset
         self.metrics = make_metrics(suite.metrics, prompts)
         self._threads = None if is_counting() else ThreadPoolExecutor(THREADS, "scoring")
-        self._reader = (
-            None if is_counting() else ThreadPoolExecutor(1, "reading")
-        )  # the next clip waits for no flow of this one
+        # Apart from those: the next clip waits for no flow of this one.
+        self._reader = None if is_counting() else ThreadPoolExecutor(1, "reading")
         self._reading: dict[str, Future[_Read]] = {}
-        self.cache = None if is_counting() else FeatureCache()
+        self.cache = None if is_measured() else FeatureCache()
         # A distance needs a reference set.
         self.sets = self.metrics.sets if suite.reference is not None else {}
         metrics_by_name: dict[str, ClipMetric | SetMetric] = {**self.metrics.per_clip, **self.sets}

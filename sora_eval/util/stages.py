@@ -1,17 +1,21 @@
 """Where the time of scoring goes: seconds by stage and by metric, counted while they are asked for.
 
 A stage counts the time that is its own: what an inner stage takes is not the outer one's. The count is of one thread that does
-one thing after the other, so scoring that is measured begins nothing beside it.
+one thing after the other, so scoring that is counted begins nothing beside it. What work in threads hides is measured apart:
+how long, while everything runs as always, at least one thread is in some of the stages.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Lock
+from typing import TypeVar
 
 OTHER = "other"
+NEEDED = ("network", "flow", "tracks")  # what metrics are made of; the rest is on the way
 ALL = "all metrics"  # what asks for what they share: the clip itself, and its rows
 
 
@@ -51,7 +55,7 @@ class Stages:
         self.switch()
         self._open.append(name)
 
-    def leave(self) -> None:
+    def leave(self, _: str) -> None:
         """The stage that is open ends."""
         self.switch()
         self._open.pop()
@@ -63,47 +67,103 @@ class Stages:
         return before
 
 
-_counted: Stages | None = None
+class Cover:
+    """How long at least one thread is in one of the stages `names`: seconds by the clock `covered`, of the `whole` from the
+    first time that something is asked for to the end of the last."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        self.names, self.covered, self._open, self._since = frozenset(names), 0.0, 0, 0.0
+        self._lock = Lock()
+        self._began: float | None = None
+        self._ended = 0.0
+
+    @property
+    def whole(self) -> float:
+        return self._ended - self._began if self._began is not None else 0.0
+
+    def enter(self, name: str) -> None:
+        """A thread begins a stage."""
+        if name in self.names:
+            with self._lock:
+                if not self._open:
+                    self._since = time.perf_counter()
+                self._open += 1
+
+    def leave(self, name: str) -> None:
+        """A thread ends a stage."""
+        if name in self.names:
+            with self._lock:
+                self._open -= 1
+                if not self._open:
+                    self.covered += time.perf_counter() - self._since
+
+    def ask(self, metric: str) -> str:
+        """Something is asked for, or was."""
+        self._ended = time.perf_counter()
+        self._began = self._ended if self._began is None else self._began
+        return metric
+
+
+_counted: Stages | Cover | None = None
+T = TypeVar("T", Stages, Cover)
 
 
 @contextmanager
 def counting() -> Iterator[Stages]:
     """Count the stages that run inside, in the thread that is inside."""
+    with _measured_by(Stages()) as stages:
+        yield stages
+        stages.switch()
+
+
+@contextmanager
+def covering(names: Collection[str]) -> Iterator[Cover]:
+    """Measure how long stages of these names run, in any thread of this process."""
+    with _measured_by(Cover(names)) as cover:
+        yield cover
+
+
+@contextmanager
+def _measured_by(measure: T) -> Iterator[T]:
     global _counted  # noqa: PLW0603
-    before, _counted = _counted, Stages()
+    before, _counted = _counted, measure
     try:
-        yield _counted
-        _counted.switch()
+        yield measure
     finally:
         _counted = before
 
 
 def is_counting() -> bool:
     """Whether stages are counted: then nothing runs beside them."""
+    return isinstance(_counted, Stages)
+
+
+def is_measured() -> bool:
+    """Whether the time of stages is measured in any way: then features are computed, not read."""
     return _counted is not None
 
 
 @contextmanager
 def stage(name: str) -> Iterator[None]:
     """What runs inside is a stage: decode, resize, network, flow, tracks. Costs nothing worth a name while none is counted."""
-    if _counted is None:
+    if (measure := _counted) is None:
         yield
         return
-    _counted.enter(name)
+    measure.enter(name)
     try:
         yield
     finally:
-        _counted.leave()
+        measure.leave(name)
 
 
 @contextmanager
 def asked_by(metric: str) -> Iterator[None]:
     """What runs inside is for a metric."""
-    if _counted is None:
+    if (measure := _counted) is None:
         yield
         return
-    before = _counted.ask(metric)
+    before = measure.ask(metric)
     try:
         yield
     finally:
-        _counted.ask(before)
+        measure.ask(before)

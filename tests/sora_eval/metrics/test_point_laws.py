@@ -5,11 +5,13 @@ import pickle
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reference_model.world import ObjectFacts
 from sora_eval.features.point_tracks import POINTS, SEGMENT, PointTracks
 from sora_eval.metrics.create import create
-from sora_eval.metrics.point_laws import LAWS, point_laws
+from sora_eval.metrics.point_laws import LAWS, NEIGHBOURS, _distances, _neighbours, point_laws
 from sora_eval.util.errors import Undefined
 from tests.conftest import view_of, world_clip
 
@@ -140,3 +142,20 @@ def test_size_does_not_matter_much_and_values_repeat_after_pickling(texture):
         assert score.value == pytest.approx(scores(frames)[law].value, abs=0.02)
     metric = pickle.loads(pickle.dumps(create("point_laws")))
     assert metric.score(view_of(frames)) == create("point_laws").score(view_of(frames))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(4, 40), st.booleans())
+def test_neighbours_are_the_first_of_a_stable_sort(seed, points, equally_far):
+    rng = np.random.default_rng(seed)
+    places = (
+        rng.integers(0, 6, (points, 2)) / 6 if equally_far else rng.random((points, 2))
+    )  # many distances are equal, or none
+    places[rng.random(points) < 0.2] = np.nan
+    here = np.isfinite(places[:, 0]) & (rng.random(points) < 0.8)
+    far = np.linalg.norm(places[:, None] - places[None], axis=2)
+    far[:, ~here] = np.inf
+    np.fill_diagonal(far, np.inf)
+    number = min(NEIGHBOURS, max(int(here.sum()) - 1, 1))
+    nearest = np.argsort(np.nan_to_num(far, nan=1e9, posinf=1e9), axis=1, kind="stable")[:, :number]
+    found = _neighbours(_distances(places, places), here)
+    assert np.array_equal(found, np.sort(nearest, axis=1))

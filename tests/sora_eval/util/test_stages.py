@@ -2,11 +2,13 @@
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 from typer.testing import CliRunner
 
+import sora_eval.util.stages as stages_module
 from sora_eval.cli import app
-from sora_eval.util.stages import ALL, OTHER, asked_by, counting, is_counting, stage
+from sora_eval.util.stages import ALL, OTHER, asked_by, counting, covering, is_counting, is_measured, stage
 from sora_eval_reports.text.stages import stage_table, stage_words
 from tests.commands import sora_eval
 
@@ -68,3 +70,28 @@ def test_score_prints_stages_of_every_metric_with_values_that_stay(tmp_path):
     for name in ("decode", "network", "flow", "tracks", "clip_score", "warping_error", "processor time"):
         assert name in done.output
     assert CliRunner().invoke(app, ["score", str(run), "--stages", "--workers", "2"]).exit_code != 0
+
+
+def test_stages_that_overlap_cover_their_time_once(monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(stages_module, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    with covering(("network", "flow")) as cover:
+        assert is_measured()
+        assert not is_counting()
+        clock.now = 5.0  # before anything is asked for
+        with asked_by(ALL):
+            with stage("decode"):
+                clock.now = 6.0
+            network, flow = stage("network"), stage("flow")
+            network.__enter__()
+            clock.now = 8.0
+            flow.__enter__()  # of another thread: neither is inside the other
+            clock.now = 9.0
+            network.__exit__(None, None, None)
+            clock.now = 11.0
+            flow.__exit__(None, None, None)
+            clock.now = 12.0
+        clock.now = 20.0
+    assert not is_measured()
+    assert cover.whole == 12.0 - 5.0
+    assert cover.covered == 11.0 - 6.0
