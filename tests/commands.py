@@ -9,9 +9,12 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout
 from unittest import mock
 
+from rich.cells import cell_len
+
 from sora_eval.cli import main
 
 CI_VARIABLES = ("CI", "GITHUB_STEP_SUMMARY")
+WIDTH = 80  # columns that everything said must fit
 
 
 def sora_eval(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -31,3 +34,13 @@ def sora_eval(*arguments: object, **environment: str) -> subprocess.CompletedPro
         except SystemExit as end:
             returncode = int(end.code or 0)
     return subprocess.CompletedProcess(argv, returncode, out.getvalue(), err.getvalue())
+
+
+def held_to_width(done: subprocess.CompletedProcess[str], code: int = 0) -> str:
+    """What a command printed, of which no line is wider than WIDTH."""
+    assert done.returncode == code, done.stderr
+    lines = (done.stdout + done.stderr).splitlines()
+    assert lines
+    wide = [line for line in lines if cell_len(line) > WIDTH]
+    assert not wide, wide[:3]
+    return done.stdout

@@ -15,10 +15,9 @@ from sora_eval.suite import Gate
 from sora_eval.util.terminal import Terminal, wide_tables
 from sora_eval_reports.text.console import MOST_NOTES, console, notes
 from sora_eval_reports.text.fitted import Fitted
-from tests.commands import sora_eval
+from tests.commands import WIDTH, held_to_width, sora_eval
 from tests.runs import METRICS, drawn_run, edit, make_run, values
 
-WIDTH = 80
 LONG = {**METRICS, "object_facts.velocity_error": ("px/frame", False), "subject_consistency": ("1", True)}
 LIMITS = {m: Gate(max_decrease=5.0, min_change=0.001) for m in ("clip_score", "physics_laws.permanence", "object_facts.count")}
 
@@ -41,15 +40,6 @@ def runs(tmp_path, monkeypatch):
         scores = {m: values(i, 10.0, 0.5) + shift * (i == 0) for i, m in enumerate(LIMITS)}
         make_run(root / f"judged-{name}", scores, gates=LIMITS)
     return sorted(f"runs/{p.name}" for p in root.iterdir())
-
-
-def held_to_width(done, code=0):
-    assert done.returncode == code, done.stderr
-    lines = (done.stdout + done.stderr).splitlines()
-    assert lines
-    wide = [line for line in lines if cell_len(line) > WIDTH]
-    assert not wide, wide[:3]
-    return done.stdout
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from sora_eval.records.verdict import Verdict
 from sora_eval.studies.frontier import Point, frontier
 from sora_eval.suite import Gate
 from sora_eval.util.errors import RunError
-from tests.commands import sora_eval
+from tests.commands import WIDTH, held_to_width, sora_eval
 from tests.runs import make_run, values
 
 GATES = {"m": Gate(max_decrease=10.0)}
@@ -66,12 +66,14 @@ def test_what_does_not_belong_together_is_one_message(made, tmp_path):
         frontier(base, [runs["fast"]], [*benches.values()], "fvd")
 
 
-def test_the_command_prints_and_draws_it(made, tmp_path):
+def test_the_command_prints_and_draws_it(made, tmp_path, monkeypatch):
     runs, benches = made
     options = [word for b in benches.values() for word in ("--bench", str(b.path))]
     picture = tmp_path / "frontier.png"
-    found = sora_eval("frontier", str(runs["fast"].path), "--baseline", str(runs["base"].path), *options, "--out", str(picture))
-    assert found.returncode == 0, found.stderr
+    monkeypatch.chdir(tmp_path)
+    arguments = [str(runs["fast"].path), "--baseline", str(runs["base"].path), *options, "--out", "frontier.png"]
+    found = sora_eval("frontier", *arguments, SORA_EVAL_COLUMNS=str(WIDTH))
+    held_to_width(found)
     assert "speed against quality" in found.stdout
     assert picture.read_bytes().startswith(b"\x89PNG")
     empty = sora_eval("frontier", str(runs["fast"].path), "--baseline", str(tmp_path), *options)

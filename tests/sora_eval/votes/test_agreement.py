@@ -13,7 +13,7 @@ from sora_eval.util.errors import VoteError
 from sora_eval.votes.agreement import agreement
 from sora_eval.votes.ballot import ballot_id, ballot_of, drawn
 from sora_eval.votes.votes import Vote, read_votes
-from tests.commands import sora_eval
+from tests.commands import WIDTH, held_to_width, sora_eval
 from tests.runs import edit, make_run
 
 PROMPTS = 40
@@ -181,8 +181,9 @@ def test_files_of_votes_are_read_once_per_pair_and_refused_by_line(runs, rng, tm
 
 def test_from_the_command_line(runs, rng, tmp_path):
     file = save(tmp_path / "votes.jsonl", voters(runs, rng))
-    done = sora_eval("agreement", file, "--runs", runs[0].path, "--runs", runs[1].path)
-    assert done.returncode == 0, done.stderr
+    both = ("--runs", runs[0].path, "--runs", runs[1].path)
+    done = sora_eval("agreement", file, *both, SORA_EVAL_COLUMNS=str(WIDTH))
+    held_to_width(done)
     assert "80 votes of 2 voters" in done.stdout
     for text in ("for the left", "clip_score", "strengths (Bradley-Terry", "made:b against made:a"):
         assert text in done.stdout
