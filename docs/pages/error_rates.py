@@ -24,11 +24,14 @@ SEEDS = (8, 2)  # per prompt, of the shipped baseline and of a run
 def main(
     page: Annotated[Path, typer.Option(help="The page; the block goes between its markers.")] = Path("docs/verdicts.md"),
     pool: Annotated[Path, typer.Option(help="Where the runs go; what is there already is used.")] = Path("runs/pool"),
+    draws: Annotated[int, typer.Option(min=10, help="Pairs without a change, and pairs of a change of one limit.")] = 1000,
+    power: Annotated[int, typer.Option(min=10, help="Pairs of each other change.")] = 200,
     workers: Annotated[int, typer.Option(min=1, help="Processes that draw and gate; the numbers stay the same.")] = 2,
 ) -> None:
     """Measure how often the gate of the suite `gate` errs, on the reference model, and write it into docs/verdicts.md."""
     check_markers(page, MARK)
-    errors = gate_errors(load_suite("gate"), pool=pool, seeds=SEEDS, repeats=REPEATS, workers=workers)
+    suite = load_suite("gate")
+    errors = gate_errors(suite, pool=pool, seeds=SEEDS, repeats=REPEATS, draws=draws, power=power, workers=workers)
     print_rates(errors)
     write_page(page, between(page.read_text(encoding="utf-8"), MARK, page_block(errors)))
 
