@@ -159,3 +159,12 @@ def test_neighbours_are_the_first_of_a_stable_sort(seed, points, equally_far):
     nearest = np.argsort(np.nan_to_num(far, nan=1e9, posinf=1e9), axis=1, kind="stable")[:, :number]
     found = _neighbours(_distances(places, places), here)
     assert np.array_equal(found, np.sort(nearest, axis=1))
+
+
+@pytest.mark.parametrize("points", [0, 1])
+def test_a_segment_of_hardly_a_point_leaves_the_others_judged(points):
+    still = np.random.default_rng(0).random((POINTS, 1, 2)).repeat(SEGMENT, 1)
+    empty = still.copy()
+    empty[points:] = np.nan
+    scores = point_laws(np.stack([still, empty]), np.ones(2), 2 * SEGMENT - 1)
+    assert all(score.value == 1.0 for score in scores.values())
